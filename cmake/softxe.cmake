@@ -1,0 +1,70 @@
+# Compile flags shared by every target, and the rules that turn a folder into targets.
+
+set(SOFTXE_WARNINGS -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion)
+if(SOFTXE_WERROR)
+  list(APPEND SOFTXE_WARNINGS -Werror)
+endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  list(APPEND SOFTXE_WARNINGS -Wthread-safety)
+endif()
+
+add_library(softxe_flags INTERFACE)
+target_compile_options(softxe_flags INTERFACE ${SOFTXE_WARNINGS} -fvisibility=hidden -fno-plt
+                                              -ftls-model=initial-exec -fno-omit-frame-pointer)
+target_include_directories(softxe_flags INTERFACE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR})
+target_compile_definitions(softxe_flags INTERFACE FMT_HEADER_ONLY)
+if(SOFTXE_SANITIZE)
+  target_compile_options(softxe_flags INTERFACE -fsanitize=${SOFTXE_SANITIZE}
+                                                -fno-sanitize-recover=all)
+  target_link_options(softxe_flags INTERFACE -fsanitize=${SOFTXE_SANITIZE})
+endif()
+
+find_package(Threads REQUIRED)
+
+# src/LAYER/**/*.cc without tests -> object library softxe_LAYER
+function(softxe_layer layer)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${layer}/*.cc)
+  list(FILTER sources EXCLUDE REGEX "_(test|fuzz|bench)\\.cc$")
+  if(NOT sources)
+    file(WRITE ${CMAKE_BINARY_DIR}/empty_${layer}.cc "")
+    set(sources ${CMAKE_BINARY_DIR}/empty_${layer}.cc)
+  endif()
+  add_library(softxe_${layer} OBJECT ${sources})
+  target_link_libraries(softxe_${layer} PUBLIC softxe_flags Threads::Threads)
+endfunction()
+
+# The object files of every layer up to and including the named one.
+function(softxe_objects out last)
+  set(result "")
+  foreach(layer base hw vm host svm drv abi)
+    list(APPEND result $<TARGET_OBJECTS:softxe_${layer}>)
+    if(layer STREQUAL last)
+      break()
+    endif()
+  endforeach()
+  set(${out} ${result} PARENT_SCOPE)
+endfunction()
+
+# All *_test.cc of src/LAYER become one GoogleTest program softxe_LAYER_tests, run as one ctest.
+function(softxe_layer_tests layer)
+  file(GLOB_RECURSE tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${layer}/*_test.cc)
+  if(NOT tests)
+    return()
+  endif()
+  softxe_objects(objects ${layer})
+  add_executable(softxe_${layer}_tests ${tests} ${objects})
+  target_link_libraries(softxe_${layer}_tests PRIVATE softxe_flags softxe_${layer}_deps GTest::gtest
+                                                      GTest::gmock GTest::gtest_main Threads::Threads)
+  target_compile_definitions(softxe_${layer}_tests PRIVATE
+                             SOFTXE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  add_test(NAME unit.${layer} COMMAND softxe_${layer}_tests)
+endfunction()
+
+# Static libraries a layer needs at link time (the disassembler of host/).
+foreach(layer base hw vm host svm drv abi)
+  add_library(softxe_${layer}_deps INTERFACE)
+endforeach()
+target_link_libraries(softxe_host_deps INTERFACE capstone)
+target_link_libraries(softxe_svm_deps INTERFACE softxe_host_deps)
+target_link_libraries(softxe_drv_deps INTERFACE softxe_host_deps)
+target_link_libraries(softxe_abi_deps INTERFACE softxe_host_deps)

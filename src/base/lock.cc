@@ -1,0 +1,65 @@
+#include "base/lock.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <unistd.h>
+
+#include "base/result.h"
+
+namespace softxe::detail {
+namespace {
+
+constexpr int kDepthMax = 16;
+
+struct Held {
+  LockRank rank;
+  const char* name;
+};
+
+// Plain thread-local storage (initial-exec in the preload library): no allocation, no destructor.
+thread_local Held held_locks[kDepthMax];
+thread_local int held_count = 0;
+
+[[noreturn]] void inversion(const char* wanted, const char* holding) {
+  char text[256];
+  int n = snprintf(text, sizeof text, "softxe: lock order broken: taking %s while holding %s\n",
+                   wanted, holding);
+  if (n > 0) {
+    auto ignored = write(STDERR_FILENO, text, static_cast<size_t>(n));
+    static_cast<void>(ignored);
+  }
+  abort();
+}
+
+}  // namespace
+
+void lock_rank_push(LockRank rank, const char* name) {
+  for (int i = 0; i < held_count; ++i) {
+    if (held_locks[i].rank >= rank) inversion(name, held_locks[i].name);
+  }
+  SX_ASSERT(held_count < kDepthMax);
+  held_locks[held_count++] = Held{rank, name};
+}
+
+void lock_rank_pop(LockRank rank) {
+  for (int i = held_count - 1; i >= 0; --i) {
+    if (held_locks[i].rank != rank) continue;
+    for (int j = i; j + 1 < held_count; ++j) held_locks[j] = held_locks[j + 1];
+    --held_count;
+    return;
+  }
+  SX_ASSERT(!"unlock of a lock that is not held");
+}
+
+bool lock_rank_held(LockRank rank) {
+  for (int i = 0; i < held_count; ++i) {
+    if (held_locks[i].rank == rank) return true;
+  }
+  return false;
+}
+
+int lock_rank_depth() { return held_count; }
+
+void lock_rank_reset() { held_count = 0; }
+
+}  // namespace softxe::detail

@@ -1,0 +1,171 @@
+// Ranked locks. THE lock table: acquire in increasing rank only; the same rank never twice.
+//
+//   rank  lock                     protects                                  while holding it, never
+//   ----  -----------------------  ----------------------------------------  ------------------------------
+//    10   DrmFile tables           handle tables of one open file            run an operation
+//    15   Device                   list of VMs, ASIDs, queue scheduling      call into a VM
+//    20   Vm (rw)                  VMA tree, attributes, set of SVM ranges   wait for a GPU job of this VM
+//    25   Migrate (rw)             one migration to VRAM versus its retry    take a Vm lock
+//    30   HostMm                   residency of the process's pages          take a Vm lock, allocate
+//    40   SvmNotifier (rw)         range states, sequence, validity          allocate, call HostMm
+//    50   PageTable                table structure (allocation of tables)    allocate from the host
+//    55   VramManager              blocks and their eviction order           run an eviction
+//    60   Tlb                      entries of one TLB                        take anything but leaves
+//    70   GcList                   ranges waiting for the collector          take anything but leaves
+//    80   leaf locks (fences, queues, fault lists, pools)                    take anything but Log
+//    90   Log / Trace              output buffers                            take anything
+//
+// Every lock is one of these types and is held through a guard, so that a run-time check (a
+// thread-local stack of ranks, kept in release builds) aborts with both names on an inversion, and
+// clang's analysis (preset clang-tsa) sees every acquisition. A lock's words live in engine memory.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <shared_mutex>
+
+#include "base/thread_annotations.h"
+
+namespace softxe {
+
+enum class LockRank : std::uint8_t {
+  kDrmFile = 10,
+  kDevice = 15,
+  kVm = 20,
+  kMigrate = 25,
+  kHostMm = 30,
+  kSvmNotifier = 40,
+  kPageTable = 50,
+  kVramManager = 55,
+  kTlb = 60,
+  kGcList = 70,
+  kLeaf = 80,
+  kLog = 90,
+};
+
+namespace detail {
+/// Aborts when `rank` is not above every rank this thread holds.
+void lock_rank_push(LockRank rank, const char* name);
+void lock_rank_pop(LockRank rank);
+/// True when this thread holds a lock of that rank (for checkers).
+bool lock_rank_held(LockRank rank);
+int lock_rank_depth();
+/// Forgets every lock of this thread: only in a fork child, which re-makes its locks.
+void lock_rank_reset();
+}  // namespace detail
+
+/// A mutex with a rank. Not recursive.
+template <LockRank kRank>
+class SX_CAPABILITY("mutex") Mutex {
+ public:
+  explicit Mutex(const char* name) : name_(name) {}
+  Mutex(const Mutex&) = delete;
+  Mutex& operator=(const Mutex&) = delete;
+
+  void lock() SX_ACQUIRE() {
+    detail::lock_rank_push(kRank, name_);
+    mutex_.lock();
+  }
+  void unlock() SX_RELEASE() {
+    mutex_.unlock();
+    detail::lock_rank_pop(kRank);
+  }
+  bool try_lock() SX_TRY_ACQUIRE(true) {
+    if (!mutex_.try_lock()) return false;
+    detail::lock_rank_push(kRank, name_);
+    return true;
+  }
+  /// For condition variables of the same file; the rank stays pushed while waiting.
+  std::mutex& native() { return mutex_; }
+
+ private:
+  std::mutex mutex_;
+  const char* name_;
+};
+
+/// A reader/writer lock with a rank. Not recursive, not upgradable.
+template <LockRank kRank>
+class SX_CAPABILITY("shared_mutex") SharedMutex {
+ public:
+  explicit SharedMutex(const char* name) : name_(name) {}
+  SharedMutex(const SharedMutex&) = delete;
+  SharedMutex& operator=(const SharedMutex&) = delete;
+
+  void lock() SX_ACQUIRE() {
+    detail::lock_rank_push(kRank, name_);
+    mutex_.lock();
+  }
+  void unlock() SX_RELEASE() {
+    mutex_.unlock();
+    detail::lock_rank_pop(kRank);
+  }
+  void lock_shared() SX_ACQUIRE_SHARED() {
+    detail::lock_rank_push(kRank, name_);
+    mutex_.lock_shared();
+  }
+  void unlock_shared() SX_RELEASE_SHARED() {
+    mutex_.unlock_shared();
+    detail::lock_rank_pop(kRank);
+  }
+
+ private:
+  std::shared_mutex mutex_;
+  const char* name_;
+};
+
+/// Holds a lock exclusively for a scope.
+template <typename M>
+class SX_SCOPED_CAPABILITY Guard {
+ public:
+  explicit Guard(M& mutex) SX_ACQUIRE(mutex) : mutex_(mutex) { mutex_.lock(); }
+  ~Guard() SX_RELEASE() { mutex_.unlock(); }
+  Guard(const Guard&) = delete;
+  Guard& operator=(const Guard&) = delete;
+
+ private:
+  M& mutex_;
+};
+
+/// Holds a SharedMutex for reading for a scope.
+template <typename M>
+class SX_SCOPED_CAPABILITY ReadGuard {
+ public:
+  explicit ReadGuard(M& mutex) SX_ACQUIRE_SHARED(mutex) : mutex_(mutex) { mutex_.lock_shared(); }
+  ~ReadGuard() SX_RELEASE_GENERIC() { mutex_.unlock_shared(); }
+  ReadGuard(const ReadGuard&) = delete;
+  ReadGuard& operator=(const ReadGuard&) = delete;
+
+ private:
+  M& mutex_;
+};
+
+/// Waits on a condition while holding a Mutex through its native handle.
+class CondVar {
+ public:
+  template <LockRank kRank, typename Pred>
+  void wait(Mutex<kRank>& mutex, Pred pred) SX_REQUIRES(mutex) SX_NO_THREAD_SAFETY_ANALYSIS {
+    std::unique_lock<std::mutex> lock(mutex.native(), std::adopt_lock);
+    cv_.wait(lock, pred);
+    lock.release();
+  }
+  /// False on time-out. `timeout_ns` is relative.
+  template <LockRank kRank, typename Pred>
+  bool wait_for(Mutex<kRank>& mutex, std::uint64_t timeout_ns, Pred pred)
+      SX_REQUIRES(mutex) SX_NO_THREAD_SAFETY_ANALYSIS {
+    std::unique_lock<std::mutex> lock(mutex.native(), std::adopt_lock);
+    bool ok = cv_.wait_for(lock, std::chrono::nanoseconds(timeout_ns), pred);
+    lock.release();
+    return ok;
+  }
+  void notify_all() { cv_.notify_all(); }
+  void notify_one() { cv_.notify_one(); }
+
+ private:
+  std::condition_variable cv_;
+};
+
+using LeafMutex = Mutex<LockRank::kLeaf>;
+
+}  // namespace softxe
