@@ -1,0 +1,170 @@
+#include "base/guarded.h"
+
+#include <csignal>
+#include <cstring>
+
+// Every routine returns 0 on success and -1 after a fault. The faulting address always lies between
+// sx_guarded_begin and sx_guarded_end, none of the routines touches the stack before its fixup, and
+// all share one fixup, so the table is a single row.
+asm(R"(
+    .text
+    .p2align 4
+    .globl sx_guarded_begin
+    .hidden sx_guarded_begin
+sx_guarded_begin:
+
+    .p2align 4
+    .globl sx_guarded_copy
+    .hidden sx_guarded_copy
+    .type sx_guarded_copy, @function
+sx_guarded_copy:
+    movq %rdx, %rcx
+    rep movsb
+    xorl %eax, %eax
+    ret
+
+    .p2align 4
+    .globl sx_guarded_fill
+    .hidden sx_guarded_fill
+    .type sx_guarded_fill, @function
+sx_guarded_fill:
+    movq %rdx, %rcx
+    movl %esi, %eax
+    rep stosb
+    xorl %eax, %eax
+    ret
+
+    .p2align 4
+    .globl sx_guarded_load32
+    .hidden sx_guarded_load32
+    .type sx_guarded_load32, @function
+sx_guarded_load32:
+    movl (%rdi), %eax
+    movl %eax, (%rsi)
+    xorl %eax, %eax
+    ret
+
+    .p2align 4
+    .globl sx_guarded_load64
+    .hidden sx_guarded_load64
+    .type sx_guarded_load64, @function
+sx_guarded_load64:
+    movq (%rdi), %rax
+    movq %rax, (%rsi)
+    xorl %eax, %eax
+    ret
+
+    .p2align 4
+    .globl sx_guarded_store32
+    .hidden sx_guarded_store32
+    .type sx_guarded_store32, @function
+sx_guarded_store32:
+    movl %esi, (%rdi)
+    xorl %eax, %eax
+    ret
+
+    .p2align 4
+    .globl sx_guarded_store64
+    .hidden sx_guarded_store64
+    .type sx_guarded_store64, @function
+sx_guarded_store64:
+    movq %rsi, (%rdi)
+    xorl %eax, %eax
+    ret
+
+    .p2align 4
+    .globl sx_guarded_cmpxchg32
+    .hidden sx_guarded_cmpxchg32
+    .type sx_guarded_cmpxchg32, @function
+sx_guarded_cmpxchg32:
+    movl (%rsi), %eax
+    lock cmpxchgl %edx, (%rdi)
+    movl %eax, (%rsi)
+    xorl %eax, %eax
+    ret
+
+    .p2align 4
+    .globl sx_guarded_cmpxchg64
+    .hidden sx_guarded_cmpxchg64
+    .type sx_guarded_cmpxchg64, @function
+sx_guarded_cmpxchg64:
+    movq (%rsi), %rax
+    lock cmpxchgq %rdx, (%rdi)
+    movq %rax, (%rsi)
+    xorl %eax, %eax
+    ret
+
+    .globl sx_guarded_end
+    .hidden sx_guarded_end
+sx_guarded_end:
+    .globl sx_guarded_fixup
+    .hidden sx_guarded_fixup
+sx_guarded_fixup:
+    movl $-1, %eax
+    ret
+)");
+
+extern "C" {
+extern const char sx_guarded_begin[];
+extern const char sx_guarded_end[];
+extern const char sx_guarded_fixup[];
+int sx_guarded_copy(void* to, const void* from, std::size_t bytes);
+int sx_guarded_fill(void* to, int value, std::size_t bytes);
+int sx_guarded_load32(const void* from, std::uint32_t* value);
+int sx_guarded_load64(const void* from, std::uint64_t* value);
+int sx_guarded_store32(void* to, std::uint32_t value);
+int sx_guarded_store64(void* to, std::uint64_t value);
+int sx_guarded_cmpxchg32(void* at, std::uint32_t* expected, std::uint32_t desired);
+int sx_guarded_cmpxchg64(void* at, std::uint64_t* expected, std::uint64_t desired);
+}
+
+namespace softxe {
+
+bool guarded_copy(void* to, const void* from, std::size_t bytes) {
+  return sx_guarded_copy(to, from, bytes) == 0;
+}
+bool guarded_fill(void* to, std::uint8_t value, std::size_t bytes) {
+  return sx_guarded_fill(to, value, bytes) == 0;
+}
+bool guarded_load32(const void* from, std::uint32_t& value) {
+  return sx_guarded_load32(from, &value) == 0;
+}
+bool guarded_load64(const void* from, std::uint64_t& value) {
+  return sx_guarded_load64(from, &value) == 0;
+}
+bool guarded_store32(void* to, std::uint32_t value) { return sx_guarded_store32(to, value) == 0; }
+bool guarded_store64(void* to, std::uint64_t value) { return sx_guarded_store64(to, value) == 0; }
+bool guarded_cmpxchg32(void* at, std::uint32_t& expected, std::uint32_t desired) {
+  return sx_guarded_cmpxchg32(at, &expected, desired) == 0;
+}
+bool guarded_cmpxchg64(void* at, std::uint64_t& expected, std::uint64_t desired) {
+  return sx_guarded_cmpxchg64(at, &expected, desired) == 0;
+}
+
+bool guarded_fixup(ucontext_t* context) {
+  auto& rip = context->uc_mcontext.gregs[REG_RIP];
+  auto at = static_cast<std::uintptr_t>(rip);
+  if (at < reinterpret_cast<std::uintptr_t>(sx_guarded_begin)) return false;
+  if (at >= reinterpret_cast<std::uintptr_t>(sx_guarded_end)) return false;
+  rip = static_cast<greg_t>(reinterpret_cast<std::uintptr_t>(sx_guarded_fixup));
+  return true;
+}
+
+namespace {
+void on_memory_signal(int signal, siginfo_t*, void* context) {
+  if (guarded_fixup(static_cast<ucontext_t*>(context))) return;
+  struct sigaction action {};
+  action.sa_handler = SIG_DFL;
+  sigaction(signal, &action, nullptr);
+}
+}  // namespace
+
+void guarded_install_handler() {
+  struct sigaction action {};
+  action.sa_sigaction = on_memory_signal;
+  action.sa_flags = SA_SIGINFO | SA_NODEFER;
+  sigaction(SIGSEGV, &action, nullptr);
+  sigaction(SIGBUS, &action, nullptr);
+}
+
+}  // namespace softxe

@@ -1,0 +1,177 @@
+// HostMm: the one seam between the engine and the mirrored process's memory.
+//
+// It plays the part of the kernel's core mm: it knows the process's mappings, which page stands in
+// system memory and which in VRAM, it moves pages between the two, serves CPU touches of VRAM pages,
+// and tells interval notifiers BEFORE anything changes (spec/svm.md 2, 11; spec/live-memory.md 7).
+//   LiveHostMm  the real process (userfaultfd)              host/live/
+//   SimHostMm   a simulated process with page contents      host/sim/
+// Everything above runs on both.
+//
+// Locking. HostMm has one lock of rank kHostMm ("the mm lock"). Its methods take it themselves; no
+// caller holds a lock of rank >= kHostMm. Notifier callbacks and DevmemHeap calls are made with it held.
+// Order given to notifiers: callback returns -> mapping or home changes -> event ends. While an event
+// is in progress the mm lock is held, so read_begin() waits for it.
+//
+// Contract (what makes "real" real):
+//   * when munmap/mremap/mprotect/madvise/fork returns to the process, every notifier that intersects
+//     has been called, and no page of the old state is reachable by a GPU that honoured the callback;
+//   * a page is in exactly one place; while it is in VRAM a CPU access at its address faults and waits;
+//   * no data is lost by any failure: a refused migration leaves every page where it was.
+#pragma once
+
+#include <boost/intrusive/set.hpp>
+#include <atomic>
+#include <cstdint>
+#include <span>
+
+#include "base/address.h"
+#include "base/clock.h"
+#include "base/result.h"
+#include "host/devmem.h"
+
+namespace softxe {
+
+/// What happened to CPU addresses (spec/svm.md 2.2). kUnmap kills ranges, the others invalidate them.
+enum class HostEvent : std::uint8_t {
+  kUnmap,
+  kProtect,  ///< mprotect, fork's write protection
+  kClear,    ///< DONTNEED, FREE, REMOVE, reclaim
+  kMigrate,  ///< a page changes its home, by anyone's doing
+  kRelease,  ///< the address space goes away
+};
+
+/// Receiver of CPU-side events for a fixed window of addresses (kernel: mmu interval notifier).
+class IntervalNotifier
+    : public boost::intrusive::set_base_hook<
+          boost::intrusive::link_mode<boost::intrusive::safe_link>> {
+ public:
+  explicit IntervalNotifier(HostRange window) : window_(window) {}
+  virtual ~IntervalNotifier() = default;
+  IntervalNotifier(const IntervalNotifier&) = delete;
+  IntervalNotifier& operator=(const IntervalNotifier&) = delete;
+
+  HostRange window() const { return window_; }
+
+  /// `range` is the event clamped to the window. Called with the mm lock held, on the thread that
+  /// causes the event (maybe a client thread inside its allocator) or on the CPU-fault thread.
+  /// On return no GPU may reach the pages through an old translation. Must not allocate, call HostMm,
+  /// take a lock below rank kSvmNotifier, or touch client memory.
+  virtual void invalidate(HostRange range, HostEvent kind) = 0;
+
+  /// Moves at every event that intersects the window, before invalidate() is called.
+  /// Compare under the lock that invalidate() takes: equal to read_begin() means nothing happened.
+  std::uint64_t sequence() const { return sequence_.load(std::memory_order_acquire); }
+
+  /// For HostMm implementations only.
+  void advance_sequence() { sequence_.fetch_add(1, std::memory_order_acq_rel); }
+
+  friend bool operator<(const IntervalNotifier& a, const IntervalNotifier& b) {
+    if (a.window_.start() != b.window_.start()) return a.window_.start() < b.window_.start();
+    return &a < &b;
+  }
+
+ private:
+  HostRange window_;
+  std::atomic<std::uint64_t> sequence_{1};
+};
+
+/// One mapping of the process, as a reader of /proc/self/maps sees it, with softxe's own splits undone
+/// (design decision 15: neighbours that differ only in our registration are one mapping).
+struct CpuVma {
+  enum class Kind : std::uint8_t {
+    kAnonPrivate,  ///< the only kind that can migrate
+    kShmem,        ///< MAP_SHARED|MAP_ANONYMOUS, memfd
+    kFile,         ///< disk file, private or shared
+    kHugetlb,
+    kDevice,       ///< device or BO mapping: GPU faults on it are -EIO
+    kSpecial,      ///< vdso, vvar, guard areas of the kernel
+  };
+  HostRange range;
+  Kind kind;
+  bool readable;
+  bool writable;
+};
+
+/// Where one 4 KiB page of the process stands.
+struct PageHome {
+  enum class Where : std::uint8_t { kSystem, kDevice };
+  Where where = Where::kSystem;
+  bool writable = true;                      ///< may the GPU store to it
+  std::byte* system = nullptr;               ///< kSystem: the address the GPU uses
+  DevmemAllocation* allocation = nullptr;    ///< kDevice
+  DevPa device{};                            ///< kDevice: address in allocation->heap's VRAM
+};
+
+struct CollectRequest {
+  enum class Intent : std::uint8_t { kRead, kWrite };
+  Intent intent = Intent::kWrite;  ///< kWrite also breaks COW and replaces the zero page
+  /// VRAM pages of this group stay where they are; all others come home first. kNobody: all do.
+  OwnerGroup owner = OwnerGroup::kNobody;
+};
+
+enum class Residency : std::uint8_t {
+  kHonour,  ///< wait for the residency deadline, as a CPU touch does
+  kIgnore,  ///< VRAM eviction, fork, mapping changes
+};
+
+/// What a migration to VRAM did.
+struct MigrateCounts {
+  std::uint64_t pages_moved = 0;
+  std::uint64_t pages_zero_filled = 0;  ///< holes and zero pages
+};
+
+class HostMm {
+ public:
+  virtual ~HostMm() = default;
+
+  // --- looking ----------------------------------------------------------------------------------
+
+  /// The mapping that covers `va`. ENOENT: nothing is mapped there. EFAULT: the process is gone.
+  virtual Result<CpuVma> find_vma(HostVa va) = 0;
+  /// Start of the first mapping that begins in or covers a part of `range`, clamped. ENOENT: none.
+  virtual Result<HostVa> next_mapped(HostRange range) = 0;
+  /// Snapshot without faulting in: every page present, or in VRAM of `owner` (spec/svm.md 1.2).
+  virtual bool populated(HostRange range, OwnerGroup owner) = 0;
+
+  // --- notifiers --------------------------------------------------------------------------------
+
+  /// Registers; from return on, events reach it. ENOMEM.
+  virtual Status watch(IntervalNotifier& notifier) = 0;
+  /// Unregisters and waits for callbacks in flight.
+  virtual void unwatch(IntervalNotifier& notifier) = 0;
+  /// Waits while an event is in progress and returns notifier.sequence().
+  virtual std::uint64_t read_begin(IntervalNotifier& notifier) = 0;
+
+  // --- pages ------------------------------------------------------------------------------------
+
+  /// Faults in every page of `range` and tells where each stands; homes.size() == range.pages().
+  /// The answer is a snapshot: valid only if the covering notifier's sequence has not moved.
+  /// EFAULT: hole, missing permission, bus error, beyond end of file. EBUSY: raced for too long. ENOMEM.
+  virtual Status collect(HostRange range, CollectRequest request, std::span<PageHome> homes) = 0;
+
+  /// Moves all pages of `range` into `allocation` (same size, empty). All or nothing.
+  /// Notifiers see kMigrate first. Holes and zero pages become zero-filled VRAM.
+  /// Pages already in VRAM of another allocation of the same group are copied over by the device.
+  /// `residency_ns` > 0 sets the deadline to now + residency_ns.
+  /// ENOENT: no mapping at the start. EINVAL: spans mappings, special or hugetlb.
+  /// EBUSY: not anonymous, pinned, pinned stack, COW that cannot be broken, raced. ENOMEM.
+  virtual Result<MigrateCounts> migrate_to_device(HostRange range, DevmemAllocation& allocation,
+                                                  std::uint64_t residency_ns) = 0;
+
+  /// Brings every VRAM page of `range` home. Success when none is left. EBUSY: some could not move.
+  virtual Status migrate_to_system(HostRange range, MoveCause cause, Residency residency) = 0;
+
+  /// Brings all pages of one allocation home, wherever they are mapped; releases it. Needs no address.
+  /// The caller guarantees that `allocation` is alive (it holds the heap's eviction claim on it).
+  virtual Status evict(DevmemAllocation& allocation) = 0;
+
+  // --- device windows -----------------------------------------------------------------------------
+
+  /// Address space for a heap of `bytes`: block at DevPa p has its frame at window + p. Never reachable
+  /// by accident: a frame without pages faults. Lives as long as the HostMm. ENOMEM.
+  virtual Result<std::byte*> make_window(std::uint64_t bytes) = 0;
+
+  virtual const Clock& clock() const = 0;
+};
+
+}  // namespace softxe
