@@ -1,0 +1,79 @@
+# The one-command jobs. Everything else is plain CMake: see CMakePresets.json.
+#
+#   make demo          build, run three unmodified Xe client programs without a GPU, print the report
+#   make check         build, run all tests but the long ones
+#   make conformance   Intel's own IGT programs in a Debian root (TESTS=REGEX for a part, FAST=1 for the CI set)
+#   make bench         the cost table
+#   make soak          random work for MINUTES=1 minutes
+#   make mutants       sabotages the source line by line: every mutant must be caught
+#   make lint          formatting, clang-tidy, shell syntax
+#   make install       PREFIX=/usr/local DESTDIR=
+#   make clean
+
+PRESET  ?= dev
+BUILD   ?= build/$(PRESET)
+PREFIX  ?= /usr/local
+JOBS    ?= $(shell nproc)
+MINUTES ?= 1
+TESTS   ?=
+# Where the Debian root of the conformance run lives; it survives `make clean` when set.
+CONFORMANCE_ROOT := $(or $(SOFTXE_CONFORMANCE_ROOT),build/conformance-root)
+SOFTXE   = $(BUILD)/src/cli/softxe
+EXAMPLES = svm_stores madvise_reset shared_counters
+
+.DEFAULT_GOAL := help
+.PHONY: help deps build demo check conformance conformance-root bench soak mutants lint install clean
+
+help:
+	@sed -n '2,/^$$/s/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
+
+deps:
+	@tools/deps.sh
+
+build/%/build.ninja: | deps
+	@mkdir -p build
+	@cmake --preset $* > build/configure-$*.log 2>&1 || { cat build/configure-$*.log; exit 1; }
+
+build: deps $(BUILD)/build.ninja
+	@cmake --build $(BUILD) -j $(JOBS)
+
+demo: build
+	@$(SOFTXE) doctor || true
+	@set -e; for example in $(EXAMPLES); do \
+	  echo; echo "\$$ softxe run --summary -- $(BUILD)/examples/$$example"; \
+	  $(SOFTXE) run --summary -- $(BUILD)/examples/$$example; \
+	done
+
+check: build
+	@python3 .ci/run_ctest.py --build $(BUILD) --jobs $(JOBS)
+
+conformance-root:
+	@tools/deps.sh build conformance
+	@conformance/make_root.sh "$(CONFORMANCE_ROOT)"
+
+conformance: build conformance-root
+	@python3 conformance/run.py --root "$(CONFORMANCE_ROOT)" --softxe $(SOFTXE) \
+	  $(if $(FAST),--set conformance/fast.txt) $(if $(TESTS),--tests '$(TESTS)') $(CONFORMANCE_ARGS)
+
+bench:
+	@$(MAKE) --no-print-directory build PRESET=release
+	@if [ -x bench/run ]; then bench/run build/release; \
+	 else echo "bench: there is no bench/run here" >&2; exit 1; fi
+
+soak: build
+	@if [ -x tools/soak ]; then tools/soak --build $(BUILD) --minutes $(MINUTES); \
+	 else echo "soak: there is no tools/soak here" >&2; exit 1; fi
+
+mutants: build
+	@if [ -x tools/mutants ]; then tools/mutants; \
+	 else echo "mutants: there is no tools/mutants here" >&2; exit 1; fi
+
+lint: deps
+	@tools/deps.sh lint
+	@.ci/lint
+
+install: build
+	@DESTDIR="$(DESTDIR)" cmake --install $(BUILD) --prefix "$(PREFIX)"
+
+clean:
+	rm -rf build/dev build/release build/asan build/tsan build/clang-tsa build/fuzz
