@@ -1,0 +1,82 @@
+"""The expectation files: what each subtest of a program must do, and how the program is run.
+
+    # igt-gpu-tools-tests 2.5-1            the package the list was made with
+    # devices 2                            run with that many devices (1 when absent)
+    # limit 120                            seconds for one subtest (60 when absent)
+    # env NAME=VALUE                       environment of the program
+    # arg --device=...                     an argument of the program
+    basic-store          pass
+    long-shader-bb-check known-fail  # needs shader execution
+    pci-membarrier       skip        # why
+
+skip and known-fail need a reason. Other comment lines are kept by --update-expected.
+"""
+import re
+
+VERDICTS = ("pass", "skip", "known-fail")
+LINE = re.compile(r"^(\S+)\s+(\S+)(?:\s+#\s*(.*\S))?\s*$")
+# What an observed outcome means for a verdict.
+FITS = {"pass": ("pass",), "skip": ("skip",), "known-fail": ("fail", "crash", "timeout")}
+
+
+class Expected:
+    def __init__(self):
+        self.version = None
+        self.devices, self.limit_s = 1, None
+        self.args, self.env = [], {}
+        self.header = []       # comment lines, as they stand
+        self.verdicts = {}     # subtest -> (verdict, reason)
+
+
+def load(path):
+    """The file's content; ValueError with file and line when it is malformed."""
+    expected = Expected()
+    with open(path, encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            text = line.strip()
+            if not text:
+                continue
+            if text.startswith("#"):
+                expected.header.append(text)
+                _directive(expected, text[1:].split(None, 1))
+                continue
+            match = LINE.match(text)
+            if not match or match.group(2) not in VERDICTS:
+                raise ValueError(f"{path}:{number}: want `subtest  pass|skip|known-fail  [# reason]`")
+            name, verdict, reason = match.groups()
+            if verdict != "pass" and not reason:
+                raise ValueError(f"{path}:{number}: {verdict} needs a reason")
+            if name in expected.verdicts:
+                raise ValueError(f"{path}:{number}: {name} is there twice")
+            expected.verdicts[name] = (verdict, reason)
+    if not expected.version:
+        raise ValueError(f"{path}: no line `# igt-gpu-tools-tests VERSION`")
+    return expected
+
+
+def _directive(expected, words):
+    if len(words) != 2:
+        return
+    key, value = words[0], words[1].strip()
+    if key == "igt-gpu-tools-tests":
+        expected.version = value
+    elif key == "devices" and value.isdigit():
+        expected.devices = int(value)
+    elif key == "limit" and value.isdigit():
+        expected.limit_s = float(value)
+    elif key == "arg":
+        expected.args.append(value)
+    elif key == "env" and "=" in value:
+        name, _, text = value.partition("=")
+        expected.env[name] = text
+
+
+def write(path, header, rows):
+    """rows: (subtest, verdict, reason or None), in the program's order."""
+    with open(path, "w", encoding="utf-8") as file:
+        for line in header:
+            file.write(line + "\n")
+        width = max((len(name) for name, _, _ in rows), default=0)
+        for name, verdict, reason in rows:
+            tail = f"{verdict:<10}  # {reason}" if reason else verdict
+            file.write(f"{name:<{width}}  {tail}\n")

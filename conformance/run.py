@@ -1,0 +1,310 @@
+#!/usr/bin/env python3
+"""Runs Intel's unmodified IGT programs under softxe and compares every subtest with what is expected.
+
+Fails on any difference to conformance/expected/*.txt, in either direction: a known failure that
+passes is a difference too. Subtests that another package version adds are run and reported, not
+failed. conformance/assertions.txt asks the run's own report for proof that memory moved.
+
+    run.py                                   everything that has an expectation file
+    run.py --set conformance/fast.txt        the quick set
+    run.py --tests 'xe_vm@.*userptr'         a regular expression over binary or binary@subtest
+    run.py --update-expected --tests xe_vm   write what was seen, to be reviewed
+"""
+import argparse
+import json
+import os
+import re
+import sys
+import time
+
+sys.dont_write_bytecode = True
+import expectations
+import igt
+import report as report_check
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+BATCH = 100
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], epilog=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--root", default=os.environ.get("SOFTXE_CONFORMANCE_ROOT",
+                                                         "build/conformance-root"))
+    parser.add_argument("--softxe", default="build/dev/src/cli/softxe")
+    parser.add_argument("--launcher", help="runs instead of `softxe run --root ROOT ... --`; {root}, "
+                                           "{devices} and {report} are replaced")
+    parser.add_argument("--softxe-option", action="append", default=[], metavar="OPTION",
+                        help="passed to `softxe run`, e.g. --softxe-option=--vram=1G")
+    parser.add_argument("--tests", default=os.environ.get("TESTS") or None, metavar="REGEX")
+    parser.add_argument("--set", metavar="FILE", help="a file of regular expressions, one a line")
+    parser.add_argument("--devices", type=int, help="overrides the expectation files")
+    parser.add_argument("--limit", type=float, help="seconds for one subtest; overrides the files")
+    parser.add_argument("--batch", type=int, default=BATCH, help="subtests in one process")
+    parser.add_argument("--assert-report", action="append", default=[], metavar="EXPRESSION",
+                        help="must hold in the report of every subtest that passes (see report.py)")
+    parser.add_argument("--update-expected", action="store_true")
+    parser.add_argument("--json", metavar="FILE", help="writes all results")
+    parser.add_argument("--list", action="store_true", help="prints what would run")
+    parser.add_argument("--verbose", "-v", action="store_true", help="shows the programs' output")
+    return parser.parse_args()
+
+
+class Selection:
+    """Which subtests were asked for. A pattern matches `binary` or `binary@subtest`, in full or from
+    the start of either, as a regular expression."""
+
+    def __init__(self, tests, set_file):
+        self.patterns = []
+        if tests:
+            self.patterns.append(re.compile(tests))
+        if set_file:
+            with open(set_file, encoding="utf-8") as file:
+                self.patterns += [re.compile(f"^(?:{line.strip()})$") for line in file
+                                  if line.strip() and not line.startswith("#")]
+
+    def has(self, binary, subtest):
+        if not self.patterns:
+            return True
+        full = f"{binary}@{subtest}"
+        return any(pattern.search(full) or pattern.fullmatch(binary) for pattern in self.patterns)
+
+
+def load_assertions(path):
+    """Lines `regex  expression`: every subtest that matches runs alone, and the report must agree."""
+    rows = []
+    with open(path, encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            text = line.split(" #")[0].strip()
+            if not text or text.startswith("#"):
+                continue
+            words = text.split(None, 1)
+            if len(words) != 2 or not report_check.EXPRESSION.match(words[1]):
+                sys.exit(f"{path}:{number}: want `regex  expression`")
+            rows.append((re.compile(f"^(?:{words[0]})$"), words[1]))
+    return rows
+
+
+def root_version(root):
+    try:
+        with open(os.path.join(root, "softxe-versions"), encoding="utf-8") as file:
+            for line in file:
+                words = line.split()
+                if words[:2] == ["package", "igt-gpu-tools-tests"]:
+                    return words[2]
+    except OSError as error:
+        sys.exit(f"no conformance root in {root} ({error}): run `conformance/make_root.sh {root}`")
+    sys.exit(f"{root} has no igt-gpu-tools-tests")
+
+
+class Results:
+    def __init__(self):
+        self.rows = []          # dicts, for --json
+        self.passed = self.skipped = self.known = 0
+        self.different = []
+        self.new = []
+        self.gone = []
+
+    def difference(self, test, text, output=()):
+        self.different.append(test)
+        print(f"DIFFERENT {test}: {text}")
+        for line in list(output)[-12:]:
+            print(f"    | {line}")
+        sys.stdout.flush()
+
+
+class BinaryRun:
+    """One test program: what is expected of it, what it did."""
+
+    def __init__(self, options, runner, binary, version, assertions, results):
+        self.options, self.runner, self.binary = options, runner, binary
+        self.assertions, self.results = assertions, results
+        self.path = os.path.join(HERE, "expected", binary + ".txt")
+        if os.path.exists(self.path):
+            self.expected = expectations.load(self.path)
+        else:
+            self.expected = expectations.Expected()
+            self.expected.version = version
+            self.expected.header = [f"# igt-gpu-tools-tests {version}"]
+        self.same_version = self.expected.version == version
+        self.settings = igt.Settings(options.devices or self.expected.devices,
+                                     options.limit or self.expected.limit_s or 60.0)
+        self.settings.args, self.settings.env = self.expected.args, self.expected.env
+        self.seen = {}
+
+    def expressions(self, subtest):
+        name = f"{self.binary}@{subtest}"
+        return self.options.assert_report + [text for pattern, text in self.assertions
+                                             if pattern.match(name)]
+
+    def run(self, selection):
+        listed = self.runner.list_subtests(self.binary)
+        chosen = [name for name in listed if selection.has(self.binary, name)]
+        for name in self.expected.verdicts:
+            if name not in listed and selection.has(self.binary, name):
+                self.missing(name)
+        if self.options.list:
+            for name in chosen:
+                print(f"{self.binary}@{name}")
+            return
+        if not chosen:
+            return
+        start = time.monotonic()
+        alone = [name for name in chosen if self.expressions(name)]
+        together = [name for name in chosen if name not in set(alone)]
+        igt.run_subtests(self.runner, self.binary, together, self.settings, self.options.batch,
+                         self.outcome)
+        igt.run_subtests(self.runner, self.binary, alone, self.settings, 1, self.outcome)
+        counts = {}
+        for outcome, _ in self.seen.values():
+            counts[outcome] = counts.get(outcome, 0) + 1
+        print(f"{self.binary}: " + ", ".join(f"{n} {what}" for what, n in sorted(counts.items())) +
+              f" ({time.monotonic() - start:.0f} s)", flush=True)
+        if self.options.update_expected:
+            self.update(listed)
+
+    def missing(self, name):
+        test = f"{self.binary}@{name}"
+        if self.same_version:
+            self.results.difference(test, "expected, but this program does not have it")
+        else:
+            self.results.gone.append(test)
+
+    def outcome(self, name, outcome, seconds, output, report, batch_length):
+        test = f"{self.binary}@{name}"
+        output = list(output)
+        if outcome == "pass":
+            for expression in self.expressions(name):
+                why = report_check.check(report, expression)
+                if why:
+                    outcome = "fail"
+                    output.append(f"passed, but {why}")
+        self.seen[name] = (outcome, output)
+        verdict, reason = self.expected.verdicts.get(name, (None, None))
+        row = {"binary": self.binary, "subtest": name, "outcome": outcome, "expected": verdict,
+               "seconds": seconds, "reason": reason}
+        if outcome != "pass":
+            row["output"] = output[-20:]
+        self.results.rows.append(row)
+        if self.options.update_expected:
+            return
+        if verdict is None:
+            self.results.new.append(f"{test}: {outcome}")
+            if self.same_version:
+                self.results.difference(test, f"{outcome}, but the expectations do not name it", output)
+        elif outcome not in expectations.FITS[verdict]:
+            self.results.difference(test, f"{outcome}, expected {verdict}", output)
+        elif verdict == "pass":
+            self.results.passed += 1
+        elif verdict == "skip":
+            self.results.skipped += 1
+        else:
+            self.results.known += 1
+
+    def update(self, listed):
+        rows = []
+        for name in listed:
+            old = self.expected.verdicts.get(name)
+            if name not in self.seen:
+                if old:
+                    rows.append((name, *old))
+                continue
+            outcome, output = self.seen[name]
+            if old and outcome in expectations.FITS[old[0]]:
+                rows.append((name, *old))
+            elif outcome == "pass":
+                rows.append((name, "pass", None))
+            else:
+                said = next((line for line in reversed(output) if line.strip()), outcome).strip()
+                rows.append((name, "skip" if outcome == "skip" else "known-fail",
+                             f"REVIEW {outcome}: {said[:120]}"))
+        version = root_version(self.options.root)
+        header = [f"# igt-gpu-tools-tests {version}"] + \
+                 [line for line in self.expected.header if not line.startswith("# igt-gpu-tools-tests")]
+        expectations.write(self.path, header, rows)
+        print(f"{self.binary}: wrote {os.path.relpath(self.path)}")
+
+
+def binaries(options, selection):
+    """Programs with expectations; with --update-expected --tests also others that match."""
+    names = sorted(name[:-4] for name in os.listdir(os.path.join(HERE, "expected"))
+                   if name.endswith(".txt"))
+    if options.update_expected and options.tests:
+        folder = os.path.join(options.root, igt.TEST_DIR.lstrip("/"))
+        names = sorted(set(names) | {name for name in os.listdir(folder)
+                                     if name.startswith("xe_") and re.search(options.tests, name)})
+    # A set or a pattern that names programs spares listing all the others.
+    return [name for name in names if not selection.patterns or
+            any(may_match(pattern, name) for pattern in selection.patterns)]
+
+
+def may_match(pattern, binary):
+    names = re.findall(r"xe_[a-z0-9_]+", pattern.pattern)
+    return not names or any(binary == name or (binary.startswith(name)) for name in names)
+
+
+def huge_pages():
+    try:
+        with open("/proc/sys/vm/nr_hugepages", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return None
+
+
+def guard_huge_pages(before):
+    """Programs ask for huge pages through a shell; softxe answers, and the machine must not change."""
+    if before is None or huge_pages() == before:
+        return None
+    try:
+        with open("/proc/sys/vm/nr_hugepages", "w", encoding="ascii") as file:
+            file.write(before)
+    except OSError:
+        pass
+    return "a test changed this machine's vm.nr_hugepages (put back)"
+
+
+def main():
+    options = arguments()
+    selection = Selection(options.tests, options.set)
+    version = root_version(options.root)
+    runner = igt.Runner(options.root, options.softxe, options.launcher, options.softxe_option,
+                        options.verbose)
+    if not options.list and not options.launcher and not os.access(options.softxe, os.X_OK):
+        sys.exit(f"{options.softxe} is not there: build first, or give --softxe")
+    assertions = load_assertions(os.path.join(HERE, "assertions.txt"))
+    results = Results()
+    before = huge_pages()
+    for binary in binaries(options, selection):
+        try:
+            BinaryRun(options, runner, binary, version, assertions, results).run(selection)
+        except (RuntimeError, ValueError) as error:
+            results.difference(binary, str(error))
+    changed = guard_huge_pages(before)
+    if changed:
+        results.difference("machine", changed)
+    return finish(options, version, results)
+
+
+def finish(options, version, results):
+    if options.json:
+        with open(options.json, "w", encoding="utf-8") as file:
+            json.dump({"igt_version": version, "results": results.rows,
+                       "different": results.different, "new": results.new, "gone": results.gone},
+                      file, indent=1)
+    if options.list or options.update_expected:
+        return 1 if results.different else 0
+    for test in results.new:
+        print(f"new       {test}")
+    for test in results.gone:
+        print(f"gone      {test} (not in {version})")
+    if not results.rows and not results.different:
+        results.difference("selection", "no subtest matches")
+    if results.known:
+        print(f"{results.known} known failures, counted in none of the next line's numbers")
+    print(f"{results.passed} passed, {len(results.different)} failed, {results.skipped} skipped",
+          flush=True)
+    return 1 if results.different else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,189 @@
+#!/usr/bin/env python3
+"""Tests of the conformance runner itself, with a stand-in for the test programs: no root, no GPU."""
+import json
+import os
+import sys
+import tempfile
+import unittest
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import expectations
+import igt
+import report as report_check
+import run
+
+# Behaves like an IGT program whose subtests do what their names say.
+FAKE = r'''
+import os, sys, time
+names = ["good", "bad", "skipped", "crashing", "hanging", "after", "last"]
+if "--list-subtests" in sys.argv:
+    print("\n".join(names)); sys.exit(0)
+if os.environ.get("FAKE_SETUP") == "dies":
+    sys.exit(1)
+chosen = sys.argv[sys.argv.index("--run-subtest") + 1].split(",")
+for name in names:
+    if name not in chosen: continue
+    if name == "skipped": print("Subtest skipped: SKIP (0.000s)", flush=True); continue
+    print("Starting subtest: " + name, flush=True)
+    print("Starting dynamic subtest: inner\nDynamic subtest inner: SUCCESS (0.1s)", flush=True)
+    if name == "crashing": os.abort()
+    if name == "hanging": print("time is up", flush=True); time.sleep(600)
+    print("Subtest %s: %s (0.010s)" % (name, "FAIL" if name == "bad" else "SUCCESS"), flush=True)
+'''
+
+
+ALL = ["good", "bad", "skipped", "crashing", "hanging", "after", "last"]
+WANT = {"good": "pass", "bad": "fail", "skipped": "skip", "crashing": "crash", "hanging": "timeout",
+        "after": "pass", "last": "pass"}
+AGREE = {"good": ("pass", None), "bad": ("known-fail", "x"), "skipped": ("skip", "x"),
+         "crashing": ("known-fail", "x"), "hanging": ("known-fail", "x"), "after": ("pass", None),
+         "last": ("pass", None)}
+
+
+class FakeDeadline(igt._LineReader):
+    """The deadline passes when the program says so: nothing here depends on the machine's speed."""
+
+    def next_line(self, deadline):
+        line = super().next_line(deadline)
+        return self.LATE if line == "time is up" else line
+
+
+class FakeRunner(igt.Runner):
+    def __init__(self, program):
+        super().__init__("/", None, None, [], False)
+        self.program = program
+
+    def isolated(self, command):
+        return command
+
+    def under_softxe(self, program_args, devices, report):
+        with open(report, "w", encoding="utf-8") as file:
+            json.dump({"total": {"svm_4K_device_copy_kb": 0 if "after" in program_args[-1] else 4}}, file)
+        return [sys.executable, self.program, *program_args[1:]]
+
+
+class Running(unittest.TestCase):
+    def setUp(self):
+        self.addCleanup(setattr, igt, "_LineReader", igt._LineReader)
+        igt._LineReader = FakeDeadline
+        self.folder = tempfile.TemporaryDirectory()
+        self.program = os.path.join(self.folder.name, "fake.py")
+        with open(self.program, "w", encoding="utf-8") as file:
+            file.write(FAKE)
+        self.runner = FakeRunner(self.program)
+
+    def tearDown(self):
+        self.folder.cleanup()
+
+    def outcomes(self, batch, env=None, names=None):
+        settings = igt.Settings(limit_s=300.0)
+        settings.env = env or {}
+        seen = []
+        igt.run_subtests(self.runner, "fake", names or ALL, settings, batch,
+                         lambda name, outcome, *_: seen.append((name, outcome)))
+        self.assertEqual(len(seen), len(set(name for name, _ in seen)), "told twice")
+        return dict(seen)
+
+    def test_every_outcome_survives_every_batch_size(self):
+        for batch in (1, 2, 3, 100):
+            with self.subTest(batch=batch):
+                self.assertEqual(self.outcomes(batch), WANT)
+
+    def test_a_program_that_dies_in_its_setup_crashes_all_and_ends(self):
+        got = self.outcomes(3, env={"FAKE_SETUP": "dies"})
+        self.assertEqual(set(got.values()), {"crash"})
+        self.assertEqual(set(got), set(ALL))
+
+    def compare(self, verdicts, version="1", assertions=(), names=ALL):
+        """One BinaryRun against these verdicts; returns the results."""
+        options = type("Options", (), dict(devices=None, limit=300.0, batch=100, assert_report=[],
+                                           update_expected=False, list=False))()
+        results = run.Results()
+        one = run.BinaryRun(options, self.runner, "no_such_file", version, assertions, results)
+        one.expected.verdicts = verdicts
+        one.expected.version = "1"
+        one.same_version = version == "1"
+        one.runner.list_subtests = lambda _: list(names)
+        stdout, sys.stdout = sys.stdout, open(os.devnull, "w", encoding="utf-8")
+        try:
+            one.run(run.Selection(None, None))
+        finally:
+            sys.stdout.close()
+            sys.stdout = stdout
+        return results
+
+    def test_agreement(self):
+        results = self.compare(AGREE)
+        self.assertEqual((results.different, results.passed, results.skipped, results.known),
+                         ([], 3, 1, 3))
+
+    def test_each_kind_of_difference(self):
+        cases = (("good", "known-fail"), ("good", "skip"), ("bad", "pass"), ("bad", "skip"),
+                 ("skipped", "pass"), ("skipped", "known-fail"), ("crashing", "pass"),
+                 ("hanging", "pass"))
+        for name, verdict in cases:
+            with self.subTest(name=name, verdict=verdict):
+                only = {name: (verdict, "why")}
+                self.assertEqual(self.compare(only, names=[name]).different, [f"no_such_file@{name}"])
+
+    def test_names_of_another_version_are_reported_and_the_same_version_must_match(self):
+        known = {name: AGREE[name] for name in ALL if name != "last"}
+        known["lost"] = ("pass", None)
+        other = self.compare(known, version="2")
+        self.assertEqual((other.different, other.new, other.gone),
+                         ([], ["no_such_file@last: pass"], ["no_such_file@lost"]))
+        self.assertEqual(sorted(self.compare(known).different),
+                         ["no_such_file@last", "no_such_file@lost"])
+
+    def test_a_pass_without_the_asserted_counter_fails(self):
+        path = os.path.join(self.folder.name, "assertions")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("no_such_file@(good|after)  total.svm_*_device_copy_kb > 0  # why\n")
+        results = self.compare(AGREE, assertions=run.load_assertions(path))
+        self.assertEqual(results.different, ["no_such_file@after"])
+
+
+class Pieces(unittest.TestCase):
+    def test_report_expressions(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump({"total": {"a": 2, "b_x": 3, "b_y": 4, "flag": True}, "list": [{"n": 1}, {"n": 2}]}, file)
+            file.flush()
+            for expression, holds in (
+                    ("total.a > 1", True), ("total.a > 2", False), ("total.b_* == 7", True),
+                    ("total.a + total.b_x >= 5", True), ("list.*.n == 3", True), ("total.c > 0", False),
+                    ("total.c == 0", False), ("total.flag == 1", False), ("total.a !! 1", False)):
+                self.assertEqual(report_check.check(file.name, expression) is None, holds, expression)
+        self.assertIsNotNone(report_check.check("/nonexistent", "total.a > 1"))
+
+    def test_expectation_files(self):
+        header = "# igt-gpu-tools-tests 2.5-1\n"
+        for text, error in (
+                (header + "a  pass\nb  skip  # why\n", None), ("a  pass\n", "no line"),
+                (header + "a  skip\n", "needs a reason"), (header + "a  fine\n", "want"),
+                (header + "a pass\na pass\n", "twice"), (header + "a pass extra\n", "want")):
+            with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+                file.write(text)
+                file.flush()
+                if error:
+                    with self.assertRaisesRegex(ValueError, error):
+                        expectations.load(file.name)
+                else:
+                    self.assertEqual(expectations.load(file.name).verdicts,
+                                     {"a": ("pass", None), "b": ("skip", "why")})
+
+    def test_the_shipped_files_are_well_formed(self):
+        folder = os.path.join(run.HERE, "expected")
+        for name in os.listdir(folder):
+            self.assertTrue(expectations.load(os.path.join(folder, name)).verdicts, name)
+        self.assertTrue(run.load_assertions(os.path.join(run.HERE, "assertions.txt")))
+
+    def test_selection(self):
+        for pattern, binary, subtest, want in (
+                ("xe_vm", "xe_vm", "a", True), ("xe_vm@.*b", "xe_vm", "ab", True),
+                ("xe_vm@^b", "xe_vm", "ab", False), ("userptr", "xe_vm", "x-userptr-y", True)):
+            self.assertEqual(run.Selection(pattern, None).has(binary, subtest), want, pattern)
+
+
+if __name__ == "__main__":
+    unittest.main()
