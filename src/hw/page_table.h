@@ -52,7 +52,7 @@ struct PteRun {
 };
 
 /// Largest entry commit() may choose.
-enum class MaxEntry : std::uint8_t { k4K, k64K, k2M, k1G };
+enum class MaxEntry : std::uint8_t { k4KiB, k64KiB, k2MiB, k1GiB };
 
 struct Translation {
   PteFlags flags;
@@ -118,7 +118,7 @@ class PageTable {
   /// EINVAL: range unaligned or outside the space, runs do not add up to it, a 4K VRAM page on a
   /// device that needs 64K. ENOMEM: no tables (step "hw.pt.alloc").
   Result<PtUpdate> prepare_map(GpuRange range, std::span<const PteRun> runs,
-                               MaxEntry max_entry = MaxEntry::k1G) SX_EXCLUDES(lock_);
+                               MaxEntry max_entry = MaxEntry::k1GiB) SX_EXCLUDES(lock_);
   /// Clears `range` exactly, splitting large entries that stick out.
   Result<PtUpdate> prepare_unbind(GpuRange range) SX_EXCLUDES(lock_);
   /// Scratch tables: turns the holes of `range` into faulting ones (invalidate-on-bind,
