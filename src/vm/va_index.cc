@@ -1,0 +1,405 @@
+#include "vm/va_index.h"
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+
+#include "base/step.h"
+
+namespace softxe {
+namespace {
+
+using Block = VaIndex::Block;
+constexpr unsigned kSlots = VaIndex::kSlots;
+constexpr unsigned kHalf = kSlots / 2;
+// Merging far below a full block keeps a space that breathes around one size from splitting and
+// merging in turns.
+constexpr unsigned kTooFew = kSlots / 4;
+constexpr unsigned kMergedMax = kSlots * 3 / 4;
+
+/// The number of keys <= key. Two rounds of independent compares: no branch to mispredict, and the
+/// line of the slots that will be read is under way early.
+inline unsigned count_not_above(const Block& block, std::uint64_t key) {
+  const std::uint64_t* k = block.keys;
+  const unsigned group = 8 * (unsigned{k[7] <= key} + unsigned{k[15] <= key} + unsigned{k[23] <= key});
+  __builtin_prefetch(&block.slots[group]);
+  const std::uint64_t* g = k + group;
+  return group + unsigned{g[0] <= key} + unsigned{g[1] <= key} + unsigned{g[2] <= key} +
+         unsigned{g[3] <= key} + unsigned{g[4] <= key} + unsigned{g[5] <= key} +
+         unsigned{g[6] <= key};
+}
+
+inline void open_slot(Block& block, unsigned slot, std::uint64_t key, void* value) {
+  const std::size_t bytes = (block.count - slot) * 8;
+  std::memmove(&block.keys[slot + 1], &block.keys[slot], bytes);
+  std::memmove(&block.slots[slot + 1], &block.slots[slot], bytes);
+  block.keys[slot] = key;
+  block.slots[slot] = value;
+  ++block.count;
+}
+
+inline void close_slot(Block& block, unsigned slot) {
+  const std::size_t bytes = (block.count - slot - 1) * 8;
+  std::memmove(&block.keys[slot], &block.keys[slot + 1], bytes);
+  std::memmove(&block.slots[slot], &block.slots[slot + 1], bytes);
+  --block.count;
+  block.keys[block.count] = VaIndex::kInfinity;
+}
+
+/// Moves the entries from `from` on to the empty block `right`.
+void move_tail(Block& left, unsigned from, Block& right) {
+  right.count = left.count - from;
+  std::copy_n(&left.keys[from], right.count, right.keys);
+  std::copy_n(&left.slots[from], right.count, right.slots);
+  std::fill_n(&left.keys[from], right.count, VaIndex::kInfinity);
+  left.count = from;
+}
+
+void append_all(Block& left, const Block& right) {
+  std::copy_n(right.keys, right.count, &left.keys[left.count]);
+  std::copy_n(right.slots, right.count, &left.slots[left.count]);
+  left.count += right.count;
+}
+
+}  // namespace
+
+VaIndex::~VaIndex() {
+  SX_ASSERT(size_ == 0 && promised_ == 0);
+  delete root_;  // a leaf: an empty tree has no other block
+  while (spare_ != nullptr) {
+    Block* next = spare_->next;
+    delete spare_;
+    spare_ = next;
+  }
+}
+
+VaIndex::Iterator VaIndex::begin() const {
+  if (size_ == 0) return {};
+  const Block* block = root_;
+  for (unsigned level = height_; level > 0; --level) block = block->child(0);
+  return {block, 0};
+}
+
+VaIndex::Iterator VaIndex::first_ending_after(GpuVa va, Finger* finger) const {
+  if (size_ == 0) return {};
+  const std::uint64_t key = va.value();
+  Block* block = root_;
+  std::uint64_t lo = 0;
+  std::uint64_t hi = kInfinity;
+  for (unsigned level = height_; level > 0; --level) {
+    const unsigned above = count_not_above(*block, key);
+    lo = std::max(lo, block->keys[above - 1]);
+    hi = std::min(hi, block->keys[above]);
+    block = block->child(above - 1);
+  }
+  if (finger != nullptr) *finger = {block, lo, hi, shape_};
+  const unsigned slot = count_not_above(*block, key);
+  if (slot > 0) {
+    if (block->node(slot - 1)->end() > va) return {block, slot - 1};
+  } else if (block->prev != nullptr) {
+    const Block* prev = block->prev;
+    if (prev->node(prev->count - 1)->end() > va) return {prev, prev->count - 1};
+  }
+  if (slot < block->count) return {block, slot};
+  return block->next == nullptr ? Iterator() : Iterator(block->next, 0);
+}
+
+VaNode* VaIndex::before(GpuVa start) const {
+  if (size_ == 0 || start.value() == 0) return nullptr;
+  const std::uint64_t key = start.value() - 1;
+  const Block* block = root_;
+  for (unsigned level = height_; level > 0; --level) {
+    block = block->child(count_not_above(*block, key) - 1);
+  }
+  const unsigned slot = count_not_above(*block, key);
+  if (slot > 0) return block->node(slot - 1);
+  return block->prev == nullptr ? nullptr : block->prev->node(block->prev->count - 1);
+}
+
+/// The leaf where `key` is or belongs; leaves the finger there.
+Block* VaIndex::locate(std::uint64_t key) {
+  if (finger_.leaf != nullptr && finger_.lo <= key && key < finger_.hi) return finger_.leaf;
+  finger_ = {root_, 0, kInfinity, shape_};
+  for (unsigned level = height_; level > 0; --level) {
+    const unsigned above = count_not_above(*finger_.leaf, key);
+    finger_.lo = std::max(finger_.lo, finger_.leaf->keys[above - 1]);
+    finger_.hi = std::min(finger_.hi, finger_.leaf->keys[above]);
+    finger_.leaf = finger_.leaf->child(above - 1);
+  }
+  return finger_.leaf;
+}
+
+void VaIndex::descend(std::uint64_t key, Path& path) const {
+  Block* block = root_;
+  for (unsigned level = height_; level > 0; --level) {
+    path.block[level] = block;
+    path.slot[level] = count_not_above(*block, key) - 1;
+    block = block->child(path.slot[level]);
+  }
+  path.block[0] = block;
+  path.slot[0] = count_not_above(*block, key);
+}
+
+unsigned VaIndex::slot_of(const Block& leaf, const VaNode& node) const {
+  const unsigned above = count_not_above(leaf, node.start().value());
+  SX_ASSERT(above > 0 && leaf.slots[above - 1] == &node);
+  return above - 1;
+}
+
+void VaIndex::assert_free(const Block& leaf, unsigned slot, const VaNode& node) const {
+  const VaNode* left = nullptr;
+  if (slot > 0) {
+    left = leaf.node(slot - 1);
+  } else if (leaf.prev != nullptr) {
+    left = leaf.prev->node(leaf.prev->count - 1);
+  }
+  std::uint64_t right_start = kInfinity;
+  if (slot < leaf.count) {
+    right_start = leaf.keys[slot];
+  } else if (leaf.next != nullptr) {
+    right_start = leaf.next->keys[0];
+  }
+  SX_ASSERT((left == nullptr || left->end() <= node.start()) && node.end().value() <= right_start);
+}
+
+void VaIndex::insert(VaNode& node) {
+  SX_ASSERT(promised_ > 0 && root_ != nullptr);
+  Block* leaf = locate(node.start().value());
+  const unsigned slot = count_not_above(*leaf, node.start().value());
+  assert_free(*leaf, slot, node);
+  if (leaf->count < kSlots) {
+    open_slot(*leaf, slot, node.start().value(), &node);
+  } else {
+    insert_split(node);
+  }
+  --promised_;
+  ++size_;
+}
+
+/// Inserts into a full leaf: splits blocks from the leaf upwards until one has room.
+void VaIndex::insert_split(VaNode& node) {
+  Path path;
+  descend(node.start().value(), path);
+  std::uint64_t key = node.start().value();
+  void* value = &node;
+  // Ascending insertion leaves full blocks behind instead of half-full ones.
+  const bool appends = path.block[0]->next == nullptr && path.slot[0] == kSlots;
+  unsigned level = 0;
+  for (; level <= height_; ++level) {
+    Block* left = path.block[level];
+    const unsigned slot = level == 0 ? path.slot[0] : path.slot[level] + 1;
+    if (left->count < kSlots) {
+      open_slot(*left, slot, key, value);
+      break;
+    }
+    Block* right = take_block();
+    if (appends) {
+      open_slot(*right, 0, key, value);
+    } else {
+      move_tail(*left, kHalf, *right);
+      if (slot <= kHalf) {
+        open_slot(*left, slot, key, value);
+      } else {
+        open_slot(*right, slot - kHalf, key, value);
+      }
+    }
+    key = right->keys[0];
+    value = right;
+    if (level == 0) {
+      right->prev = left;
+      right->next = left->next;
+      if (right->next != nullptr) right->next->prev = right;
+      left->next = right;
+    } else {
+      right->keys[0] = 0;
+    }
+  }
+  if (level > height_) {
+    SX_ASSERT(height_ + 1 < kHeightMax);
+    Block* root = take_block();
+    open_slot(*root, 0, 0, root_);
+    open_slot(*root, 1, key, value);
+    root_ = root;
+    ++height_;
+  }
+  changed_shape();
+}
+
+void VaIndex::erase(VaNode& node) {
+  SX_ASSERT(size_ > 0);
+  Block* leaf = locate(node.start().value());
+  close_slot(*leaf, slot_of(*leaf, node));
+  --size_;
+  if (leaf->count < kTooFew && height_ > 0) rebalance(node.start().value());
+}
+
+/// Merges the leaf where `key` belongs with a sibling if both are small, and so on upwards.
+void VaIndex::rebalance(std::uint64_t key) {
+  Path path;
+  descend(key, path);
+  for (unsigned level = 0; level < height_; ++level) {
+    Block* block = path.block[level];
+    if (block->count >= kTooFew) return;
+    Block* parent = path.block[level + 1];
+    unsigned slot = path.slot[level + 1];
+    if (parent->count > 1) {
+      if (slot + 1 == parent->count) --slot;
+      Block* left = parent->child(slot);
+      Block* right = parent->child(slot + 1);
+      const unsigned merged = left->count + right->count;
+      if (merged > kMergedMax && block->count > 0) return;
+      if (level > 0 && right->count > 0) right->keys[0] = parent->keys[slot + 1];
+      append_all(*left, *right);
+      // A left block that was empty has taken over the right one's first separator.
+      if (level > 0) left->keys[0] = 0;
+      block = right;
+      ++slot;
+    } else if (block->count > 0) {
+      return;
+    }
+    if (level == 0) {
+      if (block->prev != nullptr) block->prev->next = block->next;
+      if (block->next != nullptr) block->next->prev = block->prev;
+    }
+    close_slot(*parent, slot);
+    if (slot == 0 && parent->count > 0) parent->keys[0] = 0;
+    give_block(block);
+    changed_shape();
+  }
+  while (height_ > 0 && root_->count == 1) {
+    Block* root = root_;
+    root_ = root->child(0);
+    --height_;
+    give_block(root);
+    changed_shape();
+  }
+}
+
+void VaIndex::replace(VaNode& old, VaNode* prev, VaNode* next) {
+  SX_ASSERT(prev != nullptr || next != nullptr);
+  Block* leaf = locate(old.start().value());
+  const unsigned slot = slot_of(*leaf, old);
+  if (prev != nullptr) {
+    SX_ASSERT(prev->start() == old.start() && prev->end() <= old.end());
+    leaf->slots[slot] = prev;
+    if (next == nullptr) return forgive(1);
+    SX_ASSERT(prev->end() <= next->start() && next->end() <= old.end());
+    insert(*next);
+    return;
+  }
+  SX_ASSERT(old.start() <= next->start() && next->end() <= old.end());
+  if (next->start().value() < finger_.hi) {
+    leaf->keys[slot] = next->start().value();
+    leaf->slots[slot] = next;
+    return forgive(1);
+  }
+  // `old` reached past the separator on its right; what is left of it belongs to the next leaf.
+  erase(old);
+  insert(*next);
+}
+
+/// How many blocks `inserts` insertions can use up; the smaller of two bounds. By path: each insertion
+/// splits at most one block per level. By shape: each block of today splits once, after that both
+/// halves take kHalf entries before they are full. Both: a new root takes a block, rarely. Erasing in
+/// between changes neither: a merge gives back the block that a later split of its result needs.
+std::size_t VaIndex::blocks_needed(std::size_t inserts) const {
+  if (inserts == 0) return 0;
+  const std::size_t later = 2 * inserts / kHalf + 2;
+  return std::min(inserts * (height_ + 1), blocks_ + blocks_ / 8) + later;
+}
+
+Status VaIndex::promise(std::size_t inserts) {
+  const std::size_t needed = blocks_needed(promised_ + inserts);
+  while (spare_count_ < needed || root_ == nullptr) {
+    SX_TRY_VOID(SX_STEP("vm.va_index.grow"));
+    Block* block = new (std::nothrow) Block;
+    if (block == nullptr) return fail(ENOMEM, "no memory for the index of the VA space");
+    block->next = spare_;
+    spare_ = block;
+    ++spare_count_;
+    if (root_ == nullptr) root_ = take_block();
+  }
+  promised_ += inserts;
+  return {};
+}
+
+void VaIndex::forgive(std::size_t inserts) {
+  SX_ASSERT(inserts <= promised_);
+  promised_ -= inserts;
+}
+
+Block* VaIndex::take_block() {
+  SX_ASSERT(spare_ != nullptr);
+  Block* block = spare_;
+  spare_ = block->next;
+  --spare_count_;
+  ++blocks_;
+  std::fill_n(block->keys, kKeys, kInfinity);
+  std::fill_n(block->slots, kSlots, nullptr);
+  block->prev = block->next = nullptr;
+  block->count = 0;
+  return block;
+}
+
+/// Keeps some blocks for the next promise, and all that are promised: a block that a merge sets free
+/// may be needed again by the split of what was merged.
+void VaIndex::give_block(Block* block) {
+  --blocks_;
+  if (promised_ == 0 && spare_count_ > blocks_needed(4)) {
+    delete block;
+    return;
+  }
+  block->next = spare_;
+  spare_ = block;
+  ++spare_count_;
+}
+
+void VaIndex::changed_shape() {
+  ++shape_;
+  finger_ = {};
+}
+
+void VaIndex::validate() const {
+  if (root_ == nullptr) {
+    SX_ASSERT(size_ == 0 && height_ == 0 && blocks_ == 0);
+    return;
+  }
+  const Block* last_leaf = nullptr;
+  const std::size_t blocks = validate_block(*root_, height_, 0, kInfinity, &last_leaf);
+  SX_ASSERT(blocks == blocks_ && last_leaf->next == nullptr);
+  std::size_t nodes = 0;
+  const VaNode* last = nullptr;
+  for (Iterator it = begin(); it != end(); ++it, ++nodes) {
+    SX_ASSERT(last == nullptr || last->end() <= it->start());
+    last = it.get();
+  }
+  SX_ASSERT(nodes == size_);
+}
+
+/// Returns the number of blocks in this subtree, whose starts must be in [lo, hi).
+std::size_t VaIndex::validate_block(const Block& block, unsigned height, std::uint64_t lo,
+                                    std::uint64_t hi, const Block** last_leaf) const {
+  SX_ASSERT(block.count <= kSlots && (block.count > 0 || &block == root_));
+  for (unsigned i = block.count; i < kKeys; ++i) SX_ASSERT(block.keys[i] == kInfinity);
+  for (unsigned i = 1; i < block.count; ++i) SX_ASSERT(block.keys[i - 1] < block.keys[i]);
+  if (height == 0) {
+    for (unsigned i = 0; i < block.count; ++i) {
+      SX_ASSERT(lo <= block.keys[i] && block.keys[i] < hi);
+      SX_ASSERT(block.keys[i] == block.node(i)->start().value());
+    }
+    SX_ASSERT(block.prev == *last_leaf && (*last_leaf == nullptr || (*last_leaf)->next == &block));
+    *last_leaf = &block;
+    return 1;
+  }
+  SX_ASSERT(block.keys[0] == 0);
+  std::size_t blocks = 1;
+  for (unsigned i = 0; i < block.count; ++i) {
+    const std::uint64_t child_lo = i == 0 ? lo : block.keys[i];
+    const std::uint64_t child_hi = i + 1 == block.count ? hi : block.keys[i + 1];
+    SX_ASSERT(lo <= child_lo && child_lo < child_hi && child_hi <= hi);
+    blocks += validate_block(*block.child(i), height - 1, child_lo, child_hi, last_leaf);
+  }
+  return blocks;
+}
+
+}  // namespace softxe

@@ -1,0 +1,148 @@
+#include "vm/va_ops.h"
+
+#include <algorithm>
+#include <memory>
+#include <new>
+#include <utility>
+
+#include "base/step.h"
+
+namespace softxe {
+namespace {
+
+constexpr unsigned kRemapsMax = 2;
+
+/// Both map one address to the same place of the same backing. Offsets wrap like addresses.
+Keep keeps(const VaNode& old, const MapRequest& request) {
+  const bool same = old.backing() != nullptr && old.backing() == request.backing &&
+                    old.offset_bytes() - old.start().value() ==
+                        request.offset_bytes - request.range.start().value();
+  return same ? Keep::kYes : Keep::kNo;
+}
+
+RemapOp cut(VaNode& node, const GpuRange& range, Keep keep) {
+  const GpuRange hole = GpuRange::between(std::max(node.start(), range.start()),
+                                          std::min(node.end(), range.end()));
+  return {&node, node.range(), hole, node.offset_bytes(), keep};
+}
+
+}  // namespace
+
+VaOps::VaOps(VaOps&& other) noexcept { take(other); }
+
+VaOps& VaOps::operator=(VaOps&& other) noexcept {
+  if (this == &other) return *this;
+  release();
+  take(other);
+  return *this;
+}
+
+void VaOps::take(VaOps& other) {
+  size_ = std::exchange(other.size_, 0);
+  capacity_ = std::exchange(other.capacity_, kInline);
+  inserts_ = std::exchange(other.inserts_, 0);
+  place_ = other.place_;
+  if (other.data_ == other.inline_ops()) {
+    data_ = inline_ops();
+    std::uninitialized_copy_n(other.data_, size_, data_);
+  } else {
+    data_ = std::exchange(other.data_, other.inline_ops());
+  }
+}
+
+void VaOps::release() {
+  if (data_ != inline_ops()) ::operator delete(data_);
+}
+
+Status VaOps::grow() {
+  SX_TRY_VOID(SX_STEP("vm.va_ops.grow"));
+  void* memory = ::operator new(2 * capacity_ * sizeof(VaOp), std::nothrow);
+  if (memory == nullptr) return fail(ENOMEM, "no memory for the operations of a VA request");
+  auto* data = static_cast<VaOp*>(memory);
+  std::uninitialized_copy_n(data_, size_, data);
+  release();
+  data_ = data;
+  capacity_ *= 2;
+  return {};
+}
+
+Status VaOps::add(const VaOp& op) {
+  if (size_ == capacity_) SX_TRY_VOID(grow());
+  ::new (&data_[size_]) VaOp(op);
+  ++size_;
+  if (std::holds_alternative<MapOp>(op)) ++inserts_;
+  if (const auto* remap = std::get_if<RemapOp>(&op)) {
+    // A one-sided remap also takes one: its piece may belong to another block of the index.
+    const bool two_sided =
+        remap->old.start() != remap->hole.start() && remap->old.end() != remap->hole.end();
+    inserts_ += two_sided ? 2 : 1;
+  }
+  return {};
+}
+
+Result<VaOps> plan_map(const VaSpace& space, const MapRequest& request) {
+  SX_TRY_VOID(space.check(request.range));
+  Result<VaOps> ops;
+  unsigned remaps = 0;
+  for (VaNode& node : space.overlapping(request.range, ops->mutable_place())) {
+    const Keep keep = keeps(node, request);
+    if (request.range.contains(node.range())) {
+      SX_TRY_VOID(ops->add(UnmapOp{&node, keep}));
+    } else {
+      SX_TRY_VOID(ops->add(cut(node, request.range, keep)));
+      ++remaps;
+    }
+  }
+  SX_ASSERT(remaps <= kRemapsMax);
+  SX_TRY_VOID(ops->add(MapOp{request.range, request.backing, request.offset_bytes, nullptr}));
+  return ops;
+}
+
+Result<VaOps> plan_unmap(const VaSpace& space, const GpuRange& range) {
+  SX_TRY_VOID(space.check(range));
+  Result<VaOps> ops;
+  unsigned remaps = 0;
+  for (VaNode& node : space.overlapping(range, ops->mutable_place())) {
+    if (range.contains(node.range())) {
+      SX_TRY_VOID(ops->add(UnmapOp{&node, Keep::kNo}));
+    } else {
+      SX_TRY_VOID(ops->add(cut(node, range, Keep::kNo)));
+      ++remaps;
+    }
+  }
+  SX_ASSERT(remaps <= kRemapsMax);
+  return ops;
+}
+
+Result<VaOps> plan_madvise_split(const VaSpace& space, const GpuRange& range, SplitOffset offset) {
+  SX_TRY_VOID(space.check(range));
+  Result<VaOps> ops;
+  unsigned remaps = 0;
+  for (VaNode& node : space.overlapping(range, ops->mutable_place())) {
+    if (node.backing() != nullptr || range.contains(node.range())) continue;
+    const RemapOp remap = cut(node, range, Keep::kNo);
+    const std::uint64_t carried = node.offset_bytes() + (remap.hole.start() - node.start());
+    SX_TRY_VOID(ops->add(remap));
+    SX_TRY_VOID(ops->add(
+        MapOp{remap.hole, nullptr, offset == SplitOffset::kCarried ? carried : 0, &node}));
+    ++remaps;
+  }
+  SX_ASSERT(remaps <= kRemapsMax);
+  return ops;
+}
+
+Result<VaOps> plan_prefetch(const VaSpace& space, const GpuRange& range) {
+  Result<VaOps> ops;
+  for (VaNode& node : space.overlapping(range)) SX_TRY_VOID(ops->add(PrefetchOp{&node}));
+  return ops;
+}
+
+Result<VaOps> plan_unmap_backing(const VaBacking& backing) {
+  Result<VaOps> ops;
+  for (VaNode* node = backing.oldest(); node != nullptr; node = node->next_of_backing()) {
+    SX_TRY_VOID(ops->add(UnmapOp{node, Keep::kNo}));
+  }
+  return ops;
+}
+
+}  // namespace softxe
