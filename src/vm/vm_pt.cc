@@ -1,0 +1,105 @@
+// PTEs of VMAs that own them: BO, null and userptr (spec/vm.md 3.7, spec/svm.md 6).
+#include "base/step.h"
+#include "vm/vm.h"
+
+namespace softxe {
+
+namespace {
+
+// What the VMA maps, as seen from `tile`, with its current attributes.
+std::vector<PteRun> runs_of(const Vm& vm, const Vma& vma, unsigned tile) {
+  std::vector<PteRun> runs;
+  switch (vma.kind()) {
+    case VmaKind::kBo:
+      vma.bo()->append_runs(vma.offset_bytes(), vma.range().size(), tile, runs);
+      break;
+    case VmaKind::kNull:
+      runs.push_back({.kind = PteKind::kNull, .bytes = vma.range().size()});
+      break;
+    case VmaKind::kUserptr:
+      runs.push_back({.kind = PteKind::kSystem,
+                      .address = vma.userptr_start().value(),
+                      .bytes = vma.range().size()});
+      break;
+    case VmaKind::kMirror:
+      SX_ASSERT(!"a mirror VMA owns no PTEs");
+  }
+  for (PteRun& run : runs) {
+    run.writable = !vma.flags().read_only;
+    run.atomic_enable = vm.atomic_enable(vma, run.kind == PteKind::kVram);
+    run.pat_index = static_cast<std::uint8_t>(vma.attr.pat);
+  }
+  return runs;
+}
+
+}  // namespace
+
+Result<PtUpdate> Vm::prepare_vma_ptes(const Vma& vma, unsigned tile) {
+  return tables_[tile]->prepare_map(vma.range(), runs_of(*this, vma, tile));
+}
+
+void Vm::publish(Vma& vma, unsigned tile, PtUpdate&& update, InvalidationBatch& batch) {
+  Guard hold(bo_lock_);
+  batch.add(tables_[tile]->commit(std::move(update)));
+  const auto bit = static_cast<TileMask>(1u << tile);
+  vma.tile_present |= bit;
+  vma.tile_invalidated = static_cast<TileMask>(vma.tile_invalidated & ~bit);
+}
+
+Status Vm::bind_ptes(Vma& vma, TileMask tiles) {
+  InvalidationBatch batch(invalidations_);
+  for (unsigned tile = 0; tile < config_.tile_count; ++tile) {
+    if ((tiles & (1u << tile)) == 0) continue;
+    SX_TRY_VOID(SX_STEP("vm.fault.prepare_ptes"));
+    SX_TRY(PtUpdate update, prepare_vma_ptes(vma, tile));
+    publish(vma, tile, std::move(update), batch);
+  }
+  finish(batch);
+  return {};
+}
+
+void Vm::clear_ptes(GpuRange range) {
+  InvalidationBatch batch(invalidations_);
+  for (auto& table : tables_) batch.add(table->unbind(range));
+  finish(batch);
+}
+
+std::uint64_t Vm::zap_vma(Vma& vma, InvalidationBatch& batch) {
+  Guard hold(bo_lock_);
+  return zap_locked(vma, batch);
+}
+
+std::uint64_t Vm::zap_locked(Vma& vma, InvalidationBatch& batch) {
+  std::uint64_t pages = 0;
+  if (vma.kind() == VmaKind::kNull || vma.is_mirror()) return 0;
+  for (unsigned tile = 0; tile < config_.tile_count; ++tile) {
+    const auto bit = static_cast<TileMask>(1u << tile);
+    if ((vma.tile_present & ~vma.tile_invalidated & bit) == 0) continue;
+    PagesAffected affected = tables_[tile]->zap(vma.range());
+    pages += affected.pages();
+    batch.add(std::move(affected));
+    vma.tile_invalidated |= bit;
+  }
+  return pages;
+}
+
+void Vm::zap_bo(const Bo& bo) {
+  InvalidationBatch batch(invalidations_);
+  {
+    Guard hold(bo_lock_);
+    auto pair = vm_bos_.find(&bo);
+    if (pair == vm_bos_.end()) return;
+    for (VaNode* node = pair->second->oldest(); node != nullptr; node = node->next_of_backing()) {
+      zap_locked(static_cast<Vma&>(*node), batch);
+    }
+  }
+  finish(batch);
+}
+
+void Vm::finish(InvalidationBatch& batch) {
+  InvalidationCount done = batch.wait();
+  counters_.add(Counter::tlb_inval_count, done.invalidations);
+  counters_.add(Counter::pte_zap_count, done.pages);
+}
+
+}  // namespace softxe
