@@ -37,7 +37,8 @@ def gtest_tally(test, xml_path):
         if case.find("failure") is not None:
             tally.failed.append(name)
         elif case.get("result") == "skipped" or case.find("skipped") is not None:
-            tally.skipped.append(name)
+            why = (case.find("skipped").get("message") or "") if case.find("skipped") is not None else ""
+            tally.skipped.append(" ".join([name, *why.split("\n")[-1:]]).strip())
         elif case.get("status") == "run":
             tally.passed += 1
     return tally
@@ -86,7 +87,8 @@ def tally_of(case, xml_dir):
         if ok:
             tally.passed = 1
     if not ok and not tally.failed:
-        tally.failed.append(f"{name}: {(case.find('failure').get('message') if case.find('failure') is not None else '') or state}")
+        failure = case.find("failure")
+        tally.failed.append(f"{name}: {failure.get('message') or state if failure is not None else state}")
     return tally
 
 

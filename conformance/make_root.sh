@@ -46,6 +46,11 @@ if [ $force = no ] && have_all; then
   exit 0
 fi
 
+# What is replaced must have been made here: DIR may be a mistyped home.
+if [ -e "$dir" ] && [ ! -f "$dir/softxe-versions" ] && [ -n "$(ls -A "$dir" 2>/dev/null)" ]; then
+  die "$dir exists and was not made by this script"
+fi
+
 command -v mmdebstrap >/dev/null || die "mmdebstrap is missing: run tools/deps.sh conformance"
 
 # What apt itself would use, whatever format the sources are written in.

@@ -225,7 +225,7 @@ class BinaryRun:
         print(f"{self.binary}: wrote {os.path.relpath(self.path)}")
 
 
-def binaries(options, selection):
+def binaries(options):
     """Programs with expectations; with --update-expected --tests also others that match."""
     names = sorted(name[:-4] for name in os.listdir(os.path.join(HERE, "expected"))
                    if name.endswith(".txt"))
@@ -233,14 +233,7 @@ def binaries(options, selection):
         folder = os.path.join(options.root, igt.TEST_DIR.lstrip("/"))
         names = sorted(set(names) | {name for name in os.listdir(folder)
                                      if name.startswith("xe_") and re.search(options.tests, name)})
-    # A set or a pattern that names programs spares listing all the others.
-    return [name for name in names if not selection.patterns or
-            any(may_match(pattern, name) for pattern in selection.patterns)]
-
-
-def may_match(pattern, binary):
-    names = re.findall(r"xe_[a-z0-9_]+", pattern.pattern)
-    return not names or any(binary == name or (binary.startswith(name)) for name in names)
+    return names
 
 
 def huge_pages():
@@ -274,7 +267,7 @@ def main():
     assertions = load_assertions(os.path.join(HERE, "assertions.txt"))
     results = Results()
     before = huge_pages()
-    for binary in binaries(options, selection):
+    for binary in binaries(options):
         try:
             BinaryRun(options, runner, binary, version, assertions, results).run(selection)
         except (RuntimeError, ValueError) as error:
