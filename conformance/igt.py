@@ -18,6 +18,7 @@ TEST_DIR = "/usr/libexec/igt-gpu-tools"
 # IGT's own words; "Dynamic subtest" lines are details of the subtest around them.
 STARTING = re.compile(r"^Starting subtest: (\S+)")
 RESULT = re.compile(r"^(?:\x1b\[[0-9;]*m)?Subtest (\S+): (SUCCESS|FAIL|SKIP)\b(?: \(([\d.]+)s\))?")
+TIMEOUTS_IN_A_ROW = 5
 OUTCOME = {"SUCCESS": "pass", "FAIL": "fail", "SKIP": "skip"}
 
 # What a client program needs around it. Device nodes come from the machine by bind mounts (making
@@ -198,6 +199,7 @@ def run_subtests(runner, binary, subtests, settings, batch_size, on_outcome):
     Calls on_outcome(subtest, outcome, seconds, output, report path or None, batch length).
     """
     waiting = list(subtests)
+    timeouts = 0   # in a row
     with tempfile.TemporaryDirectory(prefix="softxe-conformance-") as folder:
         number = 0
         while waiting:
@@ -214,11 +216,11 @@ def run_subtests(runner, binary, subtests, settings, batch_size, on_outcome):
                 if name in batch and name not in done:
                     give(name, outcome, seconds, output)
             left = [name for name in batch if name not in done]
-            if got.hung is not None:
-                name = got.hung if got.hung in left else (left[0] if left else None)
-                if name:
-                    give(name, "timeout", settings.limit_s,
-                         got.tail + [f"no result within {settings.limit_s:g} s"])
+            timeouts = 0 if got.outcomes else timeouts
+            if got.hung is not None and left:
+                timeouts += 1
+                give(got.hung if got.hung in left else left[0], "timeout", settings.limit_s,
+                     got.tail + [f"no result within {settings.limit_s:g} s"])
             elif got.current in left:
                 give(got.current, "crash", 0.0, got.tail + [f"the program ended with {got.exit}"])
             elif left and not done:
@@ -230,3 +232,9 @@ def run_subtests(runner, binary, subtests, settings, batch_size, on_outcome):
                 for name in left:
                     give(name, "crash", 0.0, [f"the program ended with {got.exit} and no result"])
             waiting = [name for name in waiting if name not in done]
+            if timeouts >= TIMEOUTS_IN_A_ROW:
+                # A dead device would cost the limit for each of hundreds.
+                for name in waiting:
+                    on_outcome(name, "not-run", 0.0,
+                               [f"given up after {timeouts} timeouts in a row"], report, 1)
+                return

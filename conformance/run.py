@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import re
+import signal
 import sys
 import time
 
@@ -257,6 +258,8 @@ def guard_huge_pages(before):
 
 
 def main():
+    # A time limit around this run must still end the programs in their namespaces.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options = arguments()
     selection = Selection(options.tests, options.set)
     version = root_version(options.root)

@@ -16,9 +16,11 @@ import run
 # Behaves like an IGT program whose subtests do what their names say.
 FAKE = r'''
 import os, sys, time
+dead = os.environ.get("FAKE_SETUP") == "hangs"
 names = ["good", "bad", "skipped", "crashing", "hanging", "after", "last"]
 if "--list-subtests" in sys.argv:
     print("\n".join(names)); sys.exit(0)
+if dead: print("time is up", flush=True); time.sleep(600)
 if os.environ.get("FAKE_SETUP") == "dies":
     sys.exit(1)
 chosen = sys.argv[sys.argv.index("--run-subtest") + 1].split(",")
@@ -94,6 +96,10 @@ class Running(unittest.TestCase):
         got = self.outcomes(3, env={"FAKE_SETUP": "dies"})
         self.assertEqual(set(got.values()), {"crash"})
         self.assertEqual(set(got), set(ALL))
+
+    def test_a_dead_device_is_given_up(self):
+        got = self.outcomes(3, env={"FAKE_SETUP": "hangs"})
+        self.assertEqual([got[name] for name in ALL], ["timeout"] * 5 + ["not-run"] * 2)
 
     def compare(self, verdicts, version="1", assertions=(), names=ALL):
         """One BinaryRun against these verdicts; returns the results."""
