@@ -46,6 +46,8 @@ class Bo {
   /// Moves the BO's WILLNEED count as VMAs and advice come and go (spec/vm.md 4.4).
   virtual void vma_added(PurgeableState state) = 0;
   virtual void vma_removed(PurgeableState state) = 0;
+  /// The purgeable advice of one of its VMAs changes (willneed_get / willneed_put).
+  virtual void vma_advised(PurgeableState from, PurgeableState to) = 0;
 };
 
 }  // namespace softxe

@@ -1,0 +1,257 @@
+#include "svm/fault_service.h"
+
+#include "base/log.h"
+#include "base/step.h"
+
+namespace softxe {
+
+Pagemap* resolve_preferred(const Vma& vma, const Svm& svm, unsigned tile) {
+  const PreferredLocation& preferred = vma.attr.preferred;
+  if (preferred.pagemap) return preferred.pagemap.get();
+  if (preferred.devmem_fd != kPreferDefaultDevice) return nullptr;
+  const auto& local = svm.config().tile_vram;
+  return tile < local.size() ? local[tile] : nullptr;
+}
+
+namespace {
+
+/// One run of the inner loop of spec/svm.md 4.5: a mirror fault under a VMA that does not change.
+class MirrorFault {
+ public:
+  MirrorFault(Svm& svm, Vm& vm, const PageFault& fault, Vma& vma, Pagemap* required,
+              std::uint64_t timeslice_ns)
+      : svm_(svm),
+        vm_(vm),
+        vma_(vma),
+        tile_(fault.engine.tile),
+        at_(mirror_of(std::max(fault.page, vma.start()))),
+        required_(required),
+        tries_(required != nullptr ? 3 : 1),
+        slice_ns_(required != nullptr ? timeslice_ns : 0) {
+    rules_.populated_check_bytes = svm.config().tile_vram.empty() ? 0 : k64K;
+  }
+
+  /// EAGAIN: VMAs changed. Everything else is the fault's result.
+  Status run(std::uint64_t rounds_max) SX_NO_THREAD_SAFETY_ANALYSIS {
+    for (std::uint64_t round = 0; round < rounds_max; ++round) {
+      if (round != 0) vm_.counters().add(Counter::svm_fault_retry_count);
+      SX_TRY(CollectOutcome collected, svm_.collect_garbage());
+      if (collected == CollectOutcome::kVmasChanged) return fail(EAGAIN, "VMAs changed");
+      SX_MARK("svm.fault.after_gc");
+      Status status = step();
+      if (status) return {};
+      if (!again_) return status;
+    }
+    return fail(EIO, "livelock: the fault made no progress");
+  }
+
+ private:
+  Status retry(const Status& because) {
+    again_ = true;
+    return because;
+  }
+  Status done(const Status& status) {
+    again_ = false;
+    return status;
+  }
+
+  Status step() SX_NO_THREAD_SAFETY_ANALYSIS {
+    Pagemap* target = required_ != nullptr ? required_ : resolve_preferred(vma_, svm_, tile_);
+    const OwnerGroup owner = target != nullptr ? svm_.owner() : OwnerGroup::kNobody;
+    rules_.owner = owner;
+    auto found = svm_.find_or_create(at_, vma_, rules_);
+    if (!found) return done(fail(found.error()));
+    SvmRange& range = **found;
+    const std::uint64_t bytes = range.extent().size();
+    CounterSet& counters = vm_.counters();
+    counters.add(counter_for_size(Counter::svm_4K_pagefault_count, bytes));
+
+    if (required_ != nullptr && range.may_migrate() == MayMigrate::kNo) {
+      return done(fail(EACCES, "atomic needs VRAM, memory cannot migrate"));
+    }
+    const auto bit = static_cast<TileMask>(1u << tile_);
+    if (range.valid_on(bit) && (required_ == nullptr || range.heap() == required_)) {
+      counters.add(counter_for_size(Counter::svm_4K_valid_pagefault_count, bytes));
+      return done({});
+    }
+    if (--tries_ >= 0 && wants_move(range, target)) {
+      if (Status moved = move(range, *target); !moved) {
+        if (tries_ == 0 && required_ != nullptr) return done(moved);
+        // Optional: stay in system memory; tries_ is spent, so the next round collects.
+        if (required_ == nullptr) return retry(moved);
+      }
+    }
+    SX_MARK("svm.fault.before_pages");
+    if (Status pages = svm_.get_pages(range, vma_, owner, required_); !pages) {
+      return after_failed_collection(range, pages);
+    }
+    const std::uint64_t begin_ns = svm_.host().clock().now_ns();
+    Status bound = svm_.bind(range, vma_, bit);
+    counters.add(counter_for_size(Counter::svm_4K_bind_us, bytes),
+                 (svm_.host().clock().now_ns() - begin_ns) / 1000);
+    if (!bound && bound.error().err == EAGAIN) {
+      slice_ns_ *= 2;
+      return retry(bound);
+    }
+    return done(bound);
+  }
+
+  // ONLY_SYSTEM_PAGES forbids moves between devices (design decision 10).
+  bool wants_move(const SvmRange& range, Pagemap* target) const {
+    if (!svm_.should_migrate(range, target)) return false;
+    return required_ != nullptr || range.heap() == nullptr ||
+           vma_.attr.preferred.policy == MigrationPolicy::kAllPages;
+  }
+
+  Status move(SvmRange& range, Pagemap& target) SX_NO_THREAD_SAFETY_ANALYSIS {
+    CounterSet& counters = vm_.counters();
+    const std::uint64_t bytes = range.extent().size();
+    const std::uint64_t begin_ns = svm_.host().clock().now_ns();
+    Status moved = svm_.migrate(range, target, slice_ns_, MoveCause::kGpuFault);
+    slice_ns_ *= 2;
+    counters.add(counter_for_size(Counter::svm_4K_migrate_count, bytes));
+    counters.add(counter_for_size(Counter::svm_4K_migrate_us, bytes),
+                 (svm_.host().clock().now_ns() - begin_ns) / 1000);
+    return moved;
+  }
+
+  Status after_failed_collection(SvmRange& range, const Status& why) SX_NO_THREAD_SAFETY_ANALYSIS {
+    const int err = why.error().err;
+    slice_ns_ *= 2;
+    if (err == EBUSY || err == ENOMEM) return ++busy_rounds_ < 3 ? retry(why) : done(why);
+    if (err != EOPNOTSUPP && err != EFAULT && err != EPERM) return done(why);
+    if (required_ != nullptr && tries_ <= 0) return done(why);
+    if (err == EOPNOTSUPP || range.dead()) return retry(why);
+    // Same chunk, same answer, no event in between: the chunk holds a page that never comes (E39).
+    const std::uint64_t sequence = range.notifier->sequence();
+    if (bad_extent_start_ == range.extent().start() && bad_sequence_ == sequence) {
+      const std::uint64_t bytes = range.extent().size();
+      if (bytes == kPageSize) return done(fail(EFAULT, "page cannot be collected"));
+      rules_.max_bytes = bytes == k2M ? k64K : kPageSize;
+      svm_.discard(range);
+      return retry(why);
+    }
+    bad_extent_start_ = range.extent().start();
+    bad_sequence_ = sequence;
+    return retry(why);
+  }
+
+  Svm& svm_;
+  Vm& vm_;
+  Vma& vma_;
+  unsigned tile_;
+  HostVa at_;
+  Pagemap* required_;
+  int tries_;
+  std::uint64_t slice_ns_;
+  ChunkRules rules_;
+  bool again_ = false;
+  int busy_rounds_ = 0;
+  HostVa bad_extent_start_{~0ull};
+  std::uint64_t bad_sequence_ = 0;
+};
+
+}  // namespace
+
+FaultReply FaultService::page_fault(const PageFault& fault) {
+  Status status = serve(fault);
+  if (status) return FaultReply::kRetry;
+  config_.counters.add(Counter::gpu_fault_failed_count);
+  SX_INFO("GPU fault failed: ASID {} address {:#x} access {} type {} level {} class {}: {} ({})",
+          fault.asid, fault.page.value(), static_cast<int>(fault.access),
+          static_cast<int>(fault.type), fault.level, fault.engine.engine_class, status.error().why,
+          status.error().err);
+  if (auto context = config_.vms.find(fault.asid)) {
+    const unsigned shift = 64 - context->vm.config().va_bits;
+    const auto canonical = static_cast<std::uint64_t>(
+        static_cast<std::int64_t>(fault.page.value() << shift) >> shift);
+    context->vm.record_fault({.page_address = canonical,
+                              .access = static_cast<std::uint8_t>(fault.access),
+                              .type = static_cast<std::uint8_t>(fault.type),
+                              .level = fault.level});
+  }
+  if (fault.origin == FaultOrigin::kPrefetch) {
+    config_.counters.add(Counter::invalid_prefetch_pagefault_count);
+  }
+  return FaultReply::kFail;
+}
+
+void FaultService::livelock(const PageFault& fault, std::uint64_t rounds) {
+  SX_ERROR("GPU livelock: ASID {} address {:#x} faulted {} times without an answer that lasts",
+           fault.asid, fault.page.value(), rounds);
+}
+
+Status FaultService::serve(const PageFault& fault) {
+  auto context = config_.vms.find(fault.asid);
+  if (!context) return fail(EINVAL, "no VM with this ASID");
+  Vm& vm = context->vm;
+  CounterSet& counters = context->counters;
+  counters.add(Counter::gpu_fault_count);
+  counters.add(fault.access == AccessType::kRead    ? Counter::gpu_fault_read_count
+               : fault.access == AccessType::kWrite ? Counter::gpu_fault_write_count
+                                                    : Counter::gpu_fault_atomic_count);
+  if (!vm.config().modes.fault) return fail(EINVAL, "VM is not in fault mode");
+
+  Guard hold(vm.lock);
+  if (vm.closed()) return fail(ENOENT, "VM is closed");
+  Vma* vma = vm.find(fault.page);
+  if (vma == nullptr) return fail(EINVAL, "no VMA at the faulting address");
+  // The prefetch bit is not part of the access here (quirk Q26 is fixed).
+  if (vma->flags().read_only && fault.access != AccessType::kRead) {
+    return fail(EPERM, "write to a READONLY VMA");
+  }
+  Status status = vma->is_mirror() ? serve_mirror(*context, fault, vma)
+                                   : serve_owned(*context, fault, *vma);
+  SX_MARK("svm.fault.done");
+  return status;
+}
+
+Status FaultService::serve_mirror(VmContext& context, const PageFault& fault, Vma* vma) {
+  Vm& vm = context.vm;
+  if (!context.svm) return fail(EINVAL, "mirror VMA without SVM");
+  Svm& svm = *context.svm;
+  for (;;) {
+    SX_TRY(bool need, vm.need_vram(*vma, fault.access == AccessType::kAtomic));
+    Pagemap* required = nullptr;
+    if (need) {
+      const auto& local = svm.config().tile_vram;
+      if (fault.engine.tile >= local.size()) return fail(EACCES, "atomic needs VRAM, none here");
+      required = local[fault.engine.tile];
+    }
+    vm.counters().add(Counter::svm_pagefault_count);
+    Status status = MirrorFault(svm, vm, fault, *vma, required,
+                                config_.atomic_timeslice_ns.load(std::memory_order_relaxed))
+                        .run(kRoundsMax);
+    // Each EAGAIN consumed a collector entry, and entries come only from new CPU unmaps: the loop ends
+    // unless the process unmaps for ever, and then the fault must wait (spec/vm.md 7.2).
+    if (status || status.error().err != EAGAIN) return status;
+    vm.counters().add(Counter::svm_fault_again_count);
+    SX_MARK("svm.fault.again");
+    vma = vm.find(fault.page);
+    if (vma == nullptr) return fail(EINVAL, "no VMA at the faulting address after collection");
+    if (!vma->is_mirror()) return serve_owned(context, fault, *vma);
+  }
+}
+
+// BO, null and userptr VMAs (spec/svm.md 4.4).
+Status FaultService::serve_owned(VmContext& context, const PageFault& fault, Vma& vma) {
+  Vm& vm = context.vm;
+  vm.counters().add(Counter::vma_pagefault_count);
+  vm.counters().add(Counter::vma_pagefault_kb, vma.range().size() / 1024);
+  const bool atomic = fault.access == AccessType::kAtomic;
+  SX_TRY(bool need, vm.need_vram(vma, atomic));
+  if (need && vma.kind() == VmaKind::kUserptr) return fail(EACCES, "atomic on a userptr needs VRAM");
+  const auto bit = static_cast<TileMask>(1u << fault.engine.tile);
+  if ((vma.tile_present & ~vma.tile_invalidated & bit) != 0 && !atomic) return {};
+  if (vma.kind() == VmaKind::kBo) {
+    SX_TRY_VOID(vma.bo()->make_resident({.vm = &vm,
+                                         .eviction = VmLocalEviction::kAllowed,
+                                         .vram_required = need,
+                                         .tile = fault.engine.tile}));
+  }
+  Status bound = vm.bind_ptes(vma, bit);
+  if (vma.kind() == VmaKind::kBo) vma.bo()->unpin();
+  return bound;
+}
+
+}  // namespace softxe

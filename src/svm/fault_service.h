@@ -1,0 +1,58 @@
+// FaultService: one GPU page fault in, one answer out (spec/svm.md 4).
+//
+// Runs on whatever thread the fault queue's policy chose (live: the faulting engine's own thread, which
+// has nothing else to do). Takes the Vm lock for writing for the whole service.
+//
+// The exits of a mirror fault, all in attempt() (4.5, 4.6 with the [REC] rules):
+//   collector changed VMAs        look the VMA up again, any number of times: each consumed an entry
+//   valid already                 success
+//   migration refused, optional   stay in system memory
+//   migration refused, mandatory  3 tries, then its error
+//   pages raced or mixed          again
+//   same chunk uncollectable twice with no event in between -> next smaller chunk; at 4K: -EFAULT
+//   collection busy / no memory   3 rounds, then its error
+//   commit raced                  again
+// Every loop is bounded by kRoundsMax: reaching it is a livelock, reported and failed with -EIO.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "hw/fault.h"
+#include "svm/vm_context.h"
+
+namespace softxe {
+
+class FaultService final : public FaultSink {
+ public:
+  struct Config {
+    AsidTable& vms;
+    /// Minimum residency after a mandatory migration, in ns (debugfs atomic_svm_timeslice_ms).
+    const std::atomic<std::uint64_t>& atomic_timeslice_ns;
+    CounterSet& counters;
+  };
+  explicit FaultService(const Config& config) : config_(config) {}
+
+  /// Serves and counts; a failure is recorded in the VM (4.7) before the reply.
+  FaultReply page_fault(const PageFault& fault) override;
+  void livelock(const PageFault& fault, std::uint64_t rounds) override;
+
+  /// The same without the reply: what a kernel developer would see as the return value.
+  Status serve(const PageFault& fault);
+
+ private:
+  static constexpr std::uint64_t kRoundsMax = 1'000'000;
+
+  // Both with the context's Vm lock held for writing.
+  Status serve_mirror(VmContext& context, const PageFault& fault,
+                      Vma* vma) SX_NO_THREAD_SAFETY_ANALYSIS;
+  Status serve_owned(VmContext& context, const PageFault& fault,
+                     Vma& vma) SX_NO_THREAD_SAFETY_ANALYSIS;
+
+  Config config_;
+};
+
+/// Where a mirror VMA's pages should live for an access from `tile` (spec/svm.md 5.2); null = system.
+Pagemap* resolve_preferred(const Vma& vma, const Svm& svm, unsigned tile);
+
+}  // namespace softxe

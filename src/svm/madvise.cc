@@ -1,0 +1,118 @@
+#include "svm/madvise.h"
+
+#include "base/step.h"
+#include "vm/vm_transaction.h"
+
+namespace softxe {
+
+namespace {
+
+class Madvise {
+ public:
+  Madvise(VmContext& context, GpuRange range) : context_(context), vm_(context.vm), range_(range) {}
+
+  Result<AdviseResult> run(const Advice& advice) SX_NO_THREAD_SAFETY_ANALYSIS {
+    SX_TRY_VOID(split());
+    const std::vector<Vma*> vmas = vm_.vmas_in(range_);
+    SX_TRY_VOID(std::visit([&](const auto& a) { return check(vmas, a); }, advice));
+    InvalidationBatch batch(vm_.invalidations());
+    for (Vma* vma : vmas) {
+      const bool changed = std::visit([&](const auto& a) { return apply(*vma, a); }, advice);
+      if (!changed) continue;
+      if (vma->is_mirror()) {
+        if (context_.svm) context_.svm->zap(vma->range());
+      } else if (vm_.zap_vma(*vma, batch) != 0) {
+        vm_.counters().add(Counter::madvise_zap_count);
+      }
+    }
+    InvalidationCount done = batch.wait();
+    vm_.counters().add(Counter::tlb_inval_count, done.invalidations);
+    vm_.counters().add(Counter::pte_zap_count, done.pages);
+    return result_;
+  }
+
+ private:
+  Status split() {
+    VmTransaction change(vm_);
+    SX_TRY_VOID(change.split(range_));
+    SX_TRY_VOID(change.prepare_ptes(VmLocalEviction::kForbidden));
+    change.commit();
+    return {};
+  }
+
+  // --- what rejects the whole call; nothing is applied ------------------------------------------
+
+  Status check(const std::vector<Vma*>&, const AdvisePreferred&) { return {}; }
+  Status check(const std::vector<Vma*>&, const AdvisePurgeable&) { return {}; }
+  Status check(const std::vector<Vma*>& vmas, const AdviseAtomic& a) {
+    for (const Vma* vma : vmas) {
+      if (vma->kind() == VmaKind::kBo) SX_TRY_VOID(vma->bo()->check_atomic(a.access));
+    }
+    return {};
+  }
+  Status check(const std::vector<Vma*>& vmas, const AdvisePat& a) {
+    if (a.coherent || vm_.config().discrete) return {};
+    for (const Vma* vma : vmas) {
+      const bool cpu_cached = vma->kind() == VmaKind::kBo ? vma->bo()->needs_coherent_pat()
+                                                          : vma->kind() != VmaKind::kNull;
+      if (cpu_cached) return fail(EINVAL, "incoherent PAT over CPU-cached memory");
+    }
+    return {};
+  }
+
+  // --- per VMA; true when its PTEs must go --------------------------------------------------------
+
+  // Quirk Q13 is fixed: the resolved pagemap is compared too, not only the number of the descriptor.
+  bool apply(Vma& vma, const AdvisePreferred& a) {
+    if (!vma.is_mirror() || vma.attr.preferred == a.location) return false;
+    vma.attr.preferred = a.location;
+    return true;
+  }
+  bool apply(Vma& vma, const AdviseAtomic& a) {
+    if (vma.kind() == VmaKind::kUserptr &&
+        (a.access != AtomicAccess::kDevice || !vm_.config().smem_atomics)) {
+      return false;
+    }
+    bool changed = vma.attr.atomic != a.access;
+    vma.attr.atomic = a.access;
+    if (vma.kind() == VmaKind::kBo && vma.bo()->atomic_access() != a.access) {
+      vma.bo()->set_atomic_access(a.access);
+      changed = true;
+    }
+    return changed;
+  }
+  bool apply(Vma& vma, const AdvisePat& a) {
+    if (vma.attr.pat == a.pat) return false;
+    vma.attr.pat = a.pat;
+    return true;
+  }
+  bool apply(Vma& vma, const AdvisePurgeable& a) {
+    if (vma.kind() != VmaKind::kBo) return false;
+    if (vma.bo()->purgeable() == PurgeableState::kPurged) {
+      result_.purged_seen = true;
+      return false;
+    }
+    if (vma.attr.purgeable == a.state) return false;
+    vma.bo()->vma_advised(vma.attr.purgeable, a.state);
+    vma.attr.purgeable = a.state;
+    return false;  // PTEs stay (5.6)
+  }
+
+  VmContext& context_;
+  Vm& vm_;
+  GpuRange range_;
+  AdviseResult result_;
+};
+
+}  // namespace
+
+Result<AdviseResult> madvise(VmContext& context, GpuRange range, const Advice& advice) {
+  Guard hold(context.vm.lock);
+  SX_TRY_VOID(context.vm.check_usable());
+  if (range.end().value() > context.vm.size_bytes()) return fail(EINVAL, "range outside the VM");
+  SX_TRY_VOID(SX_STEP("svm.madvise.enter"));
+  context.vm.counters().add(Counter::madvise_count);
+  return Madvise(context, range).run(advice);
+}
+
+}  // namespace softxe

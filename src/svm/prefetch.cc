@@ -1,0 +1,74 @@
+#include "svm/prefetch.h"
+
+#include "base/log.h"
+#include "base/step.h"
+#include "svm/fault_service.h"
+
+namespace softxe {
+
+Status SvmPrefetch::enumerate(GpuRange range, PrefetchTarget target) {
+  for (Vma* vma : vm_.vmas_in(range)) {
+    if (!vma->is_mirror()) continue;
+    auto part = vma->range().intersection(range);
+    SX_ASSERT(part.has_value());
+    SX_TRY_VOID(enumerate_vma(*vma, *part, target));
+  }
+  return {};
+}
+
+Status SvmPrefetch::enumerate_vma(Vma& vma, GpuRange part, PrefetchTarget wanted) {
+  Pagemap* target = nullptr;
+  if (wanted.kind == PrefetchTarget::Kind::kTileVram) {
+    const auto& local = svm_.config().tile_vram;
+    target = wanted.tile < local.size() ? local[wanted.tile] : nullptr;
+  } else if (wanted.kind == PrefetchTarget::Kind::kConsultAdvice) {
+    target = resolve_preferred(vma, svm_, 0);
+  }
+  GpuVa at = part.start();
+  while (at < part.end()) {
+    // No populated check: a chunk may cover memory that was never touched (7.2).
+    auto found = svm_.find_or_create(mirror_of(at), vma, {});
+    if (!found) {
+      if (found.error().err != ENOENT) return fail(found.error());
+      auto next = svm_.host().next_mapped(mirror_of(GpuRange::between(at, part.end())));
+      if (!next) return {};
+      SX_ASSERT(mirror_of(*next) > at);
+      at = mirror_of(*next);
+      continue;
+    }
+    SvmRange& range = **found;
+    const bool in_place = range.valid_on(vm_.all_tiles()) &&
+                          (range.present() & ~range.invalidated()) == vm_.all_tiles() &&
+                          range.heap() == target;
+    if (!in_place) work_.push_back({&range, &vma, target});
+    at = range.gpu_extent().end();
+  }
+  return {};
+}
+
+Status SvmPrefetch::run() {
+  for (const Item& item : work_) {
+    SX_TRY_VOID(SX_STEP("svm.prefetch.item"));
+    if (item.target == nullptr) {
+      static_cast<void>(svm_.evict(*item.range));
+    } else if (svm_.should_migrate(*item.range, item.target)) {
+      Status moved = svm_.migrate(*item.range, *item.target, 0, MoveCause::kPrefetch);
+      if (!moved) {
+        SX_DEBUG("prefetch stopped: {}", moved.error().why);
+        return {};
+      }
+    }
+    const OwnerGroup owner =
+        item.target != nullptr ? svm_.owner() : OwnerGroup::kNobody;
+    if (Status pages = svm_.get_pages(*item.range, *item.vma, owner, nullptr); !pages) {
+      const int err = pages.error().err;
+      if (err == EOPNOTSUPP || err == EFAULT || err == EPERM) continue;
+      return pages;
+    }
+    Status bound = svm_.bind(*item.range, *item.vma, vm_.all_tiles());
+    if (!bound && bound.error().err != EAGAIN) return bound;
+  }
+  return {};
+}
+
+}  // namespace softxe

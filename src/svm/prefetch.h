@@ -1,0 +1,45 @@
+// PREFETCH of mirror VMAs: enumerate, move, bind (spec/svm.md 7).
+//
+// Best effort and synchronous: when run() returns, data has moved. What cannot be moved is skipped
+// without an error (7.4); unlike Linux 7.2 the rest of the array is not affected (quirks Q7, Q9).
+#pragma once
+
+#include <vector>
+
+#include "svm/svm.h"
+
+namespace softxe {
+
+/// Where a PREFETCH operation wants the pages.
+struct PrefetchTarget {
+  enum class Kind : std::uint8_t { kSystem, kTileVram, kConsultAdvice } kind = Kind::kSystem;
+  unsigned tile = 0;  ///< kTileVram
+};
+
+/// One PREFETCH operation over the mirror VMAs of an interval. Vm lock (w) held for its whole life:
+/// the ranges it remembers stay alive because only the collector and madvise remove ranges.
+class SvmPrefetch {
+ public:
+  SvmPrefetch(Svm& svm, Vm& vm) : svm_(svm), vm_(vm) {}
+
+  /// Phase 1. ENOENT holes are skipped; EPERM, EIO, EINVAL, ENOMEM, EFAULT end the ioctl.
+  Status enumerate(GpuRange range, PrefetchTarget target) SX_NO_THREAD_SAFETY_ANALYSIS;
+  /// Phases 2 and 3: move, collect, bind on all tiles. EBUSY, ENOMEM; EAGAIN: raced before the bind.
+  Status run() SX_NO_THREAD_SAFETY_ANALYSIS;
+
+  bool empty() const { return work_.empty(); }
+
+ private:
+  struct Item {
+    SvmRange* range;
+    Vma* vma;
+    Pagemap* target;  ///< null: system
+  };
+  Status enumerate_vma(Vma& vma, GpuRange part, PrefetchTarget target) SX_NO_THREAD_SAFETY_ANALYSIS;
+
+  Svm& svm_;
+  Vm& vm_;
+  std::vector<Item> work_;
+};
+
+}  // namespace softxe

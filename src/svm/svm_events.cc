@@ -1,0 +1,72 @@
+// What a CPU-side event does to ranges (spec/svm.md 2.1).
+//
+// Runs on the thread that changes the mapping (maybe inside the client's allocator) or on the CPU-fault
+// thread, with the mm lock held: nothing here allocates from the host, takes the Vm lock or blocks on
+// anything but engine sections, which never block.
+#include "base/step.h"
+#include "svm/svm.h"
+
+namespace softxe {
+
+void SvmNotifier::invalidate(HostRange range, HostEvent kind) { svm_.on_event(*this, range, kind); }
+
+// The whole range is zapped, not only the event's part, on every tile where it is valid.
+std::uint64_t Svm::zap_intersecting(SvmNotifier& window, HostRange range, InvalidationBatch& batch) {
+  std::uint64_t pages = 0;
+  for (auto it = first_ending_above(window, range.start());
+       it != window.ranges_.end() && it->extent().start() < range.end(); ++it) {
+    if (it->dead()) continue;
+    const auto valid = static_cast<TileMask>(it->present() & ~it->invalidated());
+    for (unsigned tile = 0; tile < vm_.config().tile_count; ++tile) {
+      if ((valid & (1u << tile)) == 0) continue;
+      PagesAffected affected = vm_.table(tile).zap(it->gpu_extent());
+      pages += affected.pages();
+      batch.add(std::move(affected));
+      vm_.counters().add(Counter::svm_tlb_inval_count);
+    }
+    it->set_zapped(valid);
+  }
+  return pages;
+}
+
+void Svm::finish(InvalidationBatch& batch) {
+  InvalidationCount done = batch.wait();
+  vm_.counters().add(Counter::tlb_inval_count, done.invalidations);
+  vm_.counters().add(Counter::pte_zap_count, done.pages);
+}
+
+void Svm::on_event(SvmNotifier& window, HostRange range, HostEvent kind) {
+  SX_MARK("svm.event.enter");
+  bool queued = false;
+  {
+    Guard hold(notifier_lock_);
+    auto first = first_ending_above(window, range.start());
+    if (first == window.ranges_.end() || !(first->extent().start() < range.end())) return;
+
+    vm_.counters().add(kind == HostEvent::kUnmap ? Counter::svm_unmap_event_count
+                                                 : Counter::svm_invalidate_event_count);
+    InvalidationBatch batch(config_.invalidations);
+    const bool closed = vm_.closed();
+    const std::uint64_t begin_ns = config_.host.clock().now_ns();
+    const std::uint64_t pages = closed ? 0 : zap_intersecting(window, range, batch);
+    finish(batch);
+    if (pages != 0) {
+      vm_.counters().add(Counter::svm_tlb_inval_us,
+                         (config_.host.clock().now_ns() - begin_ns) / 1000);
+    }
+    for (auto it = first; it != window.ranges_.end() && it->extent().start() < range.end(); ++it) {
+      it->drop_pages();
+      if (kind != HostEvent::kUnmap || closed) continue;
+      const auto extent = range.contains(it->extent()) ? svm_state::Dead::Extent::kWhole
+                                                       : svm_state::Dead::Extent::kPartial;
+      if (!it->kill(extent)) continue;
+      Guard hold_gc(gc_lock_);
+      garbage_.push_back(*it);
+      queued = true;
+    }
+  }
+  if (queued) config_.kick_collector();
+  SX_MARK("svm.event.leave");
+}
+
+}  // namespace softxe

@@ -1,0 +1,72 @@
+// Moving a range to VRAM and back (spec/svm.md 4.8, 5.1, 5.3, 5.4).
+#include "base/log.h"
+#include "base/step.h"
+#include "svm/svm.h"
+
+namespace softxe {
+
+bool Svm::should_migrate(const SvmRange& range, Pagemap* target) const {
+  if (range.may_migrate() == MayMigrate::kNo || target == nullptr) return false;
+  if (range.extent().size() < target->page_bytes()) return false;
+  return range.heap() != target;
+}
+
+Status Svm::evict(SvmRange& range) {
+  vm_.counters().add(Counter::svm_range_evict_count);
+  return config_.host.migrate_to_system(range.extent(), MoveCause::kRangeEvict,
+                                        Residency::kHonour);
+}
+
+namespace {
+
+// One try: a block, then the move. All or nothing: on failure the block goes back.
+Result<MigrateCounts> populate(HostMm& host, SvmRange& range, Pagemap& target,
+                               std::uint64_t residency_ns) {
+  SX_TRY_VOID(SX_STEP("svm.migrate.alloc"));
+  SX_TRY(DevmemAllocation * allocation,
+         target.allocate(range.extent().size(), VramEffort::kMayEvict));
+  SX_MARK("svm.migrate.allocated");
+  Result<MigrateCounts> moved = [&]() -> Result<MigrateCounts> {
+    SX_TRY_VOID(SX_STEP("svm.migrate.move"));
+    return host.migrate_to_device(range.extent(), *allocation, residency_ns);
+  }();
+  if (!moved) target.release(*allocation);
+  return moved;
+}
+
+}  // namespace
+
+Status Svm::migrate(SvmRange& range, Pagemap& target, std::uint64_t residency_ns, MoveCause cause) {
+  const std::uint64_t bytes = range.extent().size();
+  CounterSet& counters = vm_.counters();
+  const std::uint64_t begin_ns = config_.host.clock().now_ns();
+
+  Result<MigrateCounts> moved = [&] {
+    ReadGuard hold(config_.migrate_lock);
+    return populate(config_.host, range, target, residency_ns);
+  }();
+  if (!moved && moved.error().err == EBUSY) {
+    // Swapped-out, shared or half-migrated pages: bring all home and try once more, alone (5.3).
+    Guard hold(config_.migrate_lock);
+    static_cast<void>(evict(range));
+    moved = populate(config_.host, range, target, residency_ns);
+  }
+  if (!moved) {
+    counters.add(Counter::svm_migrate_to_vram_failed_count);
+    SX_DEBUG("migration of [{:#x}, +{:#x}) to VRAM refused: {}", range.extent().start().value(),
+             bytes, moved.error().why);
+    return fail(moved.error());
+  }
+  const std::uint64_t us = (config_.host.clock().now_ns() - begin_ns) / 1000;
+  counters.add(Counter::svm_migrate_to_vram_count);
+  counters.add(Counter::svm_migrate_to_vram_bytes, bytes);
+  counters.add(cause == MoveCause::kPrefetch ? Counter::svm_migrate_to_vram_prefetch_count
+                                             : Counter::svm_migrate_to_vram_gpu_fault_count);
+  counters.add(Counter::svm_device_copy_us, us);
+  counters.add(counter_for_size(Counter::svm_4K_device_copy_us, bytes), us);
+  counters.add(Counter::svm_device_copy_kb, bytes / 1024);
+  counters.add(counter_for_size(Counter::svm_4K_device_copy_kb, bytes), bytes / 1024);
+  return {};
+}
+
+}  // namespace softxe

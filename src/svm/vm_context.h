@@ -1,0 +1,68 @@
+// VmContext: a VM together with its CPU mirror, and the one table that finds it by ASID.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+
+#include "base/lock.h"
+#include "svm/svm.h"
+#include "vm/vm.h"
+
+namespace softxe {
+
+/// One GPU address space as the driver and the fault service see it. `svm` exists in fault mode only.
+class VmContext {
+ public:
+  VmContext(const VmConfig& config, TablePool& tables, InvalidationDomain& invalidations,
+            CounterSet* parent)
+      : counters(words, parent), vm(config, tables, invalidations, counters) {}
+  ~VmContext() {
+    SX_ASSERT(vm.closed());
+    svm.reset();
+  }
+
+  void add_svm(SvmConfig config) { svm = std::make_unique<Svm>(vm, std::move(config)); }
+
+  CounterWords words;
+  CounterSet counters;
+  Vm vm;
+  std::unique_ptr<Svm> svm;
+};
+
+/// ASID -> VM. Faults are routed by it; entries are weak so that a late fault never revives a VM.
+class AsidTable {
+ public:
+  static constexpr std::uint32_t kAsidMax = (1u << 20) - 1;
+
+  /// Cyclic allocation from 1 (spec/svm.md 0.3). ENOSPC when every ASID is in use.
+  Result<std::uint32_t> reserve() {
+    Guard hold(lock_);
+    for (std::uint32_t tries = 0; tries < kAsidMax; ++tries) {
+      const std::uint32_t asid = next_;
+      next_ = next_ == kAsidMax ? 1 : next_ + 1;
+      if (vms_.try_emplace(asid).second) return asid;
+    }
+    return fail(ENOSPC, "no free ASID");
+  }
+  void set(std::uint32_t asid, const std::shared_ptr<VmContext>& vm) {
+    Guard hold(lock_);
+    vms_[asid] = vm;
+  }
+  void erase(std::uint32_t asid) {
+    Guard hold(lock_);
+    vms_.erase(asid);
+  }
+  std::shared_ptr<VmContext> find(std::uint32_t asid) {
+    Guard hold(lock_);
+    auto it = vms_.find(asid);
+    return it == vms_.end() ? nullptr : it->second.lock();
+  }
+
+ private:
+  Mutex<LockRank::kDevice> lock_{"AsidTable"};
+  std::map<std::uint32_t, std::weak_ptr<VmContext>> vms_ SX_GUARDED_BY(lock_);
+  std::uint32_t next_ SX_GUARDED_BY(lock_) = 1;
+};
+
+}  // namespace softxe
