@@ -1,0 +1,4 @@
+#include <gtest/gtest.h>
+#include "host/patch/patcher.h"
+namespace softxe::patch { namespace {
+}}
