@@ -80,69 +80,96 @@ Status VaOps::add(const VaOp& op) {
   return {};
 }
 
-Result<VaOps> plan_map(const VaSpace& space, const MapRequest& request) {
+namespace {
+
+Status collect_map(const VaSpace& space, const MapRequest& request, VaOps& ops) {
   SX_TRY_VOID(space.check(request.range));
-  Result<VaOps> ops;
   unsigned remaps = 0;
-  for (VaNode& node : space.overlapping(request.range, ops->mutable_place())) {
+  for (VaNode& node : space.overlapping(request.range, ops.mutable_place())) {
     const Keep keep = keeps(node, request);
     if (request.range.contains(node.range())) {
-      SX_TRY_VOID(ops->add(UnmapOp{&node, keep}));
+      SX_TRY_VOID(ops.add(UnmapOp{&node, keep}));
     } else {
-      SX_TRY_VOID(ops->add(cut(node, request.range, keep)));
+      SX_TRY_VOID(ops.add(cut(node, request.range, keep)));
       ++remaps;
     }
   }
   SX_ASSERT(remaps <= kRemapsMax);
-  SX_TRY_VOID(ops->add(MapOp{request.range, request.backing, request.offset_bytes, nullptr}));
-  return ops;
+  return ops.add(MapOp{request.range, request.backing, request.offset_bytes, nullptr});
 }
 
-Result<VaOps> plan_unmap(const VaSpace& space, const GpuRange& range) {
+Status collect_unmap(const VaSpace& space, const GpuRange& range, VaOps& ops) {
   SX_TRY_VOID(space.check(range));
-  Result<VaOps> ops;
   unsigned remaps = 0;
-  for (VaNode& node : space.overlapping(range, ops->mutable_place())) {
+  for (VaNode& node : space.overlapping(range, ops.mutable_place())) {
     if (range.contains(node.range())) {
-      SX_TRY_VOID(ops->add(UnmapOp{&node, Keep::kNo}));
+      SX_TRY_VOID(ops.add(UnmapOp{&node, Keep::kNo}));
     } else {
-      SX_TRY_VOID(ops->add(cut(node, range, Keep::kNo)));
+      SX_TRY_VOID(ops.add(cut(node, range, Keep::kNo)));
       ++remaps;
     }
   }
   SX_ASSERT(remaps <= kRemapsMax);
-  return ops;
+  return {};
 }
 
-Result<VaOps> plan_madvise_split(const VaSpace& space, const GpuRange& range, SplitOffset offset) {
+Status collect_split(const VaSpace& space, const GpuRange& range, SplitOffset offset, VaOps& ops) {
   SX_TRY_VOID(space.check(range));
-  Result<VaOps> ops;
   unsigned remaps = 0;
-  for (VaNode& node : space.overlapping(range, ops->mutable_place())) {
+  for (VaNode& node : space.overlapping(range, ops.mutable_place())) {
     if (node.backing() != nullptr || range.contains(node.range())) continue;
     const RemapOp remap = cut(node, range, Keep::kNo);
     const std::uint64_t carried = node.offset_bytes() + (remap.hole.start() - node.start());
-    SX_TRY_VOID(ops->add(remap));
-    SX_TRY_VOID(ops->add(
+    SX_TRY_VOID(ops.add(remap));
+    SX_TRY_VOID(ops.add(
         MapOp{remap.hole, nullptr, offset == SplitOffset::kCarried ? carried : 0, &node}));
     ++remaps;
   }
   SX_ASSERT(remaps <= kRemapsMax);
+  return {};
+}
+
+Status collect_prefetch(const VaSpace& space, const GpuRange& range, VaOps& ops) {
+  for (VaNode& node : space.overlapping(range)) SX_TRY_VOID(ops.add(PrefetchOp{&node}));
+  return {};
+}
+
+Status collect_backing(const VaBacking& backing, VaOps& ops) {
+  for (VaNode* node = backing.oldest(); node != nullptr; node = node->next_of_backing()) {
+    SX_TRY_VOID(ops.add(UnmapOp{node, Keep::kNo}));
+  }
+  return {};
+}
+
+/// Collects into the result in place: the list is large, and a planner that returns from several
+/// places would copy it.
+template <typename Collect>
+inline Result<VaOps> collected(Collect collect) {
+  Result<VaOps> ops;
+  if (Status status = collect(*ops); !status) ops = fail(status.error());
   return ops;
+}
+
+}  // namespace
+
+Result<VaOps> plan_map(const VaSpace& space, const MapRequest& request) {
+  return collected([&](VaOps& ops) { return collect_map(space, request, ops); });
+}
+
+Result<VaOps> plan_unmap(const VaSpace& space, const GpuRange& range) {
+  return collected([&](VaOps& ops) { return collect_unmap(space, range, ops); });
+}
+
+Result<VaOps> plan_madvise_split(const VaSpace& space, const GpuRange& range, SplitOffset offset) {
+  return collected([&](VaOps& ops) { return collect_split(space, range, offset, ops); });
 }
 
 Result<VaOps> plan_prefetch(const VaSpace& space, const GpuRange& range) {
-  Result<VaOps> ops;
-  for (VaNode& node : space.overlapping(range)) SX_TRY_VOID(ops->add(PrefetchOp{&node}));
-  return ops;
+  return collected([&](VaOps& ops) { return collect_prefetch(space, range, ops); });
 }
 
 Result<VaOps> plan_unmap_backing(const VaBacking& backing) {
-  Result<VaOps> ops;
-  for (VaNode* node = backing.oldest(); node != nullptr; node = node->next_of_backing()) {
-    SX_TRY_VOID(ops->add(UnmapOp{node, Keep::kNo}));
-  }
-  return ops;
+  return collected([&](VaOps& ops) { return collect_backing(backing, ops); });
 }
 
 }  // namespace softxe
