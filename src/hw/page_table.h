@@ -80,6 +80,7 @@ class [[nodiscard]] PtUpdate {
  private:
   friend class PageTable;
   friend class PtWriter;
+  friend class PtRunCursor;
   enum class Op : std::uint8_t { kMap, kUnbind, kMakeNonPresent };
   static constexpr std::uint32_t kInlineRuns = 4;
   static constexpr std::uint32_t kRunsPerPage = kPageSize / sizeof(PteRun);

@@ -23,10 +23,11 @@ class VramClient {
  public:
   virtual ~VramClient() = default;
   /// Move the data away and VramManager::free() the block. Called without the manager's lock; the block
-  /// is claimed meanwhile. EBUSY and friends: not now, the next victim is tried.
+  /// is claimed meanwhile, so free() answers kClaimed and block_unclaimed() follows. EBUSY and friends:
+  /// not now, the next victim is tried.
   virtual Status evict_block(VramBlock& block) = 0;
-  /// free() answered kClaimed earlier; the claim is gone and the block object may be destroyed. Without
-  /// the manager's lock.
+  /// free() answered kClaimed earlier, the block was not filled again since, and the claim is gone: the
+  /// block object may be destroyed. Without the manager's lock.
   virtual void block_unclaimed(VramBlock& block) = 0;
 };
 
@@ -97,7 +98,8 @@ class VramManager {
   VramManager& operator=(const VramManager&) = delete;
   Status ready() const { return buddy_.ready(); }
 
-  /// Fills `block` (which owns nothing). E2BIG: larger than the region. ENOSPC: no space and no victim
+  /// Fills `block` (which owns nothing; an evictor may still hold its claim).
+  /// Contiguous sizes are rounded up to a power of two, scattered ones to VRAM pages. E2BIG: larger than the region. ENOSPC: no space and no victim
   /// left. EINVAL: zero bytes. Step "vm.vram.alloc".
   Status allocate(VramBlock& block, std::uint64_t bytes, const AllocPolicy& policy)
       SX_EXCLUDES(lock_);
