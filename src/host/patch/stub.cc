@@ -178,10 +178,11 @@ void unmap(std::uint64_t at, std::size_t bytes) { raw_syscall(SYS_munmap, at, by
 std::uint64_t try_gap(HostRange text, std::uint64_t gap_start, std::uint64_t gap_end,
                       std::size_t bytes) {
   if (gap_end < gap_start + bytes) return 0;
-  // The end next to the library.
-  const std::uint64_t at =
-      gap_end <= text.start().value() ? gap_end - bytes : gap_start;
-  if (!in_reach(text, at, bytes)) return 0;
+  // As near to the library as the gap goes.
+  const std::uint64_t at = gap_end <= text.start().value()
+                               ? gap_end - bytes
+                               : std::max(gap_start, text.end().value());
+  if (at > gap_end - bytes || !in_reach(text, at, bytes)) return 0;
   const long got = map_at(at, bytes);
   if (raw_failed(got)) return 0;
   if (static_cast<std::uint64_t>(got) == at) return at;
