@@ -8,6 +8,7 @@
 //    25   Migrate (rw)             one migration to VRAM versus its retry    take a Vm lock
 //    30   HostMm                   residency of the process's pages          take a Vm lock, allocate
 //    40   SvmNotifier (rw)         range states, sequence, validity          allocate, call HostMm
+//    45   GemBo                    placement state of one buffer object        zap, allocate VRAM
 //    50   PageTable                table structure (allocation of tables)    allocate from the host
 //    55   VramManager              blocks and their eviction order           run an eviction
 //    60   Tlb                      entries of one TLB                        take anything but leaves
@@ -37,6 +38,7 @@ enum class LockRank : std::uint8_t {
   kMigrate = 25,
   kHostMm = 30,
   kSvmNotifier = 40,
+  kBo = 45,
   kPageTable = 50,
   kVramManager = 55,
   kTlb = 60,

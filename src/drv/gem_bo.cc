@@ -1,0 +1,314 @@
+#include "drv/gem_bo.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/step.h"
+
+namespace softxe {
+
+namespace {
+
+// Clients close and count low descriptors; ours stay out of their way (spec/clients.md 1.4).
+constexpr int kFirstInternalFd = 900;
+
+int raise_fd(int fd) {
+  const int high = fcntl(fd, F_DUPFD_CLOEXEC, kFirstInternalFd);
+  if (high < 0) return fd;
+  close(fd);
+  return high;
+}
+
+}  // namespace
+
+GemBo::GemBo(BoMemory& memory, const GemCreateRequest& request, const void* private_to)
+    : memory_(memory),
+      size_bytes_(request.size_bytes),
+      placement_(request.placement),
+      caching_(request.caching),
+      no_compression_(request.no_compression),
+      private_to_(private_to),
+      block_(*this) {}
+
+Result<std::shared_ptr<GemBo>> GemBo::create(BoMemory& memory, const GemCreateRequest& request,
+                                             const void* private_to) {
+  std::uint64_t largest = 0;
+  if ((request.placement & 1) != 0) {
+    largest = static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) * kPageSize;
+  }
+  for (unsigned tile = 0; tile < memory.tile_count; ++tile) {
+    if ((request.placement & (2u << tile)) == 0) continue;
+    largest = std::max(largest, memory.tiles[tile].vram->usage().total_bytes);
+  }
+  if (request.size_bytes > largest) return fail(ENOSPC, "larger than every allowed region");
+
+  SX_TRY_VOID(SX_STEP("drv.gem.create"));
+  std::shared_ptr<GemBo> bo(new GemBo(memory, request, private_to));
+  SX_TRY_VOID(bo->create_backing());
+  if (!request.defer_backing) {
+    SX_TRY_VOID(bo->make_resident({.vm = nullptr, .eviction = VmLocalEviction::kAllowed}));
+    bo->unpin();
+  }
+  return bo;
+}
+
+Status GemBo::create_backing() {
+  const int fd = memfd_create("softxe-bo", MFD_CLOEXEC);
+  if (fd < 0) return fail(errno, "no memfd for a buffer object");
+  memfd_ = raise_fd(fd);
+  if (ftruncate(memfd_, static_cast<off_t>(size_bytes_)) != 0) {
+    return fail(ENOMEM, "cannot size a buffer object");
+  }
+  void* at = mmap(nullptr, size_bytes_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, memfd_, 0);
+  if (at == MAP_FAILED) return fail(ENOMEM, "cannot map a buffer object");
+  bytes_ = static_cast<std::byte*>(at);
+  return {};
+}
+
+GemBo::~GemBo() {
+  {
+    Guard hold(place_lock_);
+    SX_ASSERT(pins_ == 0);
+    place_changed_.wait(place_lock_, [&]() SX_NO_THREAD_SAFETY_ANALYSIS {
+      return place_ == Place::kSystem || place_ == Place::kVram;
+    });
+  }
+  // An evictor that has claimed the block may still hold a pointer to it: wait for its last word.
+  bool claimed = false;
+  {
+    Guard hold(place_lock_);
+    if (place_ == Place::kVram) {
+      place_ = Place::kLeaving;
+      claimed_ = true;
+      claimed = true;
+    }
+  }
+  if (claimed && give_back(tile_)) {
+    Guard hold(place_lock_);
+    claimed_ = false;
+  }
+  {
+    Guard hold(place_lock_);
+    place_changed_.wait(place_lock_, [&]() SX_NO_THREAD_SAFETY_ANALYSIS { return !claimed_; });
+  }
+  if (bytes_ != nullptr) munmap(bytes_, size_bytes_);
+  if (memfd_ >= 0) close(memfd_);
+}
+
+void GemBo::set_place(Place place, unsigned tile) {
+  Guard hold(place_lock_);
+  place_ = place;
+  tile_ = tile;
+  place_changed_.notify_all();
+}
+
+std::optional<unsigned> GemBo::wanted_tile(const BoUse& use) const {
+  if (use.vram_required) {
+    if (use.tile < memory_.tile_count && allows_tile(use.tile)) return use.tile;
+    return std::nullopt;
+  }
+  for (unsigned tile = 0; tile < memory_.tile_count; ++tile) {
+    if (allows_tile(tile)) return tile;
+  }
+  return std::nullopt;
+}
+
+// First free VRAM, then VRAM after evicting others, then system memory if allowed (spec/vm.md 2.9).
+Status GemBo::make_resident(const BoUse& use) {
+  if (purgeable() != PurgeableState::kWillNeed) return fail(EACCES, "buffer object is purgeable");
+  const auto tile = wanted_tile(use);
+  if (use.vram_required && !tile) return fail(EINVAL, "buffer object may not live in that VRAM");
+  for (;;) {
+    {
+      Guard hold(place_lock_);
+      place_changed_.wait(place_lock_, [&]() SX_NO_THREAD_SAFETY_ANALYSIS {
+        return place_ == Place::kSystem || place_ == Place::kVram;
+      });
+      if (place_ == Place::kVram && (!use.vram_required || tile_ == *tile)) {
+        if (pins_++ == 0) memory_.tiles[tile_].vram->pin(block_);
+        return {};
+      }
+      if (place_ == Place::kVram) {
+        if (pins_ != 0) return fail(EBUSY, "buffer object is pinned in another VRAM");
+        place_ = Place::kLeaving;
+      } else if (!tile) {
+        ++pins_;
+        return {};
+      } else {
+        place_ = Place::kEntering;
+      }
+    }
+    bool leaving;
+    unsigned from;
+    {
+      Guard hold(place_lock_);
+      leaving = place_ == Place::kLeaving;
+      from = tile_;
+    }
+    if (leaving) {
+      memory_.zap_everywhere(*this);
+      static_cast<void>(give_back(from));
+      set_place(Place::kSystem, 0);
+      continue;
+    }
+    Status entered = enter_vram(*tile, use);
+    Guard hold(place_lock_);
+    place_ = entered ? Place::kVram : Place::kSystem;
+    tile_ = *tile;
+    place_changed_.notify_all();
+    if (!entered && (use.vram_required || !allows_system())) return entered;
+    if (pins_++ == 0 && place_ == Place::kVram) memory_.tiles[tile_].vram->pin(block_);
+    return {};
+  }
+}
+
+void GemBo::unpin() {
+  Guard hold(place_lock_);
+  SX_ASSERT(pins_ > 0);
+  if (--pins_ == 0 && place_ == Place::kVram) memory_.tiles[tile_].vram->unpin(block_);
+}
+
+Status GemBo::enter_vram(unsigned tile, const BoUse& use) {
+  SX_TRY_VOID(SX_STEP("drv.gem.place"));
+  AllocPolicy policy;
+  policy.shape = AllocPolicy::Shape::kScattered;
+  policy.vm_tag = private_to_;
+  if (use.eviction == VmLocalEviction::kForbidden && use.vm != nullptr) {
+    policy.may_evict = [vm = static_cast<const void*>(use.vm)](const VramBlock& victim) {
+      return victim.vm_tag() != vm;
+    };
+  }
+  SX_TRY_VOID(memory_.tiles[tile].vram->allocate(block_, size_bytes_, policy));
+  std::uint64_t offset = 0;
+  memory_.tiles[tile].vram->for_each_extent(block_, [&](DevRange extent) {
+    memory_.tiles[tile].map->set_override(extent, bytes_ + offset);
+    offset += extent.size();
+  });
+  return {};
+}
+
+bool GemBo::give_back(unsigned tile) {
+  BoMemory::Tile& place = memory_.tiles[tile];
+  place.vram->for_each_extent(block_, [&](DevRange extent) { place.map->clear_override(extent); });
+  return place.vram->free(block_) == VramManager::FreeResult::kDone;
+}
+
+Status GemBo::evict_block(VramBlock&) {
+  unsigned tile;
+  {
+    Guard hold(place_lock_);
+    if (place_ != Place::kVram || pins_ != 0) return fail(EBUSY, "buffer object is in use");
+    place_ = Place::kLeaving;
+    claimed_ = true;
+    tile = tile_;
+  }
+  memory_.zap_everywhere(*this);
+  if (memory_.counters != nullptr) {
+    memory_.counters->add(Counter::bo_eviction_count);
+    memory_.counters->add(Counter::bo_eviction_bytes, size_bytes_);
+  }
+  const bool unclaimed = give_back(tile);
+  Guard hold(place_lock_);
+  if (unclaimed) claimed_ = false;
+  place_ = Place::kSystem;
+  place_changed_.notify_all();
+  return {};
+}
+
+void GemBo::block_unclaimed(VramBlock&) {
+  Guard hold(place_lock_);
+  claimed_ = false;
+  place_changed_.notify_all();
+}
+
+bool GemBo::in_vram() const {
+  Guard hold(place_lock_);
+  return place_ == Place::kVram;
+}
+
+void GemBo::append_runs(std::uint64_t offset, std::uint64_t bytes, unsigned tile,
+                        std::vector<PteRun>& runs) const {
+  bool vram;
+  unsigned home;
+  {
+    Guard hold(place_lock_);
+    vram = place_ == Place::kVram;
+    home = tile_;
+  }
+  if (!vram || home != tile) {
+    // System memory, or VRAM of a peer: reached by pointer, without the DM bit (spec/svm.md 8.3).
+    runs.push_back({.kind = PteKind::kEngine,
+                    .address = reinterpret_cast<std::uint64_t>(bytes_ + offset),
+                    .bytes = bytes});
+    return;
+  }
+  std::uint64_t at = 0;
+  memory_.tiles[home].vram->for_each_extent(block_, [&](DevRange extent) {
+    const std::uint64_t first = std::max(at, offset);
+    const std::uint64_t last = std::min(at + extent.size(), offset + bytes);
+    if (first < last) {
+      runs.push_back({.kind = PteKind::kVram,
+                      .address = extent.start().value() + (first - at),
+                      .bytes = last - first});
+    }
+    at += extent.size();
+  });
+}
+
+Status GemBo::check_atomic(AtomicAccess access) const {
+  const bool vram = (placement_ & ~1u) != 0;
+  switch (access) {
+    case AtomicAccess::kUndefined:
+      return {};
+    case AtomicAccess::kDevice:
+      if (vram || (allows_system() && memory_.smem_atomics)) return {};
+      return fail(EINVAL, "device atomics need VRAM, or system memory that supports them");
+    case AtomicAccess::kGlobal:
+      if (vram && allows_system()) return {};
+      return fail(EINVAL, "global atomics need both placements");
+    case AtomicAccess::kCpu:
+      if (allows_system()) return {};
+      return fail(EINVAL, "CPU atomics need system placement");
+  }
+  return fail(EINVAL, "unknown atomic attribute");
+}
+
+// --- purgeable state (spec/vm.md 4.4) ------------------------------------------------------------
+
+PurgeableState GemBo::purgeable() const {
+  Guard hold(state_lock_);
+  return purgeable_;
+}
+
+void GemBo::settle_purgeable() {
+  if (purgeable_ == PurgeableState::kPurged) return;
+  if (willneed_count_ != 0) {
+    purgeable_ = PurgeableState::kWillNeed;
+  } else if (vma_count_ > 0) {
+    purgeable_ = PurgeableState::kDontNeed;
+  }
+}
+
+void GemBo::vma_added(PurgeableState state) {
+  Guard hold(state_lock_);
+  ++vma_count_;
+  if (state == PurgeableState::kWillNeed) ++willneed_count_;
+  settle_purgeable();
+}
+
+void GemBo::vma_removed(PurgeableState state) {
+  Guard hold(state_lock_);
+  --vma_count_;
+  if (state == PurgeableState::kWillNeed) --willneed_count_;
+  settle_purgeable();
+}
+
+void GemBo::vma_advised(PurgeableState from, PurgeableState to) {
+  Guard hold(state_lock_);
+  if (from == PurgeableState::kWillNeed) --willneed_count_;
+  if (to == PurgeableState::kWillNeed) ++willneed_count_;
+  settle_purgeable();
+}
+
+}  // namespace softxe

@@ -1,0 +1,197 @@
+#include "drv/vm_ops.h"
+
+#include "base/step.h"
+#include "svm/prefetch.h"
+#include "vm/vm_transaction.h"
+
+namespace softxe {
+
+namespace {
+
+/// The operations of one VM_BIND, applied to one transaction. Vm lock (w) held throughout.
+class BindRunner {
+ public:
+  BindRunner(Device& device, VmContext& context, BindRun run)
+      : device_(device), context_(context), vm_(context.vm), change_(context.vm), run_(run) {}
+
+  Status run(std::span<const ResolvedBind> ops) SX_NO_THREAD_SAFETY_ANALYSIS {
+    std::optional<unsigned> injected;
+    for (const ResolvedBind& op : ops) {
+      if (op.op.inject_error && run_ == BindRun::kExecute) injected = device_.next_injection();
+      SX_TRY_VOID(std::visit([&](const auto& what) { return apply(op, what); }, op.op.what));
+    }
+    if (injected == 0u) return fail(ENOSPC, "injected after locking");
+    SX_TRY_VOID(change_.prepare_ptes(local_eviction(ops.size())));
+    if (injected) return fail(ENOSPC, "injected before the commit");
+    if (run_ == BindRun::kDryRun) return {};
+    SX_TRY_VOID(prefetch());
+    change_.commit();
+    return {};
+  }
+
+ private:
+  // May validation evict BOs of this very VM (spec/vm.md 2.1)?
+  VmLocalEviction local_eviction(std::size_t num_binds) const {
+    const VmModes& modes = vm_.config().modes;
+    const bool allowed = num_binds == 1 && (!modes.lr || (modes.fault && !modes.no_overcommit));
+    return allowed ? VmLocalEviction::kAllowed : VmLocalEviction::kForbidden;
+  }
+
+  Status apply(const ResolvedBind& op, const BindMap& map) SX_NO_THREAD_SAFETY_ANALYSIS {
+    VmaTemplate what{.flags = {.read_only = op.op.read_only, .dumpable = op.op.dumpable},
+                     .attr = MemAttr::defaults(PatIndex{op.op.pat_index})};
+    what.timing = op.op.immediate || !vm_.config().modes.fault ? BindTiming::kNow
+                                                               : BindTiming::kDeferred;
+    GpuRange range = *op.range;
+    SvmRanges ranges = SvmRanges::kMustBeAbsent;
+    if (auto* bo = std::get_if<BindBo>(&map.backing)) {
+      if (op.bo->purgeable() == PurgeableState::kPurged) return fail(EINVAL, "object is purged");
+      if (op.bo->purgeable() == PurgeableState::kDontNeed) return fail(EBUSY, "object is not needed");
+      what.kind = VmaKind::kBo;
+      what.bo = op.bo;
+      what.offset_bytes = bo->offset;
+    } else if (auto* userptr = std::get_if<BindUserptr>(&map.backing)) {
+      what.kind = VmaKind::kUserptr;
+      what.offset_bytes = userptr->address.value();
+      SX_TRY_VOID(pin_userptr(userptr->address, range.size(), what.flags));
+    } else if (std::holds_alternative<BindNull>(map.backing)) {
+      what.kind = VmaKind::kNull;
+    } else {
+      what.kind = VmaKind::kMirror;
+      what.flags.autoreset = std::get<BindMirror>(map.backing).autoreset == AutoReset::kOn;
+      range = vm_.extended_mirror_range(range, what.flags, what.attr.default_pat);
+      ranges = SvmRanges::kMayStay;
+    }
+    return change_.map(range, what, ranges);
+  }
+
+  Status apply(const ResolvedBind& op, const BindUnmap&) SX_NO_THREAD_SAFETY_ANALYSIS {
+    return change_.unmap(*op.range, SvmRanges::kMustBeAbsent);
+  }
+  Status apply(const ResolvedBind& op, const BindUnmapAll&) { return change_.unmap_bo(*op.bo); }
+
+  // Every VMA of the interval is served, whatever stands before it (quirk Q7 is fixed).
+  Status apply(const ResolvedBind& op, const BindPrefetch& prefetch) SX_NO_THREAD_SAFETY_ANALYSIS {
+    for (Vma* vma : vm_.vmas_in(*op.range)) {
+      if (vma->kind() != VmaKind::kBo) continue;
+      if (vma->bo()->purgeable() == PurgeableState::kPurged) return fail(EINVAL, "object is purged");
+      if (vma->bo()->purgeable() == PurgeableState::kDontNeed) {
+        return fail(EBUSY, "object is not needed");
+      }
+    }
+    if (run_ == BindRun::kExecute) prefetches_.push_back({*op.range, prefetch});
+    return {};
+  }
+
+  Status prefetch() SX_NO_THREAD_SAFETY_ANALYSIS {
+    for (const auto& [range, what] : prefetches_) {
+      SX_TRY_VOID(SX_STEP("drv.bind.prefetch"));
+      for (Vma* vma : vm_.vmas_in(range)) SX_TRY_VOID(prefetch_owned(*vma, what));
+      if (!context_.svm) continue;
+      PrefetchTarget target;
+      if (!what.region) {
+        target.kind = PrefetchTarget::Kind::kConsultAdvice;
+      } else if (*what.region > 0) {
+        target = {.kind = PrefetchTarget::Kind::kTileVram, .tile = *what.region - 1};
+      }
+      SvmPrefetch mirror(*context_.svm, vm_);
+      SX_TRY_VOID(mirror.enumerate(range, target));
+      SX_TRY_VOID(mirror.run());
+    }
+    return {};
+  }
+
+  Status prefetch_owned(Vma& vma, const BindPrefetch& what) SX_NO_THREAD_SAFETY_ANALYSIS {
+    if (vma.is_mirror() || vma.kind() == VmaKind::kNull) return {};
+    if (vma.kind() == VmaKind::kUserptr) {
+      return pin_userptr(vma.userptr_start(), vma.range().size(), vma.flags());
+    }
+    const bool vram = what.region.value_or(0) > 0;
+    BoUse use{.vm = &vm_,
+              .eviction = VmLocalEviction::kAllowed,
+              .vram_required = vram,
+              .tile = vram ? *what.region - 1 : 0};
+    SX_TRY_VOID(vma.bo()->make_resident(use));
+    Status bound = vm_.bind_ptes(vma, vm_.all_tiles());
+    vma.bo()->unpin();
+    return bound;
+  }
+
+  // The GPU reaches a userptr by its real address; pinning is a proof that every page can be had now.
+  // EBUSY of the collection becomes ENOMEM: EBUSY is reserved for user fences (spec/vm.md 8.2).
+  Status pin_userptr(HostVa at, std::uint64_t bytes, VmaFlags flags) {
+    SX_TRY_VOID(SX_STEP("drv.bind.pin_userptr"));
+    std::vector<PageHome> homes(std::min<std::uint64_t>(bytes, k2M) >> kPageShift);
+    const CollectRequest request{.intent = flags.read_only ? CollectRequest::Intent::kRead
+                                                           : CollectRequest::Intent::kWrite};
+    for (std::uint64_t done = 0; done < bytes;) {
+      const std::uint64_t part = std::min<std::uint64_t>(bytes - done, k2M);
+      Status pages = device_.host().collect(HostRange::of(at + done, part), request,
+                                            std::span(homes).first(part >> kPageShift));
+      if (!pages && pages.error().err == EBUSY) return fail(ENOMEM, "userptr pages are busy");
+      SX_TRY_VOID(pages);
+      done += part;
+    }
+    return {};
+  }
+
+  Device& device_;
+  VmContext& context_;
+  Vm& vm_;
+  VmTransaction change_;
+  BindRun run_;
+  std::vector<std::pair<GpuRange, BindPrefetch>> prefetches_;
+};
+
+}  // namespace
+
+Status vm_bind(Device& device, VmContext& context, std::span<const ResolvedBind> ops, BindRun run) {
+  Guard hold(context.vm.lock);
+  SX_TRY_VOID(context.vm.check_usable());
+  if (run == BindRun::kExecute) context.counters.add(Counter::vm_bind_count);
+  return BindRunner(device, context, run).run(ops);
+}
+
+std::vector<MemRangeAttr> query_mem_range_attrs(Device& device, VmContext& context,
+                                                const UncheckedRange& range) {
+  device.flush_collector(context);
+  std::vector<MemRangeAttr> result;
+  ReadGuard hold(context.vm.lock);
+  // An empty interval is looked up like the closed one that ends at start - 1 (spec/vm.md 1.1, 6.1).
+  const std::uint64_t start = range.start.value();
+  auto interval = GpuRange::make(range.start, range.size_bytes);
+  if (range.size_bytes == 0) {
+    if (start == 0 || start >= context.vm.size_bytes()) return result;
+    Vma* below = context.vm.find(range.start - 1);
+    if (below == nullptr || !below->range().contains(range.start)) return result;
+    interval = GpuRange::of(range.start, 1);
+  }
+  if (!interval) return result;
+  for (const Vma* vma : context.vm.vmas_in(*interval)) {
+    result.push_back({.start = vma->start().value(),
+                      .end = vma->end().value(),
+                      .devmem_fd = vma->attr.preferred.devmem_fd,
+                      .policy = vma->attr.preferred.policy,
+                      .atomic = vma->attr.atomic,
+                      .pat_index = static_cast<std::uint32_t>(vma->attr.pat)});
+  }
+  return result;
+}
+
+Result<PreferredLocation> resolve_preferred_location(Device& device, Device* file_device,
+                                                     const AdvisePreferredLocation& advice) {
+  PreferredLocation location{.devmem_fd = advice.devmem_fd, .policy = advice.policy, .pagemap = {}};
+  if (advice.devmem_fd <= 0) return location;
+  if (file_device == nullptr) return fail(ENOENT, "descriptor is not an Xe device file");
+  if (advice.region_instance == 0 || advice.region_instance > file_device->vram_tiles()) {
+    return fail(ENOENT, "no such VRAM region");
+  }
+  location.pagemap = file_device->pagemap(advice.region_instance - 1u);
+  if (location.pagemap->owner() != OwnerGroup{1}) {
+    return fail(ENOLINK, "no fast interconnect to that device");
+  }
+  static_cast<void>(device);
+  return location;
+}
+
+}  // namespace softxe

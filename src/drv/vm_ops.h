@@ -1,0 +1,39 @@
+// VM_BIND and the queries of a VM, after decoding and handle look-ups (spec/vm.md 3, 6).
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "drv/device.h"
+#include "drv/requests.h"
+
+namespace softxe {
+
+/// One operation whose interval is inside the VM and whose object has been found and checked.
+struct ResolvedBind {
+  BindOp op;
+  /// Not for UNMAP_ALL.
+  std::optional<GpuRange> range;
+  std::shared_ptr<GemBo> bo;
+};
+
+/// Whether the page tables really change, or the tree only is checked (the bind must wait for a fence).
+enum class BindRun : std::uint8_t { kExecute, kDryRun };
+
+/// All operations in order, or none. Takes the Vm lock for writing; the caller has flushed the collector.
+/// ENOENT: VM closed or banned. EBUSY, EINVAL, ENOMEM, ENOSPC, EFAULT: spec/vm.md 3.1-3.5.
+/// A dry run plans and checks everything, then puts the tree back.
+Status vm_bind(Device& device, VmContext& context, std::span<const ResolvedBind> ops, BindRun run);
+
+/// VMAs that intersect, whole. Runs a collector flush first, so that a finished munmap is seen
+/// (spec/svm.md 3.6, REC).
+std::vector<MemRangeAttr> query_mem_range_attrs(Device& device, VmContext& context,
+                                                const UncheckedRange& range);
+
+/// MADVISE's device and region as a pagemap: ENOENT when there is no such VRAM. `file_device` is the device
+/// behind the descriptor, null when it is none of ours.
+Result<PreferredLocation> resolve_preferred_location(Device& device, Device* file_device,
+                                                     const AdvisePreferredLocation& advice);
+
+}  // namespace softxe

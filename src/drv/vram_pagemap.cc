@@ -1,0 +1,106 @@
+#include "drv/vram_pagemap.h"
+
+#include "base/step.h"
+
+namespace softxe {
+
+VramPagemap::~VramPagemap() {
+  Guard hold(lock_);
+  SX_ASSERT(spare_.size() == records_.size());
+  spare_.clear();
+}
+
+VramPagemap::Record& VramPagemap::record_of(VramBlock& block) {
+  return *boost::intrusive::get_parent_from_member(&block, &Record::block);
+}
+
+VramPagemap::Record* VramPagemap::take_record() {
+  Guard hold(lock_);
+  if (!spare_.empty()) {
+    Record& record = spare_.front();
+    spare_.pop_front();
+    return &record;
+  }
+  records_.push_back(std::make_unique<Record>(static_cast<VramClient&>(*this)));
+  return records_.back().get();
+}
+
+void VramPagemap::recycle(Record& record) {
+  Guard hold(lock_);
+  spare_.push_front(record);
+}
+
+Result<DevmemAllocation*> VramPagemap::allocate(std::uint64_t bytes, VramEffort effort) {
+  SX_TRY_VOID(SX_STEP("drv.vram.svm_alloc"));
+  Record* record = take_record();
+  AllocPolicy policy;
+  policy.shape = AllocPolicy::Shape::kContiguous;
+  policy.evict = effort == VramEffort::kMayEvict ? AllocPolicy::Evict::kYes : AllocPolicy::Evict::kNo;
+  if (Status room = config_.vram.allocate(record->block, bytes, policy); !room) {
+    recycle(*record);
+    return fail(room.error());
+  }
+  DevmemAllocation& allocation = record->allocation;
+  allocation = DevmemAllocation{};
+  allocation.heap = this;
+  allocation.block = DevRange::of(record->block.start(), bytes);
+  allocation.frame = config_.window + record->block.start().value();
+  allocation.heap_private = record;
+  return &allocation;
+}
+
+void VramPagemap::release(DevmemAllocation& allocation) {
+  auto& record = *static_cast<Record*>(allocation.heap_private);
+  SX_ASSERT(allocation.present_count() == 0);
+  if (config_.vram.free(record.block) == VramManager::FreeResult::kDone) recycle(record);
+}
+
+void VramPagemap::block_unclaimed(VramBlock& block) { recycle(record_of(block)); }
+
+Status VramPagemap::evict_block(VramBlock& block) {
+  return config_.host.evict(record_of(block).allocation);
+}
+
+Status VramPagemap::evict_all() {
+  return config_.vram.evict_all([this](const VramBlock& block) {
+    return &block.client() == static_cast<const VramClient*>(this);
+  });
+}
+
+std::size_t VramPagemap::live_allocations() const {
+  Guard hold(lock_);
+  return records_.size() - spare_.size();
+}
+
+void VramPagemap::moved_to_system(const DevmemAllocation& allocation, std::uint64_t pages,
+                                  MoveCause cause) {
+  CounterSet& counters = config_.counters;
+  const std::uint64_t bytes = pages * kPageSize;
+  counters.add(Counter::svm_migrate_to_system_count);
+  counters.add(Counter::svm_migrate_to_system_bytes, bytes);
+  counters.add(Counter::svm_cpu_copy_kb, bytes / 1024);
+  counters.add(counter_for_size(Counter::svm_4K_cpu_copy_kb, allocation.block.size()), bytes / 1024);
+  switch (cause) {
+    case MoveCause::kCpuFault:
+      counters.add(Counter::svm_cpu_fault_count);
+      counters.add(Counter::svm_cpu_fault_bytes, bytes);
+      break;
+    case MoveCause::kEviction:
+      counters.add(Counter::svm_eviction_count);
+      counters.add(Counter::svm_eviction_bytes, bytes);
+      break;
+    case MoveCause::kFork:
+      counters.add(Counter::svm_fork_evict_count);
+      break;
+    case MoveCause::kMapping:
+      counters.add(Counter::svm_mapping_evict_count);
+      break;
+    case MoveCause::kGpuFault:
+    case MoveCause::kPrefetch:
+    case MoveCause::kRangeEvict:
+    case MoveCause::kTeardown:
+      break;
+  }
+}
+
+}  // namespace softxe
