@@ -42,15 +42,15 @@ class Madvise {
 
   // --- what rejects the whole call; nothing is applied ------------------------------------------
 
-  Status check(const std::vector<Vma*>&, const AdvisePreferred&) { return {}; }
-  Status check(const std::vector<Vma*>&, const AdvisePurgeable&) { return {}; }
-  Status check(const std::vector<Vma*>& vmas, const AdviseAtomic& a) {
+  Status check(const std::vector<Vma*>&, const SetPreferred&) { return {}; }
+  Status check(const std::vector<Vma*>&, const SetPurgeable&) { return {}; }
+  Status check(const std::vector<Vma*>& vmas, const SetAtomic& a) {
     for (const Vma* vma : vmas) {
       if (vma->kind() == VmaKind::kBo) SX_TRY_VOID(vma->bo()->check_atomic(a.access));
     }
     return {};
   }
-  Status check(const std::vector<Vma*>& vmas, const AdvisePat& a) {
+  Status check(const std::vector<Vma*>& vmas, const SetPat& a) {
     if (a.coherent || vm_.config().discrete) return {};
     for (const Vma* vma : vmas) {
       const bool cpu_cached = vma->kind() == VmaKind::kBo ? vma->bo()->needs_coherent_pat()
@@ -63,12 +63,12 @@ class Madvise {
   // --- per VMA; true when its PTEs must go --------------------------------------------------------
 
   // Quirk Q13 is fixed: the resolved pagemap is compared too, not only the number of the descriptor.
-  bool apply(Vma& vma, const AdvisePreferred& a) {
+  bool apply(Vma& vma, const SetPreferred& a) {
     if (!vma.is_mirror() || vma.attr.preferred == a.location) return false;
     vma.attr.preferred = a.location;
     return true;
   }
-  bool apply(Vma& vma, const AdviseAtomic& a) {
+  bool apply(Vma& vma, const SetAtomic& a) {
     if (vma.kind() == VmaKind::kUserptr &&
         (a.access != AtomicAccess::kDevice || !vm_.config().smem_atomics)) {
       return false;
@@ -81,12 +81,12 @@ class Madvise {
     }
     return changed;
   }
-  bool apply(Vma& vma, const AdvisePat& a) {
+  bool apply(Vma& vma, const SetPat& a) {
     if (vma.attr.pat == a.pat) return false;
     vma.attr.pat = a.pat;
     return true;
   }
-  bool apply(Vma& vma, const AdvisePurgeable& a) {
+  bool apply(Vma& vma, const SetPurgeable& a) {
     if (vma.kind() != VmaKind::kBo) return false;
     if (vma.bo()->purgeable() == PurgeableState::kPurged) {
       result_.purged_seen = true;

@@ -10,21 +10,21 @@
 
 namespace softxe {
 
-struct AdvisePreferred {
+struct SetPreferred {
   PreferredLocation location;
 };
-struct AdviseAtomic {
+struct SetAtomic {
   AtomicAccess access;
 };
 /// `coherent` = the PAT entry's coherency is not "none".
-struct AdvisePat {
+struct SetPat {
   PatIndex pat;
   bool coherent;
 };
-struct AdvisePurgeable {
+struct SetPurgeable {
   PurgeableState state;  ///< kWillNeed or kDontNeed
 };
-using Advice = std::variant<AdvisePreferred, AdviseAtomic, AdvisePat, AdvisePurgeable>;
+using Advice = std::variant<SetPreferred, SetAtomic, SetPat, SetPurgeable>;
 
 struct AdviseResult {
   bool purged_seen = false;  ///< a covered BO was purged (for retained_ptr)
