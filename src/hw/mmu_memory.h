@@ -1,0 +1,112 @@
+// Memory as an engine sees it: loads, stores, atomics and copies at GPU addresses, with page faults.
+//
+// Every access translates, checks rights, and repeats after a fault until it gets through or the fault
+// is refused. Engine memory (VRAM, BOs) is touched inside a section, process memory outside, guarded.
+// A copy between the two goes through a 64 KiB bounce buffer: a guarded access inside a section could
+// block on a CPU fault whose service waits for the section, and a VRAM pointer outside is stale.
+// Read next: mmu.h for the protocol.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include "base/guarded.h"
+#include "hw/mmu.h"
+
+namespace softxe {
+
+/// One per engine; used by the engine's thread. Errors of all accesses: EFAULT (a fault was refused),
+/// ETIME (livelock), EINVAL (misaligned atomic). After an error an access may have been done in part.
+class EngineMemory {
+ public:
+  explicit EngineMemory(const Mmu::Config& config);
+  ~EngineMemory();
+
+  Mmu& mmu() { return mmu_; }
+
+  Status read_bytes(GpuVa va, void* to, std::uint64_t bytes);
+  Status write_bytes(GpuVa va, const void* from, std::uint64_t bytes);
+  /// Repeats a pattern of 1, 2, 4, 8 or 16 bytes; `bytes` need not be a multiple.
+  struct Pattern {
+    const void* data;
+    std::uint32_t bytes;
+  };
+  Status fill_bytes(GpuVa va, Pattern pattern, std::uint64_t bytes);
+  struct CopySpan {
+    GpuVa to;
+    GpuVa from;
+    std::uint64_t bytes;
+  };
+  /// Forward; overlapping spans give what a forward copy in 64K steps gives.
+  Status copy_bytes(const CopySpan& span);
+
+  /// Single-copy-atomic and acquire when naturally aligned (T is 32 or 64 bits).
+  template <typename T>
+  Status load(GpuVa va, T& value) {
+    static_assert(std::is_same_v<T, std::uint32_t> || std::is_same_v<T, std::uint64_t>);
+    if (va.is_aligned(sizeof(T))) {
+      mmu_.begin(sizeof(T));
+      if (const TlbEntry* e = mmu_.cached(va, kTlbRead | kTlbPlain)) {
+        value = __atomic_load_n(reinterpret_cast<const T*>(e->host(va)), __ATOMIC_ACQUIRE);
+        mmu_.end();
+        return {};
+      }
+    }
+    return load_slow(va, value);
+  }
+  /// Single-copy-atomic and release when naturally aligned.
+  template <typename T>
+  Status store(GpuVa va, T value) {
+    static_assert(std::is_same_v<T, std::uint32_t> || std::is_same_v<T, std::uint64_t>);
+    if (va.is_aligned(sizeof(T))) {
+      mmu_.begin(sizeof(T));
+      if (const TlbEntry* e = mmu_.cached(va, kTlbRead | kTlbWrite | kTlbPlain)) {
+        __atomic_store_n(reinterpret_cast<T*>(e->host(va)), value, __ATOMIC_RELEASE);
+        mmu_.end();
+        return {};
+      }
+    }
+    return store_slow(va, value);
+  }
+
+  /// What an atomic does with the value it finds. `apply` must be pure: it may run several times.
+  template <typename T>
+  struct AtomicOp {
+    T (*apply)(T found, T operand, T compare);
+    T operand = 0;
+    T compare = 0;
+  };
+  /// Returns what was there before. EINVAL when not naturally aligned.
+  Result<std::uint32_t> atomic32(GpuVa va, const AtomicOp<std::uint32_t>& op);
+  Result<std::uint64_t> atomic64(GpuVa va, const AtomicOp<std::uint64_t>& op);
+
+ private:
+  enum class Care : std::uint8_t { kWhole, kByPage };  ///< kByPage: find out which page is bad
+  enum class Got : std::uint8_t { kDone, kRefused };
+
+  Status load_slow(GpuVa va, std::uint32_t& value);
+  Status load_slow(GpuVa va, std::uint64_t& value);
+  Status store_slow(GpuVa va, std::uint32_t value);
+  Status store_slow(GpuVa va, std::uint64_t value);
+  template <typename Visitor>
+  Status each_piece(GpuVa va, std::uint64_t bytes, AccessType access, Visitor& visitor);
+  template <typename T>
+  Result<T> atomic(GpuVa va, const AtomicOp<T>& op);
+
+  struct CopyPiece {
+    MmuTarget from;
+    MmuTarget to;
+    std::uint64_t bytes;
+  };
+  Result<CopyPiece> begin_copy_piece(const CopySpan& span, Care care);
+  /// Ends the section. kRefused: a guarded access failed.
+  Result<Got> do_copy_piece(const CopySpan& span, const CopyPiece& piece);
+  Status serve_refused_copy(const CopySpan& span, const CopyPiece& piece);
+
+  Mmu mmu_;
+  /// Part of the object, so that it lives in engine memory: it is touched inside sections.
+  alignas(64) std::byte bounce_[InvalidationDomain::kSectionBytesMax];
+};
+
+}  // namespace softxe
