@@ -1,0 +1,60 @@
+// BindQueue: keeps binds in order and makes the late ones happen (spec/uapi.md 8).
+//
+// A bind with no unsignalled in-fence on an idle queue runs inside the ioctl, so that a client that
+// submits right after an unsynchronised bind finds it done. Everything else runs on the device's WorkQueue,
+// one after the other per bind queue, as soon as its in-fences have signalled.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <span>
+
+#include "base/lock.h"
+#include "drv/exec/fence.h"
+#include "drv/exec/work_queue.h"
+
+namespace softxe {
+
+/// Thread-safe. Kept alive by its pending work.
+class BindQueue : public std::enable_shared_from_this<BindQueue> {
+ public:
+  /// Page-table work of one bind; runs exactly once, with no lock held. Its error goes into the fence.
+  using Work = std::function<Status()>;
+
+  explicit BindQueue(std::shared_ptr<WorkQueue> workers) : workers_(std::move(workers)) {}
+
+  struct Submission {
+    FencePtr done;    ///< signals when the work is complete, all earlier ones before it
+    bool finished_inline = false;
+    Status status;    ///< of work that ran inline; success otherwise
+  };
+  /// Runs `work` now when nothing is pending, else queues it. The caller installs `done` in its
+  /// out-syncs; a user fence is a callback on it.
+  Submission submit(std::span<const FencePtr> in_fences, Work work) SX_EXCLUDES(lock_);
+
+  /// True when submit() with these fences would run its work inline.
+  bool idle(std::span<const FencePtr> in_fences) const SX_EXCLUDES(lock_);
+  /// Signals when everything submitted so far is done.
+  FencePtr last() const SX_EXCLUDES(lock_);
+
+  /// Destroy of the queue: work not begun is dropped, its fences complete with ECANCELED.
+  void kill() SX_EXCLUDES(lock_);
+
+ private:
+  struct Pending {
+    FencePtr ready;
+    Work work;
+    FencePtr done;
+  };
+  void pump();
+
+  const std::shared_ptr<WorkQueue> workers_;
+  mutable LeafMutex lock_{"BindQueue"};
+  std::deque<Pending> pending_ SX_GUARDED_BY(lock_);
+  bool running_ SX_GUARDED_BY(lock_) = false;  ///< somebody is inside a Work, inline or on a worker
+  bool killed_ SX_GUARDED_BY(lock_) = false;
+  FencePtr last_ SX_GUARDED_BY(lock_) = Fence::signalled_stub();
+};
+
+}  // namespace softxe

@@ -1,0 +1,101 @@
+// DeviceExec: the execution half of one device: engines, queues, jobs, binds in order, fences.
+//
+// What an ioctl handler does with it (checks of the request alone are done by abi/ before):
+//   EXEC_QUEUE_CREATE  create_queue(); then the file's IdTable<ExecQueuePtr>::add()
+//   EXEC_QUEUE_DESTROY remove() from the table, then destroy_queue()
+//   GET_PROPERTY BAN   queue->reset()
+//   EXEC               is_bind_queue() -> EINVAL; width; check_submit(); JobSyncs from the entries; batch
+//                      addresses; submit()
+//   VM_BIND            JobSyncs; (queue or default_bind)->bind().submit(in_fences, work); syncs.install()
+//   WAIT_USER_FENCE    wait_user_fence(..., waiters(), ...)
+//   SYNCOBJ_*          the file's SyncobjTable; needs nothing from here
+//   VM_DESTROY         vm.queue_count() for EBUSY; close_vm of the device; wait on vm.jobs.all()
+//   close(fd)          destroy_queue() of every queue, then the VMs
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "drv/exec/bind_queue.h"
+#include "drv/exec/engine_backend.h"
+#include "drv/exec/exec_queue.h"
+#include "drv/exec/job_syncs.h"
+#include "drv/exec/scheduler.h"
+#include "drv/exec/wait_user_fence.h"
+#include "drv/exec/work_queue.h"
+
+namespace softxe {
+
+/// One per device, owned by it. Thread-safe. No method may be called with a lock of rank >= kVm held, unless
+/// it says so.
+class DeviceExec {
+ public:
+  struct Config {
+    const DeviceProfile& profile;
+    const Clock& clock;
+    CounterSet& counters;
+    /// The hardware: HwBackendFactory (hw_backend.h). Outlives this object.
+    BackendFactory& backends;
+    ExecPolicy policy = ExecPolicy::kThreads;
+    ThreadStarter starter = default_thread_starter();
+  };
+  explicit DeviceExec(const Config& config);
+  /// As shut_down().
+  ~DeviceExec();
+  DeviceExec(const DeviceExec&) = delete;
+  DeviceExec& operator=(const DeviceExec&) = delete;
+
+  const Clock& clock() const { return config_.clock; }
+  Scheduler& scheduler() { return scheduler_; }
+  UserFenceWaiters& waiters() { return waiters_; }
+  /// Fences may need work off the signalling thread (user fences of binds, deferred operations).
+  WorkQueue& work() { return *work_; }
+
+  /// ENOENT: VM closed or banned. The request and its properties were decoded.
+  Result<ExecQueuePtr> create_queue(const ExecQueueCreateRequest& request,
+                                    const ExecQueueProperties& properties, ExecVmPtr vm);
+  /// A VM's own bind queue, which has no id.
+  std::shared_ptr<BindQueue> make_bind_queue();
+  /// Kills: see exec_queue.h. Returns at once; unfinished jobs complete when they have left their engines.
+  void destroy_queue(const ExecQueuePtr& queue);
+
+  /// ECANCELED, EAGAIN: the checks of EXEC that come before its sync entries.
+  Status check_submit(const ExecQueue& queue) const { return scheduler_.check_submit(queue); }
+  /// EXEC with batches: ECANCELED (queue reset; VM closed or banned), EAGAIN. With none (num_batch_buffer 0):
+  /// out-syncs get the last fence in a dma-fence VM (EOPNOTSUPP with in-syncs), nothing else.
+  Status submit(const ExecQueuePtr& queue, std::vector<GpuVa> batches, const JobSyncs& syncs);
+
+  /// The VM was banned: kills its queues when it is a preempt-fence VM (spec/vm.md 2.6).
+  void vm_banned(const ExecVm& vm);
+  /// debugfs force_reset: bans queues whose first job had started (spec/uapi.md 13).
+  void reset_gt(std::uint16_t gt) { scheduler_.reset_gt(gt); }
+
+  /// Between construction and destruction no context of the VM runs: for changes that must not race with
+  /// its jobs (preempt-fence rebinds, userptr invalidation). May be taken under a Vm lock only if
+  /// the VM's faults do not need that lock (never in fault mode).
+  class VmPause {
+   public:
+    VmPause(DeviceExec& exec, ExecVmPtr vm);
+    ~VmPause();
+    VmPause(const VmPause&) = delete;
+    VmPause& operator=(const VmPause&) = delete;
+
+   private:
+    DeviceExec& exec_;
+    ExecVmPtr vm_;
+  };
+
+  /// kManual: runs one slice or one piece of late work; false when nothing can run.
+  bool run_once();
+  /// Kills everything and joins all threads. Later submissions fail with ECANCELED.
+  void shut_down();
+
+ private:
+  const Config config_;
+  UserFenceWaiters waiters_;
+  std::shared_ptr<WorkQueue> work_;
+  Scheduler scheduler_;
+};
+
+}  // namespace softxe

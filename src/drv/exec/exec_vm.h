@@ -1,0 +1,73 @@
+// ExecVm: a VM as the execution half sees it, and the fences of its jobs.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/lock.h"
+#include "drv/exec/fence.h"
+#include "drv/requests.h"
+#include "svm/vm_context.h"
+
+namespace softxe {
+
+/// The unfinished jobs of one dma-fence VM: VM_DESTROY, MADVISE and invalidations wait for them
+/// (spec/uapi.md 2, 14). Jobs of long-running VMs leave no fence here. Thread-safe.
+class VmJobs {
+ public:
+  void add(FencePtr job) SX_EXCLUDES(lock_);
+  /// The unfinished jobs, oldest first.
+  std::vector<FencePtr> pending() const SX_EXCLUDES(lock_);
+  /// Signals when every job submitted so far is done.
+  FencePtr all() const { return all_of(pending()); }
+
+ private:
+  mutable LeafMutex lock_{"VmJobs"};
+  mutable std::vector<FencePtr> jobs_ SX_GUARDED_BY(lock_);
+};
+
+/// Held by its queues. The mode never changes; closed and banned never go back.
+class ExecVm {
+ public:
+  explicit ExecVm(VmMode mode) : mode_(mode) {}
+  virtual ~ExecVm() = default;
+  ExecVm(const ExecVm&) = delete;
+  ExecVm& operator=(const ExecVm&) = delete;
+
+  VmMode mode() const { return mode_; }
+  virtual bool closed() const = 0;
+  virtual bool banned() const = 0;
+
+  VmJobs jobs;
+
+  /// Live engine queues (bind queues not counted): VM_DESTROY of a preempt-fence VM is EBUSY unless 0.
+  std::uint32_t queue_count() const { return queues_.load(std::memory_order_acquire); }
+
+ private:
+  friend class ExecQueue;
+  friend class Scheduler;
+  const VmMode mode_;
+  std::atomic<std::uint32_t> queues_{0};
+  /// Above 0: no context of this VM starts (VmPause). Guarded by the scheduler's lock.
+  std::uint32_t pauses_ = 0;
+  /// Contexts of this VM inside a slice right now. Guarded by the scheduler's lock.
+  std::uint32_t running_ = 0;
+};
+
+using ExecVmPtr = std::shared_ptr<ExecVm>;
+
+/// The real one: a VmContext.
+class ContextVm final : public ExecVm {
+ public:
+  ContextVm(VmMode mode, std::shared_ptr<VmContext> context)
+      : ExecVm(mode), context_(std::move(context)) {}
+  bool closed() const override { return context_->vm.closed(); }
+  bool banned() const override { return context_->vm.banned(); }
+  VmContext& context() const { return *context_; }
+
+ private:
+  std::shared_ptr<VmContext> context_;
+};
+
+}  // namespace softxe

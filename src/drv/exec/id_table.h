@@ -1,0 +1,91 @@
+// IdTable: the numbers of one open file: lowest free first, starting at 1 (spec/uapi.md 2).
+//
+// Used for GEM handles, VMs, exec queues and syncobjs alike. An id is published last: create the object,
+// make everything that can fail happen, then add().
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <queue>
+#include <utility>
+#include <vector>
+
+#include "base/lock.h"
+#include "base/result.h"
+
+namespace softxe {
+
+/// `Ptr` is a pointer-like value whose default is "none" (a shared_ptr). Owns what it holds. Every
+/// method locks for itself and runs no foreign code inside, destructors included.
+template <typename Ptr>
+class IdTable {
+ public:
+  explicit IdTable(std::uint32_t id_max = 0x7fffffffu) : id_max_(id_max) {}
+
+  /// The lowest free id. ENOSPC when the number space is used up.
+  Result<std::uint32_t> add(Ptr object) {
+    Guard hold(lock_);
+    if (!free_.empty()) {
+      const std::uint32_t id = free_.top();
+      free_.pop();
+      slots_[id - 1] = std::move(object);
+      return id;
+    }
+    if (slots_.size() >= id_max_) return fail(ENOSPC, "no free id in this file");
+    slots_.push_back(std::move(object));
+    return static_cast<std::uint32_t>(slots_.size());
+  }
+
+  /// None when the id is not in use. 0 is never in use.
+  Ptr find(std::uint32_t id) const {
+    Guard hold(lock_);
+    return used(id) ? slots_[id - 1] : Ptr{};
+  }
+
+  /// Takes the object out and frees the id. None when the id is not in use.
+  Ptr remove(std::uint32_t id) {
+    Guard hold(lock_);
+    if (!used(id)) return Ptr{};
+    free_.push(id);
+    return std::exchange(slots_[id - 1], Ptr{});
+  }
+
+  /// Everything in the table with its id, in id order.
+  std::vector<std::pair<std::uint32_t, Ptr>> all() const {
+    Guard hold(lock_);
+    std::vector<std::pair<std::uint32_t, Ptr>> out;
+    for (std::size_t i = 0; i < slots_.size(); ++i)
+      if (slots_[i]) out.emplace_back(static_cast<std::uint32_t>(i + 1), slots_[i]);
+    return out;
+  }
+
+  /// Empties the table and returns what was in it, in id order (close of the file).
+  std::vector<Ptr> drain() {
+    Guard hold(lock_);
+    std::vector<Ptr> out;
+    for (Ptr& slot : slots_)
+      if (slot) out.push_back(std::move(slot));
+    slots_.clear();
+    free_ = {};
+    return out;
+  }
+
+  std::size_t size() const {
+    Guard hold(lock_);
+    return slots_.size() - free_.size();
+  }
+
+ private:
+  bool used(std::uint32_t id) const SX_REQUIRES(lock_) {
+    return id != 0 && id <= slots_.size() && static_cast<bool>(slots_[id - 1]);
+  }
+
+  const std::uint32_t id_max_;
+  mutable Mutex<LockRank::kDrmFile> lock_{"IdTable"};
+  std::vector<Ptr> slots_ SX_GUARDED_BY(lock_);  ///< index: id - 1
+  /// Ids below slots_.size() that are free, lowest on top.
+  std::priority_queue<std::uint32_t, std::vector<std::uint32_t>, std::greater<>> free_
+      SX_GUARDED_BY(lock_);
+};
+
+}  // namespace softxe

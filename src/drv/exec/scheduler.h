@@ -1,0 +1,144 @@
+// Scheduler: which context runs on which engine, and what becomes of jobs and queues.
+//
+// One lock (leaf) for all engines of the device: run queues, job lists, group modes and pauses change
+// together when a job starts on several engines or moves between them; slices run without it. Nothing is
+// signalled, woken or freed under it: such effects are collected in an After and paid when it is released.
+//
+//   scheduler.cc        engines, picking, slices, accounting
+//   scheduler_jobs.cc   submission, start, completion, reset, time-outs, group modes, pauses
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <set>
+#include <span>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/counters.h"
+#include "drv/exec/engine.h"
+#include "drv/exec/exec_queue.h"
+#include "drv/exec/wait_user_fence.h"
+
+namespace softxe {
+
+struct SchedulerConfig {
+  const DeviceProfile& profile;
+  const Clock& clock;
+  CounterSet& counters;
+  UserFenceWaiters& waiters;
+  BackendFactory& backends;
+  ExecPolicy policy = ExecPolicy::kThreads;
+  ThreadStarter starter = default_thread_starter();
+};
+
+/// Per-class limits that sysfs can change (spec/uapi.md 10, class defaults).
+struct ClassLimits {
+  std::atomic<std::uint32_t> job_timeout_ms{5000};
+  std::atomic<std::uint32_t> timeslice_us{1000};
+  std::atomic<std::uint32_t> preempt_timeout_us{640'000};
+};
+
+class Scheduler {
+ public:
+  explicit Scheduler(const SchedulerConfig& config);
+  /// Everything was stop()ped and every queue is gone.
+  ~Scheduler();
+  Scheduler(const Scheduler&) = delete;
+  Scheduler& operator=(const Scheduler&) = delete;
+
+  std::span<const std::unique_ptr<Engine>> engines() const { return engines_; }
+  ClassLimits& limits(EngineClass cls) { return limits_[static_cast<std::size_t>(cls)]; }
+
+  /// Makes the contexts of an engine queue and enters it. The queue's own facts are set.
+  void attach(ExecQueue& queue) SX_EXCLUDES(lock_);
+  void forget(ExecQueue& queue) SX_EXCLUDES(lock_);
+
+  /// ECANCELED: queue reset. EAGAIN: 1000 jobs outstanding. First check of EXEC after its decoding.
+  Status check_submit(const ExecQueue& queue) const SX_EXCLUDES(lock_);
+  /// Queues the job; it starts when `in_fences` have signalled and those before it are done. Installs
+  /// job->done through `syncs` before anything can signal it. Same errors as check_submit().
+  Status submit(const JobPtr& job, const JobSyncs& syncs) SX_EXCLUDES(lock_);
+  /// The newest job's fence; a signalled one when there was none.
+  FencePtr last_fence(const ExecQueue& queue) const SX_EXCLUDES(lock_);
+
+  enum class ResetCause : std::uint8_t { kKilled, kFault, kBadCommand, kTimeout, kGtReset };
+  void reset(ExecQueue& queue, ResetCause cause) SX_EXCLUDES(lock_);
+  /// Resets the queues of a VM (its ban in preempt-fence mode, close of the file).
+  void reset_vm(const ExecVm& vm, ResetCause cause) SX_EXCLUDES(lock_);
+  void reset_gt(std::uint16_t gt) SX_EXCLUDES(lock_);
+  /// True when no engine of the GT has a context queued or running ("gt-c6").
+  bool gt_idle(std::uint16_t gt) const SX_EXCLUDES(lock_);
+
+  /// No context of the VM runs from the return of pause() to resume(). Nests.
+  void pause(ExecVm& vm, WaitContext& context) SX_EXCLUDES(lock_);
+  void resume(ExecVm& vm) SX_EXCLUDES(lock_);
+
+  /// kManual: one slice on the next engine, in turn, that has something to run.
+  bool run_once();
+  /// Kills every queue and joins every worker.
+  void stop() SX_EXCLUDES(lock_);
+
+ private:
+  friend class Engine;
+
+  /// Effects to pay outside the lock, in this order.
+  struct After {
+    std::vector<std::pair<FencePtr, int>> signals;
+    std::vector<JobPtr> dropped;   ///< keeps queues alive until the lock is released
+    std::vector<Engine*> kick;
+    bool notify_waiters = false;
+    bool notify_pausers = false;
+  };
+  void pay(After& after) SX_EXCLUDES(lock_);
+
+  // scheduler.cc
+  bool pick(Engine& engine, Engine::Pick& pick) SX_EXCLUDES(lock_);
+  QueueContext* choose(Engine& engine, After& after) SX_REQUIRES(lock_);
+  QueueContext* steal(Engine& thief) SX_REQUIRES(lock_);
+  bool eligible(const QueueContext& context, const EngineGroup& group) const SX_REQUIRES(lock_);
+  void make_resident(Engine& engine, QueueContext* context, std::uint64_t now_ns)
+      SX_REQUIRES(lock_);
+  void switch_out(QueueContext& context, std::uint64_t now_ns) SX_REQUIRES(lock_);
+  std::uint64_t run_time(const QueueContext& context, std::uint64_t now_ns) const
+      SX_REQUIRES(lock_);
+  std::uint64_t timeslice_ns(const ExecQueue& queue) const;
+  void enqueue(QueueContext& context, Engine& engine, After& after) SX_REQUIRES(lock_);
+  void dequeue(QueueContext& context, After& after) SX_REQUIRES(lock_);
+  void wake(Engine& engine, After& after) SX_REQUIRES(lock_);
+  SliceEnd run_slice(Engine& engine, Engine::Pick& pick);
+  void finish_slice(Engine& engine, Engine::Pick& pick, SliceEnd end) SX_EXCLUDES(lock_);
+  void requeue(Engine& engine, QueueContext& context, SliceEnd end, After& after)
+      SX_REQUIRES(lock_);
+  /// Between slices on the worker: sleeps as the polling back-off or idleness asks; false: end.
+  bool rest(Engine& engine, bool ran) SX_EXCLUDES(lock_);
+
+  // scheduler_jobs.cc
+  void job_ready(const JobPtr& job) SX_EXCLUDES(lock_);
+  void start_front(ExecQueue& queue, After& after) SX_REQUIRES(lock_);
+  void position_done(QueueContext& context, const JobPtr& job, After& after) SX_REQUIRES(lock_);
+  void complete_front(ExecQueue& queue, int error, After& after) SX_REQUIRES(lock_);
+  void reset_locked(ExecQueue& queue, ResetCause cause, After& after) SX_REQUIRES(lock_);
+  void cancel_jobs(ExecQueue& queue, After& after) SX_REQUIRES(lock_);
+  void check_timeout(ExecQueue& queue, Job& job, After& after) SX_REQUIRES(lock_);
+  void leave_group(Job& job, After& after) SX_REQUIRES(lock_);
+  void suspend_fault_queues(EngineGroup& group) SX_REQUIRES(lock_);
+  void note_left_slice(Engine& engine, QueueContext& context, After& after) SX_REQUIRES(lock_);
+  std::vector<Engine*> place(const ExecQueue& queue) const SX_REQUIRES(lock_);
+  Engine& engine_at(const ExecQueue& queue, unsigned instance) const;
+  std::size_t load(const Engine& engine) const SX_REQUIRES(lock_);
+  bool running(const ExecQueue& queue) const SX_REQUIRES(lock_);
+
+  const SchedulerConfig config_;
+  std::array<ClassLimits, kEngineClasses> limits_;
+  std::vector<std::unique_ptr<EngineGroup>> groups_;
+  std::vector<std::unique_ptr<Engine>> engines_;
+  std::size_t turn_ = 0;  ///< run_once() of the manual policy
+
+  mutable LeafMutex lock_{"Scheduler"};
+  std::set<ExecQueue*> queues_ SX_GUARDED_BY(lock_);
+  bool stopping_ SX_GUARDED_BY(lock_) = false;
+  Monitor pausers_;
+};
+
+}  // namespace softxe

@@ -1,0 +1,40 @@
+// WorkQueue: late work of the driver (binds behind fences), first in first out.
+//
+// kThreads: one worker thread, started by the first work and gone after kIdleExitNs without any.
+// kManual: run_once() runs one piece on the caller's thread.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+
+#include "base/lock.h"
+#include "drv/exec/worker_thread.h"
+
+namespace softxe {
+
+class WorkQueue {
+ public:
+  WorkQueue(ExecPolicy policy, const ThreadStarter& starter) : policy_(policy), worker_(starter) {}
+  ~WorkQueue();
+
+  /// Callable under any lock below kLeaf. After stop() the work is dropped.
+  void post(std::function<void()> work) SX_EXCLUDES(lock_);
+  /// kManual: runs the oldest piece; false when there is none.
+  bool run_once() SX_EXCLUDES(lock_);
+  /// Drops what has not begun and joins the thread.
+  void stop() SX_EXCLUDES(lock_);
+
+ private:
+  void run();
+
+  const ExecPolicy policy_;
+  LeafMutex lock_{"WorkQueue"};
+  CondVar wake_;
+  std::deque<std::function<void()>> work_ SX_GUARDED_BY(lock_);
+  bool stopping_ SX_GUARDED_BY(lock_) = false;
+  bool running_ SX_GUARDED_BY(lock_) = false;  ///< the thread's body has not decided to end
+  WorkerThread worker_;
+};
+
+}  // namespace softxe
