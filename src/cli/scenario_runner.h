@@ -1,0 +1,91 @@
+// Runs parsed scenarios against worlds and says what did not hold.
+//
+// A scenario stops at its first failing statement: what follows would only describe the wreck.
+// Next: scenario_steps.h (fail, at), scenario_check.h (expectations).
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "cli/scenario_ast.h"
+#include "cli/scenario_steps.h"
+#include "cli/scenario_world.h"
+
+namespace softxe::scenario {
+
+struct RunOptions {
+  std::uint64_t seed = 1;  ///< of parallel blocks that name none
+};
+
+struct Verdict {
+  enum class Kind : std::uint8_t { kPassed, kFailed, kSkipped };
+  Kind kind = Kind::kPassed;
+  std::string text;  ///< why it failed or was skipped, with file and line
+};
+
+/// Runs one scenario in a world of its own. Installs a step hook meanwhile: one at a time per process.
+Verdict run_scenario(const std::string& path, const Scenario& scenario, const WorldFactory& factory,
+                     const RunOptions& options);
+
+struct Summary {
+  unsigned passed = 0;
+  unsigned failed = 0;
+  unsigned skipped = 0;
+  std::vector<std::string> messages;  ///< failures, parse errors and skips, in order
+  /// "N passed, N failed", and skips when there were any.
+  std::string last_line() const;
+};
+/// Every scenario of every file; a file that cannot be parsed counts as one failure.
+Summary run_scenario_files(const std::vector<std::string>& paths, const WorldFactory& factory,
+                           const RunOptions& options);
+
+/// One run of one scenario. Statements come from one thread, or from several inside a parallel block
+/// of a threaded world; failures are collected under a lock.
+class Runner final : public StepActions {
+ public:
+  Runner(std::string path, ScenarioWorld& world, StepScript& steps, const RunOptions& options)
+      : path_(std::move(path)), world_(world), steps_(steps), options_(options) {}
+
+  Verdict run(const Scenario& scenario);
+  void run_at_step(const Statement& action) override;
+
+ private:
+  /// What a command did: an errno (0: fine), or what it saw instead of what was expected.
+  struct Answer {
+    int err = 0;
+    std::string why;
+    std::string mismatch;
+  };
+  static Answer from(const Status& status);
+  static Answer checked(const Result<std::uint64_t>& got, const std::optional<std::uint64_t>& expected);
+
+  bool run_statement(const Statement& statement);
+  bool run_body(const std::vector<Statement>& body);
+  bool run_block(const Block& block);
+  bool run_interleaved(const Block& block);
+  bool run_threads(const Block& block);
+  void fail_at(int line, const std::string& text);
+  bool failed();
+
+  Answer execute(const Command& command);
+  Answer execute_cpu(const CpuCall& call);
+  Answer execute_expect(const Command& command);
+  Answer expect_counter(const ExpectCounter& expect);
+  void mark();
+
+  const std::string path_;
+  ScenarioWorld& world_;
+  StepScript& steps_;
+  const RunOptions options_;
+  std::map<std::string, std::uint64_t> marked_;  ///< counters named in the scenario
+  bool skipped_ = false;
+
+  // --- under failures_mutex_ ---
+  std::mutex failures_mutex_;  // plain: world and engine locks may be held when a step action fails
+  std::vector<std::string> failures_;
+};
+
+}  // namespace softxe::scenario
