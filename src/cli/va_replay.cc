@@ -27,7 +27,9 @@ struct ReplayBacking : VaBacking {
   std::uint64_t id = 0;
 };
 
-std::uint64_t attr_of(const VaNode& node) { return static_cast<const ReplayNode&>(node).attr; }
+std::uint64_t attr_of(const VaNode& node) {
+  return static_cast<const ReplayNode&>(node).attr;
+}
 
 struct ReplayPool {
   VaNode* create(const GpuRange& range, VaBacking* backing, std::uint64_t offset_bytes,
@@ -48,7 +50,9 @@ struct Outcome {
   Json value;
 };
 
-Outcome refused(const Error& error) { return {"e", -error.err}; }
+Outcome refused(const Error& error) {
+  return {"e", -error.err};
+}
 
 /// One trace: a space, its mappings and backings. Numbers in lines are in units, inside in bytes.
 class Trace {
@@ -234,7 +238,8 @@ std::string text(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-/// Goes through the lines of the files. A line's result is the same line with the engine's own fields.
+/// Goes through the lines of the files. A line's result is the same line with the engine's own
+/// fields.
 class Replayer {
  public:
   Replayer(ReplayMode mode, std::FILE* out) : mode_(mode), out_(out) {}
@@ -255,7 +260,8 @@ class Replayer {
 
   int finish() {
     trace_.reset();
-    if (mode_ == ReplayMode::kCheck) std::fprintf(out_, "%zu passed, %zu failed\n", passed_, failed_);
+    if (mode_ == ReplayMode::kCheck)
+      std::fprintf(out_, "%zu passed, %zu failed\n", passed_, failed_);
     return failed_ == 0 ? 0 : 1;
   }
 
@@ -283,8 +289,7 @@ class Replayer {
 
   void header(const std::string& line, const Json& json) {
     trace_.reset();
-    const std::optional<Numbers> vm =
-        json.contains("vm") ? numbers(json["vm"], 0) : std::nullopt;
+    const std::optional<Numbers> vm = json.contains("vm") ? numbers(json["vm"], 0) : std::nullopt;
     if (!vm || vm->size() != 4 || !json.contains("unit") || !json["unit"].is_number_unsigned()) {
       return complain("malformed header");
     }

@@ -1,4 +1,5 @@
-// Carries out the operations of va_ops.h: first everything that may fail, then everything that may not.
+// Carries out the operations of va_ops.h: first everything that may fail, then everything that may
+// not.
 //
 // The VM's bind pipeline has stages in between (page tables, fences) and does this itself, with the
 // same calls; replay, tests and benchmarks use this one.
@@ -16,15 +17,15 @@ namespace softxe {
 template <typename Pool>
 concept VaNodePool = requires(Pool pool, const GpuRange& range, VaBacking* backing,
                               std::uint64_t offset_bytes, const VaNode* origin, VaNode& node) {
-  /// A new node in no space and on no list, or null; `origin` is the mapping it was cut out of, whose
-  /// attributes it inherits, or null.
-  { pool.create(range, backing, offset_bytes, origin) };
+  /// A new node in no space and on no list, or null; `origin` is the mapping it was cut out of,
+  /// whose attributes it inherits, or null.
+  {pool.create(range, backing, offset_bytes, origin)};
   /// Takes a node that is in no space and on no list.
-  { pool.retire(node) };
+  {pool.retire(node)};
 };
 
-/// Applies all of `ops` and keeps the lists of the backings, in which the pieces of a split are new.
-/// ENOMEM leaves everything as it was.
+/// Applies all of `ops` and keeps the lists of the backings, in which the pieces of a split are
+/// new. ENOMEM leaves everything as it was.
 template <VaNodePool Pool>
 class VaApply {
  public:
@@ -87,8 +88,8 @@ class VaApply {
     return {};
   }
   void commit_remap(const RemapOp& remap, VaReservation& reservation) {
-    VaNode* prev = remap.old.start() != remap.hole.start() ? &take() : nullptr;
-    VaNode* next = remap.old.end() != remap.hole.end() ? &take() : nullptr;
+    VaNode* prev = remap.has_prev() ? &take() : nullptr;
+    VaNode* next = remap.has_next() ? &take() : nullptr;
     space_.replace(*remap.node, prev, next, reservation);
     if (prev != nullptr) link(*prev);
     if (next != nullptr) link(*next);

@@ -17,16 +17,22 @@ constexpr unsigned kHalf = kSlots / 2;
 constexpr unsigned kTooFew = kSlots / 4;
 constexpr unsigned kMergedMax = kSlots * 3 / 4;
 
-/// The number of keys <= key. Two rounds of independent compares: no branch to mispredict, and the
-/// line of the slots that will be read is under way early.
+/// The number of keys <= key. Two rounds of independent compares: no branch to mispredict.
 inline unsigned count_not_above(const Block& block, std::uint64_t key) {
   const std::uint64_t* k = block.keys;
-  const unsigned group = 8 * (unsigned{k[7] <= key} + unsigned{k[15] <= key} + unsigned{k[23] <= key});
-  __builtin_prefetch(&block.slots[group]);
+  const unsigned group =
+      8 * (unsigned{k[7] <= key} + unsigned{k[15] <= key} + unsigned{k[23] <= key});
   const std::uint64_t* g = k + group;
   return group + unsigned{g[0] <= key} + unsigned{g[1] <= key} + unsigned{g[2] <= key} +
          unsigned{g[3] <= key} + unsigned{g[4] <= key} + unsigned{g[5] <= key} +
          unsigned{g[6] <= key};
+}
+
+/// The lines of a block that a search reads last. Asked for as soon as the block is known, they
+/// arrive together with the first ones instead of after them.
+inline void prefetch_rest(const Block& block) {
+  __builtin_prefetch(&block.keys[24]);
+  for (unsigned i = 0; i < kSlots; i += 8) __builtin_prefetch(&block.slots[i]);
 }
 
 inline void open_slot(Block& block, unsigned slot, std::uint64_t key, void* value) {
@@ -91,6 +97,7 @@ VaIndex::Iterator VaIndex::first_ending_after(GpuVa va, Finger* finger) const {
     lo = std::max(lo, block->keys[above - 1]);
     hi = std::min(hi, block->keys[above]);
     block = block->child(above - 1);
+    prefetch_rest(*block);
   }
   if (finger != nullptr) *finger = {block, lo, hi, shape_};
   const unsigned slot = count_not_above(*block, key);
@@ -261,8 +268,8 @@ void VaIndex::rebalance(std::uint64_t key) {
       if (block->prev != nullptr) block->prev->next = block->next;
       if (block->next != nullptr) block->next->prev = block->prev;
     }
+    SX_ASSERT(slot > 0 || parent->count == 1);  // key 0 stays minus infinity
     close_slot(*parent, slot);
-    if (slot == 0 && parent->count > 0) parent->keys[0] = 0;
     give_block(block);
     changed_shape();
   }
@@ -298,13 +305,14 @@ void VaIndex::replace(VaNode& old, VaNode* prev, VaNode* next) {
   insert(*next);
 }
 
-/// How many blocks `inserts` insertions can use up; the smaller of two bounds. By path: each insertion
-/// splits at most one block per level. By shape: each block of today splits once, after that both
-/// halves take kHalf entries before they are full. Both: a new root takes a block, rarely. Erasing in
-/// between changes neither: a merge gives back the block that a later split of its result needs.
+/// How many blocks `inserts` insertions can use up; the smaller of two bounds. By path: each
+/// insertion splits at most one block per level. By shape: each block of today splits once, after
+/// that both halves take kHalf entries before they are full. Both: a new root takes a block,
+/// rarely. Erasing in between changes neither: a merge gives back the block that a later split of
+/// its result needs.
 std::size_t VaIndex::blocks_needed(std::size_t inserts) const {
   if (inserts == 0) return 0;
-  const std::size_t later = 2 * inserts / kHalf + 2;
+  const std::size_t later = 2 * inserts / kHalf + 1;
   return std::min(inserts * (height_ + 1), blocks_ + blocks_ / 8) + later;
 }
 
@@ -341,11 +349,10 @@ Block* VaIndex::take_block() {
   return block;
 }
 
-/// Keeps some blocks for the next promise, and all that are promised: a block that a merge sets free
-/// may be needed again by the split of what was merged.
+/// Keeps what is promised and some blocks for the next promise.
 void VaIndex::give_block(Block* block) {
   --blocks_;
-  if (promised_ == 0 && spare_count_ > blocks_needed(4)) {
+  if (spare_count_ > blocks_needed(promised_ + 4)) {
     delete block;
     return;
   }

@@ -15,7 +15,8 @@ namespace softxe {
 
 /// Index of disjoint nodes by start address. Owns its blocks, not the nodes.
 ///
-/// Blocks are of one kind: a leaf holds (start, VaNode*), an inner block (separator, Block*). Invariants:
+/// Blocks are of one kind: a leaf holds (start, VaNode*), an inner block (separator, Block*).
+/// Invariants:
 ///   - unused keys are ~0, so a search compares all keys and never reads `count`;
 ///   - key 0 of an inner block is 0 and stands for "minus infinity";
 ///   - a separator is <= every start in its subtree and > every start to the left of it;
@@ -39,8 +40,8 @@ class VaIndex {
   };
   static_assert(sizeof(Block) == 512);
 
-  /// A leaf and the starts [lo, hi) that belong to it: spares the next change a descent. Ignored when
-  /// the tree's shape has changed since.
+  /// A leaf and the starts [lo, hi) that belong to it: spares the next change a descent. Ignored
+  /// when the tree's shape has changed since.
   struct Finger {
     Block* leaf = nullptr;
     std::uint64_t lo = 0;
@@ -106,7 +107,8 @@ class VaIndex {
   /// Uses up one promise. Aborts when the node overlaps another.
   void insert(VaNode& node);
   void erase(VaNode& node);
-  /// Puts one or two nodes, which lie inside `old`, into its place. Uses up one promise in any case.
+  /// Puts one or two nodes, which lie inside `old`, into its place. Uses up one promise in any
+  /// case.
   void replace(VaNode& old, VaNode* prev, VaNode* next);
 
   /// Aborts when an invariant does not hold. Linear.
@@ -130,8 +132,8 @@ class VaIndex {
   Block* take_block();
   void give_block(Block* block);
   void changed_shape();
-  std::size_t validate_block(const Block& block, unsigned height, std::uint64_t lo, std::uint64_t hi,
-                             const Block** last_leaf) const;
+  std::size_t validate_block(const Block& block, unsigned height, std::uint64_t lo,
+                             std::uint64_t hi, const Block** last_leaf) const;
 
   Block* root_ = nullptr;
   unsigned height_ = 0;  // inner levels above the leaves

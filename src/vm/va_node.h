@@ -1,8 +1,8 @@
 // What the VA space stores: one mapping, and the list of mappings of one backing object.
 //
 // A mapping of the driver (vm/vma.h) derives from VaNode and adds flags, attributes and masks. Here
-// is only what the container and the split planner look at. Next: va_space.h (the container), va_ops.h
-// (what a request does to it).
+// is only what the container and the split planner look at. Next: va_space.h (the container),
+// va_ops.h (what a request does to it).
 #pragma once
 
 #include <cstddef>
@@ -20,8 +20,8 @@ class VaBacking;
 /// VaSpace: a split replaces it by new nodes (spec/vm.md 4.1). Guarded by the lock of its VM.
 class VaNode {
  public:
-  /// `offset_bytes` is where the mapping begins in its backing; without a backing it is carried along
-  /// (a userptr keeps its CPU address there, spec/vm.md 1.3).
+  /// `offset_bytes` is where the mapping begins in its backing; without a backing it is carried
+  /// along (a userptr keeps its CPU address there, spec/vm.md 1.3).
   VaNode(const GpuRange& range, VaBacking* backing, std::uint64_t offset_bytes)
       : range_(range), backing_(backing), offset_bytes_(offset_bytes) {}
   VaNode(const VaNode&) = delete;
@@ -50,8 +50,8 @@ class VaNode {
 };
 
 /// The mappings of one backing object in one VM, in the order in which they were linked (spec/vm.md
-/// 1.1 "link order"). One object per (VM, buffer object) pair; its address is the identity that decides
-/// whether two mappings have the same backing.
+/// 1.1 "link order"). One object per (VM, buffer object) pair; its address is the identity that
+/// decides whether two mappings have the same backing.
 ///
 /// Owns nothing: nodes unlink themselves through unlink(). Guarded by the lock of its VM.
 class VaBacking {

@@ -21,14 +21,16 @@ Keep keeps(const VaNode& old, const MapRequest& request) {
 }
 
 RemapOp cut(VaNode& node, const GpuRange& range, Keep keep) {
-  const GpuRange hole = GpuRange::between(std::max(node.start(), range.start()),
-                                          std::min(node.end(), range.end()));
+  const GpuRange hole =
+      GpuRange::between(std::max(node.start(), range.start()), std::min(node.end(), range.end()));
   return {&node, node.range(), hole, node.offset_bytes(), keep};
 }
 
 }  // namespace
 
-VaOps::VaOps(VaOps&& other) noexcept { take(other); }
+VaOps::VaOps(VaOps&& other) noexcept {
+  take(other);
+}
 
 VaOps& VaOps::operator=(VaOps&& other) noexcept {
   if (this == &other) return *this;
@@ -63,20 +65,6 @@ Status VaOps::grow() {
   release();
   data_ = data;
   capacity_ *= 2;
-  return {};
-}
-
-Status VaOps::add(const VaOp& op) {
-  if (size_ == capacity_) SX_TRY_VOID(grow());
-  ::new (&data_[size_]) VaOp(op);
-  ++size_;
-  if (std::holds_alternative<MapOp>(op)) ++inserts_;
-  if (const auto* remap = std::get_if<RemapOp>(&op)) {
-    // A one-sided remap also takes one: its piece may belong to another block of the index.
-    const bool two_sided =
-        remap->old.start() != remap->hole.start() && remap->old.end() != remap->hole.end();
-    inserts_ += two_sided ? 2 : 1;
-  }
   return {};
 }
 
@@ -121,8 +109,8 @@ Status collect_split(const VaSpace& space, const GpuRange& range, SplitOffset of
     const RemapOp remap = cut(node, range, Keep::kNo);
     const std::uint64_t carried = node.offset_bytes() + (remap.hole.start() - node.start());
     SX_TRY_VOID(ops.add(remap));
-    SX_TRY_VOID(ops.add(
-        MapOp{remap.hole, nullptr, offset == SplitOffset::kCarried ? carried : 0, &node}));
+    SX_TRY_VOID(
+        ops.add(MapOp{remap.hole, nullptr, offset == SplitOffset::kCarried ? carried : 0, &node}));
     ++remaps;
   }
   SX_ASSERT(remaps <= kRemapsMax);

@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <new>
 #include <optional>
 #include <type_traits>
 #include <variant>
@@ -20,12 +21,12 @@
 
 namespace softxe {
 
-/// Whether page-table entries may stay: old and new mapping translate each common address to the same
-/// place. A hint (spec/vm.md 1.3 "keep").
+/// Whether page-table entries may stay: old and new mapping translate each common address to the
+/// same place. A hint (spec/vm.md 1.3 "keep").
 enum class Keep : std::uint8_t { kNo, kYes };
 
-/// The offset of the piece that a madvise split puts back in (spec/vm.md Q2, 5.5). Linux says 0, which
-/// breaks a userptr; the driver layer carries the old offset on.
+/// The offset of the piece that a madvise split puts back in (spec/vm.md Q2, 5.5). Linux says 0,
+/// which breaks a userptr; the driver layer carries the old offset on.
 enum class SplitOffset : std::uint8_t { kZero, kCarried };
 
 /// What is left of a split mapping on one side; it keeps the old backing.
@@ -46,8 +47,8 @@ struct UnmapOp {
   VaNode* node;
   Keep keep;
 };
-/// Replace a mapping by what lies before and/or after `hole`. Holds a copy of the old extent, so that
-/// the pieces are right even after the node's recorded interval was shrunk (spec/vm.md 3.4).
+/// Replace a mapping by what lies before and/or after `hole`. Holds a copy of the old extent, so
+/// that the pieces are right even after the node's recorded interval was shrunk (spec/vm.md 3.4).
 struct RemapOp {
   VaNode* node;
   GpuRange old;
@@ -55,12 +56,15 @@ struct RemapOp {
   std::uint64_t old_offset_bytes;
   Keep keep;
 
+  bool has_prev() const { return old.start() != hole.start(); }
+  bool has_next() const { return old.end() != hole.end(); }
+  bool is_two_sided() const { return has_prev() && has_next(); }
   std::optional<VaPiece> prev() const {
-    if (old.start() == hole.start()) return std::nullopt;
+    if (!has_prev()) return std::nullopt;
     return VaPiece{GpuRange::between(old.start(), hole.start()), old_offset_bytes};
   }
   std::optional<VaPiece> next() const {
-    if (old.end() == hole.end()) return std::nullopt;
+    if (!has_next()) return std::nullopt;
     return VaPiece{GpuRange::between(hole.end(), old.end()),
                    old_offset_bytes + (hole.end() - old.start())};
   }
@@ -73,8 +77,9 @@ struct PrefetchOp {
 using VaOp = std::variant<MapOp, UnmapOp, RemapOp, PrefetchOp>;
 static_assert(std::is_trivially_copyable_v<VaOp>);
 
-/// The operations of one request in the order in which they have to be carried out: ascending, for map
-/// with the one MapOp last. At most two RemapOps. A value; up to kInline operations need no memory.
+/// The operations of one request in the order in which they have to be carried out: ascending, for
+/// map with the one MapOp last. At most two RemapOps. A value; up to kInline operations need no
+/// memory.
 class VaOps {
  public:
   static constexpr std::size_t kInline = 8;
@@ -98,10 +103,23 @@ class VaOps {
   const VaIndex::Finger& place() const { return place_; }
 
   /// For planners. ENOMEM leaves the list as it was.
-  Status add(const VaOp& op);
+  template <typename Op>
+  Status add(const Op& op) {
+    if (size_ == capacity_) SX_TRY_VOID(grow());
+    ::new (static_cast<void*>(&data_[size_])) VaOp(op);
+    ++size_;
+    inserts_ += inserts_of(op);
+    return {};
+  }
   VaIndex::Finger* mutable_place() { return &place_; }
 
  private:
+  static std::size_t inserts_of(const MapOp&) { return 1; }
+  /// A one-sided remap also takes one: its piece may belong to another block of the index.
+  static std::size_t inserts_of(const RemapOp& op) { return op.is_two_sided() ? 2 : 1; }
+  static std::size_t inserts_of(const UnmapOp&) { return 0; }
+  static std::size_t inserts_of(const PrefetchOp&) { return 0; }
+
   VaOp* inline_ops() { return reinterpret_cast<VaOp*>(inline_); }
   Status grow();
   void take(VaOps& other);

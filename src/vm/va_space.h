@@ -1,7 +1,7 @@
 // The mappings of one VM: a set of disjoint intervals in address order (spec/vm.md 1.1).
 //
-// What a request does to it is worked out in va_ops.h and carried out by va_apply.h or by the VM. The
-// index inside is va_index.h.
+// What a request does to it is worked out in va_ops.h and carried out by va_apply.h or by the VM.
+// The index inside is va_index.h.
 #pragma once
 
 #include <cstddef>
@@ -42,10 +42,10 @@ class [[nodiscard]] VaReservation {
 /// The VA space of one VM.
 ///
 /// Owns the index and the node of the reserved window, not the mappings; must be empty when it is
-/// destroyed. Invariants: mappings are disjoint, never merged by the space, inside the managed range,
-/// outside the reserved window. Queries may run in parallel under the VM's lock for reading; the rest
-/// needs it for writing. The reserved window shows up in look-ups and walks like a mapping (Linux puts
-/// it into the same tree) but is not counted by size(); Xe's spaces have none.
+/// destroyed. Invariants: mappings are disjoint, never merged by the space, inside the managed
+/// range, outside the reserved window. Queries may run in parallel under the VM's lock for reading;
+/// the rest needs it for writing. The reserved window shows up in look-ups and walks like a mapping
+/// (Linux puts it into the same tree) but is not counted by size(); Xe's spaces have none.
 class VaSpace {
  public:
   using Iterator = VaIndex::Iterator;
@@ -108,7 +108,9 @@ class VaSpace {
 
   Iterator begin() const { return index_.begin(); }
   Iterator end() const { return index_.end(); }
-  Walk overlapping(const GpuRange& range) const { return {start_of(range, nullptr), end_of(range)}; }
+  Walk overlapping(const GpuRange& range) const {
+    return {start_of(range, nullptr), end_of(range)};
+  }
   /// The same, and remembers the place for the changes that follow (`adopt`).
   Walk overlapping(const GpuRange& range, VaIndex::Finger* finger) const {
     return {start_of(range, finger), end_of(range)};
@@ -124,8 +126,8 @@ class VaSpace {
   void insert(VaNode& node, VaReservation& reservation);
   /// Takes one mapping out. Cannot fail and needs no memory.
   void remove(VaNode& node);
-  /// A split: `prev` and/or `next`, which lie inside `old`, take its place. Takes one insertion from
-  /// the reservation.
+  /// A split: `prev` and/or `next`, which lie inside `old`, take its place. Takes one insertion
+  /// from the reservation.
   void replace(VaNode& old, VaNode* prev, VaNode* next, VaReservation& reservation);
 
   /// Aborts when an invariant does not hold. Linear; for tests and checkers.

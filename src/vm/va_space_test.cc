@@ -38,9 +38,9 @@ TEST(VaSpace, InsertFollowsTheTableOfTheSpecification) {
     int err;
   };
   const Row rows[] = {
-      {9, 1, EINVAL},   {9, 5, EINVAL},   {109, 2, EINVAL}, {110, 1, EINVAL}, {0, 200, EINVAL},
-      {20, 10, EEXIST}, {19, 2, EEXIST},  {29, 2, EEXIST},  {25, 1, EEXIST},  {15, 20, EEXIST},
-      {10, 10, 0},      {30, 80, 0},
+      {9, 1, EINVAL},   {9, 5, EINVAL},   {109, 2, EINVAL}, {110, 1, EINVAL},
+      {0, 200, EINVAL}, {20, 10, EEXIST}, {19, 2, EEXIST},  {29, 2, EEXIST},
+      {25, 1, EEXIST},  {15, 20, EEXIST}, {10, 10, 0},      {30, 80, 0},
   };
   for (const Row& row : rows) {
     const Status status = space.insert(n.make(row.first, row.count));
@@ -126,7 +126,8 @@ std::vector<std::uint64_t> ordered(Order order, std::size_t count, Prng& prng) {
     for (std::size_t i = count; i-- > 1;) std::swap(v[i], v[prng.below(i + 1)]);
   }
   if (order == Order::kInsideOut) {
-    for (std::size_t i = 0; i < count; ++i) v[i] = i % 2 == 0 ? (count + i) / 2 : (count - 1 - i) / 2;
+    for (std::size_t i = 0; i < count; ++i)
+      v[i] = i % 2 == 0 ? (count + i) / 2 : (count - 1 - i) / 2;
   }
   return v;
 }
@@ -166,7 +167,8 @@ INSTANTIATE_TEST_SUITE_P(All, VaSpaceOrder,
                                           testing::Values(Order::kAscending, Order::kDescending,
                                                           Order::kRandom, Order::kInsideOut)));
 
-/// Random insertions and removals in clusters, so that neighbouring blocks fill and run dry in turns.
+/// Random insertions and removals in clusters, so that neighbouring blocks fill and run dry in
+/// turns.
 TEST(VaSpace, AgreesWithAnOrderedMap) {
   constexpr std::uint64_t kSpacePages = 4000;
   Prng prng(11);
@@ -231,6 +233,32 @@ TEST(VaSpace, ReservedInsertionsNeedNoMemory) {
   }
 }
 
+/// The same while whole blocks run dry, are merged and fill again.
+TEST(VaSpace, ReservationsSurviveMerges) {
+  constexpr std::uint64_t kMappings = 1500;
+  Prng prng(9);
+  for (const std::size_t clump : {8u, 30u, 60u, 700u}) {
+    VaSpace space(pages(0, kMappings));
+    std::deque<VaNode> nodes;
+    for (std::uint64_t i = 0; i < kMappings; ++i) nodes.emplace_back(pages(i, 1), nullptr, 0);
+    for (VaNode& node : nodes) ASSERT_TRUE(space.insert(node));
+    Result<VaReservation> reservation = space.reserve(3000);
+    ASSERT_TRUE(reservation);
+    FailNth failure("", 1, ENOMEM, FailNth::Repeat::kForever);
+    StepHook* old = set_step_hook(&failure);
+    while (reservation->left() >= clump) {
+      const std::uint64_t first = prng.below(kMappings - clump + 1);
+      for (std::size_t i = 0; i < clump; ++i) space.remove(nodes[first + i]);
+      space.validate();
+      for (std::size_t i = clump; i-- > 0;) space.insert(nodes[first + i], *reservation);
+      space.validate();
+    }
+    set_step_hook(old);
+    EXPECT_FALSE(failure.fired());
+    clear(space);
+  }
+}
+
 TEST(VaSpace, FailedReservationChangesNothing) {
   VaSpace space(pages(0, 1000));
   Nodes n;
@@ -255,7 +283,8 @@ TEST(VaSpace, ReplaceAcrossTheBorderOfBlocks) {
     Nodes n;
     for (std::uint64_t i = 0; i < 100; ++i) ASSERT_TRUE(space.insert(n.make(4 * i, 2)));
     // Frees eight neighbours and maps all their pages at once, wherever the border of blocks is.
-    for (std::uint64_t i = wide; i < wide + 8; ++i) space.remove(*space.find_exact(pages(4 * i, 2)));
+    for (std::uint64_t i = wide; i < wide + 8; ++i)
+      space.remove(*space.find_exact(pages(4 * i, 2)));
     VaNode& old = n.make(4 * wide, 32);
     ASSERT_TRUE(space.insert(old));
     Result<VaReservation> reservation = space.reserve(3);

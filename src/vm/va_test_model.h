@@ -1,5 +1,5 @@
-// The cell model: a VA space as an array of pages that each know their owner. Slow and obvious; what
-// the planner and the space do is compared with it. Used by tests only.
+// The cell model: a VA space as an array of pages that each know their owner. Slow and obvious;
+// what the planner and the space do is compared with it. Used by tests only.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +28,8 @@ inline GpuRange pages(std::uint64_t first, std::uint64_t count) {
 struct TestPool {
   std::size_t alive = 0;
   std::size_t fail_after = ~std::size_t{0};
-  VaNode* create(const GpuRange& range, VaBacking* backing, std::uint64_t offset_bytes, const VaNode*) {
+  VaNode* create(const GpuRange& range, VaBacking* backing, std::uint64_t offset_bytes,
+                 const VaNode*) {
     if (fail_after == 0) return nullptr;
     --fail_after;
     ++alive;
