@@ -232,10 +232,12 @@ TEST(Patcher, GenericSyscallFunction) {
   run_isolated([] {
     install_active(kRecord);
     // The sixth argument comes from the stack: an offset the kernel must refuse.
-    EXPECT_EQ(syscall(SYS_mmap, 0, kPageSize, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 7), -1);
+    EXPECT_EQ(syscall(SYS_mmap, 0ul, kPageSize, long{PROT_READ}, long{MAP_PRIVATE | MAP_ANONYMOUS}, -1l,
+                      7ul),
+              -1);
     EXPECT_EQ(errno, EINVAL);
     EXPECT_EQ(count_calls([](auto& c) { return c.nr == SYS_mmap && c.a[5] == 7; }), 1u);
-    EXPECT_EQ(syscall(SYS_munmap, 1, 0), -1);
+    EXPECT_EQ(syscall(SYS_munmap, 1ul, 0ul), -1);
     EXPECT_EQ(count_nr(SYS_munmap), 1u);
     const std::size_t before = test::g_call_count.load();
     EXPECT_EQ(syscall(SYS_getpid), getpid());
@@ -254,7 +256,7 @@ TEST(Patcher, AsleepNothingReachesTheHook) {
     forget_calls();
     void* volatile p = malloc(2 * k2M);
     free(p);
-    EXPECT_EQ(syscall(SYS_munmap, 1, 0), -1);
+    EXPECT_EQ(syscall(SYS_munmap, 1ul, 0ul), -1);
     EXPECT_EQ(test::g_call_count.load(), 0u);
     activate();
     EXPECT_EQ(munmap(reinterpret_cast<void*>(1), 0), -1);

@@ -1,7 +1,7 @@
 // Stubs and entries on functions of this file: what a patched site must preserve.
 #include "host/patch/stub.h"
 
-#include <fcntl.h>
+#include <dlfcn.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -226,8 +226,8 @@ long spoiling_hook(SyscallArgs& call) {
   asm volatile("ldmxcsr %0" ::"m"(other_mxcsr));
   asm volatile("pxor %%xmm0,%%xmm0; pxor %%xmm7,%%xmm7; pxor %%xmm15,%%xmm15" ::
                    : "xmm0", "xmm7", "xmm15");
-  if ((sx_patch_vector_mask & 4) != 0) asm volatile("vzeroall");
-  if ((sx_patch_vector_mask & 0x80) != 0)
+  if (__builtin_cpu_supports("avx")) asm volatile("vzeroall");
+  if (__builtin_cpu_supports("avx512f"))
     asm volatile("vpxorq %zmm16,%zmm16,%zmm16; vpxorq %zmm31,%zmm31,%zmm31; kxorw %k1,%k1,%k1; "
                  "kxorw %k7,%k7,%k7");
   call.a.fill(~0ul);  // the hook's copy, not the caller's registers
@@ -350,6 +350,11 @@ struct alignas(64) VectorImage {
   std::uint32_t mxcsr;
 };
 
+bool cpu_has(int level) {
+  if (level == 2) return __builtin_cpu_supports("avx512f") != 0;
+  return level == 0 || __builtin_cpu_supports("avx") != 0;
+}
+
 TEST(Stub, VectorRegistersSurviveInEverySaveMode) {
   struct Mode {
     std::uint32_t mode;
@@ -362,8 +367,7 @@ TEST(Stub, VectorRegistersSurviveInEverySaveMode) {
       run_isolated([m, level] {
         patch_here(sx_test_munmap, munmap_site());
         wake(spoiling_hook);
-        const std::uint32_t needs[] = {0x3, 0x7, 0xe7};
-        if ((sx_patch_vector_mask & needs[level]) != needs[level]) return;  // not on this CPU
+        if (!cpu_has(level)) return;
         if (m.mode > sx_patch_vector_mode) return;
         sx_patch_vector_mode = m.mode;
         if (m.mode == 0) sx_patch_vector_mask = 3;
@@ -395,7 +399,7 @@ TEST(Stub, JumpOutOfReachIsRefused) {
 
 TEST(Stub, MemoryIsFoundNearAnyCode) {
   const auto here = reinterpret_cast<std::uint64_t>(&sx_test_munmap);
-  const auto libc = reinterpret_cast<std::uint64_t>(&raw_failed);
+  const auto libc = reinterpret_cast<std::uint64_t>(dlsym(RTLD_DEFAULT, "munmap"));
   for (const std::uint64_t at : {here, libc, std::uint64_t{0x40000000}, 0x5500'0000'0000ul}) {
     const HostRange text = HostRange::of(HostVa(align_down(at, kPageSize)), 2 * k2M);
     for (auto* map : {map_near, map_in_gap}) {
