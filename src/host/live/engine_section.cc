@@ -1,0 +1,84 @@
+#include "host/live/engine_section.h"
+
+#include <csignal>
+
+#include "host/live/live_host_mm.h"
+#include "host/live/raw_syscall.h"
+
+namespace softxe::live {
+namespace {
+
+// How much of a stack is pinned around the stack pointer of the outermost section, and how much must
+// be left below it so that the engine's own frames fit. The engine uses less than 128 KiB.
+constexpr std::uint64_t kStackBelow = 256 * 1024;
+constexpr std::uint64_t kStackAbove = 64 * 1024;
+constexpr std::uint64_t kStackReserve = 128 * 1024;
+// Thread-local storage lies below the thread pointer (x86-64, variant II), the thread's descriptor above.
+constexpr std::uint64_t kTlsBelow = 64 * 1024;
+constexpr std::uint64_t kTlsAbove = 8 * 1024;
+
+struct ThreadState {
+  std::uint32_t depth;
+  std::uint64_t saved_mask;
+  std::uint64_t pinned_for;       ///< LiveHostMm::instance() of the window below
+  std::uint64_t pin_generation;
+  std::uint64_t stack_low;
+  std::uint64_t stack_high;
+};
+thread_local ThreadState state;
+
+std::uint64_t thread_pointer() {
+  std::uint64_t fs;
+  asm("movq %%fs:0, %0" : "=r"(fs));
+  return fs;
+}
+
+HostRange pages_around(std::uint64_t address, std::uint64_t below, std::uint64_t above) {
+  const std::uint64_t low = address > below ? address - below : kPageSize;
+  return HostRange::between(HostVa(align_down(low, kPageSize)),
+                            HostVa(align_up(address + above, kPageSize)));
+}
+
+void pin_this_thread(LiveHostMm& mm, std::uint64_t stack_pointer) {
+  const std::uint64_t generation = mm.pin_generation();
+  const HostRange stack = pages_around(stack_pointer, kStackBelow, kStackAbove);
+  mm.pin(stack);
+  mm.pin(pages_around(thread_pointer(), kTlsBelow, kTlsAbove));
+  state.pinned_for = mm.instance();
+  state.pin_generation = generation;
+  state.stack_low = stack.start().value();
+  state.stack_high = stack.end().value();
+}
+
+}  // namespace
+
+std::uint64_t block_signals() {
+  constexpr auto bit = [](int signal) { return 1ull << (signal - 1); };
+  const std::uint64_t all_but = ~(bit(SIGSEGV) | bit(SIGBUS) | bit(SIGILL) | bit(SIGFPE) |
+                                  bit(SIGTRAP) | bit(SIGSYS));
+  std::uint64_t before = 0;
+  raw_syscall(SYS_rt_sigprocmask, SIG_BLOCK, &all_but, &before, sizeof before);
+  return before;
+}
+
+void restore_signals(std::uint64_t mask) {
+  raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, nullptr, sizeof mask);
+}
+
+void EngineSection::enter(LiveHostMm& mm) {
+  if (state.depth++ != 0) return;
+  state.saved_mask = block_signals();
+  const auto sp = reinterpret_cast<std::uint64_t>(__builtin_frame_address(0));
+  const bool pinned = state.pinned_for == mm.instance() &&
+                      state.pin_generation == mm.pin_generation() &&
+                      sp >= state.stack_low + kStackReserve && sp < state.stack_high;
+  if (!pinned) pin_this_thread(mm, sp);
+}
+
+void EngineSection::leave() {
+  if (--state.depth == 0) restore_signals(state.saved_mask);
+}
+
+void EngineSection::adopt_engine_thread() { state.depth = 1; }
+
+}  // namespace softxe::live

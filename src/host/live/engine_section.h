@@ -1,0 +1,35 @@
+// EngineSection: a client thread becomes an engine thread for a while.
+//
+// A client thread enters the engine through an ioctl or a hooked system call and may hold engine locks
+// there. Two things must not happen meanwhile: a signal handler of the client running on top of a held
+// lock, and a fault on a page in VRAM under the thread's own feet (its stack, its thread-local storage),
+// because the thread that serves such faults may need the very lock (spec/live-memory.md 4).
+// So a section blocks signals (synchronous ones excepted) and pins the stack and TLS of the thread.
+#pragma once
+
+#include <cstdint>
+
+namespace softxe::live {
+
+class LiveHostMm;
+
+/// Scope of one section. Nests: only the outermost does work. Enter with no engine lock held.
+class EngineSection {
+ public:
+  explicit EngineSection(LiveHostMm& mm) { enter(mm); }
+  ~EngineSection() { leave(); }
+  EngineSection(const EngineSection&) = delete;
+  EngineSection& operator=(const EngineSection&) = delete;
+
+  /// The same as the constructor and destructor, for calls that begin and end in different hooks.
+  static void enter(LiveHostMm& mm);
+  static void leave();
+  /// For threads of the engine whose stack lies in the arena and whose signals are blocked for good.
+  static void adopt_engine_thread();
+};
+
+/// Blocks every signal but those that the CPU raises; returns the mask before.
+std::uint64_t block_signals();
+void restore_signals(std::uint64_t mask);
+
+}  // namespace softxe::live

@@ -1,0 +1,74 @@
+// EventPump: what was read from the client's userfaultfd and not yet dealt with.
+//
+// Fill ioctls answer EAGAIN while an event waits to be read, so whoever meets EAGAIN must be able to
+// read (spec/live-memory.md 4, hazard 7), even though only the reader thread serves faults. Reading and
+// queueing happen under one tiny spin lock: who takes the mm lock and then finds the event queue empty
+// under the spin lock knows that no event was read before and is still unhandled.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "host/live/arena.h"
+#include "host/live/uffd.h"
+
+namespace softxe::live {
+
+/// A fixed ring in the arena. Guarded by the pump's spin lock.
+template <typename T>
+class Ring {
+ public:
+  bool init(Arena& arena, std::uint32_t capacity) {
+    capacity_ = capacity;
+    slots_ = static_cast<T*>(arena.take(capacity * sizeof(T)));
+    return slots_ != nullptr;
+  }
+  bool push(const T& value) {
+    if (size_ == capacity_) return false;
+    slots_[(head_ + size_++) % capacity_] = value;
+    return true;
+  }
+  bool pop(T& value) {
+    if (size_ == 0) return false;
+    value = slots_[head_];
+    head_ = (head_ + 1) % capacity_;
+    --size_;
+    return true;
+  }
+  std::uint32_t size() const { return size_; }
+
+ private:
+  T* slots_ = nullptr;
+  std::uint32_t capacity_ = 0;
+  std::uint32_t head_ = 0;
+  std::uint32_t size_ = 0;
+};
+
+/// Thread-safe. Callers are engine threads (pinned stack, signals blocked).
+class EventPump {
+ public:
+  bool init(Arena& arena) { return events_.init(arena, 1u << 16) && faults_.init(arena, 1u << 14); }
+
+  /// Reads all that is readable. True when anything is queued (now or before).
+  bool pump(const Uffd& uffd);
+  bool pop_event(UffdMessage& message);
+  /// Page address of the oldest unserved fault.
+  bool pop_fault(std::uint64_t& page);
+  bool has_work();
+  /// Faults were dropped for lack of room since the last call: every waiter must be woken to ask again.
+  bool take_overflow();
+  /// In a fork child: nobody is inside, and nothing that was queued concerns this process.
+  void reset();
+
+ private:
+  void lock();
+  void unlock() { busy_.store(false, std::memory_order_release); }
+
+  std::atomic<bool> busy_{false};
+  bool overflow_ = false;
+  UffdMessage buffer_[32] = {};  ///< not on a stack: the kernel writes here
+  Ring<UffdMessage> events_;
+  Ring<std::uint64_t> faults_;
+};
+
+}  // namespace softxe::live

@@ -1,0 +1,182 @@
+// Where pages stand: collect, populated, migrate_to_system.
+#include <sys/mman.h>
+
+#include <ctime>
+
+#include "base/step.h"
+#include "host/live/live_host_mm.h"
+#include "host/live/raw_syscall.h"
+
+namespace softxe::live {
+namespace {
+
+constexpr std::uint64_t kCollectTimeoutNs = 1'000'000'000;  // spec/svm.md 0.3
+
+void sleep_ns(std::uint64_t ns) {
+  const timespec duration{static_cast<time_t>(ns / 1'000'000'000),
+                          static_cast<long>(ns % 1'000'000'000)};
+  raw_syscall(SYS_nanosleep, &duration, nullptr);
+}
+
+/// Faults `range` in at its real address, as the kernel's collection would. No lock is held.
+/// EAGAIN: try again.
+Status fault_in(HostRange range, CollectRequest::Intent intent) {
+  const int advice =
+      intent == CollectRequest::Intent::kWrite ? MADV_POPULATE_WRITE : MADV_POPULATE_READ;
+  const long result = raw_syscall(SYS_madvise, range.start().value(), range.size(), advice);
+  switch (errno_of(result)) {
+    case 0: return {};
+    case EINTR:
+    case EAGAIN:
+    case EBUSY: return fail(EAGAIN, "interrupted");
+    case ENOMEM: {
+      // A hole or no memory: mincore tells, it knows only about holes.
+      unsigned char resident[256];
+      constexpr std::uint64_t kStep = sizeof resident * kPageSize;
+      for (HostVa at = range.start(); at < range.end(); at += kStep) {
+        const std::uint64_t bytes = std::min(kStep, range.end() - at);
+        if (errno_of(raw_syscall(SYS_mincore, at.value(), bytes, resident)) != 0) {
+          return fail(EFAULT, "nothing is mapped in a part of the range");
+        }
+      }
+      return fail(ENOMEM, "no memory to fault the range in");
+    }
+    default: return fail(EFAULT, "no permission, or beyond the end of a file");
+  }
+}
+
+}  // namespace
+
+Status LiveHostMm::collect(HostRange range, CollectRequest request, std::span<PageHome> homes) {
+  SX_ASSERT(homes.size() == range.pages());
+  if (!GranuleMap::addressable(range)) return fail(EFAULT, "not a user address");
+  SX_TRY_VOID(SX_STEP("live.collect.begin"));
+  const std::uint64_t give_up_ns = clock_.now_ns() + kCollectTimeoutNs;
+  EngineSection section(*this);
+  for (;;) {
+    if (disabled()) return fail(EFAULT, "the address space belongs to the parent of a fork");
+    SX_TRY(std::uint64_t wait_ns, collect_device_pages(range, request.owner, homes));
+    if (wait_ns == 0) {
+      const Status status = collect_system_pages(range, request.intent, homes);
+      if (status || status.error().err != EAGAIN) return status;
+    }
+    const std::uint64_t now = clock_.now_ns();
+    if (now >= give_up_ns) return fail(EBUSY, "pages did not come to rest in time");
+    if (wait_ns != 0) sleep_ns(std::min(wait_ns, give_up_ns - now));
+  }
+}
+
+/// Describes what is in VRAM of `owner`, brings the rest home. Returns how long to wait before the
+/// next try; 0: `homes` tells device from system pages.
+Result<std::uint64_t> LiveHostMm::collect_device_pages(HostRange range, OwnerGroup owner,
+                                                       std::span<PageHome> homes) {
+  constexpr std::uint64_t kRetryNs = 50'000;
+  Locked lock(*this);
+  for (std::uint64_t i = 0; i < range.pages(); ++i) {
+    homes[i] = PageHome{};
+    homes[i].system = reinterpret_cast<std::byte*>(range.start().value() + (i << kPageShift));
+  }
+  for (HostVa at = range.start(); at < range.end();) {
+    const auto piece = residency_.first_in(HostRange::between(at, range.end()));
+    if (!piece) break;
+    at = piece->range.end();
+    DevmemAllocation& allocation = *piece->allocation;
+    const bool stays = owner != OwnerGroup::kNobody && allocation.heap->owner() == owner;
+    if (!stays) {
+      // Like a CPU touch: it honours the residency deadline (spec/svm.md 5.7).
+      if (const std::uint64_t left = residency_left_ns(piece->range)) return left;
+      if (!bring_allocation_home(allocation, MoveCause::kCpuFault)) return kRetryNs;
+      continue;
+    }
+    const std::uint64_t first = (piece->range.start() - range.start()) >> kPageShift;
+    for (std::uint64_t i = 0; i < piece->range.pages(); ++i) {
+      PageHome& home = homes[first + i];
+      home.where = PageHome::Where::kDevice;
+      home.system = nullptr;
+      home.allocation = &allocation;
+      home.device = allocation.block.start() + ((piece->first_page + i) << kPageShift);
+    }
+  }
+  unregister_idle(range);  // what is to be faulted in goes at the kernel's own speed
+  return 0;
+}
+
+Status LiveHostMm::collect_system_pages(HostRange range, CollectRequest::Intent intent,
+                                        std::span<PageHome> homes) {
+  const std::size_t pages = homes.size();
+  for (std::size_t i = 0; i < pages;) {
+    if (homes[i].where == PageHome::Where::kDevice) {
+      ++i;
+      continue;
+    }
+    std::size_t end = i;
+    while (end < pages && homes[end].where == PageHome::Where::kSystem) ++end;
+    const auto run = HostRange::between(range.start() + (i << kPageShift),
+                                        range.start() + (end << kPageShift));
+    SX_TRY_VOID(fault_in(run, intent));
+    if (intent == CollectRequest::Intent::kRead) {
+      for (HostVa at = run.start(); at < run.end();) {
+        SX_TRY(RawVma vma, maps_.at_or_above(at));
+        const HostVa stop = std::min(vma.range.end(), run.end());
+        for (; at < stop; at += kPageSize) {
+          homes[(at - range.start()) >> kPageShift].writable = vma.writable;
+        }
+      }
+    }
+    i = end;
+  }
+  return {};
+}
+
+bool LiveHostMm::populated(HostRange range, OwnerGroup owner) {
+  if (disabled() || !GranuleMap::addressable(range)) return false;
+  Locked lock(*this);
+  for (HostVa at = range.start(); at < range.end();) {
+    const auto piece = residency_.first_in(HostRange::between(at, range.end()));
+    const HostVa gap_end = piece ? piece->range.start() : range.end();
+    while (at < gap_end) {
+      auto vma = maps_.at_or_above(at);
+      if (!vma || vma->range.start() > at || !vma->readable) return false;
+      std::uint64_t words[64];
+      const HostVa stop = std::min(gap_end, vma->range.end());
+      const std::uint64_t pages = std::min<std::uint64_t>((stop - at) >> kPageShift, 64);
+      if (!pagemap_.read(at, std::span(words, pages))) return false;
+      for (std::uint64_t i = 0; i < pages; ++i) {
+        if (!PageMap::is_present(words[i])) return false;
+      }
+      at += pages << kPageShift;
+    }
+    if (!piece) break;
+    if (piece->allocation->heap->owner() != owner) return false;
+    at = piece->range.end();
+  }
+  return true;
+}
+
+Status LiveHostMm::migrate_to_system(HostRange range, MoveCause cause, Residency residency) {
+  if (!GranuleMap::addressable(range)) return {};
+  const std::uint64_t give_up_ns = clock_.now_ns() + kCollectTimeoutNs;
+  EngineSection section(*this);
+  for (;;) {
+    if (disabled()) return fail(EFAULT, "the address space belongs to the parent of a fork");
+    std::uint64_t wait_ns = 0;
+    {
+      Locked lock(*this);
+      if (residency == Residency::kHonour) wait_ns = residency_left_ns(range);
+      if (wait_ns == 0) {
+        bool all = true;
+        for (auto piece = residency_.first_in(range); piece && all;
+             piece = residency_.first_in(range)) {
+          all = bring_allocation_home(*piece->allocation, cause);
+        }
+        if (all) return {};
+        return fail(EBUSY, "some pages could not leave VRAM");
+      }
+    }
+    const std::uint64_t now = clock_.now_ns();
+    if (now >= give_up_ns) return fail(EBUSY, "the residency deadline is too far away");
+    sleep_ns(std::min(wait_ns, give_up_ns - now));
+  }
+}
+
+}  // namespace softxe::live

@@ -1,0 +1,244 @@
+// The reader thread: CPU touches of absent pages, and events of calls that no hook saw.
+//
+// Rules (spec/live-memory.md 4): everything it touches is in the arena; no malloc, no stdio, no libc
+// wrapper; it never waits for a lock (whoever unlocks wakes it) and never sleeps but in ppoll.
+#include <poll.h>
+#include <sys/mman.h>
+
+#include <ctime>
+
+#include "base/log.h"
+#include "host/live/live_host_mm.h"
+#include "host/live/raw_syscall.h"
+
+namespace softxe::live {
+
+void LiveHostMm::kick_reader() {
+  const std::uint64_t one = 1;
+  if (kick_fd_ >= 0) raw_syscall(SYS_write, kick_fd_, &one, sizeof one);
+}
+
+void* LiveHostMm::reader_main(void* self) {
+  EngineSection::adopt_engine_thread();
+  static_cast<LiveHostMm*>(self)->reader_loop();
+  return nullptr;
+}
+
+void LiveHostMm::reader_loop() {
+  while (!stop_.load(std::memory_order_relaxed)) {
+    pump_.pump(client_);
+    reader_work();
+    UffdMessage stale;
+    if (vram_.read(&stale, 1) == 1 && stale.event == UffdMessage::kPageFault) {
+      die_of_stale_access(stale.arg[1]);
+    }
+    pollfd fds[3] = {{client_.fd(), POLLIN, 0}, {vram_.fd(), POLLIN, 0}, {kick_fd_, POLLIN, 0}};
+    timespec timeout{};
+    timespec* until = nullptr;
+    const std::uint64_t due = next_parked_ns_.load();
+    if (due != ~0ull) {
+      const std::uint64_t now = clock_.now_ns();
+      const std::uint64_t left = due > now ? due - now : 0;
+      timeout.tv_sec = static_cast<time_t>(left / 1'000'000'000);
+      timeout.tv_nsec = static_cast<long>(left % 1'000'000'000);
+      until = &timeout;
+    }
+    raw_syscall(SYS_ppoll, fds, 3, until, nullptr, 8);
+    if ((fds[2].revents & POLLIN) != 0) {
+      std::uint64_t kicks;
+      raw_syscall(SYS_read, kick_fd_, &kicks, sizeof kicks);
+    }
+  }
+}
+
+void LiveHostMm::reader_work() SX_NO_THREAD_SAFETY_ANALYSIS {
+  const bool due = next_parked_ns_.load() <= clock_.now_ns();
+  if (!pump_.has_work() && !due) return;
+  // Dekker with unlock(): say that we wait, then try.
+  reader_waits_for_lock_.store(true);
+  if (!mm_lock_.try_lock()) {
+    counters_.deferred.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+  reader_waits_for_lock_.store(false);
+  drain_events();
+  serve_faults();
+  serve_parked();
+  mm_lock_.unlock();
+}
+
+// --- faults -------------------------------------------------------------------------------------
+
+void LiveHostMm::serve_faults() {
+  if (pump_.take_overflow()) wake_everybody();
+  std::uint64_t page;
+  while (pump_.pop_fault(page)) {
+    std::uint32_t turns = 0;
+    while (serve_fault(page) == Served::kAgain) {
+      // An event is in flight: its meaning comes before any fill of the pages it may concern.
+      const bool going_on = wait_turn(turns);
+      SX_ASSERT(going_on);
+      drain_events();
+    }
+    counters_.cpu_faults.fetch_add(1, std::memory_order_relaxed);
+  }
+}
+
+LiveHostMm::Served LiveHostMm::serve_fault(std::uint64_t page) {
+  const auto range = HostRange::of(HostVa(page), kPageSize);
+  if (const auto piece = residency_.first_in(range)) {
+    DevmemAllocation& allocation = *piece->allocation;
+    if (allocation.residency_deadline_ns != 0) {
+      if (allocation.residency_deadline_ns > clock_.now_ns()) {
+        counters_.parked.fetch_add(1, std::memory_order_relaxed);
+        park(page, allocation.residency_deadline_ns);
+        return Served::kDone;
+      }
+      allocation.residency_deadline_ns = 0;
+    }
+    // MOVE and COPY wake who waits in the range they fill. The whole allocation moves (svm.md 5.7).
+    bring_allocation_home(allocation, MoveCause::kCpuFault);
+    if (residency_.first_in(range)) {
+      if (client_.event_in_flight()) return Served::kAgain;
+      constexpr std::uint64_t kNoMemoryRetryNs = 1'000'000;
+      park(page, clock_.now_ns() + kNoMemoryRetryNs);
+    }
+    return Served::kDone;
+  }
+  // Home already (another thread touched it too), or never touched before: demand zero.
+  const UffdOutcome out = client_.zero(range);
+  if (out.err == EAGAIN) return Served::kAgain;
+  if (out.err != 0) {
+    client_.wake(range);
+  } else {
+    unregister_idle(range);
+  }
+  return Served::kDone;
+}
+
+void LiveHostMm::park(std::uint64_t page, std::uint64_t until_ns) {
+  if (parked_count_ == kParkedMax) {
+    // Let it ask again at once: it will be parked when there is room.
+    client_.wake(HostRange::of(HostVa(page), kPageSize));
+    return;
+  }
+  parked_[parked_count_++] = Parked{page, until_ns};
+  if (until_ns < next_parked_ns_.load()) next_parked_ns_.store(until_ns);
+}
+
+void LiveHostMm::serve_parked() {
+  const std::uint64_t now = clock_.now_ns();
+  if (next_parked_ns_.load() > now) return;
+  std::uint64_t next = ~0ull;
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < parked_count_; ++i) {
+    if (parked_[i].until_ns > now) {
+      next = std::min(next, parked_[i].until_ns);
+      parked_[kept++] = parked_[i];
+    } else {
+      // Waking makes the thread look again: it finds its page, or faults and is served or parked.
+      client_.wake(HostRange::of(HostVa(parked_[i].page), kPageSize));
+    }
+  }
+  parked_count_ = kept;
+  next_parked_ns_.store(next);
+}
+
+void LiveHostMm::wake_everybody() {
+  HostVa at(0);
+  const HostVa end(1ull << GranuleMap::kAddressBits);
+  while (const auto part = chunks_.first_in(HostRange::between(at, end))) {
+    client_.wake(*part);
+    at = part->end();
+  }
+}
+
+void LiveHostMm::die_of_stale_access(std::uint64_t address) {
+  log(LogLevel::kError, "stale access to VRAM at {:#x}: the frame holds no page", address);
+  SX_ASSERT(!"an access reached VRAM through a translation that was invalidated");
+  __builtin_unreachable();
+}
+
+// --- events of calls that no hook saw -----------------------------------------------------------
+
+void LiveHostMm::drain_events() {
+  UffdMessage message;
+  while (pump_.pop_event(message)) on_event(message);
+}
+
+void LiveHostMm::on_event(const UffdMessage& message) {
+  counters_.events.fetch_add(1, std::memory_order_relaxed);
+  switch (message.event) {
+    case UffdMessage::kUnmap: {
+      const auto range = HostRange::between(HostVa(message.arg[0]), HostVa(message.arg[1]));
+      notify(range, HostEvent::kUnmap);
+      drop_pages(range);
+      chunks_.reserve(range);
+      chunks_.erase(range);
+      pins_.remove(granules_, range);
+      return;
+    }
+    case UffdMessage::kRemove: {
+      const auto range = HostRange::between(HostVa(message.arg[0]), HostVa(message.arg[1]));
+      notify(range, HostEvent::kClear);
+      drop_pages(range);
+      return;
+    }
+    case UffdMessage::kRemap:
+      on_remap(HostRange::of(HostVa(message.arg[0]), message.arg[2]), HostVa(message.arg[1]));
+      return;
+    case UffdMessage::kFork: on_missed_fork(static_cast<int>(message.arg[0] & 0xffffffff)); return;
+    default: return;
+  }
+}
+
+/// The mapping has gone to another place and took its registration along.
+void LiveHostMm::on_remap(HostRange from, HostVa to) {
+  notify(from, HostEvent::kUnmap);
+  const auto new_range = HostRange::of(to, from.size());
+  for (HostVa at = from.start(); at < from.end();) {
+    const auto part = chunks_.first_in(HostRange::between(at, from.end()));
+    if (!part) break;
+    at = part->end();
+    const auto moved = HostRange::of(to + (part->start() - from.start()), part->size());
+    for (HostVa a = moved.start(); a < moved.end(); a = a.aligned_down(k2M) + k2M) {
+      const auto piece = *HostRange::block_around(a, k2M).intersection(moved);
+      const bool reserved = chunks_.reserve(piece);
+      SX_ASSERT(reserved);
+      chunks_.insert(piece);
+    }
+    chunks_.erase(*part);
+  }
+  while (const auto piece = residency_.first_in(from)) {
+    const bool reserved = residency_.reserve();
+    SX_ASSERT(reserved);
+    residency_.rename(*piece, to + (piece->range.start() - from.start()));
+  }
+  bring_range_home(new_range, MoveCause::kMapping);
+}
+
+/// A raw fork: the child's copies of pages in VRAM are holes behind a descriptor of its own.
+void LiveHostMm::on_missed_fork(int fd) {
+  Uffd child = Uffd::adopt(fd);
+  const auto everything = HostRange::of(HostVa(0), 1ull << GranuleMap::kAddressBits);
+  for (HostVa at(0); at < everything.end();) {
+    const auto piece = residency_.first_in(HostRange::between(at, everything.end()));
+    if (!piece) break;
+    copy_run(child, {piece->range.start().value(), number_of(piece->frame()), piece->range.size()});
+    at = piece->range.end();
+  }
+  notify(everything, HostEvent::kProtect);
+}  // closing the descriptor releases the child's faults
+
+void LiveHostMm::evict_everything(MoveCause cause) {
+  while (const auto piece = residency_.first()) {
+    if (!bring_allocation_home(*piece->allocation, cause)) {
+      std::uint32_t turns = 0;
+      wait_turn(turns);
+      drain_events();
+    }
+  }
+  while (const auto part = chunks_.first()) unregister_range(*part);
+}
+
+}  // namespace softxe::live

@@ -1,0 +1,37 @@
+// fork: everything comes home first, so that the child inherits ordinary memory (design decision 18).
+#include "host/live/live_host_mm.h"
+#include "host/live/raw_syscall.h"
+
+namespace softxe::live {
+
+void LiveHostMm::fork_before() SX_NO_THREAD_SAFETY_ANALYSIS {
+  EngineSection::enter(*this);
+  mm_lock_.lock();
+  drain_events();
+  if (disabled()) return;
+  evict_everything(MoveCause::kFork);
+  notify(HostRange::of(HostVa(0), 1ull << GranuleMap::kAddressBits), HostEvent::kProtect);
+}
+
+void LiveHostMm::fork_after_parent() SX_NO_THREAD_SAFETY_ANALYSIS {
+  unlock();
+  EngineSection::leave();
+}
+
+void LiveHostMm::fork_after_child() SX_NO_THREAD_SAFETY_ANALYSIS {
+  disabled_.store(true);
+  pump_.reset();
+  // The descriptors concern the parent's memory; the reader thread was not inherited.
+  client_.close();
+  vram_.close();
+  maps_.close();
+  pagemap_.close();
+  if (kick_fd_ >= 0) raw_syscall(SYS_close, kick_fd_);
+  kick_fd_ = -1;
+  reader_waits_for_lock_.store(false);
+  reader_runs_ = false;
+  mm_lock_.unlock();
+  EngineSection::leave();
+}
+
+}  // namespace softxe::live

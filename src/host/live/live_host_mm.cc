@@ -1,0 +1,322 @@
+// Life of a LiveHostMm, looking at mappings, notifiers, device windows, pins.
+#include "host/live/live_host_mm.h"
+
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+
+#include "host/live/raw_syscall.h"
+
+extern "C" {
+// The library's own zero-initialised data: an anonymous tail of a file mapping, so it could migrate.
+extern char sx_bss_start[] __asm__("__bss_start") __attribute__((visibility("hidden")));
+extern char sx_bss_end[] __asm__("_end") __attribute__((visibility("hidden")));
+}
+
+namespace softxe::live {
+namespace {
+
+std::atomic<std::uint64_t> next_instance{1};
+constexpr std::uint64_t kReaderStackBytes = 256 * 1024;
+
+}  // namespace
+
+// --- life ---------------------------------------------------------------------------------------
+
+Result<LiveHostMm::Owner> LiveHostMm::create(const LiveOptions& options) {
+  SX_TRY(Arena arena, Arena::make(options.arena_bytes));
+  void* memory = arena.take(sizeof(LiveHostMm));
+  if (memory == nullptr) return fail(ENOMEM, "the arena is too small");
+  Owner mm(::new (memory) LiveHostMm(arena, options));
+  SX_TRY_VOID(mm->open_kernel_resources());
+  SX_TRY_VOID(mm->start_reader());
+  mm->pin(mm->arena_.range());
+  const auto bss = number_of(sx_bss_start);
+  mm->pin(HostRange::between(HostVa(align_down(bss, kPageSize)),
+                             HostVa(align_up(number_of(sx_bss_end) + 1, kPageSize))));
+  return mm;
+}
+
+void LiveHostMm::Destroy::operator()(LiveHostMm* mm) const {
+  Arena arena = mm->arena_;
+  mm->~LiveHostMm();
+  arena.unmap();
+}
+
+LiveHostMm::LiveHostMm(Arena arena, const LiveOptions& options)
+    : options_(options),
+      instance_(next_instance.fetch_add(1)),
+      arena_(arena),
+      residency_(arena_, granules_),
+      chunks_(arena_, granules_) {}
+
+LiveHostMm::~LiveHostMm() SX_NO_THREAD_SAFETY_ANALYSIS {
+  if (!disabled() && client_) {
+    Locked lock(*this);
+    evict_everything(MoveCause::kTeardown);
+    notify(HostRange::of(HostVa(0), 1ull << GranuleMap::kAddressBits), HostEvent::kRelease);
+  }
+  stop_reader();
+  notifiers_.clear();
+  client_.close();
+  vram_.close();
+  if (kick_fd_ >= 0) raw_syscall(SYS_close, kick_fd_);
+  if (disabled()) return;  // a fork child: the windows were not inherited
+  for (std::uint32_t i = 0; i < window_count_.load(); ++i) {
+    raw_syscall(SYS_munmap, windows_[i].base, windows_[i].bytes);
+  }
+}
+
+Status LiveHostMm::open_kernel_resources() SX_NO_THREAD_SAFETY_ANALYSIS {
+  if (!granules_.init(arena_) || !pump_.init(arena_) || !pins_.init(arena_)) {
+    return fail(ENOMEM, "the arena is too small");
+  }
+  SX_TRY(maps_, ProcMaps::open(options_.maps));
+  const LadderReport ladder = probe(DefectProbe::kSkip);
+  rung_ = std::min(ladder.rung, options_.highest_rung);
+  if (options_.arena_lock == ArenaLock::kMlock) {
+    raw_syscall(SYS_mlock2, arena_.range().start().value(), arena_.range().size(),
+                1 /* MLOCK_ONFAULT */);
+  }
+  SX_TRY(pagemap_, PageMap::open());
+  if (rung_ == Rung::kNone) return {};
+  const auto access = rung_ == Rung::kFull ? UffdAccess::kKernelAndUser : UffdAccess::kUserOnly;
+  UffdFeature wanted = UffdFeature::kMove;
+  if (options_.events == ClientEvents::kAsAvailable) {
+    if (ladder.has_events) {
+      wanted = wanted | UffdFeature::kEventUnmap | UffdFeature::kEventRemap |
+               UffdFeature::kEventRemove;
+    }
+    if (ladder.has_fork_event) wanted = wanted | UffdFeature::kEventFork;
+  }
+  SX_TRY(client_, Uffd::open(access, wanted));
+  SX_TRY(vram_, Uffd::open(access, UffdFeature::kMove));
+  if (options_.dma == DmaMode::kCopy) {
+    SX_TRY(std::byte * slots, make_window(Staging::kSlots * Staging::kSlotBytes));
+    staging_.init(slots);
+  }
+  return {};
+}
+
+Status LiveHostMm::start_reader() SX_NO_THREAD_SAFETY_ANALYSIS {
+  if (rung_ == Rung::kNone) return {};
+  const long fd = raw_syscall(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (int err = errno_of(fd)) return fail(err, "eventfd refused");
+  kick_fd_ = static_cast<int>(fd);
+  // A page of slack so that the stack can be aligned; its thread-local storage lies at its top.
+  auto stack = static_cast<std::byte*>(arena_.take(kReaderStackBytes + kPageSize));
+  if (stack == nullptr) return fail(ENOMEM, "the arena is too small");
+  stack = reinterpret_cast<std::byte*>(align_up(number_of(stack), kPageSize));
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setstack(&attributes, stack, kReaderStackBytes);
+  const std::uint64_t mask = block_signals();
+  const int err = pthread_create(&reader_, &attributes, reader_main, this);
+  restore_signals(mask);
+  pthread_attr_destroy(&attributes);
+  if (err != 0) return fail(err, "the fault thread cannot be started");
+  reader_runs_ = true;
+  return {};
+}
+
+void LiveHostMm::stop_reader() {
+  if (!reader_runs_ || disabled()) return;
+  stop_.store(true);
+  kick_reader();
+  pthread_join(reader_, nullptr);
+  reader_runs_ = false;
+}
+
+LiveHostMm::Locked::Locked(LiveHostMm& mm) : mm_(mm), section_(mm) {
+  mm_.mm_lock_.lock();
+  mm_.drain_events();
+}
+
+LiveHostMm::Locked::~Locked() { mm_.unlock(); }
+
+void LiveHostMm::unlock() {
+  mm_lock_.unlock();
+  // Dekker with reader_work(): either it sees the lock free or this sees that it waits.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (reader_waits_for_lock_.load(std::memory_order_relaxed)) kick_reader();
+}
+
+// --- looking ------------------------------------------------------------------------------------
+
+bool LiveHostMm::is_engine_memory(HostRange range) const SX_NO_THREAD_SAFETY_ANALYSIS {
+  if (arena_.range().intersects(range)) return true;
+  const std::uint32_t count = window_count_.load(std::memory_order_acquire);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    if (range_at(windows_[i].base, windows_[i].bytes).intersects(range)) return true;
+  }
+  return false;
+}
+
+Result<CpuVma> LiveHostMm::logical_vma(HostVa va) const {
+  SX_TRY(RawVma here, maps_.at_or_above(va));
+  if (here.range.start() > va) return fail(ENOENT, "nothing is mapped there");
+  CpuVma out{here.range, maps_.kind_of(here, options_.is_device_mapping), here.readable,
+             here.writable};
+  if (is_engine_memory(here.range)) out.kind = CpuVma::Kind::kSpecial;
+  if (out.kind != CpuVma::Kind::kAnonPrivate) return out;
+  // A boundary in a block that was ever registered may be of our making (design decision 15).
+  auto ours = [this](HostVa boundary) {
+    auto was = [this](HostVa at) {
+      const Granule* g = granules_.find(at);
+      return g != nullptr && g->was_registered.load(std::memory_order_relaxed);
+    };
+    return was(boundary) || was(boundary - 1);
+  };
+  auto same = [&](const RawVma& other) {
+    return other.anonymous() && other.readable == here.readable &&
+           other.writable == here.writable && other.executable == here.executable &&
+           maps_.kind_of(other, options_.is_device_mapping) == CpuVma::Kind::kAnonPrivate &&
+           !is_engine_memory(other.range);
+  };
+  while (GranuleMap::addressable(HostRange::of(out.range.end(), 1)) && ours(out.range.end())) {
+    auto next = maps_.at_or_above(out.range.end());
+    if (!next || next->range.start() != out.range.end() || !same(*next)) break;
+    out.range = out.range.hull(next->range);
+  }
+  while (out.range.start().value() != 0 && ours(out.range.start())) {
+    auto before = maps_.at_or_above(out.range.start() - 1);
+    if (!before || before->range.end() != out.range.start() || !same(*before)) break;
+    out.range = out.range.hull(before->range);
+  }
+  return out;
+}
+
+Result<CpuVma> LiveHostMm::find_vma(HostVa va) {
+  if (disabled()) return fail(EFAULT, "the address space belongs to the parent of a fork");
+  if (va.value() >> GranuleMap::kAddressBits != 0) return fail(ENOENT, "not a user address");
+  EngineSection section(*this);
+  return logical_vma(va);
+}
+
+Result<HostVa> LiveHostMm::next_mapped(HostRange range) {
+  if (disabled()) return fail(EFAULT, "the address space belongs to the parent of a fork");
+  EngineSection section(*this);
+  auto vma = maps_.at_or_above(range.start());
+  if (!vma || vma->range.start() >= range.end()) return fail(ENOENT, "nothing is mapped there");
+  return std::max(vma->range.start(), range.start());
+}
+
+// --- notifiers ----------------------------------------------------------------------------------
+
+namespace {
+HostRange clamp_to_user(HostRange range) {
+  const std::uint64_t limit = 1ull << GranuleMap::kAddressBits;
+  const std::uint64_t end = std::min(range.end().value(), limit);
+  return HostRange::between(HostVa(std::min(range.start().value(), end - 1)), HostVa(end));
+}
+}  // namespace
+
+Status LiveHostMm::watch(IntervalNotifier& notifier) {
+  if (disabled()) return fail(EFAULT, "the address space belongs to the parent of a fork");
+  Locked lock(*this);
+  const HostRange window = clamp_to_user(notifier.window());
+  if (!granules_.prepare(arena_, window)) return fail(ENOMEM, "the arena is used up");
+  notifiers_.insert(notifier);
+  widest_window_ = std::max(widest_window_, notifier.window().size());
+  granules_.add_tracked(window);
+  return {};
+}
+
+void LiveHostMm::unwatch(IntervalNotifier& notifier) {
+  if (disabled()) return;
+  Locked lock(*this);
+  notifiers_.erase(notifiers_.iterator_to(notifier));
+  granules_.remove_tracked(clamp_to_user(notifier.window()));
+}
+
+std::uint64_t LiveHostMm::read_begin(IntervalNotifier& notifier) {
+  if (disabled()) return notifier.sequence();
+  Locked lock(*this);  // an event holds the lock from its callbacks to its end
+  return notifier.sequence();
+}
+
+void LiveHostMm::notify(HostRange range, HostEvent kind) {
+  struct StartsBefore {
+    bool operator()(const IntervalNotifier& n, HostVa va) const { return n.window().start() < va; }
+  };
+  const std::uint64_t from = range.start().value() > widest_window_
+                                 ? range.start().value() - widest_window_ : 0;
+  for (auto at = notifiers_.lower_bound(HostVa(from), StartsBefore{}); at != notifiers_.end();
+       ++at) {
+    if (at->window().start() >= range.end()) break;
+    auto part = at->window().intersection(range);
+    if (!part) continue;
+    at->advance_sequence();
+    at->invalidate(*part, kind);
+  }
+}
+
+// --- device windows -----------------------------------------------------------------------------
+
+Result<std::byte*> LiveHostMm::make_window(std::uint64_t bytes) {
+  if (disabled()) return fail(EFAULT, "the address space belongs to the parent of a fork");
+  Locked lock(*this);
+  const std::uint32_t index = window_count_.load();
+  if (index == kWindowsMax) return fail(ENOMEM, "too many device windows");
+  const std::uint64_t size = align_up(bytes, k2M);
+  // Without MOVE no page ever comes here, and nothing would catch a stale access but the protection.
+  const int protection = rung_ == Rung::kNone ? PROT_NONE : PROT_READ | PROT_WRITE;
+  const long at = raw_syscall(SYS_mmap, nullptr, size + k2M, protection,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (int err = errno_of(at)) return fail(err, "no address space for a device window");
+  const auto start = static_cast<std::uint64_t>(at);
+  const std::uint64_t base = align_up(start, k2M);
+  if (base != start) raw_syscall(SYS_munmap, start, base - start);
+  if (base + size != start + size + k2M) {
+    raw_syscall(SYS_munmap, base + size, start + size + k2M - (base + size));
+  }
+  raw_syscall(SYS_madvise, base, size, MADV_DONTFORK);
+  raw_syscall(SYS_munlock, base, size);  // mlockall(MCL_FUTURE) of the client would fill it
+  int err = 0;
+  if (rung_ != Rung::kNone) err = vram_.register_missing(HostRange::of(HostVa(base), size));
+  if (err != 0) {
+    raw_syscall(SYS_munmap, base, size);
+    return fail(err, "a device window cannot be registered");
+  }
+  windows_[index] = Window{reinterpret_cast<std::byte*>(base), size};
+  window_count_.store(index + 1, std::memory_order_release);
+  return windows_[index].base;
+}
+
+// --- pins ---------------------------------------------------------------------------------------
+
+void LiveHostMm::pin(HostRange range) {
+  if (disabled() || !GranuleMap::addressable(range)) return;
+  const std::uint32_t slot = pins_.announce(range);
+  const bool absent = granules_.any(range, [](const Granule& g) { return g.vram_pages.load() != 0; });
+  if (absent) {
+    // Nothing takes these pages any more; bring home what was taken. Holes answer with an error.
+    for (std::uint64_t at = range.start().value(); at < range.end().value(); at += kPageSize) {
+      raw_syscall(SYS_madvise, at, kPageSize, MADV_POPULATE_READ);
+    }
+  }
+  mm_lock_.lock();
+  const bool entered = pins_.add(arena_, granules_, range);
+  unlock();
+  pins_.retract(slot);
+  SX_ASSERT(entered);
+}
+
+Status LiveHostMm::allow_migration(HostRange range) {
+  Locked lock(*this);
+  if (allowed_count_ == kAllowedMax) return fail(ENOMEM, "too many named ranges");
+  allowed_[allowed_count_++] =
+      Window{reinterpret_cast<std::byte*>(range.start().value()), range.size()};
+  return {};
+}
+
+void LiveHostMm::submission_probe() {
+  if (rung_ == Rung::kNone || disabled()) return;
+  EngineSection section(*this);
+  for (std::uint32_t turns = 0; client_.event_in_flight(); ++turns) {
+    pump_.pump(client_);
+    if (turns > 16) raw_syscall(SYS_sched_yield);
+  }
+  Locked lock(*this);  // deals with what was read but not yet handled
+}
+
+}  // namespace softxe::live

@@ -1,0 +1,317 @@
+// LiveHostMm: HostMm over the real process (spec/live-memory.md 7).
+//
+// VRAM is an anonymous window of this process. UFFDIO_MOVE takes pages out of the client's mappings
+// into the window and back; userfaultfd C (the client's memory) brings CPU touches of absent pages to
+// the reader thread; userfaultfd V (the windows) catches stale VRAM accesses, which are bugs: dump and
+// abort. CPU-side changes arrive through the hook_* methods before they happen, and through events of
+// C when nobody hooked the call.
+//
+// One mm lock. Whoever holds it is inside an EngineSection and never touches client memory. The reader
+// only tries it: faults it cannot serve now stay in the pump, and whoever unlocks wakes the reader.
+//   live_host_mm.cc  life, looking, notifiers     live_migrate.cc  to VRAM and back
+//   live_faults.cc   the reader thread, events    live_collect.cc  collect, populated
+//   live_hooks.cc    system calls of the client   live_fork.cc     fork
+// Read next: residency.h, event_pump.h, pins.h, engine_section.h.
+#pragma once
+
+#include <pthread.h>
+
+#include <array>
+#include <memory>
+
+#include "base/lock.h"
+#include "host/host_mm.h"
+#include "host/live/arena.h"
+#include "host/live/engine_section.h"
+#include "host/live/event_pump.h"
+#include "host/live/granules.h"
+#include "host/live/pins.h"
+#include "host/live/proc_maps.h"
+#include "host/live/residency.h"
+#include "host/live/staging.h"
+#include "host/live/uffd.h"
+
+namespace softxe::live {
+
+/// Whether raw system calls that passed no hook are seen too.
+enum class ClientEvents : std::uint8_t { kAsAvailable, kOff };
+enum class ArenaLock : std::uint8_t { kNo, kMlock };
+
+struct LiveOptions {
+  DmaMode dma = DmaMode::kMove;
+  Rung highest_rung = Rung::kFull;
+  ClientEvents events = ClientEvents::kAsAvailable;
+  MapsSource maps = MapsSource::kBest;
+  ArenaLock arena_lock = ArenaLock::kNo;
+  std::uint64_t arena_bytes = 256 * 1024 * 1024;
+  DevicePredicate is_device_mapping = nullptr;
+};
+
+/// What happened, for reports and tests. Relaxed counters.
+struct LiveCounters {
+  std::atomic<std::uint64_t> cpu_faults{0};       ///< messages served by the reader
+  std::atomic<std::uint64_t> pages_out{0};        ///< to VRAM
+  std::atomic<std::uint64_t> pages_home{0};       ///< back by MOVE
+  std::atomic<std::uint64_t> pages_copied{0};     ///< back by COPY, the fallback
+  std::atomic<std::uint64_t> pages_dropped{0};    ///< unmapped or discarded while in VRAM
+  std::atomic<std::uint64_t> moved_eexist{0};     ///< EEXIST that meant "moved" (7.3)
+  std::atomic<std::uint64_t> eagain{0};
+  std::atomic<std::uint64_t> cow_breaks{0};
+  std::atomic<std::uint64_t> deferred{0};         ///< reader found the mm lock taken
+  std::atomic<std::uint64_t> parked{0};           ///< faults that waited for a residency deadline
+  std::atomic<std::uint64_t> events{0};           ///< uffd events: calls that no hook saw
+  std::atomic<std::uint64_t> registered{0};
+  std::atomic<std::uint64_t> unregistered{0};
+};
+
+class LiveHostMm final : public HostMm {
+ public:
+  struct Destroy {
+    void operator()(LiveHostMm* mm) const;
+  };
+  using Owner = std::unique_ptr<LiveHostMm, Destroy>;
+
+  /// Takes all kernel resources and starts the reader thread. Works on every rung.
+  static Result<Owner> create(const LiveOptions& options);
+
+  Rung rung() const { return rung_; }
+  const LiveCounters& counters() const { return counters_; }
+  /// Distinguishes instances; never 0.
+  std::uint64_t instance() const { return instance_; }
+
+  // --- HostMm ---------------------------------------------------------------------------------------
+  Result<CpuVma> find_vma(HostVa va) override;
+  Result<HostVa> next_mapped(HostRange range) override;
+  bool populated(HostRange range, OwnerGroup owner) override;
+  Status watch(IntervalNotifier& notifier) override;
+  void unwatch(IntervalNotifier& notifier) override;
+  std::uint64_t read_begin(IntervalNotifier& notifier) override;
+  /// `homes` must be engine memory: it is written with the mm lock held.
+  Status collect(HostRange range, CollectRequest request, std::span<PageHome> homes) override;
+  Result<MigrateCounts> migrate_to_device(HostRange range, DevmemAllocation& allocation,
+                                          std::uint64_t residency_ns) override;
+  Status migrate_to_system(HostRange range, MoveCause cause, Residency residency) override;
+  Status evict(DevmemAllocation& allocation) override;
+  Result<std::byte*> make_window(std::uint64_t bytes) override;
+  const Clock& clock() const override { return clock_; }
+
+  // --- for the syscall patcher and the interposed symbols -------------------------------------------
+  // Each does the system call itself and returns what the kernel returned (negative errno).
+  // Memory that softxe does not track costs a few instructions over the bare call.
+
+  /// Lock-free: may anything of softxe be in `range`?
+  bool tracked(HostRange range) const {
+    return !disabled_.load(std::memory_order_relaxed) && GranuleMap::addressable(range) &&
+           granules_.tracked(range);
+  }
+  long hook_munmap(std::uint64_t address, std::uint64_t length);
+  struct MmapArgs {
+    std::uint64_t address;
+    std::uint64_t length;
+    long protection;
+    long flags;
+    long fd;
+    long offset;
+  };
+  long hook_mmap(const MmapArgs& args);
+  struct MremapArgs {
+    std::uint64_t old_address;
+    std::uint64_t old_length;
+    std::uint64_t new_length;
+    unsigned long flags;
+    std::uint64_t new_address;
+  };
+  long hook_mremap(const MremapArgs& args);
+  long hook_brk(std::uint64_t address);
+  long hook_madvise(std::uint64_t address, std::uint64_t length, int advice);
+  long hook_mprotect(std::uint64_t address, std::uint64_t length, long protection);
+  long hook_pkey_mprotect(std::uint64_t address, std::uint64_t length, long protection, long key);
+  long hook_process_madvise(int pidfd, std::uint64_t iovec, std::uint64_t count, int advice,
+                            unsigned flags);
+  long hook_shmat(int id, std::uint64_t address, int flags);
+  long hook_shmdt(std::uint64_t address);
+  long hook_remap_file_pages(std::uint64_t address, std::uint64_t size, long protection,
+                             std::uint64_t page_offset, long flags);
+  /// mlock, and mlock2 when `flags` is not 0.
+  long hook_mlock(std::uint64_t address, std::uint64_t length, unsigned flags);
+  long hook_mlockall(int flags);
+  /// Any of the above by system call number; other numbers are passed through.
+  long hook_syscall(long number, const std::array<long, 6>& args);
+
+  /// Around fork(): everything comes home, and the mm lock is held until one of the other two.
+  void fork_before();
+  void fork_after_parent();
+  /// Drops all state: later calls give EFAULT, hooks pass through. Closes what was inherited.
+  void fork_after_child();
+  bool disabled() const { return disabled_.load(); }
+
+  // --- for the driver -------------------------------------------------------------------------------
+  /// At every submission: waits until events that are in flight have been dealt with.
+  void submission_probe();
+  /// From return on, no page of `range` is or will be in VRAM (until it is unmapped).
+  void pin(HostRange range);
+  std::uint64_t pin_generation() const { return pins_.generation(); }
+  /// On Rung::kUserOnly only ranges named here may migrate (spec/live-memory.md 5).
+  Status allow_migration(HostRange range);
+
+ private:
+  friend class LiveTestPeer;
+
+  /// Holds the mm lock: enters an EngineSection, locks, and deals with events read before.
+  class SX_SCOPED_CAPABILITY Locked {
+   public:
+    explicit Locked(LiveHostMm& mm) SX_ACQUIRE(mm.mm_lock_);
+    ~Locked() SX_RELEASE();
+    Locked(const Locked&) = delete;
+    Locked& operator=(const Locked&) = delete;
+
+   private:
+    LiveHostMm& mm_;
+    EngineSection section_;
+  };
+
+  struct Window {
+    std::byte* base;
+    std::uint64_t bytes;
+  };
+  struct RunEnd {
+    int err;
+    std::uint64_t moved_bytes;
+  };
+  struct Sketch;  // a migration to VRAM under construction (live_migrate.cc)
+  enum class HomeEnd : std::uint8_t { kMorePages, kEmptied, kStuck };
+  enum class Served : std::uint8_t { kDone, kAgain };
+
+  LiveHostMm(Arena arena, const LiveOptions& options);
+  ~LiveHostMm();
+  Status open_kernel_resources();
+  Status start_reader();
+  void stop_reader();
+  void unlock() SX_RELEASE(mm_lock_);
+
+  // looking
+  Result<CpuVma> logical_vma(HostVa va) const;
+  bool is_engine_memory(HostRange range) const;
+
+  // notifiers
+  void notify(HostRange range, HostEvent kind) SX_REQUIRES(mm_lock_);
+
+  // migration (live_migrate.cc)
+  Status admit_migration(HostRange range, const DevmemAllocation& allocation)
+      SX_REQUIRES(mm_lock_);
+  Result<MigrateCounts> try_migrate(HostRange range, DevmemAllocation& allocation,
+                                    std::uint64_t residency_ns, bool& shared_pages)
+      SX_EXCLUDES(mm_lock_);
+  Result<MigrateCounts> take_pages(Sketch& sketch) SX_REQUIRES(mm_lock_);
+  int take_gap(Sketch& sketch, HostRange gap) SX_REQUIRES(mm_lock_);
+  int take_hole(Sketch& sketch, HostVa at, HostVa end) SX_REQUIRES(mm_lock_);
+  void undo(Sketch& sketch) SX_REQUIRES(mm_lock_);
+  void undo_gap(Sketch& sketch, HostRange gap) SX_REQUIRES(mm_lock_);
+  Status land(Sketch& sketch) SX_REQUIRES(mm_lock_);
+  void commit(Sketch& sketch, std::uint64_t residency_ns) SX_REQUIRES(mm_lock_);
+  RunEnd move_run(const Uffd& uffd, UffdTransfer transfer) SX_REQUIRES(mm_lock_);
+  RunEnd copy_run(const Uffd& uffd, UffdTransfer transfer) SX_REQUIRES(mm_lock_);
+  RunEnd send_home(UffdTransfer transfer) SX_REQUIRES(mm_lock_);
+  RunEnd send_home_copied(UffdTransfer transfer) SX_REQUIRES(mm_lock_);
+  bool wait_turn(std::uint32_t& turns) SX_REQUIRES(mm_lock_);
+  HomeEnd bring_home(Piece piece, MoveCause cause) SX_REQUIRES(mm_lock_);
+  bool bring_allocation_home(DevmemAllocation& allocation, MoveCause cause) SX_REQUIRES(mm_lock_);
+  bool bring_range_home(HostRange range, MoveCause cause) SX_REQUIRES(mm_lock_);
+  void drop_pages(HostRange range) SX_REQUIRES(mm_lock_);
+  bool release_if_empty(DevmemAllocation& allocation) SX_REQUIRES(mm_lock_);
+  void discard_frame(std::uint64_t frame, std::uint64_t bytes) SX_REQUIRES(mm_lock_);
+  /// Time until the last residency deadline in `range`, 0 when none is in the future.
+  std::uint64_t residency_left_ns(HostRange range) SX_REQUIRES(mm_lock_);
+
+  // collecting (live_collect.cc)
+  Result<std::uint64_t> collect_device_pages(HostRange range, OwnerGroup owner,
+                                             std::span<PageHome> homes) SX_EXCLUDES(mm_lock_);
+  Status collect_system_pages(HostRange range, CollectRequest::Intent intent,
+                              std::span<PageHome> homes) SX_EXCLUDES(mm_lock_);
+
+  // registration
+  Status register_blocks(HostRange range, HostRange vma) SX_REQUIRES(mm_lock_);
+  void unregister_range(HostRange range) SX_REQUIRES(mm_lock_);
+  void restore_registration(HostRange range) SX_REQUIRES(mm_lock_);
+  void unregister_idle(HostRange range) SX_REQUIRES(mm_lock_);
+  void note_idle(HostRange range) SX_REQUIRES(mm_lock_);
+
+  // reader thread (live_faults.cc)
+  static void* reader_main(void* self);
+  void reader_loop();
+  void reader_work();
+  void serve_faults() SX_REQUIRES(mm_lock_);
+  Served serve_fault(std::uint64_t page) SX_REQUIRES(mm_lock_);
+  void park(std::uint64_t page, std::uint64_t until_ns) SX_REQUIRES(mm_lock_);
+  void serve_parked() SX_REQUIRES(mm_lock_);
+  void wake_everybody() SX_REQUIRES(mm_lock_);
+  void kick_reader();
+  [[noreturn]] void die_of_stale_access(std::uint64_t address);
+  void drain_events() SX_REQUIRES(mm_lock_);
+  void on_event(const UffdMessage& message) SX_REQUIRES(mm_lock_);
+  void on_remap(HostRange from, HostVa to) SX_REQUIRES(mm_lock_);
+  void on_missed_fork(int fd) SX_REQUIRES(mm_lock_);
+  void evict_everything(MoveCause cause) SX_REQUIRES(mm_lock_);
+
+  // hooks (live_hooks.cc)
+  template <typename Call>
+  long replace_mapping(HostRange range, Call call);
+  template <typename Call>
+  long discard_contents(HostRange range, Call call);
+  template <typename Call>
+  long change_mapping(HostRange range, HostEvent kind, Call call);
+  void notify_late(HostRange range, HostEvent kind);
+  long move_mapping(const MremapArgs& args, HostRange old_range);
+  bool is_own_pidfd(int pidfd) const;
+
+  // unguarded: fixed after construction, atomic, or locked by themselves
+  const LiveOptions options_;
+  Rung rung_ = Rung::kNone;
+  std::uint64_t instance_;
+  SteadyClock clock_;
+  ProcMaps maps_;
+  PageMap pagemap_;
+  Uffd client_;   ///< C
+  Uffd vram_;     ///< V
+  int kick_fd_ = -1;
+  pthread_t reader_{};
+  bool reader_runs_ = false;
+  std::atomic<bool> stop_{false};
+  std::atomic<bool> disabled_{false};
+  std::atomic<bool> reader_waits_for_lock_{false};
+  std::atomic<std::uint64_t> last_break_{0};
+  GranuleMap granules_;
+  EventPump pump_;
+  LiveCounters counters_;
+  PinSet pins_;   ///< table: mm lock
+
+  Mutex<LockRank::kHostMm> mm_lock_{"HostMm"};
+  Arena arena_ SX_GUARDED_BY(mm_lock_);
+  ResidencyMap residency_ SX_GUARDED_BY(mm_lock_);
+  ChunkSet chunks_ SX_GUARDED_BY(mm_lock_);
+  Staging staging_ SX_GUARDED_BY(mm_lock_);
+  boost::intrusive::multiset<IntervalNotifier> notifiers_ SX_GUARDED_BY(mm_lock_);
+  std::uint64_t widest_window_ SX_GUARDED_BY(mm_lock_) = 0;
+  static constexpr std::size_t kWindowsMax = 32;
+  std::array<Window, kWindowsMax> windows_ SX_GUARDED_BY(mm_lock_){};
+  std::atomic<std::uint32_t> window_count_{0};
+  static constexpr std::size_t kAllowedMax = 1024;
+  std::array<Window, kAllowedMax> allowed_ SX_GUARDED_BY(mm_lock_){};
+  std::size_t allowed_count_ SX_GUARDED_BY(mm_lock_) = 0;
+
+  struct Parked {
+    std::uint64_t page;
+    std::uint64_t until_ns;
+  };
+  static constexpr std::size_t kParkedMax = 1024;
+  std::array<Parked, kParkedMax> parked_ SX_GUARDED_BY(mm_lock_){};
+  std::size_t parked_count_ SX_GUARDED_BY(mm_lock_) = 0;
+  std::atomic<std::uint64_t> next_parked_ns_{~0ull};
+};
+
+inline std::uint64_t number_of(const void* p) { return reinterpret_cast<std::uint64_t>(p); }
+inline HostRange range_at(const void* p, std::uint64_t bytes) {
+  return HostRange::of(HostVa(number_of(p)), bytes);
+}
+
+}  // namespace softxe::live

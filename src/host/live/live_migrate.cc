@@ -1,0 +1,545 @@
+// Pages to VRAM and back: the rules of spec/live-memory.md 7.2 and 7.3.
+//
+// A migration lands its pages first (in the frame, or in a staging slot in copy mode), and only when
+// every page has landed does it change any record; until then undo() can put each page back.
+#include <sys/mman.h>
+
+#include <cstring>
+
+#include "base/log.h"
+#include "base/step.h"
+#include "host/live/live_host_mm.h"
+#include "host/live/raw_syscall.h"
+
+namespace softxe::live {
+
+/// A migration under construction.
+struct LiveHostMm::Sketch {
+  HostRange range;
+  DevmemAllocation& allocation;
+  std::byte* landing;
+  std::uint64_t done_bytes = 0;  ///< landed so far, from the start
+  std::uint64_t zero_filled[DevmemAllocation::kPagesMax / 64] = {};
+  bool shared_pages = false;     ///< refused with EBUSY: breaking copy-on-write may help
+  MigrateCounts counts{};
+
+  HostVa at() const { return range.start() + done_bytes; }
+  std::uint64_t landing_of(HostVa va) const { return number_of(landing) + (va - range.start()); }
+  std::uint64_t page_of(HostVa va) const { return (va - range.start()) >> kPageShift; }
+  bool is_zero_filled(HostVa va) const {
+    return (zero_filled[page_of(va) / 64] >> (page_of(va) % 64)) & 1;
+  }
+};
+
+// --- runs of pages ------------------------------------------------------------------------------
+
+bool LiveHostMm::wait_turn(std::uint32_t& turns) {
+  constexpr std::uint32_t kTurnsMax = 1'000'000;
+  counters_.eagain.fetch_add(1, std::memory_order_relaxed);
+  // EAGAIN of C: an event waits to be read, then its causer must run on (hazard 7).
+  if (pump_.pump(client_)) reader_waits_for_lock_.store(true);
+  if (++turns > 16) raw_syscall(SYS_sched_yield);
+  return turns < kTurnsMax;
+}
+
+LiveHostMm::RunEnd LiveHostMm::move_run(const Uffd& uffd, UffdTransfer transfer) {
+  std::uint64_t moved = 0;
+  std::uint64_t step = transfer.bytes;
+  std::uint32_t turns = 0;
+  while (moved < transfer.bytes) {
+    const std::uint64_t want = std::min(step, transfer.bytes - moved);
+    const UffdOutcome out = uffd.move({transfer.to + moved, transfer.from + moved, want});
+    moved += out.done_bytes;
+    if (out.done_bytes != 0) turns = 0;
+    if (out.err == 0) continue;
+    if (out.err == EAGAIN) {
+      if (out.done_bytes == 0 && !wait_turn(turns)) return {EBUSY, moved};
+      continue;
+    }
+    if (out.err == EEXIST) {
+      // Kernel 6.18 up to the fix of MOVE: the page may have moved although it says EEXIST (7.3).
+      const bool at_source = pagemap_.occupied(HostVa(transfer.from + moved));
+      const bool at_target = pagemap_.occupied(HostVa(transfer.to + moved));
+      if (at_source || !at_target) return {EEXIST, moved};
+      counters_.moved_eexist.fetch_add(1, std::memory_order_relaxed);
+      moved += kPageSize;
+      continue;
+    }
+    if (out.err == EINVAL && want > kPageSize) {  // maybe a border between mappings inside
+      step = align_up(want / 2, kPageSize);
+      continue;
+    }
+    return {out.err, moved};
+  }
+  return {0, moved};
+}
+
+LiveHostMm::RunEnd LiveHostMm::copy_run(const Uffd& uffd, UffdTransfer transfer) {
+  std::uint64_t copied = 0;
+  std::uint32_t turns = 0;
+  while (copied < transfer.bytes) {
+    const UffdOutcome out = uffd.copy(
+        {transfer.to + copied, transfer.from + copied, transfer.bytes - copied});
+    copied += out.done_bytes;
+    if (out.done_bytes != 0) turns = 0;
+    if (out.err == 0) continue;
+    if (out.err != EAGAIN) return {out.err, copied};
+    if (out.done_bytes == 0 && !wait_turn(turns)) return {EBUSY, copied};
+  }
+  return {0, copied};
+}
+
+void LiveHostMm::discard_frame(std::uint64_t frame, std::uint64_t bytes) {
+  const long result = raw_syscall(SYS_madvise, frame, bytes, MADV_DONTNEED);
+  SX_ASSERT(errno_of(result) == 0);
+}
+
+// --- to VRAM ------------------------------------------------------------------------------------
+
+Status LiveHostMm::admit_migration(HostRange range, const DevmemAllocation& allocation) {
+  SX_TRY_VOID(SX_STEP("live.migrate.admit"));
+  if (disabled()) return fail(EFAULT, "the address space belongs to the parent of a fork");
+  if (rung_ == Rung::kNone) return fail(EBUSY, "this machine cannot move pages (rung none)");
+  if (!range.start().is_aligned(kPageSize) || range.size() != allocation.block.size()) {
+    return fail(EINVAL, "range and allocation differ in size");
+  }
+  if (!GranuleMap::addressable(range)) return fail(ENOENT, "not a user address");
+  SX_ASSERT(allocation.present_count() == 0 && allocation.frame != nullptr);
+  SX_TRY(CpuVma vma, logical_vma(range.start()));
+  if (!vma.range.contains(range)) return fail(EINVAL, "range spans mappings");
+  switch (vma.kind) {
+    case CpuVma::Kind::kAnonPrivate: break;
+    case CpuVma::Kind::kHugetlb:
+    case CpuVma::Kind::kDevice:
+    case CpuVma::Kind::kSpecial: return fail(EINVAL, "special or hugetlb mapping");
+    case CpuVma::Kind::kShmem:
+    case CpuVma::Kind::kFile: return fail(EBUSY, "not anonymous private memory");
+  }
+  if (rung_ == Rung::kUserOnly) {
+    bool named = false;
+    for (std::size_t i = 0; i < allowed_count_; ++i) {
+      named = named || range_at(allowed_[i].base, allowed_[i].bytes).contains(range);
+    }
+    if (!named) return fail(EBUSY, "on rung user-only, only named ranges migrate");
+  }
+  if (!residency_.reserve()) return fail(ENOMEM, "the arena is used up");
+  return register_blocks(range, vma.range);
+}
+
+Result<MigrateCounts> LiveHostMm::migrate_to_device(HostRange range, DevmemAllocation& allocation,
+                                                    std::uint64_t residency_ns) {
+  bool shared_pages = false;
+  auto result = try_migrate(range, allocation, residency_ns, shared_pages);
+  if (result || !shared_pages) return result;
+  // Shared since a fork: break copy-on-write, without the lock (the fault may need the reader).
+  counters_.cow_breaks.fetch_add(1, std::memory_order_relaxed);
+  raw_syscall(SYS_madvise, range.start().value(), range.size(), MADV_POPULATE_WRITE);
+  return try_migrate(range, allocation, residency_ns, shared_pages);
+}
+
+Result<MigrateCounts> LiveHostMm::try_migrate(HostRange range, DevmemAllocation& allocation,
+                                              std::uint64_t residency_ns, bool& shared_pages) {
+  Locked lock(*this);
+  SX_TRY_VOID(admit_migration(range, allocation));
+  Sketch sketch{range, allocation,
+                options_.dma == DmaMode::kCopy ? staging_.take_empty() : allocation.frame};
+  pins_.begin_migration();
+  Result<MigrateCounts> result = fail(EBUSY, "an engine thread stands on these pages");
+  if (!pins_.intersects(granules_, range)) {
+    notify(range, HostEvent::kMigrate);
+    result = take_pages(sketch);
+    if (result) {
+      commit(sketch, residency_ns);
+    } else {
+      undo(sketch);
+    }
+  }
+  pins_.end_migration();
+  if (options_.dma == DmaMode::kCopy && sketch.landing != allocation.frame) {
+    staging_.give_empty(sketch.landing);
+  }
+  if (!result) note_idle(range);
+  shared_pages = sketch.shared_pages;
+  return result;
+}
+
+/// Lands every page, or says why not; `sketch.done_bytes` tells how far it came.
+Result<MigrateCounts> LiveHostMm::take_pages(Sketch& sketch) {
+  while (sketch.at() < sketch.range.end()) {
+    SX_TRY_VOID(SX_STEP("live.migrate.move"));
+    const auto rest = HostRange::between(sketch.at(), sketch.range.end());
+    const auto piece = residency_.first_in(rest);
+    const HostVa gap_end = piece ? piece->range.start() : rest.end();
+    int err = 0;
+    if (gap_end > rest.start()) {
+      err = take_gap(sketch, HostRange::between(rest.start(), gap_end));
+    } else {
+      if (piece->allocation->heap->owner() != sketch.allocation.heap->owner()) {
+        return fail(EBUSY, "pages are in VRAM of another group");
+      }
+      const RunEnd end = move_run(vram_, {sketch.landing_of(piece->range.start()),
+                                          number_of(piece->frame()), piece->range.size()});
+      sketch.done_bytes += end.moved_bytes;
+      sketch.counts.pages_moved += end.moved_bytes >> kPageShift;
+      err = end.err;
+    }
+    if (err == ENOMEM) return fail(ENOMEM, "no memory for page tables");
+    if (err != 0) return fail(EBUSY, "a page cannot be moved");
+  }
+  SX_TRY_VOID(land(sketch));
+  return sketch.counts;
+}
+
+int LiveHostMm::take_gap(Sketch& sketch, HostRange gap) {
+  while (sketch.at() < gap.end()) {
+    const RunEnd end = move_run(vram_, {sketch.landing_of(sketch.at()), sketch.at().value(),
+                                        gap.end() - sketch.at()});
+    sketch.done_bytes += end.moved_bytes;
+    sketch.counts.pages_moved += end.moved_bytes >> kPageShift;
+    if (end.err == 0) return 0;
+    if (end.err == EEXIST) {
+      log(LogLevel::kError, "VRAM frame of {:#x} was not empty", sketch.at().value());
+      SX_ASSERT(!"a VRAM frame was not empty when it was taken");
+    }
+    if (end.err == EBUSY) sketch.shared_pages = true;
+    if (end.err != ENOENT) return end.err;
+    if (int err = take_hole(sketch, sketch.at(), gap.end())) return err;
+  }
+  return 0;
+}
+
+/// The page at `at` is a hole: zero-fills the frame for it and the holes that follow.
+int LiveHostMm::take_hole(Sketch& sketch, HostVa at, HostVa end) {
+  std::uint64_t words[DevmemAllocation::kPagesMax];
+  const std::uint64_t pages = (end - at) >> kPageShift;
+  if (!pagemap_.read(at, std::span(words, pages))) return EBUSY;
+  std::uint64_t holes = 0;
+  while (holes < pages && !PageMap::is_occupied(words[holes])) ++holes;
+  if (holes == 0) return 0;  // filled in the kernel meanwhile (swap): look again
+  // Under the lock nobody fills a hole of registered memory, but a raw munmap may have come between.
+  const std::uint64_t bytes = holes << kPageShift;
+  unsigned char resident[DevmemAllocation::kPagesMax];
+  if (errno_of(raw_syscall(SYS_mincore, at.value(), bytes, resident)) != 0) return EBUSY;
+  std::uint32_t turns = 0;
+  for (std::uint64_t done = 0; done < bytes;) {
+    const auto frame = HostRange::of(HostVa(sketch.landing_of(at) + done), bytes - done);
+    const UffdOutcome out = vram_.zero(frame);
+    done += out.done_bytes;
+    if (out.err == EAGAIN && wait_turn(turns)) continue;
+    if (out.err != 0) {
+      discard_frame(sketch.landing_of(at), bytes);
+      return out.err == ENOMEM ? ENOMEM : EBUSY;
+    }
+  }
+  const std::uint64_t first = sketch.page_of(at);
+  for (std::uint64_t p = first; p < first + holes; ++p) {
+    sketch.zero_filled[p / 64] |= 1ull << (p % 64);
+  }
+  sketch.done_bytes += bytes;
+  sketch.counts.pages_zero_filled += holes;
+  return 0;
+}
+
+/// Copy mode: the bytes go from the landing slot to the frame; the slot keeps the pages.
+Status LiveHostMm::land(Sketch& sketch) {
+  if (sketch.landing == sketch.allocation.frame) return {};
+  const std::uint64_t bytes = sketch.range.size();
+  const std::uint64_t frame = number_of(sketch.allocation.frame);
+  if (std::byte* full = staging_.take_full(bytes)) {
+    const RunEnd end = move_run(vram_, {frame, number_of(full), bytes});
+    SX_ASSERT(end.err == 0 || end.err == ENOMEM);
+    if (end.err == 0) {
+      std::memcpy(sketch.allocation.frame, sketch.landing, bytes);
+      staging_.give_empty(full);
+    } else {
+      discard_frame(frame, bytes);
+      discard_frame(number_of(full), bytes);
+      staging_.give_empty(full);
+      return fail(ENOMEM, "no memory for page tables");
+    }
+  } else {
+    const RunEnd end = copy_run(vram_, {frame, number_of(sketch.landing), bytes});
+    if (end.err != 0) {
+      discard_frame(frame, bytes);
+      return fail(ENOMEM, "no memory for VRAM pages");
+    }
+  }
+  if (!staging_.give_full(sketch.landing, bytes)) {
+    discard_frame(number_of(sketch.landing), bytes);
+    staging_.give_empty(sketch.landing);
+  }
+  sketch.landing = sketch.allocation.frame;
+  return {};
+}
+
+void LiveHostMm::commit(Sketch& sketch, std::uint64_t residency_ns) {
+  while (auto piece = residency_.first_in(sketch.range)) {
+    DevmemAllocation& old = *piece->allocation;
+    residency_.erase(piece->range);
+    release_if_empty(old);
+    residency_.reserve();
+  }
+  residency_.insert(sketch.range, sketch.allocation, 0);
+  sketch.allocation.residency_deadline_ns = residency_ns == 0 ? 0 : clock_.now_ns() + residency_ns;
+  counters_.pages_out.fetch_add(sketch.range.pages(), std::memory_order_relaxed);
+  for (std::uint64_t a = sketch.range.start().value(); a < sketch.range.end().value();
+       a = align_down(a, k2M) + k2M) {
+    chunks_.mark_busy(HostRange::of(HostVa(a), kPageSize));
+  }
+}
+
+/// Every landed page goes back where it came from.
+void LiveHostMm::undo(Sketch& sketch) {
+  const HostVa end = sketch.at();
+  for (HostVa at = sketch.range.start(); at < end;) {
+    const auto rest = HostRange::between(at, end);
+    const auto piece = residency_.first_in(rest);
+    const HostVa gap_end = piece ? piece->range.start() : end;
+    if (gap_end > at) {
+      undo_gap(sketch, HostRange::between(at, gap_end));
+      at = gap_end;
+      continue;
+    }
+    const RunEnd back = move_run(vram_, {number_of(piece->frame()),
+                                         sketch.landing_of(piece->range.start()),
+                                         piece->range.size()});
+    SX_ASSERT(back.err == 0);
+    at = piece->range.end();
+  }
+}
+
+void LiveHostMm::undo_gap(Sketch& sketch, HostRange gap) {
+  for (HostVa at = gap.start(); at < gap.end();) {
+    HostVa stop = at;
+    const bool zero = sketch.is_zero_filled(at);
+    while (stop < gap.end() && sketch.is_zero_filled(stop) == zero) stop += kPageSize;
+    const std::uint64_t landing = sketch.landing_of(at);
+    if (zero) {
+      discard_frame(landing, stop - at);
+      if (client_) client_.wake(HostRange::between(at, stop));
+      at = stop;
+      continue;
+    }
+    RunEnd back = move_run(client_, {at.value(), landing, stop - at});
+    if (back.err != 0) {  // the mapping changed under us by a call that no hook saw
+      const RunEnd copied = copy_run(client_, {at.value() + back.moved_bytes,
+                                               landing + back.moved_bytes, kPageSize});
+      discard_frame(landing + back.moved_bytes, kPageSize);
+      if (copied.err != 0) counters_.pages_dropped.fetch_add(1, std::memory_order_relaxed);
+      back.moved_bytes += kPageSize;
+    }
+    at += back.moved_bytes;
+  }
+}
+
+// --- home ---------------------------------------------------------------------------------------
+
+LiveHostMm::RunEnd LiveHostMm::send_home(UffdTransfer transfer) {
+  if (options_.dma == DmaMode::kCopy) return send_home_copied(transfer);
+  return move_run(client_, transfer);
+}
+
+/// Copy mode: bytes go into pages of a full slot, these go home, and the frame's pages refill the slot.
+LiveHostMm::RunEnd LiveHostMm::send_home_copied(UffdTransfer transfer) {
+  std::byte* full = staging_.take_full(transfer.bytes);
+  if (full == nullptr) {
+    const RunEnd end = copy_run(client_, transfer);
+    if (end.moved_bytes != 0) discard_frame(transfer.from, end.moved_bytes);
+    return end;
+  }
+  std::memcpy(full, reinterpret_cast<const void*>(transfer.from), transfer.bytes);
+  const RunEnd end = move_run(client_, {transfer.to, number_of(full), transfer.bytes});
+  if (end.moved_bytes != 0) {
+    const RunEnd refill = move_run(vram_, {number_of(full), transfer.from, end.moved_bytes});
+    if (refill.err != 0) {  // no memory for page tables: give the pages up
+      discard_frame(transfer.from, end.moved_bytes);
+      discard_frame(number_of(full), transfer.bytes);
+      staging_.give_empty(full);
+      return end;
+    }
+  }
+  const bool kept = staging_.give_full(full, transfer.bytes);
+  SX_ASSERT(kept);
+  return end;
+}
+
+/// One piece goes home. Notifiers have been told.
+LiveHostMm::HomeEnd LiveHostMm::bring_home(Piece piece, MoveCause cause) {
+  SX_MARK("live.home.move");
+  const bool reserved = residency_.reserve();
+  SX_ASSERT(reserved);
+  const std::uint64_t bytes = piece.range.size();
+  const std::uint64_t va = piece.range.start().value();
+  const std::uint64_t frame = number_of(piece.frame());
+  std::uint64_t done = 0;
+  std::uint64_t lost = 0;
+  while (done < bytes) {
+    const RunEnd end = send_home({va + done, frame + done, bytes - done});
+    done += end.moved_bytes;
+    if (end.err == 0) break;
+    // Fallback for mappings that MOVE refuses (read-only by a raw mprotect, locked): COPY fills them.
+    const RunEnd copied = copy_run(client_, {va + done, frame + done, kPageSize});
+    if (copied.err == EEXIST) {
+      log(LogLevel::kError, "page {:#x} is in memory and in VRAM", va + done);
+      SX_ASSERT(!"a page is in system memory and in VRAM");
+    }
+    const bool gone = copied.err == ENOENT || copied.err == EINVAL || copied.err == ESRCH;
+    if (copied.err != 0 && (!gone || client_.event_in_flight())) break;  // asked again later
+    discard_frame(frame + done, kPageSize);
+    if (gone) lost += kPageSize;  // unmapped by a raw call: nobody can ask for it
+    if (!gone) counters_.pages_copied.fetch_add(1, std::memory_order_relaxed);
+    done += kPageSize;
+  }
+  if (done == 0) return HomeEnd::kStuck;
+  DevmemAllocation& allocation = *piece.allocation;
+  residency_.erase(HostRange::of(piece.range.start(), done));
+  const std::uint64_t pages = (done - lost) >> kPageShift;
+  counters_.pages_home.fetch_add(pages, std::memory_order_relaxed);
+  counters_.pages_dropped.fetch_add(lost >> kPageShift, std::memory_order_relaxed);
+  if (pages != 0) allocation.heap->moved_to_system(allocation, pages, cause);
+  note_idle(piece.range);
+  if (release_if_empty(allocation)) return HomeEnd::kEmptied;
+  return done < bytes ? HomeEnd::kStuck : HomeEnd::kMorePages;
+}
+
+bool LiveHostMm::bring_allocation_home(DevmemAllocation& allocation, MoveCause cause) {
+  while (auto piece = ResidencyMap::any_of(allocation)) {
+    notify(piece->range, HostEvent::kMigrate);
+    const HomeEnd end = bring_home(*piece, cause);
+    if (end == HomeEnd::kEmptied) return true;
+    if (end == HomeEnd::kStuck) return false;
+  }
+  return true;
+}
+
+bool LiveHostMm::bring_range_home(HostRange range, MoveCause cause) {
+  HostVa at = range.start();
+  bool all = true;
+  while (at < range.end()) {
+    const auto piece = residency_.first_in(HostRange::between(at, range.end()));
+    if (!piece) break;
+    notify(piece->range, HostEvent::kMigrate);
+    if (bring_home(*piece, cause) == HomeEnd::kStuck) all = false;
+    at = piece->range.end();
+  }
+  return all && !residency_.first_in(range);
+}
+
+/// The data of `range` is of no use to anybody any more.
+void LiveHostMm::drop_pages(HostRange range) {
+  while (auto piece = residency_.first_in(range)) {
+    const bool reserved = residency_.reserve();
+    SX_ASSERT(reserved);
+    discard_frame(number_of(piece->frame()), piece->range.size());
+    residency_.erase(piece->range);
+    counters_.pages_dropped.fetch_add(piece->range.pages(), std::memory_order_relaxed);
+    note_idle(piece->range);
+    release_if_empty(*piece->allocation);
+  }
+}
+
+bool LiveHostMm::release_if_empty(DevmemAllocation& allocation) {
+  if (allocation.host_private != nullptr) return false;
+  SX_ASSERT(allocation.present_count() == 0);
+  allocation.residency_deadline_ns = 0;
+  allocation.heap->release(allocation);
+  return true;
+}
+
+std::uint64_t LiveHostMm::residency_left_ns(HostRange range) {
+  std::uint64_t deadline = 0;
+  for (HostVa at = range.start(); at < range.end();) {
+    const auto piece = residency_.first_in(HostRange::between(at, range.end()));
+    if (!piece) break;
+    deadline = std::max(deadline, piece->allocation->residency_deadline_ns);
+    at = piece->range.end();
+  }
+  if (deadline == 0) return 0;
+  const std::uint64_t now = clock_.now_ns();
+  return deadline > now ? deadline - now : 0;
+}
+
+Status LiveHostMm::evict(DevmemAllocation& allocation) {
+  if (disabled()) return fail(EFAULT, "the address space belongs to the parent of a fork");
+  Locked lock(*this);
+  if (bring_allocation_home(allocation, MoveCause::kEviction)) return {};
+  return fail(EBUSY, "some pages could not leave VRAM");
+}
+
+// --- registration -------------------------------------------------------------------------------
+
+/// Registers the 2 MiB blocks of `range`, clamped to the mapping.
+Status LiveHostMm::register_blocks(HostRange range, HostRange vma) {
+  if (chunks_.covers(range)) return {};
+  SX_TRY_VOID(SX_STEP("live.migrate.register"));
+  if (!chunks_.reserve(range)) return fail(ENOMEM, "the arena is used up");
+  for (HostVa at = range.start(); at < range.end();) {
+    const auto block = *HostRange::block_around(at, k2M).intersection(vma);
+    if (!chunks_.covers(block)) {
+      if (!chunks_.reserve(block)) return fail(ENOMEM, "the arena is used up");
+      const int err = client_.register_missing(block);
+      if (err == ENOMEM) return fail(ENOMEM, "no memory to register the mapping");
+      if (err != 0) return fail(EBUSY, "the mapping cannot be registered (another userfaultfd?)");
+      counters_.registered.fetch_add(1, std::memory_order_relaxed);
+      chunks_.insert(block);
+      note_idle(block);
+    }
+    at = block.end();
+  }
+  return {};
+}
+
+void LiveHostMm::unregister_range(HostRange range) {
+  while (auto part = chunks_.first_in(range)) {
+    const bool reserved = chunks_.reserve(*part);
+    SX_ASSERT(reserved);
+    client_.unregister(*part);  // fails only when a raw call has unmapped it already
+    counters_.unregistered.fetch_add(1, std::memory_order_relaxed);
+    chunks_.erase(*part);
+  }
+}
+
+/// A system call that was to replace the mapping has failed: pages in VRAM need their chunks again.
+void LiveHostMm::restore_registration(HostRange range) {
+  for (HostVa at = range.start(); at < range.end();) {
+    const auto piece = residency_.first_in(HostRange::between(at, range.end()));
+    if (!piece) return;
+    at = piece->range.end();
+    auto vma = logical_vma(piece->range.start());
+    if (!vma || !vma->range.contains(piece->range) ||
+        !register_blocks(piece->range, vma->range)) {
+      drop_pages(piece->range);  // the failed call has unmapped it all the same
+      continue;
+    }
+    chunks_.mark_busy(piece->range);
+  }
+}
+
+void LiveHostMm::note_idle(HostRange range) {
+  // Kept registered for the next migration, up to a number; the oldest goes.
+  constexpr std::size_t kIdleKept = 64;
+  for (HostVa at = range.start(); at < range.end(); at = at.aligned_down(k2M) + k2M) {
+    const auto part = chunks_.first_in(HostRange::of(at.aligned_down(kPageSize), kPageSize));
+    if (!part) continue;
+    const auto block = HostRange::block_around(at, k2M);
+    if (!residency_.first_in(block)) chunks_.mark_idle(*part);
+  }
+  while (auto oldest = chunks_.oldest_idle_above(kIdleKept)) unregister_range(*oldest);
+}
+
+/// Gives chunks without VRAM pages back to the kernel's own fault handler.
+void LiveHostMm::unregister_idle(HostRange range) {
+  for (HostVa at = range.start(); at < range.end();) {
+    const auto part = chunks_.first_in(HostRange::between(at, range.end()));
+    if (!part) return;
+    const auto block = HostRange::block_around(part->start(), k2M);
+    at = part->end();
+    while (!residency_.first_in(block)) {
+      const auto whole = chunks_.first_in(block);
+      if (!whole) break;
+      unregister_range(*whole);
+    }
+  }
+}
+
+}  // namespace softxe::live

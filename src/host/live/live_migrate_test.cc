@@ -1,0 +1,318 @@
+// Pages to VRAM and back in the real process.
+#include <fcntl.h>
+#include <sys/uio.h>
+
+#include <thread>
+
+#include "host/live/live_test_support.h"
+
+namespace softxe::live {
+namespace {
+
+class LiveMigrate : public LiveTest {};
+
+TEST_F(LiveMigrate, PageInVramIsAbsentFromTheProcess) {
+  std::byte* at = map_filled(64 * 1024, 100);
+  DevmemAllocation& allocation = migrate(at, 64 * 1024);
+  EXPECT_EQ(allocation.present_count(), 16u);
+  for (int i = 0; i < 16; ++i) {
+    EXPECT_FALSE(occupied(at + i * kPageSize)) << i;
+    EXPECT_TRUE(occupied(allocation.frame + i * kPageSize)) << i;
+    EXPECT_EQ(word(allocation.frame, i), 100u + i);
+  }
+}
+
+TEST_F(LiveMigrate, CpuTouchBringsTheWholeAllocationHome) {
+  std::byte* at = map_filled(64 * 1024, 7);
+  DevmemAllocation& allocation = migrate(at, 64 * 1024);
+  word(allocation.frame, 3) = 0xabcd;  // the GPU's store
+  EXPECT_EQ(word(at, 3), 0xabcdu);
+  for (int i = 0; i < 16; ++i) {
+    EXPECT_TRUE(occupied(at + i * kPageSize)) << i;
+    EXPECT_FALSE(occupied(heap().window() + i * kPageSize)) << i;
+  }
+  EXPECT_EQ(heap().released.load(), 1u);
+  EXPECT_EQ(heap().moved_pages.load(), 16u);
+  EXPECT_EQ(heap().last_cause.load(), MoveCause::kCpuFault);
+  EXPECT_EQ(word(at, 15), 22u);
+}
+
+struct SizeCase {
+  const char* name;
+  std::uint64_t bytes;
+  bool huge_page;
+  DmaMode dma;
+};
+class LiveMigrateSizes : public LiveTest, public ::testing::WithParamInterface<SizeCase> {};
+
+TEST_P(LiveMigrateSizes, RoundTripsKeepEveryByte) {
+  const SizeCase& c = GetParam();
+  LiveOptions options;
+  options.dma = c.dma;
+  start(options);
+  if (IsSkipped()) return;
+  std::byte* at = map(c.bytes);
+  if (c.huge_page) madvise(at, c.bytes, MADV_HUGEPAGE);
+  for (std::uint64_t i = 0; i < c.bytes / 8; ++i) {
+    reinterpret_cast<std::uint64_t*>(at)[i] = i * 0x9e3779b97f4a7c15u;
+  }
+  for (int round = 0; round < 5; ++round) {
+    DevmemAllocation& allocation = migrate(at, c.bytes);
+    ASSERT_FALSE(occupied(at));
+    word(allocation.frame, 0) = word(allocation.frame, 0) + 1;
+    if (round % 2 == 0) {
+      ASSERT_TRUE(mm_->evict(allocation));
+      ASSERT_TRUE(occupied(at));
+    }
+    ASSERT_EQ(word(at, 0), static_cast<std::uint64_t>(round) + 1);
+    for (std::uint64_t i = 1; i < c.bytes / 8; ++i) {
+      ASSERT_EQ(reinterpret_cast<std::uint64_t*>(at)[i], i * 0x9e3779b97f4a7c15u) << i;
+    }
+  }
+  EXPECT_EQ(heap().released.load(), 5u);
+}
+INSTANTIATE_TEST_SUITE_P(
+    , LiveMigrateSizes,
+    ::testing::Values(SizeCase{"Move4K", kPageSize, false, DmaMode::kMove},
+                      SizeCase{"Move64K", k64K, false, DmaMode::kMove},
+                      SizeCase{"Move2M", k2M, false, DmaMode::kMove},
+                      SizeCase{"MoveHugePage", k2M, true, DmaMode::kMove},
+                      SizeCase{"Copy4K", kPageSize, false, DmaMode::kCopy},
+                      SizeCase{"Copy64K", k64K, false, DmaMode::kCopy},
+                      SizeCase{"Copy128K", 2 * k64K, false, DmaMode::kCopy},
+                      SizeCase{"Copy2M", k2M, false, DmaMode::kCopy},
+                      SizeCase{"CopyHugePage", k2M, true, DmaMode::kCopy}),
+    [](const auto& param) { return std::string(param.param.name); });
+
+TEST_F(LiveMigrate, HolesBecomeZeroFilledVram) {
+  std::byte* at = map(64 * 1024);
+  word(at, 5) = 55;
+  DevmemAllocation& allocation = heap().take(64 * 1024);
+  auto counts = mm_->migrate_to_device(range_at(at, 64 * 1024), allocation, 0);
+  ASSERT_TRUE(counts.has_value());
+  EXPECT_EQ(counts->pages_moved, 1u);
+  EXPECT_EQ(counts->pages_zero_filled, 15u);
+  for (int i = 0; i < 16; ++i) EXPECT_EQ(word(allocation.frame, i), i == 5 ? 55u : 0u);
+  word(allocation.frame, 6) = 66;
+  EXPECT_EQ(word(at, 6), 66u);
+  EXPECT_EQ(word(at, 7), 0u);
+}
+
+TEST_F(LiveMigrate, PartOfAHugePage) {
+  std::byte* at = map(k2M);
+  madvise(at, k2M, MADV_HUGEPAGE);
+  for (std::uint64_t i = 0; i < 512; ++i) word(at, i) = i;
+  migrate(at + 16 * kPageSize, kPageSize);
+  EXPECT_TRUE(occupied(at + 15 * kPageSize));
+  EXPECT_FALSE(occupied(at + 16 * kPageSize));
+  expect_filled(at, 512, 0);
+}
+
+TEST_F(LiveMigrate, NeighboursOfOneBlockMigrateApart) {
+  std::byte* at = map_filled(k2M, 0);
+  migrate(at, kPageSize);
+  migrate(at + k64K, k64K);
+  migrate(at + kPageSize, kPageSize);
+  EXPECT_EQ(word(at, 16), 16u);  // brings only its own allocation home
+  EXPECT_FALSE(occupied(at));
+  EXPECT_FALSE(occupied(at + kPageSize));
+  expect_filled(at, 512, 0);
+}
+
+TEST_F(LiveMigrate, BiggerMigrationTakesOverSmallerAllocations) {
+  std::byte* at = map_filled(k64K, 0);
+  DevmemAllocation& small = migrate(at + 4 * kPageSize, kPageSize);
+  word(small.frame, 0) = 444;
+  migrate(at, k64K);
+  EXPECT_EQ(heap().released.load(), 1u);
+  EXPECT_EQ(word(at, 4), 444u);
+  EXPECT_EQ(word(at, 5), 5u);
+}
+
+TEST_F(LiveMigrate, NotifierHearsMigrationsBothWays) {
+  std::byte* at = map_filled(k64K, 0);
+  Apart<Diary> diary(range_at(at, k2M));
+  ASSERT_TRUE(mm_->watch(*diary));
+  const std::uint64_t before = mm_->read_begin(*diary);
+  migrate(at, k64K);
+  EXPECT_EQ(diary->count.load(), 1u);
+  EXPECT_NE(mm_->read_begin(*diary), before);
+  EXPECT_EQ(word(at, 0), 0u);
+  EXPECT_EQ(diary->count.load(), 2u);
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(diary->entries[i].kind, HostEvent::kMigrate);
+    EXPECT_EQ(diary->entries[i].start, number_of(at));
+    EXPECT_EQ(diary->entries[i].end, number_of(at) + k64K);
+  }
+  mm_->unwatch(*diary);
+  migrate(at, k64K);
+  EXPECT_EQ(diary->count.load(), 2u);
+}
+
+TEST_F(LiveMigrate, KernelAccessIsServed) {
+  std::byte* at = map_filled(k64K, 0);
+  migrate(at, k64K);
+  const int zero = open("/dev/zero", O_RDONLY);
+  EXPECT_EQ(read(zero, at + 2 * kPageSize, 8), 8);  // stores from kernel mode
+  EXPECT_EQ(word(at, 2), 0u);
+  EXPECT_EQ(word(at, 3), 3u);
+  close(zero);
+  migrate(at, k64K);
+  std::uint64_t value = 0;
+  iovec to{&value, 8};
+  iovec from{at + 9 * kPageSize, 8};
+  EXPECT_EQ(process_vm_readv(getpid(), &to, 1, &from, 1, 0), 8);
+  EXPECT_EQ(value, 9u);
+}
+
+TEST_F(LiveMigrate, ResidencyDeadlineHoldsTheCpuBack) {
+  std::byte* at = map_filled(kPageSize, 9);
+  constexpr std::uint64_t kResidencyNs = 20'000'000;
+  const std::uint64_t before = mm_->clock().now_ns();
+  migrate(at, kPageSize, kResidencyNs);
+  EXPECT_EQ(word(at, 0), 9u);
+  EXPECT_GE(mm_->clock().now_ns() - before, kResidencyNs);
+  EXPECT_GE(mm_->counters().parked.load(), 1u);
+  // Eviction does not honour it.
+  DevmemAllocation& allocation = migrate(at, kPageSize, 3'600'000'000'000);
+  EXPECT_TRUE(mm_->evict(allocation));
+  EXPECT_EQ(word(at, 0), 9u);
+}
+
+TEST_F(LiveMigrate, WhatCannotMoveIsRefusedAndStays) {
+  struct Row {
+    const char* what;
+    int err;
+    std::byte* at;
+    std::uint64_t bytes;
+  };
+  auto shared = static_cast<std::byte*>(
+      mmap(nullptr, kPageSize, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  std::byte* read_only = map_filled(kPageSize, 3);
+  mprotect(read_only, kPageSize, PROT_READ);
+  std::byte* locked = map_filled(kPageSize, 4);
+  mlock(locked, kPageSize);
+  std::byte* short_one = map_filled(kPageSize, 5);
+  std::byte* pinned = map_filled(k64K, 6);
+  mm_->pin(range_at(pinned + kPageSize, kPageSize));
+  std::byte* hole = map(kPageSize);
+  munmap(hole, kPageSize);
+  std::byte on_stack[kPageSize];
+  auto stack = reinterpret_cast<std::byte*>(align_down(number_of(on_stack), kPageSize));
+  const Row rows[] = {
+      {"shared anonymous", EBUSY, shared, kPageSize},
+      {"read only", EBUSY, read_only, kPageSize},
+      {"locked in memory", EBUSY, locked, kPageSize},
+      {"spans mappings", EINVAL, short_one, 2 * kPageSize},
+      {"holds a pinned page", EBUSY, pinned, k64K},
+      {"nothing there", ENOENT, hole, kPageSize},
+      {"this thread's stack", EBUSY, stack, kPageSize},
+      {"a device window", EINVAL, heap().window(), kPageSize},
+  };
+  for (const Row& row : rows) EXPECT_EQ(migrate_error(row.at, row.bytes), row.err) << row.what;
+  EXPECT_EQ(word(read_only, 0), 3u);
+  EXPECT_EQ(word(locked, 0), 4u);
+  expect_filled(pinned, 16, 6);
+  munmap(shared, kPageSize);
+}
+
+TEST_F(LiveMigrate, RefusalInTheMiddleUndoesEverything) {
+  for (DmaMode dma : {DmaMode::kMove, DmaMode::kCopy}) {
+    LiveOptions options;
+    options.dma = dma;
+    start(options);
+    if (IsSkipped()) return;
+    std::byte* at = map_filled(k64K, 50);
+    madvise(at + 3 * kPageSize, kPageSize, MADV_DONTNEED);  // a hole before the trouble
+    ASSERT_EQ(madvise(at + 9 * kPageSize, kPageSize, 102 /* GUARD_INSTALL */), 0);
+    EXPECT_EQ(migrate_error(at, k64K), EBUSY);
+    for (int i = 0; i < 16; ++i) {
+      EXPECT_FALSE(occupied(heap().window() + i * kPageSize)) << i;
+      if (i != 3 && i != 9) {
+        EXPECT_EQ(word(at, i), 50u + i);
+      }
+    }
+    EXPECT_EQ(word(at, 3), 0u);
+  }
+}
+
+TEST_F(LiveMigrate, ForeignVramIsNotTaken) {
+  Apart<FakeHeap> other(*mm_, OwnerGroup{2});
+  std::byte* at = map_filled(k64K, 0);
+  DevmemAllocation& theirs = other->take(kPageSize);
+  ASSERT_TRUE(mm_->migrate_to_device(range_at(at + kPageSize, kPageSize), theirs, 0));
+  EXPECT_EQ(migrate_error(at, k64K), EBUSY);
+  EXPECT_FALSE(occupied(at + kPageSize));
+  EXPECT_TRUE(occupied(at));
+  expect_filled(at, 16, 0);
+}
+
+TEST_F(LiveMigrate, LogicalMappingHidesOurSplits) {
+  std::byte* at = map_filled(4 * k2M, 0);
+  const HostRange whole = range_at(at, 4 * k2M);
+  for (MapsSource source : {MapsSource::kBest, MapsSource::kTextOnly}) {
+    LiveOptions options;
+    options.maps = source;
+    mm_.reset();
+    auto mm = LiveHostMm::create(options);
+    ASSERT_TRUE(mm.has_value());
+    Apart<FakeHeap> vram(**mm, kOwner);
+    DevmemAllocation& allocation = vram->take(k2M);
+    ASSERT_TRUE((*mm)->migrate_to_device(range_at(at + k2M, k2M), allocation, 0));
+    for (std::uint64_t offset : {std::uint64_t{0}, k2M, 2 * k2M, 4 * k2M - 1}) {
+      auto vma = (*mm)->find_vma(HostVa(number_of(at) + offset));
+      ASSERT_TRUE(vma.has_value());
+      EXPECT_EQ(vma->range, whole) << offset;
+      EXPECT_EQ(vma->kind, CpuVma::Kind::kAnonPrivate);
+    }
+    auto beyond = (*mm)->find_vma(HostVa(number_of(at) + 4 * k2M));
+    EXPECT_TRUE(!beyond || !beyond->readable);
+    EXPECT_TRUE((*mm)->evict(allocation));  // the heap goes before the HostMm here
+  }
+}
+
+TEST_F(LiveMigrate, KindsOfMappings) {
+  const int fd = memfd_create("kinds", MFD_CLOEXEC);
+  ASSERT_EQ(ftruncate(fd, kPageSize), 0);
+  void* shm = mmap(nullptr, kPageSize, PROT_READ, MAP_SHARED, fd, 0);
+  void* null_device = mmap(nullptr, kPageSize, PROT_READ, MAP_PRIVATE, open("/dev/zero", O_RDONLY), 0);
+  auto kind = [&](const void* p) {
+    auto vma = mm_->find_vma(HostVa(number_of(p)));
+    return vma ? static_cast<int>(vma->kind) : -1;
+  };
+  auto is = [](CpuVma::Kind k) { return static_cast<int>(k); };
+  EXPECT_EQ(kind(shm), is(CpuVma::Kind::kShmem));
+  EXPECT_EQ(kind(null_device), is(CpuVma::Kind::kFile));
+  EXPECT_EQ(kind(reinterpret_cast<void*>(&probe)), is(CpuVma::Kind::kFile));
+  EXPECT_EQ(kind(map(kPageSize)), is(CpuVma::Kind::kAnonPrivate));
+  EXPECT_EQ(kind(heap().window()), is(CpuVma::Kind::kSpecial));
+  EXPECT_EQ(kind(nullptr), -1);
+}
+
+TEST_F(LiveMigrate, RungNoneRefusesAndStaysCorrect) {
+  LiveOptions options;
+  options.highest_rung = Rung::kNone;
+  start(options);
+  if (IsSkipped()) return;
+  std::byte* at = map_filled(k64K, 1);
+  EXPECT_EQ(migrate_error(at, k64K), EBUSY);
+  std::vector<PageHome> homes(16);
+  ASSERT_TRUE(mm_->collect(range_at(at, k64K), {}, homes));
+  EXPECT_EQ(homes[3].system, at + 3 * kPageSize);
+}
+
+TEST_F(LiveMigrate, UserOnlyRungMigratesNamedRangesOnly) {
+  LiveOptions options;
+  options.highest_rung = Rung::kUserOnly;
+  start(options);
+  if (IsSkipped()) return;
+  std::byte* at = map_filled(k64K, 1);
+  EXPECT_EQ(migrate_error(at, k64K), EBUSY);
+  ASSERT_TRUE(mm_->allow_migration(range_at(at, k64K)));
+  migrate(at, k64K);
+  EXPECT_FALSE(occupied(at));
+  expect_filled(at, 16, 1);
+}
+
+}  // namespace
+}  // namespace softxe::live

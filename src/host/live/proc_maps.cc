@@ -1,0 +1,261 @@
+#include "host/live/proc_maps.h"
+
+#include <fcntl.h>
+#include <linux/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "host/live/raw_syscall.h"
+
+namespace softxe::live {
+namespace {
+
+/// The kernel's user ABI of PROCMAP_QUERY (Linux 6.11).
+struct ProcmapQuery {
+  std::uint64_t size;
+  std::uint64_t query_flags;
+  std::uint64_t query_addr;
+  std::uint64_t vma_start;
+  std::uint64_t vma_end;
+  std::uint64_t vma_flags;
+  std::uint64_t vma_page_size;
+  std::uint64_t vma_offset;
+  std::uint64_t inode;
+  std::uint32_t dev_major;
+  std::uint32_t dev_minor;
+  std::uint32_t vma_name_size;
+  std::uint32_t build_id_size;
+  std::uint64_t vma_name_addr;
+  std::uint64_t build_id_addr;
+};
+constexpr unsigned long kIoProcmapQuery = _IOWR('f', 17, ProcmapQuery);
+constexpr std::uint64_t kReadable = 1;
+constexpr std::uint64_t kWritable = 2;
+constexpr std::uint64_t kExecutable = 4;
+constexpr std::uint64_t kShared = 8;
+constexpr std::uint64_t kCoveringOrNext = 16;
+
+/// Reads /proc/self/maps character by character through a small buffer on the stack.
+class MapsText {
+ public:
+  explicit MapsText(int fd) : fd_(fd) {}
+
+  /// The next line as a mapping; false at the end of the file.
+  bool next(RawVma& vma) {
+    if (peek() < 0) return false;
+    vma = RawVma{};
+    const std::uint64_t start = number(16);
+    skip('-');
+    const std::uint64_t end = number(16);
+    skip(' ');
+    vma.readable = get() == 'r';
+    vma.writable = get() == 'w';
+    vma.executable = get() == 'x';
+    vma.shared = get() == 's';
+    skip(' ');
+    number(16);  // file offset
+    skip(' ');
+    vma.dev_major = static_cast<std::uint32_t>(number(16));
+    skip(':');
+    vma.dev_minor = static_cast<std::uint32_t>(number(16));
+    skip(' ');
+    vma.inode = number(10);
+    while (peek() == ' ') get();
+    std::size_t n = 0;
+    for (int c = get(); c >= 0 && c != '\n'; c = get()) {
+      if (n + 1 < sizeof vma.name) vma.name[n++] = static_cast<char>(c);
+    }
+    if (start >= end) return false;
+    vma.range = HostRange::between(HostVa(start), HostVa(end));
+    return true;
+  }
+
+ private:
+  int peek() {
+    if (at_ == size_) {
+      const long n = raw_syscall(SYS_pread64, fd_, buffer_, sizeof buffer_, offset_);
+      if (n <= 0) return -1;
+      offset_ += n;
+      at_ = 0;
+      size_ = static_cast<std::size_t>(n);
+    }
+    return static_cast<unsigned char>(buffer_[at_]);
+  }
+  int get() {
+    const int c = peek();
+    if (c >= 0) ++at_;
+    return c;
+  }
+  void skip(char expected) {
+    if (peek() == expected) get();
+  }
+  std::uint64_t number(unsigned base) {
+    std::uint64_t value = 0;
+    for (;;) {
+      const int c = peek();
+      unsigned digit;
+      if (c >= '0' && c <= '9') {
+        digit = static_cast<unsigned>(c - '0');
+      } else if (c >= 'a' && c <= 'f') {
+        digit = static_cast<unsigned>(c - 'a') + 10;
+      } else {
+        return value;
+      }
+      if (digit >= base) return value;
+      value = value * base + digit;
+      get();
+    }
+  }
+
+  int fd_;
+  long offset_ = 0;
+  std::size_t at_ = 0;
+  std::size_t size_ = 0;
+  char buffer_[1024];
+};
+
+int open_proc(const char* path) {
+  const long fd = raw_syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+  return static_cast<int>(fd);
+}
+
+bool starts_with(const char* text, const char* prefix) {
+  return std::strncmp(text, prefix, std::strlen(prefix)) == 0;
+}
+
+/// Device number of the kernel's internal shared-memory file system, seen through a memfd.
+std::uint64_t shared_memory_dev() {
+  const long fd = raw_syscall(SYS_memfd_create, "softxe-probe", 1u /* MFD_CLOEXEC */);
+  if (fd < 0) return 0;
+  struct stat st {};
+  const long result = raw_syscall(SYS_newfstatat, fd, "", &st, AT_EMPTY_PATH);
+  raw_syscall(SYS_close, fd);
+  return result < 0 ? 0 : st.st_dev;
+}
+
+}  // namespace
+
+ProcMaps& ProcMaps::operator=(ProcMaps&& o) noexcept {
+  std::swap(fd_, o.fd_);
+  source_ = o.source_;
+  shm_dev_ = o.shm_dev_;
+  return *this;
+}
+
+void ProcMaps::close() {
+  if (fd_ >= 0) raw_syscall(SYS_close, fd_);
+  fd_ = -1;
+}
+
+Result<ProcMaps> ProcMaps::open(MapsSource source) {
+  ProcMaps maps;
+  maps.fd_ = open_proc("/proc/self/maps");
+  if (maps.fd_ < 0) return fail(-maps.fd_, "/proc/self/maps cannot be opened");
+  maps.shm_dev_ = shared_memory_dev();
+  maps.source_ = source;
+  const int err = maps.query(HostVa(0)) ? 0 : maps.query(HostVa(0)).error().err;
+  if (err == ENOTTY || err == EINVAL) maps.source_ = MapsSource::kTextOnly;
+  return maps;
+}
+
+bool ProcMaps::query_supported() {
+  auto maps = open(MapsSource::kBest);
+  return maps && maps->source_ == MapsSource::kBest;
+}
+
+Result<RawVma> ProcMaps::at_or_above(HostVa va) const {
+  return source_ == MapsSource::kBest ? query(va) : parse(va);
+}
+
+Result<RawVma> ProcMaps::query(HostVa va) const {
+  RawVma vma;
+  char path[256];  // a longer path gives ENAMETOOLONG; then ask again without the name
+  ProcmapQuery q{};
+  q.size = sizeof q;
+  q.query_flags = kCoveringOrNext;
+  q.query_addr = va.value();
+  q.vma_name_addr = reinterpret_cast<std::uint64_t>(path);
+  q.vma_name_size = sizeof path;
+  long result = raw_syscall(SYS_ioctl, fd_, kIoProcmapQuery, &q);
+  if (errno_of(result) == ENAMETOOLONG) {
+    q.vma_name_addr = 0;
+    q.vma_name_size = 0;
+    result = raw_syscall(SYS_ioctl, fd_, kIoProcmapQuery, &q);
+  }
+  if (int err = errno_of(result)) return fail(err, "no mapping there");
+  vma.range = HostRange::between(HostVa(q.vma_start), HostVa(q.vma_end));
+  vma.readable = (q.vma_flags & kReadable) != 0;
+  vma.writable = (q.vma_flags & kWritable) != 0;
+  vma.executable = (q.vma_flags & kExecutable) != 0;
+  vma.shared = (q.vma_flags & kShared) != 0;
+  vma.inode = q.inode;
+  vma.dev_major = q.dev_major;
+  vma.dev_minor = q.dev_minor;
+  vma.page_bytes = q.vma_page_size;
+  const std::size_t length = std::min<std::size_t>(q.vma_name_size, sizeof vma.name - 1);
+  std::memcpy(vma.name, path, length);
+  vma.name[length] = '\0';
+  return vma;
+}
+
+Result<RawVma> ProcMaps::parse(HostVa va) const {
+  MapsText text(fd_);
+  RawVma vma;
+  while (text.next(vma)) {
+    if (vma.range.end() <= va) continue;
+    if (starts_with(vma.name, "/anon_hugepage")) vma.page_bytes = k2M;
+    return vma;
+  }
+  return fail(ENOENT, "no mapping there");
+}
+
+CpuVma::Kind ProcMaps::kind_of(const RawVma& vma, DevicePredicate is_device) const {
+  using Kind = CpuVma::Kind;
+  if (vma.page_bytes != kPageSize) return Kind::kHugetlb;
+  if (vma.anonymous()) {
+    const bool special = starts_with(vma.name, "[v") || starts_with(vma.name, "[uprobes");
+    return special ? Kind::kSpecial : Kind::kAnonPrivate;
+  }
+  const std::uint64_t dev = makedev(vma.dev_major, vma.dev_minor);
+  if (is_device != nullptr && is_device(dev, vma.inode)) return Kind::kDevice;
+  if (dev == shm_dev_) return Kind::kShmem;
+  if (starts_with(vma.name, "/dev/") && !starts_with(vma.name, "/dev/shm/") &&
+      !starts_with(vma.name, "/dev/zero")) {
+    return Kind::kDevice;
+  }
+  return Kind::kFile;
+}
+
+PageMap& PageMap::operator=(PageMap&& o) noexcept {
+  std::swap(fd_, o.fd_);
+  return *this;
+}
+
+void PageMap::close() {
+  if (fd_ >= 0) raw_syscall(SYS_close, fd_);
+  fd_ = -1;
+}
+
+Result<PageMap> PageMap::open() {
+  PageMap map;
+  map.fd_ = open_proc("/proc/self/pagemap");
+  if (map.fd_ < 0) return fail(-map.fd_, "/proc/self/pagemap cannot be opened");
+  return map;
+}
+
+Status PageMap::read(HostVa start, std::span<std::uint64_t> words) const {
+  const std::uint64_t offset = (start.value() >> kPageShift) * sizeof(std::uint64_t);
+  const long n = raw_syscall(SYS_pread64, fd_, words.data(), words.size_bytes(), offset);
+  if (n != static_cast<long>(words.size_bytes())) return fail(EIO, "short read of pagemap");
+  return {};
+}
+
+bool PageMap::occupied(HostVa page) const {
+  std::uint64_t word = 0;
+  return read(page, std::span(&word, 1)) && is_occupied(word);
+}
+
+}  // namespace softxe::live

@@ -1,0 +1,88 @@
+// The process's mappings and page presence, as the kernel tells them.
+//
+//   ProcMaps  one mapping per question: PROCMAP_QUERY (Linux 6.11) or a parse of /proc/self/maps
+//   PageMap   one word per page: present, swapped out, or nothing there
+//
+// Neither allocates, neither uses stdio; both are for use under the mm lock and on the fault thread.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "base/address.h"
+#include "base/result.h"
+#include "host/host_mm.h"
+
+namespace softxe::live {
+
+/// One mapping exactly as the kernel has it (with the splits that our registrations made).
+struct RawVma {
+  HostRange range = HostRange::of(HostVa(0), kPageSize);
+  bool readable = false;
+  bool writable = false;
+  bool executable = false;
+  bool shared = false;
+  std::uint64_t inode = 0;
+  std::uint32_t dev_major = 0;
+  std::uint32_t dev_minor = 0;
+  std::uint64_t page_bytes = kPageSize;  ///< more than 4 KiB only for hugetlb
+  char name[64] = {};                    ///< path or [name], cut
+
+  bool anonymous() const { return inode == 0 && dev_major == 0 && dev_minor == 0; }
+};
+
+/// Tells whether a file mapping shows device memory: the memfd of one of our buffer objects.
+using DevicePredicate = bool (*)(std::uint64_t dev, std::uint64_t inode);
+
+enum class MapsSource : std::uint8_t { kBest, kTextOnly };
+
+/// Owner of a descriptor of /proc/self/maps. Thread-safe: every question stands alone.
+class ProcMaps {
+ public:
+  ProcMaps() = default;
+  ~ProcMaps() { close(); }
+  ProcMaps(ProcMaps&& o) noexcept : fd_(o.fd_), source_(o.source_), shm_dev_(o.shm_dev_) {
+    o.fd_ = -1;
+  }
+  ProcMaps& operator=(ProcMaps&& o) noexcept;
+
+  static Result<ProcMaps> open(MapsSource source);
+  static bool query_supported();
+
+  /// The mapping that covers `va`, or else the first one above it. ENOENT: none.
+  Result<RawVma> at_or_above(HostVa va) const;
+  CpuVma::Kind kind_of(const RawVma& vma, DevicePredicate is_device) const;
+  void close();
+
+ private:
+  Result<RawVma> query(HostVa va) const;
+  Result<RawVma> parse(HostVa va) const;
+
+  int fd_ = -1;
+  MapsSource source_ = MapsSource::kBest;
+  std::uint64_t shm_dev_ = 0;  ///< device number of memfds and shared anonymous memory
+};
+
+/// Owner of a descriptor of /proc/self/pagemap. Thread-safe.
+class PageMap {
+ public:
+  PageMap() = default;
+  ~PageMap() { close(); }
+  PageMap(PageMap&& o) noexcept : fd_(o.fd_) { o.fd_ = -1; }
+  PageMap& operator=(PageMap&& o) noexcept;
+
+  static Result<PageMap> open();
+
+  /// One word for each page from `start`. EIO when the kernel answers short.
+  Status read(HostVa start, std::span<std::uint64_t> words) const;
+  /// Present, swapped out, or under migration in the kernel: the page table holds something.
+  bool occupied(HostVa page) const;
+  static bool is_present(std::uint64_t word) { return (word >> 63) & 1; }
+  static bool is_occupied(std::uint64_t word) { return (word >> 62) != 0; }
+  void close();
+
+ private:
+  int fd_ = -1;
+};
+
+}  // namespace softxe::live
