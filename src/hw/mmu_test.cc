@@ -417,11 +417,16 @@ TEST_F(MmuTest, AStaleTranslationIsNeverUsedAfterTheWait) {
     const std::uint64_t frozen = word(old_block);
     map(kVa, run(PteKind::kVram, new_block * kPageSize, kPageSize));
     await_stores(50);
-    ASSERT_EQ(word(old_block), frozen) << "round " << round;
+    const std::uint64_t now = word(old_block);
+    EXPECT_EQ(now, frozen) << "round " << round;
+    if (now != frozen) break;
   }
+  const bool all_rounds = !HasFailure();
   stop.store(true);
   engine.join();
-  EXPECT_EQ(domain_.invalidations(), 100u);
+  if (all_rounds) {
+    EXPECT_EQ(domain_.invalidations(), 100u);
+  }
 }
 
 TEST_F(MmuTest, AtomicsOfTwoEnginesAddUp) {
