@@ -155,7 +155,7 @@ void LiveHostMm::wake_everybody() {
 
 void LiveHostMm::die_of_stale_access(std::uint64_t address) {
   log(LogLevel::kError, "stale access to VRAM at {:#x}: the frame holds no page", address);
-  SX_ASSERT(!"an access reached VRAM through a translation that was invalidated");
+  SX_UNREACHABLE("an access reached VRAM through a translation that was invalidated");
   __builtin_unreachable();
 }
 

@@ -199,7 +199,7 @@ int LiveHostMm::take_gap(Sketch& sketch, HostRange gap) {
     if (end.err == 0) return 0;
     if (end.err == EEXIST) {
       log(LogLevel::kError, "VRAM frame of {:#x} was not empty", sketch.at().value());
-      SX_ASSERT(!"a VRAM frame was not empty when it was taken");
+      SX_UNREACHABLE("a VRAM frame was not empty when it was taken");
     }
     if (end.err == EBUSY) sketch.shared_pages = true;
     if (end.err != ENOENT) return end.err;
@@ -381,7 +381,7 @@ LiveHostMm::HomeEnd LiveHostMm::bring_home(Piece piece, MoveCause cause) {
     const RunEnd copied = copy_run(client_, {va + done, frame + done, kPageSize});
     if (copied.err == EEXIST) {
       log(LogLevel::kError, "page {:#x} is in memory and in VRAM", va + done);
-      SX_ASSERT(!"a page is in system memory and in VRAM");
+      SX_UNREACHABLE("a page is in system memory and in VRAM");
     }
     const bool gone = copied.err == ENOENT || copied.err == EINVAL || copied.err == ESRCH;
     if (copied.err != 0 && (!gone || client_.event_in_flight())) break;  // asked again later

@@ -72,7 +72,7 @@ class FakeHeap final : public DevmemHeap {
       static_assert(sizeof(std::atomic<bool>) == sizeof(bool));
       return a;
     }
-    SX_ASSERT(!"the test's VRAM is full");
+    SX_UNREACHABLE("the test's VRAM is full");
     __builtin_unreachable();
   }
   void give_back_unused(DevmemAllocation& a) { *static_cast<bool*>(a.heap_private) = false; }
@@ -208,6 +208,11 @@ class LiveTest : public ::testing::Test {
     return result.error().err;
   }
   FakeHeap& heap() { return **heap_; }
+  /// A CPU touch goes on as soon as its page is there; this waits for the rest of the fault's service.
+  std::uint64_t released() {
+    mm_->submission_probe();
+    return heap().released.load();
+  }
 
   LiveHostMm::Owner mm_;
   Apart<FakeHeap>* heap_ = nullptr;
