@@ -22,11 +22,11 @@ void Mmu::bind_vm(const MmuContext& context) {
   context_ = context;
 }
 
-void Mmu::enter(std::uint64_t bytes) {
+void Mmu::renew(std::uint64_t bytes) {
+  leave();
   epoch_ = TlbEpoch(section_.enter(), context_.asid);
-  accesses_left_ = InvalidationDomain::kSectionAccessesMax;
-  bytes_left_ = static_cast<std::int64_t>(InvalidationDomain::kSectionBytesMax) -
-                static_cast<std::int64_t>(bytes);
+  budget_ = static_cast<std::int64_t>(InvalidationDomain::kSectionBytesMax) - cost_of(bytes);
+  SX_ASSERT(budget_ >= 0);
 }
 
 namespace {

@@ -70,13 +70,8 @@ class Mmu {
 
   /// Makes sure of a section with room for `bytes` more; begins a new one when the old one is used up.
   void begin(std::uint64_t bytes) {
-    if (section_.inside()) {
-      accesses_left_ -= 1;
-      bytes_left_ -= static_cast<std::int64_t>(bytes);
-      if (__builtin_expect(accesses_left_ > 0 && bytes_left_ > 0, 1)) return;
-      section_.leave();
-    }
-    enter(bytes);
+    budget_ -= cost_of(bytes);
+    if (__builtin_expect(budget_ < 0, 0)) renew(bytes);
   }
   /// Ends the section, unless a burst keeps it open for the next access.
   void end() {
@@ -84,7 +79,9 @@ class Mmu {
   }
   /// Ends the section in any case: before anything that may block.
   void leave() {
-    if (section_.inside()) section_.leave();
+    if (!section_.inside()) return;
+    section_.leave();
+    budget_ = 0;
   }
   bool inside() const { return section_.inside(); }
 
@@ -120,7 +117,13 @@ class Mmu {
   };
 
  private:
-  void enter(std::uint64_t bytes);
+  /// An access costs its bytes, and at least what makes 256 accesses use up a section.
+  static constexpr std::int64_t cost_of(std::uint64_t bytes) {
+    constexpr std::uint64_t kLeast =
+        InvalidationDomain::kSectionBytesMax / InvalidationDomain::kSectionAccessesMax;
+    return static_cast<std::int64_t>(bytes < kLeast ? kLeast : bytes);
+  }
+  void renew(std::uint64_t bytes);
   tl::expected<MmuTarget, MmuFault> resolve(const Translation& t, GpuVa va,
                                             std::uint64_t want_bytes);
 
@@ -130,8 +133,7 @@ class Mmu {
   MmuContext context_;
   Tlb tlb_;
   TlbEpoch epoch_;                    ///< of the section
-  std::int64_t accesses_left_ = 0;
-  std::int64_t bytes_left_ = 0;
+  std::int64_t budget_ = 0;           ///< bytes left of the section; 0 outside
   std::uint32_t burst_depth_ = 0;
   std::uint64_t fault_rounds_ = 0;    ///< since an access got through
   std::uint64_t first_fault_ns_ = 0;
