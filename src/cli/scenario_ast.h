@@ -101,12 +101,13 @@ struct Block {
   std::uint64_t number = 1;  ///< repetitions, or the seed
   std::vector<Statement> body;
 };
-/// `at STEP [nth=N] [times=N] do cpu ...`: runs inside the engine when it reaches the step.
+/// `at STEP [nth=N] [times=N] do cpu ...` or `... do { cpu ...; cpu ... }`: runs inside the engine when
+/// it reaches the step.
 struct AtStep {
   std::string step;
   std::uint64_t nth = 1;
   std::uint64_t times = 1;
-  std::vector<Statement> action;  ///< exactly one
+  std::vector<Statement> action;  ///< CPU calls only
 };
 
 using Command =

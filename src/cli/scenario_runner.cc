@@ -140,12 +140,15 @@ bool Runner::run_statement(const Statement& statement) {
 }
 
 /// No invariant check here: the engine is in the middle of something.
-void Runner::run_at_step(const Statement& action) {
-  Answer answer = execute(action.command);
-  if (!answer.mismatch.empty()) {
-    fail_at(action.line, answer.mismatch);
-  } else if (!action.outcome.accepts(answer.err)) {
-    fail_at(action.line, fmt::format("expected {}, actual {}", action.outcome.text(), errno_name(answer.err)));
+void Runner::run_at_step(const std::vector<Statement>& actions) {
+  for (const Statement& action : actions) {
+    Answer answer = execute(action.command);
+    if (!answer.mismatch.empty()) {
+      fail_at(action.line, answer.mismatch);
+    } else if (!action.outcome.accepts(answer.err)) {
+      fail_at(action.line,
+              fmt::format("expected {}, actual {}", action.outcome.text(), errno_name(answer.err)));
+    }
   }
 }
 

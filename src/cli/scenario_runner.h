@@ -50,7 +50,7 @@ class Runner final : public StepActions {
       : path_(std::move(path)), world_(world), steps_(steps), options_(options) {}
 
   Verdict run(const Scenario& scenario);
-  void run_at_step(const Statement& action) override;
+  void run_at_step(const std::vector<Statement>& actions) override;
 
  private:
   /// What a command did: an errno (0: fine), or what it saw instead of what was expected.

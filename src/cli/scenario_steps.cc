@@ -35,7 +35,7 @@ void StepScript::add_failure(const FailStep& fail_step, int line) {
 }
 
 void StepScript::add_action(const AtStep& at, int line, StepActions& actions) {
-  entries_.emplace_back(at.step, at.nth, at.nth + at.times - 1, line, at.action.front(), actions);
+  entries_.emplace_back(at.step, at.nth, at.nth + at.times - 1, line, at.action, actions);
 }
 
 StepScript::Unfired StepScript::unfired() const {

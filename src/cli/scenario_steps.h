@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <string>
+#include <vector>
 
 #include "base/step.h"
 #include "cli/scenario_ast.h"
@@ -15,7 +16,7 @@ class StepActions {
  public:
   virtual ~StepActions() = default;
   /// Called inside the engine, with engine locks held, on the thread that reached the step.
-  virtual void run_at_step(const Statement& action) = 0;
+  virtual void run_at_step(const std::vector<Statement>& actions) = 0;
 };
 
 /// Entries are added between statements, by the thread that runs the scenario; steps may be reached by
@@ -42,7 +43,7 @@ class StepScript final : public StepHook {
     Entry(std::string name, std::uint64_t from, std::uint64_t to, int source_line, int errno_value)
         : step(std::move(name)), first(from), last(to), line(source_line), err(errno_value) {}
     Entry(std::string name, std::uint64_t from, std::uint64_t to, int source_line,
-          const Statement& what, StepActions& who)
+          const std::vector<Statement>& what, StepActions& who)
         : step(std::move(name)), first(from), last(to), line(source_line), action(&what), actions(&who) {}
 
     const std::string step;
@@ -50,7 +51,7 @@ class StepScript final : public StepHook {
     const std::uint64_t last;
     const int line;
     const int err = 0;                   ///< of a failure
-    const Statement* const action = nullptr;  ///< null: a failure
+    const std::vector<Statement>* const action = nullptr;  ///< null: a failure
     StepActions* const actions = nullptr;
     std::atomic<std::uint64_t> seen{0};
     std::atomic<bool> fired{false};

@@ -285,7 +285,7 @@ TEST(ScenarioRunner, ThreadedWorldsRunEachActorOnAThread) {
 
 TEST(ScenarioRunner, AtRunsInsideTheStep) {
   FakeScript script;
-  EXPECT_EQ(run_text("at fake.call nth=2 times=2 do cpu munmap 0 4K\ngc a; gc b; gc c; gc d", script).text, "");
+  EXPECT_EQ(run_text("at fake.call nth=2 times=2 do { cpu munmap 0 4K }\ngc a; gc b; gc c; gc d", script).text, "");
   EXPECT_EQ(fmt::format("{}", fmt::join(script.calls, ",")),
             "gc a,munmap  0x0+0x1000,gc b,munmap  0x0+0x1000,gc c,gc d");
   script.errors["munmap"] = EFAULT;
