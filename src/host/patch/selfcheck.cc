@@ -95,6 +95,13 @@ void trigger_loader(PatchReport& report, bool& ok) {
   }
 }
 
+void mark(PatchReport& report, long site_nr, TestState state) {
+  for (std::size_t i = 0; i < report.site_count; ++i) {
+    SiteReport& s = report.sites[i];
+    if (s.patched && s.library == Library::kLibc && s.site.nr == site_nr) s.test = state;
+  }
+}
+
 bool run_triggers(PatchReport& report, Probe& probe) {
   bool ok = true;
   for (const Trigger& trigger : kTriggers) {
@@ -104,10 +111,17 @@ bool run_triggers(PatchReport& report, Probe& probe) {
     const long result = trigger.call();
     if (probe.last_nr == trigger.nr && result == -1 && errno == kAnswer) continue;
     ok = false;
+    mark(report, trigger.site_nr, TestState::kMissed);
     if (trigger.nr == SYS_clone && probe.last_nr == 0) undo_real_fork(result);
   }
-  if (report.patched(Library::kLibc, SYS_madvise) >= 2 && !trigger_posix_madvise(probe)) ok = false;
-  if (report.patched(Library::kLibc, SYS_brk) >= 1 && !trigger_brk(probe)) ok = false;
+  if (report.patched(Library::kLibc, SYS_madvise) >= 2 && !trigger_posix_madvise(probe)) {
+    mark(report, SYS_madvise, TestState::kMissed);
+    ok = false;
+  }
+  if (report.patched(Library::kLibc, SYS_brk) >= 1 && !trigger_brk(probe)) {
+    mark(report, SYS_brk, TestState::kMissed);
+    ok = false;
+  }
   trigger_loader(report, ok);
   return ok;
 }
@@ -117,6 +131,7 @@ bool run_triggers(PatchReport& report, Probe& probe) {
 bool run_self_test(PatchReport& report) {
   const int saved_errno = errno;
   const bool was_active = active();
+  for (std::size_t i = 0; i < report.site_count; ++i) report.sites[i].test = TestState::kNotTried;
   Probe probe;
   probe.answer = -kAnswer;
   set_thread_probe(&probe);
