@@ -48,7 +48,8 @@ void lock_rank_pop(LockRank rank) {
     --held_count;
     return;
   }
-  SX_ASSERT(!"unlock of a lock that is not held");
+  const bool unlocked_what_is_held = false;
+  SX_ASSERT(unlocked_what_is_held);
 }
 
 bool lock_rank_held(LockRank rank) {

@@ -18,7 +18,8 @@ class Prng {
   }
   /// Uniform in [0, limit); limit must not be 0.
   std::uint64_t below(std::uint64_t limit) {
-    return static_cast<std::uint64_t>((static_cast<unsigned __int128>(next()) * limit) >> 64);
+    __extension__ using Wide = unsigned __int128;
+    return static_cast<std::uint64_t>((static_cast<Wide>(next()) * limit) >> 64);
   }
   /// True in `numerator` of `denominator` cases.
   bool chance(std::uint64_t numerator, std::uint64_t denominator) {

@@ -57,3 +57,6 @@ namespace detail {
 #define SX_ASSERT(cond)                                                              \
   (__builtin_expect(!!(cond), 1) ? static_cast<void>(0)                              \
                                  : ::softxe::detail::assert_failed(#cond, __FILE__, __LINE__))
+
+/// A place that correct code never reaches; `text` says why.
+#define SX_UNREACHABLE(text) ::softxe::detail::assert_failed(text, __FILE__, __LINE__)

@@ -22,7 +22,7 @@ std::vector<PteRun> runs_of(const Vm& vm, const Vma& vma, unsigned tile) {
                       .bytes = vma.range().size()});
       break;
     case VmaKind::kMirror:
-      SX_ASSERT(!"a mirror VMA owns no PTEs");
+      SX_UNREACHABLE("a mirror VMA owns no PTEs");
   }
   for (PteRun& run : runs) {
     run.writable = !vma.flags().read_only;
