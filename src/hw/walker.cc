@@ -99,9 +99,10 @@ Counted check_table(const TablePool& pool, const PtTable& t, Visible visible) {
       c.pages += pt_entry_span(in.level, in.form) >> kPageShift;
       // A hinted entry is one of 16 equal, contiguous ones.
       if (in.level == 0 && (w & pte::kHint64K) != 0) {
-        const PteWord first = t.entry[i & ~15u].load(std::memory_order_relaxed);
-        const std::uint64_t step = (w & pte::kNull) ? 0 : kPageSize;
-        SX_ASSERT(w == first + (i & 15u) * step);
+        const PteWord step = (w & pte::kNull) ? 0 : kPageSize;
+        for (std::uint32_t k = i & ~15u; k <= (i | 15u); ++k) {
+          SX_ASSERT(t.entry[k].load(std::memory_order_relaxed) == w + (PteWord{k} - i) * step);
+        }
       }
     } else if (pte_is_table(w, in.level)) {
       const auto& child = *reinterpret_cast<const PtTable*>(w & pte::kAddressMask);
