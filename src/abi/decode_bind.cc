@@ -30,7 +30,8 @@ Status check_shape(const RawOp& op, const PatEntry& pat, const DecodeLimits& lim
   if (op.flags & ~known) return fail(EINVAL, "unknown bind flag");
   const bool no_object = is_null(op) || is_mirror(op);
   if (op.obj != 0 && no_object) return fail(EINVAL, "null and mirror mappings take no object");
-  if (op.obj_offset != 0 && no_object) return fail(EINVAL, "null and mirror mappings take no offset");
+  if (op.obj_offset != 0 && no_object)
+    return fail(EINVAL, "null and mirror mappings take no offset");
   if (op.op != DRM_XE_VM_BIND_OP_MAP && (is_decompress(op) || no_object))
     return fail(EINVAL, "decompress, null and mirror go with MAP only");
   if (is_decompress(op) && compresses(pat))

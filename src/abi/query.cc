@@ -17,11 +17,17 @@ void append(Table& table, const T& object) {
   table.insert(table.end(), first, first + sizeof object);
 }
 
+/// The first 8 bytes of every counted table.
+void append_count(Table& table, std::size_t count) {
+  static_assert(sizeof(drm_xe_query_engines) == 8 && sizeof(drm_xe_query_mem_regions) == 8 &&
+                sizeof(drm_xe_query_config) == 8 && sizeof(drm_xe_query_gt_list) == 8);
+  append(table, static_cast<std::uint32_t>(count));
+  append(table, std::uint32_t{0});
+}
+
 Table engines_table(const DeviceProfile& p) {
   Table table;
-  drm_xe_query_engines head{};
-  head.num_engines = static_cast<std::uint32_t>(p.engines.size());
-  append(table, head);
+  append_count(table, p.engines.size());
   for (const EngineFact& fact : p.engines) {
     drm_xe_engine engine{};
     engine.instance.engine_class = static_cast<std::uint16_t>(fact.cls);
@@ -36,9 +42,7 @@ Table regions_table(const DeviceConfig& device, const QueryInputs& inputs) {
   const DeviceProfile& p = *device.profile;
   const std::uint16_t vram_regions = p.has(DeviceFact::kDiscrete) ? p.tiles : 0;
   Table table;
-  drm_xe_query_mem_regions head{};
-  head.num_mem_regions = 1u + vram_regions;
-  append(table, head);
+  append_count(table, 1u + vram_regions);
   drm_xe_mem_region system{};
   system.mem_class = DRM_XE_MEM_REGION_CLASS_SYSMEM;
   system.min_page_size = kPageSize;
@@ -81,18 +85,14 @@ Table config_table(const DeviceProfile& p, const QueryInputs& inputs) {
   info[DRM_XE_QUERY_CONFIG_MAX_EXEC_QUEUE_PRIORITY] =
       inputs.privilege() == Privilege::kSysNice ? 2 : 1;
   Table table;
-  drm_xe_query_config head{};
-  head.num_params = std::size(info);
-  append(table, head);
+  append_count(table, std::size(info));
   for (std::uint64_t word : info) append(table, word);
   return table;
 }
 
 Table gt_table(const DeviceProfile& p) {
   Table table;
-  drm_xe_query_gt_list head{};
-  head.num_gt = static_cast<std::uint32_t>(p.gts.size());
-  append(table, head);
+  append_count(table, p.gts.size());
   for (const GtFact& fact : p.gts) {
     drm_xe_gt gt{};
     gt.type = static_cast<std::uint16_t>(fact.type);
@@ -112,11 +112,10 @@ Table gt_table(const DeviceProfile& p) {
 /// Header and mask of one topology item; masks are 8 or 16 bytes, little endian.
 void append_mask(Table& table, std::uint16_t gt, std::uint16_t type, std::uint32_t bytes,
                  std::uint64_t mask) {
-  drm_xe_query_topology_mask head{};
-  head.gt_id = gt;
-  head.type = type;
-  head.num_bytes = bytes;
-  append(table, head);
+  static_assert(sizeof(drm_xe_query_topology_mask) == 8);
+  append(table, gt);
+  append(table, type);
+  append(table, bytes);
   append(table, mask);
   for (std::uint32_t filled = sizeof mask; filled < bytes; filled += sizeof mask)
     append(table, std::uint64_t{0});

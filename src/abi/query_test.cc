@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <bit>
+#include <cstring>
 #include <ctime>
 
 #include "abi/fake_user_memory.h"
@@ -199,7 +200,10 @@ TEST(DeviceQuery, TopologyEndsWithSimd16Eus) {
     std::uint64_t main_dss = 0;
     unsigned l3_banks = 0;
     for (std::size_t at = 0; at < raw.size();) {
-      drm_xe_query_topology_mask head;
+      struct {
+        std::uint16_t gt_id, type;
+        std::uint32_t num_bytes;
+      } head;
       std::memcpy(&head, raw.data() + at, 8);
       std::uint64_t mask;
       std::memcpy(&mask, raw.data() + at + 8, 8);
