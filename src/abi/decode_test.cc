@@ -9,10 +9,7 @@
 #include "abi/decode_fuzz.h"
 #include "abi/fake_user_memory.h"
 #include "abi/uapi.h"
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wpedantic"
 #include "base/prng.h"
-#pragma GCC diagnostic pop
 
 namespace softxe {
 namespace {
