@@ -27,6 +27,7 @@ bool EventPump::pump(const Uffd& uffd) {
         // Bounded by the number of threads times the events one can cause while the mm lock is held.
         const bool queued = events_.push(buffer_[i]);
         SX_ASSERT(queued);
+        events_read_.fetch_add(1, std::memory_order_release);
       }
     }
   }

@@ -55,6 +55,8 @@ class EventPump {
   /// Page address of the oldest unserved fault.
   bool pop_fault(std::uint64_t& page);
   bool has_work();
+  /// Events (not faults) ever read.
+  std::uint64_t events_read() const { return events_read_.load(std::memory_order_acquire); }
   /// Faults were dropped for lack of room since the last call: every waiter must be woken to ask again.
   bool take_overflow();
   /// In a fork child: nobody is inside, and nothing that was queued concerns this process.
@@ -65,6 +67,7 @@ class EventPump {
   void unlock() { busy_.store(false, std::memory_order_release); }
 
   std::atomic<bool> busy_{false};
+  std::atomic<std::uint64_t> events_read_{0};
   bool overflow_ = false;
   UffdMessage buffer_[32] = {};  ///< not on a stack: the kernel writes here
   Ring<UffdMessage> events_;

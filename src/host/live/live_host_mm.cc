@@ -312,8 +312,13 @@ Status LiveHostMm::allow_migration(HostRange range) {
 void LiveHostMm::submission_probe() {
   if (rung_ == Rung::kNone || disabled()) return;
   EngineSection section(*this);
-  for (std::uint32_t turns = 0; client_.event_in_flight(); ++turns) {
+  // A call that is in flight has not posted its event yet, or waits for the read. One that began
+  // before this probe is read by the time another event has been; later ones are not waited for.
+  constexpr std::uint32_t kTurnsMax = 100'000;
+  const std::uint64_t read_before = pump_.events_read();
+  for (std::uint32_t turns = 0; turns < kTurnsMax && client_.event_in_flight(); ++turns) {
     pump_.pump(client_);
+    if (pump_.events_read() != read_before) break;
     if (turns > 16) raw_syscall(SYS_sched_yield);
   }
   Locked lock(*this);  // deals with what was read but not yet handled
