@@ -4,11 +4,7 @@
 #include <algorithm>
 #include <thread>
 
-// The generator multiplies in 128 bits, which ISO C++ does not name.
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wpedantic"
 #include "base/prng.h"
-#pragma GCC diagnostic pop
 #include "cli/scenario_check.h"
 #include "cli/scenario_parser.h"
 #include "cli/scenario_text.h"

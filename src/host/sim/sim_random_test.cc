@@ -2,11 +2,7 @@
 #include <algorithm>
 #include <map>
 
-// The generator multiplies in 128 bits, which ISO C++ does not name.
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wpedantic"
 #include "base/prng.h"
-#pragma GCC diagnostic pop
 #include "host/sim/sim_test_machine.h"
 
 namespace softxe::sim_test {
