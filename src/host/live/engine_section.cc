@@ -1,5 +1,6 @@
 #include "host/live/engine_section.h"
 
+#include <algorithm>
 #include <csignal>
 
 #include "host/live/live_host_mm.h"
@@ -13,16 +14,16 @@ namespace {
 constexpr std::uint64_t kStackBelow = 256 * 1024;
 constexpr std::uint64_t kStackAbove = 64 * 1024;
 constexpr std::uint64_t kStackReserve = 128 * 1024;
-// Thread-local storage lies below the thread pointer (x86-64, variant II), the thread's descriptor above.
-constexpr std::uint64_t kTlsBelow = 64 * 1024;
-constexpr std::uint64_t kTlsAbove = 8 * 1024;
+// Thread-local storage lies below the thread pointer (x86-64, variant II), the thread's descriptor
+// (glibc: 2304 bytes) above.
+constexpr std::uint64_t kTlsAbove = 2560;
 
 struct ThreadState {
   std::uint32_t depth;
   std::uint64_t saved_mask;
   std::uint64_t pinned_for;       ///< LiveHostMm::instance() of the window below
   std::uint64_t pin_generation;
-  std::uint64_t stack_low;
+  std::uint64_t stack_low;   ///< lowest stack pointer at which the pinned window is deep enough
   std::uint64_t stack_high;
 };
 thread_local ThreadState state;
@@ -41,12 +42,14 @@ HostRange pages_around(std::uint64_t address, std::uint64_t below, std::uint64_t
 
 void pin_this_thread(LiveHostMm& mm, std::uint64_t stack_pointer) {
   const std::uint64_t generation = mm.pin_generation();
-  const HostRange stack = pages_around(stack_pointer, kStackBelow, kStackAbove);
+  const HostRange stack = mm.clamp_to_stack(
+      pages_around(stack_pointer, kStackBelow, kStackAbove), HostVa(stack_pointer));
   mm.pin(stack);
-  mm.pin(pages_around(thread_pointer(), kTlsBelow, kTlsAbove));
+  mm.pin(pages_around(thread_pointer(), mm.static_tls_size(), kTlsAbove));
   state.pinned_for = mm.instance();
   state.pin_generation = generation;
-  state.stack_low = stack.start().value();
+  // At the bottom of a small stack there is no more to pin than what there is.
+  state.stack_low = std::min(stack.start().value() + kStackReserve, stack_pointer);
   state.stack_high = stack.end().value();
 }
 
@@ -71,7 +74,7 @@ void EngineSection::enter(LiveHostMm& mm) {
   const auto sp = reinterpret_cast<std::uint64_t>(__builtin_frame_address(0));
   const bool pinned = state.pinned_for == mm.instance() &&
                       state.pin_generation == mm.pin_generation() &&
-                      sp >= state.stack_low + kStackReserve && sp < state.stack_high;
+                      sp >= state.stack_low && sp < state.stack_high;
   if (!pinned) pin_this_thread(mm, sp);
 }
 

@@ -13,6 +13,10 @@
 
 namespace softxe::live {
 
+namespace {
+constexpr std::uint64_t kRetryNs = 1'000'000;
+}  // namespace
+
 void LiveHostMm::kick_reader() {
   const std::uint64_t one = 1;
   if (kick_fd_ >= 0) raw_syscall(SYS_write, kick_fd_, &one, sizeof one);
@@ -61,9 +65,12 @@ void LiveHostMm::reader_work() SX_NO_THREAD_SAFETY_ANALYSIS {
     return;
   }
   reader_waits_for_lock_.store(false);
-  drain_events();
-  serve_faults();
-  serve_parked();
+  do {
+    drain_events();
+    serve_faults();
+    serve_parked();
+  } while (pump_.has_work());  // serving may read more
+  reader_waits_for_lock_.store(false);
   mm_lock_.unlock();
 }
 
@@ -76,8 +83,10 @@ void LiveHostMm::serve_faults() {
     std::uint32_t turns = 0;
     while (serve_fault(page) == Served::kAgain) {
       // An event is in flight: its meaning comes before any fill of the pages it may concern.
-      const bool going_on = wait_turn(turns);
-      SX_ASSERT(going_on);
+      if (!wait_turn(turns)) {
+        park(page, clock_.now_ns() + kRetryNs);
+        break;
+      }
       drain_events();
     }
     counters_.cpu_faults.fetch_add(1, std::memory_order_relaxed);
@@ -100,8 +109,7 @@ LiveHostMm::Served LiveHostMm::serve_fault(std::uint64_t page) {
     bring_allocation_home(allocation, MoveCause::kCpuFault);
     if (residency_.first_in(range)) {
       if (client_.event_in_flight()) return Served::kAgain;
-      constexpr std::uint64_t kNoMemoryRetryNs = 1'000'000;
-      park(page, clock_.now_ns() + kNoMemoryRetryNs);
+      park(page, clock_.now_ns() + kRetryNs);  // no memory for page tables
     }
     return Served::kDone;
   }
@@ -231,12 +239,13 @@ void LiveHostMm::on_missed_fork(int fd) {
 }  // closing the descriptor releases the child's faults
 
 void LiveHostMm::evict_everything(MoveCause cause) {
+  std::uint32_t turns = 0;
   while (const auto piece = residency_.first()) {
-    if (!bring_allocation_home(*piece->allocation, cause)) {
-      std::uint32_t turns = 0;
-      wait_turn(turns);
-      drain_events();
-    }
+    if (bring_allocation_home(*piece->allocation, cause)) continue;
+    // Raced with a call that no hook saw, or out of memory: giving up here would lose data.
+    const bool going_on = wait_turn(turns);
+    SX_ASSERT(going_on);
+    drain_events();
   }
   while (const auto part = chunks_.first()) unregister_range(*part);
 }

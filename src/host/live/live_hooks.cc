@@ -75,7 +75,8 @@ long LiveHostMm::discard_contents(HostRange range, Call call) {
   notify(range, HostEvent::kClear);
   unregister_range(range);
   const long result = call();
-  if (ok(result)) {
+  // ENOMEM: there is a hole in the range, and the rest has been discarded.
+  if (ok(result) || errno_of(result) == ENOMEM) {
     drop_pages(range);
   } else {
     restore_registration(range);

@@ -108,6 +108,24 @@ TEST_F(LiveHooks, FailedCallLosesNothing) {
   expect_filled(at, 16, 1);
 }
 
+TEST_F(LiveHooks, DiscardThatMeetsAHoleDiscardsTheRest) {
+  std::byte* at = map_filled(k64K, 5);
+  migrate(at, k64K);
+  EXPECT_EQ(mm_->hook_munmap(u(at) + 8 * kPageSize, kPageSize), 0);
+  EXPECT_EQ(mm_->hook_madvise(u(at) + 6 * kPageSize, 4 * kPageSize, MADV_DONTNEED), -ENOMEM);
+  EXPECT_EQ(word(at, 5), 10u);
+  EXPECT_EQ(word(at, 6), 0u);
+  EXPECT_EQ(word(at, 9), 0u);
+  EXPECT_EQ(word(at, 10), 15u);
+}
+
+TEST_F(LiveHooks, AdviceThatIsRefusedKeepsTheData) {
+  std::byte* at = map_filled(k64K, 5);
+  migrate(at, k64K);
+  EXPECT_EQ(mm_->hook_madvise(u(at), k64K, MADV_REMOVE), -EINVAL);
+  expect_filled(at, 16, 5);
+}
+
 TEST_F(LiveHooks, MprotectBringsHomeFirst) {
   std::byte* at = map_filled(k64K, 5);
   Apart<Diary> diary(range_at(at, k2M));

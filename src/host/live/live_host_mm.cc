@@ -1,8 +1,11 @@
 // Life of a LiveHostMm, looking at mappings, notifiers, device windows, pins.
 #include "host/live/live_host_mm.h"
 
+#include <link.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+
+#include <cstring>
 
 #include "host/live/raw_syscall.h"
 
@@ -18,17 +21,35 @@ namespace {
 std::atomic<std::uint64_t> next_instance{1};
 constexpr std::uint64_t kReaderStackBytes = 256 * 1024;
 
+/// An upper bound of what lies below every thread's thread pointer: the TLS of all loaded modules.
+std::uint64_t static_tls_bytes() {
+  std::uint64_t total = 0;
+  dl_iterate_phdr(
+      [](dl_phdr_info* info, std::size_t, void* sum) {
+        for (int i = 0; i < info->dlpi_phnum; ++i) {
+          const auto& header = info->dlpi_phdr[i];
+          if (header.p_type != PT_TLS) continue;
+          *static_cast<std::uint64_t*>(sum) += header.p_memsz + header.p_align;
+        }
+        return 0;
+      },
+      &total);
+  return total;
+}
+
 }  // namespace
 
 // --- life ---------------------------------------------------------------------------------------
 
-Result<LiveHostMm::Owner> LiveHostMm::create(const LiveOptions& options) {
+Result<LiveHostMm::Owner> LiveHostMm::create(const LiveOptions& options)
+    SX_NO_THREAD_SAFETY_ANALYSIS {
   SX_TRY(Arena arena, Arena::make(options.arena_bytes));
   void* memory = arena.take(sizeof(LiveHostMm));
   if (memory == nullptr) return fail(ENOMEM, "the arena is too small");
   Owner mm(::new (memory) LiveHostMm(arena, options));
   SX_TRY_VOID(mm->open_kernel_resources());
   SX_TRY_VOID(mm->start_reader());
+  mm->static_tls_bytes_ = static_tls_bytes();
   mm->pin(mm->arena_.range());
   const auto bss = number_of(sx_bss_start);
   mm->pin(HostRange::between(HostVa(align_down(bss, kPageSize)),
@@ -36,7 +57,7 @@ Result<LiveHostMm::Owner> LiveHostMm::create(const LiveOptions& options) {
   return mm;
 }
 
-void LiveHostMm::Destroy::operator()(LiveHostMm* mm) const {
+void LiveHostMm::Destroy::operator()(LiveHostMm* mm) const SX_NO_THREAD_SAFETY_ANALYSIS {
   Arena arena = mm->arena_;
   mm->~LiveHostMm();
   arena.unmap();
@@ -283,6 +304,15 @@ Result<std::byte*> LiveHostMm::make_window(std::uint64_t bytes) {
 }
 
 // --- pins ---------------------------------------------------------------------------------------
+
+HostRange LiveHostMm::clamp_to_stack(HostRange window, HostVa stack_pointer) const {
+  const auto vma = maps_.at_or_above(stack_pointer);
+  if (!vma || !vma->range.contains(stack_pointer)) return window;
+  // The main stack grows down on demand: its mapping does not tell how far down it may go.
+  const bool grows = std::strcmp(vma->name, "[stack]") == 0;
+  return HostRange::between(grows ? window.start() : std::max(window.start(), vma->range.start()),
+                            std::min(window.end(), vma->range.end()));
+}
 
 void LiveHostMm::pin(HostRange range) {
   if (disabled() || !GranuleMap::addressable(range)) return;

@@ -151,6 +151,9 @@ class LiveHostMm final : public HostMm {
   /// From return on, no page of `range` is or will be in VRAM (until it is unmapped).
   void pin(HostRange range);
   std::uint64_t pin_generation() const { return pins_.generation(); }
+  /// The part of `window` that belongs to the stack which `stack_pointer` is on.
+  HostRange clamp_to_stack(HostRange window, HostVa stack_pointer) const;
+  std::uint64_t static_tls_size() const { return static_tls_bytes_; }
   /// On Rung::kUserOnly only ranges named here may migrate (spec/live-memory.md 5).
   Status allow_migration(HostRange range);
 
@@ -268,6 +271,7 @@ class LiveHostMm final : public HostMm {
   const LiveOptions options_;
   Rung rung_ = Rung::kNone;
   std::uint64_t instance_;
+  std::uint64_t static_tls_bytes_ = 0;
   SteadyClock clock_;
   ProcMaps maps_;
   PageMap pagemap_;

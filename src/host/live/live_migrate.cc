@@ -90,7 +90,8 @@ LiveHostMm::RunEnd LiveHostMm::copy_run(const Uffd& uffd, UffdTransfer transfer)
 }
 
 void LiveHostMm::discard_frame(std::uint64_t frame, std::uint64_t bytes) {
-  const long result = raw_syscall(SYS_madvise, frame, bytes, MADV_DONTNEED);
+  constexpr int kMadvDontneedLocked = 24;  // works also when the client has locked everything
+  const long result = raw_syscall(SYS_madvise, frame, bytes, kMadvDontneedLocked);
   SX_ASSERT(errno_of(result) == 0);
 }
 
@@ -505,6 +506,13 @@ void LiveHostMm::restore_registration(HostRange range) {
     const auto piece = residency_.first_in(HostRange::between(at, range.end()));
     if (!piece) return;
     at = piece->range.end();
+    // A thread that touched a page while it was unregistered got a fresh one; VRAM has the data.
+    // Before the registration: after it the call would raise an event.
+    for (HostVa page = piece->range.start(); page < at; page += kPageSize) {
+      if (pagemap_.occupied(page)) {
+        raw_syscall(SYS_madvise, page.value(), kPageSize, MADV_DONTNEED);
+      }
+    }
     auto vma = logical_vma(piece->range.start());
     if (!vma || !vma->range.contains(piece->range) ||
         !register_blocks(piece->range, vma->range)) {

@@ -4,6 +4,7 @@
 
 #include <thread>
 
+#include "base/step.h"
 #include "host/live/live_test_support.h"
 
 namespace softxe::live {
@@ -235,6 +236,47 @@ TEST_F(LiveMigrate, RefusalInTheMiddleUndoesEverything) {
       }
     }
     EXPECT_EQ(word(at, 3), 0u);
+  }
+}
+
+TEST_F(LiveMigrate, InjectedFailuresUndoEverything) {
+  struct Row {
+    const char* step;
+    std::uint64_t nth;
+  };
+  // The third move comes after a gap, a piece of an older allocation, and stands before the last gap.
+  const Row rows[] = {{"live.migrate.admit", 1}, {"live.migrate.register", 1},
+                      {"live.migrate.move", 1}, {"live.migrate.move", 2}, {"live.migrate.move", 3}};
+  for (DmaMode dma : {DmaMode::kMove, DmaMode::kCopy}) {
+    for (const Row& row : rows) {
+      LiveOptions options;
+      options.dma = dma;
+      start(options);
+      if (IsSkipped()) return;
+      std::byte* at = map_filled(k64K, 50);
+      DevmemAllocation& old = heap().take(kPageSize);
+      // The older migration would register the block.
+      if (std::strcmp(row.step, "live.migrate.register") != 0) {
+        ASSERT_TRUE(mm_->migrate_to_device(range_at(at + 4 * kPageSize, kPageSize), old, 0));
+        word(old.frame, 0) = 1234;
+      }
+      FailNth hook(row.step, row.nth, ENOMEM);
+      set_step_hook(&hook);
+      const int err = migrate_error(at, k64K);
+      set_step_hook(nullptr);
+      EXPECT_TRUE(hook.fired()) << row.step << row.nth;
+      EXPECT_EQ(err, ENOMEM);
+      if (old.present_count() != 0) {
+        EXPECT_FALSE(occupied(at + 4 * kPageSize)) << row.step << row.nth;
+        EXPECT_EQ(word(old.frame, 0), 1234u);
+        EXPECT_EQ(word(at, 4), 1234u);
+      }
+      for (int i = 0; i < 16; ++i) {
+        if (i != 4) {
+          EXPECT_EQ(word(at, i), 50u + i);
+        }
+      }
+    }
   }
 }
 
