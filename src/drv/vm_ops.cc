@@ -178,6 +178,23 @@ std::vector<MemRangeAttr> query_mem_range_attrs(Device& device, VmContext& conte
   return result;
 }
 
+Status revalidate(VmContext& context) {
+  Vm& vm = context.vm;
+  if (!vm.take_stale_ptes()) return {};
+  Guard hold(vm.lock);
+  for (Vma* vma : vm.vmas_in(vm.space().managed())) {
+    if (vma->kind() != VmaKind::kBo || vma->tile_invalidated == 0) continue;
+    SX_TRY_VOID(vma->bo()->make_resident({.vm = &vm, .eviction = VmLocalEviction::kForbidden}));
+    Status bound = vm.bind_ptes(*vma, vma->tile_invalidated);
+    vma->bo()->unpin();
+    if (!bound) {
+      vm.mark_stale_ptes();
+      return bound;
+    }
+  }
+  return {};
+}
+
 Result<PreferredLocation> resolve_preferred_location(Device& device, Device* file_device,
                                                      const AdvisePreferredLocation& advice) {
   PreferredLocation location{.devmem_fd = advice.devmem_fd, .policy = advice.policy, .pagemap = {}};

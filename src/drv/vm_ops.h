@@ -31,6 +31,10 @@ Status vm_bind(Device& device, VmContext& context, std::span<const ResolvedBind>
 std::vector<MemRangeAttr> query_mem_range_attrs(Device& device, VmContext& context,
                                                 const UncheckedRange& range);
 
+/// EXEC of a VM without faults: buffer objects that were evicted come back and their PTEs are restored
+/// (spec/vm.md 2.8). ENOSPC, ENOMEM.
+Status revalidate(VmContext& context);
+
 /// MADVISE's device and region as a pagemap: ENOENT when there is no such VRAM. `file_device` is the device
 /// behind the descriptor, null when it is none of ours.
 Result<PreferredLocation> resolve_preferred_location(Device& device, Device* file_device,

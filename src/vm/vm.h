@@ -148,6 +148,10 @@ class Vm {
   /// Takes no Vm lock: an eviction may run inside this VM's own fault (spec/vm.md 9).
   void zap_bo(const Bo& bo) SX_EXCLUDES(bo_lock_);
 
+  /// True once after something was zapped in a VM that does not fault: EXEC must revalidate.
+  bool take_stale_ptes() { return stale_ptes_.exchange(false); }
+  void mark_stale_ptes() { stale_ptes_.store(true); }
+
   // --- atomics policy (spec/svm.md 4.9) ---------------------------------------------------------------
 
   /// Must this access find its page in the faulting tile's VRAM? EACCES: forbidden altogether.
@@ -200,6 +204,7 @@ class Vm {
   MirrorRanges* ranges_ = nullptr;
   std::atomic<VmLife> life_{VmLife::kOpen};
   std::atomic<bool> banned_{false};
+  std::atomic<bool> stale_ptes_{false};
 
   mutable LeafMutex faults_lock_{"Vm::faults"};
   std::vector<FaultRecord> faults_ SX_GUARDED_BY(faults_lock_);

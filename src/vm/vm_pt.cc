@@ -79,6 +79,7 @@ std::uint64_t Vm::zap_locked(Vma& vma, InvalidationBatch& batch) {
     pages += affected.pages();
     batch.add(std::move(affected));
     vma.tile_invalidated |= bit;
+    if (!config_.modes.fault) mark_stale_ptes();
   }
   return pages;
 }

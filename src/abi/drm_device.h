@@ -1,0 +1,238 @@
+// The objects behind open device nodes: one DrmProcess per process, a DrmDevice per card, a DrmFile per
+// open file description (spec/uapi.md 1, 2).
+//
+// A DrmFile turns ioctl bytes into calls of drv/ and keeps the file's tables: GEM handles, VMs, exec queues,
+// syncobjs. It knows nothing of file descriptors: what needs one asks the FdLayer, which the preload
+// library (or an embedder) provides. Dispatch rules: ioctl_table.h. Request checks: decode.h.
+//
+//   drm_process.cc    construction
+//   drm_file.cc       dispatch, close, mmap
+//   drm_file_core.cc  DRM core and prime         drm_file_gem.cc   queries, buffer objects
+//   drm_file_vm.cc    VMs, binds, advice         drm_file_exec.cc  queues, EXEC, waits
+//   drm_file_sync.cc  syncobj
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "abi/decode.h"
+#include "abi/ioctl_table.h"
+#include "abi/user_copy.h"
+#include "drv/device.h"
+#include "drv/exec/device_exec.h"
+#include "drv/exec/id_table.h"
+#include "drv/exec/syncobj_table.h"
+#include "drv/vm_ops.h"
+
+namespace softxe {
+
+class DrmFile;
+
+/// Descriptors of the client's process. Every method may run client-visible system calls; none is called
+/// with an engine lock held.
+class FdLayer {
+ public:
+  virtual ~FdLayer() = default;
+  enum class OnExec : std::uint8_t { kKeep, kClose };
+  enum class FdAccess : std::uint8_t { kReadOnly, kReadWrite };
+
+  // New descriptors; EMFILE and friends.
+  virtual Result<int> publish_dma_buf(std::shared_ptr<GemBo> bo, FdAccess access, OnExec on_exec) = 0;
+  virtual Result<int> publish_sync_file(std::shared_ptr<SyncFile> file) = 0;
+  virtual Result<int> publish_syncobj(SyncobjPtr object) = 0;
+  // What a descriptor is; null when it is nothing of the kind. EBADF is the caller's to find out.
+  virtual std::shared_ptr<GemBo> dma_buf(int fd) = 0;
+  virtual std::shared_ptr<SyncFile> sync_file(int fd) = 0;
+  virtual SyncobjPtr syncobj(int fd) = 0;
+  virtual std::shared_ptr<DrmFile> drm_file(int fd) = 0;
+  virtual bool is_open(int fd) = 0;
+};
+
+struct ProcessOptions {
+  unsigned device_count = 1;
+  const DeviceProfile* profile = nullptr;
+  std::uint64_t vram_bytes = 0;       ///< per tile; 0: the profile's
+  std::uint64_t visible_bytes = 0;    ///< 0: all
+  ResetMode reset = ResetMode::kFlag;
+  /// One per device, in memory that outlives the process object (a shared slot); null: private.
+  CounterWords* counters = nullptr;
+  ThreadStarter start_thread = default_thread_starter();
+  /// Runs before every EXEC: the live backend's probe for unseen unmaps.
+  std::function<void()> before_submit = [] {};
+  FdLayer* fds = nullptr;
+};
+
+/// One simulated card of this process.
+class DrmDevice {
+ public:
+  DrmDevice(std::unique_ptr<Device> device, const ProcessOptions& options);
+  ~DrmDevice();
+
+  Device& device() { return *device_; }
+  DeviceExec& exec() { return *exec_; }
+  const DecodeLimits& limits() const { return limits_; }
+
+  // Fake offsets and flink names, device-wide.
+  void remember(const std::shared_ptr<GemBo>& bo);
+  std::shared_ptr<GemBo> bo_at_offset(std::uint64_t offset);
+  std::uint32_t flink(const std::shared_ptr<GemBo>& bo);
+  std::shared_ptr<GemBo> by_name(std::uint32_t name);
+  std::atomic<DeviceHealth>& health() { return health_; }
+
+ private:
+  std::unique_ptr<Device> device_;
+  DecodeLimits limits_;
+  std::unique_ptr<BackendFactory> backends_;
+  std::unique_ptr<DeviceExec> exec_;
+  std::atomic<DeviceHealth> health_{DeviceHealth::kUsable};
+  LeafMutex lock_{"DrmDevice"};
+  std::map<std::uint64_t, std::weak_ptr<GemBo>> offsets_ SX_GUARDED_BY(lock_);
+  std::map<std::uint32_t, std::weak_ptr<GemBo>> names_ SX_GUARDED_BY(lock_);
+};
+
+/// The devices of a process over one HostMm. Outlives its files.
+class DrmProcess {
+ public:
+  static Result<std::unique_ptr<DrmProcess>> create(HostMm& host, const ProcessOptions& options);
+
+  const ProcessOptions& options() const { return options_; }
+  unsigned device_count() const { return static_cast<unsigned>(devices_.size()); }
+  DrmDevice& device(unsigned index) { return *devices_[index]; }
+
+ private:
+  explicit DrmProcess(const ProcessOptions& options) : options_(options) {}
+  const ProcessOptions options_;
+  MigrateLock migrate_lock_{"migrate"};
+  std::vector<std::unique_ptr<DrmDevice>> devices_;
+};
+
+/// A VM of one file.
+struct DrmVm {
+  VmMode mode;
+  std::shared_ptr<VmContext> context;
+  std::shared_ptr<ContextVm> exec;
+  std::shared_ptr<BindQueue> default_bind;
+};
+using DrmVmPtr = std::shared_ptr<DrmVm>;
+
+/// One open file description. Thread-safe. Closing is the destructor: queues die first, then VMs.
+class DrmFile final : private IoctlHandler {
+ public:
+  DrmFile(DrmProcess& process, unsigned device_index, DrmNode node);
+  ~DrmFile() override;
+
+  unsigned device_index() const { return device_index_; }
+  DrmNode node() const { return node_; }
+  DrmDevice& device() { return device_; }
+  std::uint32_t client_id() const { return client_id_; }
+
+  /// As the system call: a value or a negative errno. Takes no errno, holds no lock on return.
+  int ioctl(std::uint32_t request, void* argument);
+  /// May this request sleep for long? Then signals must stay deliverable during it.
+  static bool may_block(std::uint32_t request);
+
+  struct MmapTarget {
+    std::shared_ptr<GemBo> bo;
+  };
+  /// Which object an mmap of the node means. EINVAL, EACCES, EBUSY (spec/uapi.md 6).
+  enum class MapSharing : std::uint8_t { kShared, kPrivate };
+  Result<MmapTarget> mmap_target(std::uint64_t offset, std::uint64_t length_bytes,
+                                 MapSharing sharing);
+  /// Every object this file has a handle to (fdinfo).
+  std::vector<std::shared_ptr<GemBo>> objects() const;
+
+ private:
+  using Bytes = std::span<std::byte>;
+  Result<int> handle(const IoctlDescription& row, Bytes bytes) override;
+
+  // drm_file_core.cc
+  Result<int> version(Bytes bytes);
+  Result<int> get_cap(Bytes bytes);
+  Result<int> gem_close(Bytes bytes);
+  Result<int> gem_flink(Bytes bytes);
+  Result<int> gem_open(Bytes bytes);
+  Result<int> get_client(Bytes bytes);
+  Result<int> set_client_name(Bytes bytes);
+  Result<int> prime_handle_to_fd(Bytes bytes);
+  Result<int> prime_fd_to_handle(Bytes bytes);
+  Result<int> mode_resources(Bytes bytes);
+  std::optional<std::uint32_t> handle_of(const GemBo& bo) const;
+
+  // drm_file_gem.cc
+  Result<int> device_query(Bytes bytes);
+  Result<int> gem_create(Bytes bytes);
+  Result<int> gem_mmap_offset(Bytes bytes);
+
+  // drm_file_vm.cc
+  Result<int> vm_create(Bytes bytes);
+  Result<int> vm_destroy(Bytes bytes);
+  Result<int> vm_bind(Bytes bytes);
+  Result<int> madvise_ioctl(Bytes bytes);
+  Result<int> query_attrs(Bytes bytes);
+  Result<int> vm_get_property(Bytes bytes);
+  void close_vm(const DrmVmPtr& vm);
+  Result<std::shared_ptr<BindQueue>> bind_queue_of(const VmBindRequest& request, const DrmVmPtr& vm);
+  Result<std::vector<ResolvedBind>> resolve(const VmBindRequest& request);
+  void finish_user_fence(const SyncUserFence& fence);
+
+  // drm_file_exec.cc
+  Result<int> exec_queue_create(Bytes bytes);
+  Result<int> exec_queue_destroy(Bytes bytes);
+  Result<int> exec_queue_get_property(Bytes bytes);
+  Result<int> exec_queue_set_property(Bytes bytes);
+  Result<int> exec(Bytes bytes);
+  Result<int> wait_fence(Bytes bytes);
+  Result<int> observation(Bytes bytes);
+
+  // drm_file_sync.cc
+  Result<int> syncobj_create(Bytes bytes);
+  Result<int> syncobj_destroy(Bytes bytes);
+  Result<int> syncobj_handle_to_fd(Bytes bytes);
+  Result<int> syncobj_fd_to_handle(Bytes bytes);
+  Result<int> syncobj_array(Bytes bytes, std::uint8_t nr);
+  Result<int> syncobj_timeline_array(Bytes bytes, std::uint8_t nr);
+  Result<int> syncobj_wait(Bytes bytes);
+  Result<int> syncobj_timeline_wait(Bytes bytes);
+  Result<int> syncobj_transfer(Bytes bytes);
+  Result<int> syncobj_eventfd(Bytes bytes);
+  Result<std::vector<std::uint64_t>> read_u64s(std::uint64_t at, std::uint32_t count);
+  Result<std::vector<SyncobjHandle>> read_handles(std::uint64_t at, std::uint32_t count);
+
+  FdLayer& fds() { return *process_.options().fds; }
+  const DecodeLimits& limits() const { return device_.limits(); }
+  WaitContext wait_context() { return {.clock = device_.exec().clock(), .step = {}, .interrupt = nullptr}; }
+
+  DrmProcess& process_;
+  const unsigned device_index_;
+  DrmDevice& device_;
+  const DrmNode node_;
+  const std::uint32_t client_id_;
+  ProcessUserMemory memory_;
+  IdTable<std::shared_ptr<GemBo>> bos_;
+  IdTable<DrmVmPtr> vms_;
+  IdTable<ExecQueuePtr> queues_;
+  SyncobjTable syncobjs_;
+};
+
+/// Feeds decoded sync entries into a job's list.
+class JobSyncSink final : public SyncSink {
+ public:
+  explicit JobSyncSink(JobSyncs& syncs) : syncs_(syncs) {}
+  Status add(const SyncEntry& entry) override { return syncs_.add(entry); }
+
+ private:
+  JobSyncs& syncs_;
+};
+
+/// Views ioctl bytes as their struct.
+template <typename T>
+T& view(std::span<std::byte> bytes) {
+  SX_ASSERT(bytes.size() >= sizeof(T));
+  return *reinterpret_cast<T*>(bytes.data());
+}
+
+}  // namespace softxe

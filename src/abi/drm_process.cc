@@ -1,0 +1,69 @@
+#include "abi/drm_device.h"
+#include "drv/exec/hw_backend.h"
+
+namespace softxe {
+
+DrmDevice::DrmDevice(std::unique_ptr<Device> device, const ProcessOptions& options)
+    : device_(std::move(device)), limits_{.profile = &device_->profile()} {
+  backends_ = std::make_unique<HwBackendFactory>(*device_);
+  exec_ = std::make_unique<DeviceExec>(DeviceExec::Config{.profile = device_->profile(),
+                                                          .clock = device_->host().clock(),
+                                                          .counters = device_->counters(),
+                                                          .backends = *backends_,
+                                                          .policy = ExecPolicy::kThreads,
+                                                          .starter = options.start_thread});
+}
+
+DrmDevice::~DrmDevice() { exec_->shut_down(); }
+
+void DrmDevice::remember(const std::shared_ptr<GemBo>& bo) {
+  bo->set_mmap_offset(device_->take_mmap_offset(bo->size_bytes()));
+  Guard hold(lock_);
+  std::erase_if(offsets_, [](const auto& entry) { return entry.second.expired(); });
+  offsets_[bo->mmap_offset()] = bo;
+}
+
+std::shared_ptr<GemBo> DrmDevice::bo_at_offset(std::uint64_t offset) {
+  Guard hold(lock_);
+  auto it = offsets_.find(offset);
+  return it == offsets_.end() ? nullptr : it->second.lock();
+}
+
+std::uint32_t DrmDevice::flink(const std::shared_ptr<GemBo>& bo) {
+  Guard hold(lock_);
+  std::uint32_t name = 1;
+  for (const auto& [taken, weak] : names_) {
+    if (weak.lock() == bo) return taken;
+    if (taken == name && !weak.expired()) ++name;
+  }
+  names_[name] = bo;
+  return name;
+}
+
+std::shared_ptr<GemBo> DrmDevice::by_name(std::uint32_t name) {
+  Guard hold(lock_);
+  auto it = names_.find(name);
+  return it == names_.end() ? nullptr : it->second.lock();
+}
+
+Result<std::unique_ptr<DrmProcess>> DrmProcess::create(HostMm& host, const ProcessOptions& options) {
+  SX_ASSERT(options.profile != nullptr && options.fds != nullptr);
+  std::unique_ptr<DrmProcess> process(new DrmProcess(options));
+  for (unsigned index = 0; index < options.device_count; ++index) {
+    DeviceOptions device;
+    device.config = default_config(*options.profile, index);
+    if (options.vram_bytes != 0) {
+      device.config.vram_bytes = options.vram_bytes;
+      device.config.visible_bytes = options.vram_bytes;
+    }
+    if (options.visible_bytes != 0) device.config.visible_bytes = options.visible_bytes;
+    device.reset = options.reset;
+    device.start_thread = options.start_thread;
+    if (options.counters != nullptr) device.counters = &options.counters[index];
+    SX_TRY(auto made, Device::create(host, process->migrate_lock_, device));
+    process->devices_.push_back(std::make_unique<DrmDevice>(std::move(made), options));
+  }
+  return process;
+}
+
+}  // namespace softxe
