@@ -1,5 +1,6 @@
 // Text of a scenario file to ScenarioFile, with errors that name file and line.
-// Next: scenario_parser.cc (verbs), scenario_parser_expect.cc (expectations).
+// Next: scenario_parser.cc (structure, binds), scenario_parser_calls.cc (cpu, gpu),
+// scenario_parser_expect.cc (expectations).
 #pragma once
 
 #include <string>
