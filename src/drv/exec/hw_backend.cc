@@ -1,0 +1,109 @@
+#include "drv/exec/hw_backend.h"
+
+#include "base/log.h"
+#include "hw/cs/cs_streamer.h"
+#include "hw/cs/engine_cs_memory.h"
+
+namespace softxe {
+
+namespace {
+
+// Register blocks of the engines (spec/gpu-commands.md 8).
+std::uint32_t mmio_base(const EngineId& id) {
+  const std::uint32_t n = id.instance;
+  switch (static_cast<EngineClass>(id.engine_class)) {
+    case EngineClass::kRender: return 0x2000;
+    case EngineClass::kCopy: return n == 0 ? 0x22000 : 0x3E0000 + 0x2000 * (n - 1);
+    case EngineClass::kVideoDecode: return n < 2 ? 0x1C0000 + 0x4000 * n : 0x1D0000 + 0x4000 * (n - 2);
+    case EngineClass::kVideoEnhance: return 0x1C8000 + 0x10000 * n;
+    case EngineClass::kCompute: return n < 3 ? 0x1A000 + 0x2000 * n : 0x26000;
+    case EngineClass::kVmBind: break;
+  }
+  return 0;
+}
+
+class HwStreamerContext final : public HwContext {
+ public:
+  void start_batch(GpuVa batch) override { state.start_batch(batch); }
+  CsContext state;
+};
+
+class HwEngine final : public EngineBackend {
+ public:
+  HwEngine(Device& device, const EngineId& id)
+      : device_(device),
+        id_(id),
+        memory_(Mmu::Config{.domain = device.invalidations(),
+                            .faults = device.faults(),
+                            .clock = device.host().clock(),
+                            .engine = id}),
+        streamer_memory_(memory_),
+        engine_{.engine_class = static_cast<CsEngineClass>(id.engine_class),
+                .mmio_base = mmio_base(id),
+                .reference_clock_hz = device.profile().gts[id.gt].reference_clock_hz,
+                .va_bits = device.profile().va_bits,
+                .clock = &device.host().clock()} {}
+
+  SliceEnd run(HwContext& context, const ExecVmPtr& vm, const SliceLimits& limits,
+               const std::atomic<bool>& stop) override {
+    bind(*vm);
+    const CsSlice slice = cs_run_slice(static_cast<HwStreamerContext&>(context).state,
+                                       streamer_memory_, engine_,
+                                       {.commands_max = limits.commands_max,
+                                        .deadline_ns = limits.deadline_ns,
+                                        .run_time_ns = limits.run_time_ns},
+                                       stop);
+    memory_.mmu().leave();
+    switch (slice.end) {
+      case CsSliceEnd::kDone: return SliceEnd::kDone;
+      case CsSliceEnd::kBudget: return SliceEnd::kBudget;
+      case CsSliceEnd::kPolling: return SliceEnd::kPolling;
+      case CsSliceEnd::kYield: return SliceEnd::kYield;
+      case CsSliceEnd::kFault: return SliceEnd::kFault;
+      case CsSliceEnd::kBadCommand:
+      case CsSliceEnd::kUnsupportedShader: break;
+    }
+    SX_INFO("engine class {} instance {}: command {:#010x} at {:#x}: {}", id_.engine_class,
+            id_.instance, slice.last.header, slice.last.address.value(), slice.last.reason);
+    return SliceEnd::kBadCommand;
+  }
+
+  SliceEnd store64(const ExecVmPtr& vm, GpuVa at, std::uint64_t value) override {
+    bind(*vm);
+    const Status stored = memory_.store(at, value);
+    memory_.mmu().leave();
+    return stored ? SliceEnd::kDone : SliceEnd::kFault;
+  }
+
+  void detach() override { memory_.mmu().unbind_vm(); }
+
+ private:
+  void bind(ExecVm& vm) {
+    Vm& target = static_cast<ContextVm&>(vm).context().vm;
+    const MmuContext& now = memory_.mmu().context();
+    const PageTable* table = &target.table(id_.tile);
+    if (now.asid == target.config().asid && now.table == table) return;
+    memory_.mmu().bind_vm({.asid = target.config().asid,
+                           .table = table,
+                           .vram = id_.tile < device_.vram_tiles() ? &device_.vram_map(id_.tile)
+                                                                   : nullptr});
+  }
+
+  Device& device_;
+  const EngineId id_;
+  EngineMemory memory_;
+  EngineCsMemory streamer_memory_;
+  const CsEngine engine_;
+};
+
+}  // namespace
+
+std::unique_ptr<EngineBackend> HwBackendFactory::make_engine(const EngineId& id) {
+  return std::make_unique<HwEngine>(device_, id);
+}
+
+std::unique_ptr<HwContext> HwBackendFactory::make_context(const EngineId&) {
+  return std::make_unique<HwStreamerContext>();
+}
+
+}  // namespace softxe

@@ -1,0 +1,24 @@
+// HwBackendFactory: the real hardware of one device: MMU, TLB and command streamer per engine.
+//
+// Seam: engine_backend.h. Below: hw/mmu_memory.h, hw/cs/cs_streamer.h.
+#pragma once
+
+#include <memory>
+
+#include "drv/device.h"
+#include "drv/exec/engine_backend.h"
+
+namespace softxe {
+
+/// Makes engines that work in the VMs of `device`, which outlives them.
+class HwBackendFactory final : public BackendFactory {
+ public:
+  explicit HwBackendFactory(Device& device) : device_(device) {}
+  std::unique_ptr<EngineBackend> make_engine(const EngineId& id) override;
+  std::unique_ptr<HwContext> make_context(const EngineId& first_engine) override;
+
+ private:
+  Device& device_;
+};
+
+}  // namespace softxe
