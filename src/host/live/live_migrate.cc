@@ -148,6 +148,11 @@ Result<MigrateCounts> LiveHostMm::try_migrate(HostRange range, DevmemAllocation&
   Result<MigrateCounts> result = fail(EBUSY, "an engine thread stands on these pages");
   if (!pins_.intersects(granules_, range)) {
     notify(range, HostEvent::kMigrate);
+    // An empty page table left by small pages would make MOVE split a huge page. Where the kernel can
+    // (6.14), zapping the empty block frees that table.
+    if (range.size() == k2M && pagemap_.maybe_huge(range.start())) {
+      discard_frame(number_of(sketch.landing), k2M);
+    }
     result = take_pages(sketch);
     if (result) {
       commit(sketch, residency_ns);

@@ -99,6 +99,24 @@ TEST_F(LiveMigrate, HolesBecomeZeroFilledVram) {
   EXPECT_EQ(word(at, 7), 0u);
 }
 
+TEST_F(LiveMigrate, HugePageStaysWholeInAFrameUsedBefore) {
+  PageMap pagemap = *PageMap::open();
+  std::byte* small = map_filled(k2M, 0);
+  std::byte* huge = map(k2M);
+  madvise(huge, k2M, MADV_HUGEPAGE);
+  std::memset(huge, 1, k2M);
+  if (!pagemap.maybe_huge(HostVa(number_of(huge)))) GTEST_SKIP() << "no huge page to be had";
+  EXPECT_FALSE(pagemap.maybe_huge(HostVa(number_of(small))));
+  DevmemAllocation& before = migrate(small, k2M);
+  std::byte* frame = before.frame;
+  ASSERT_TRUE(mm_->evict(before));
+  EXPECT_EQ(migrate(huge, k2M).frame, frame);
+  EXPECT_TRUE(pagemap.maybe_huge(HostVa(number_of(frame))));
+  EXPECT_EQ(word(huge, 7), 0x0101010101010101u);
+  EXPECT_EQ(released(), 2u);
+  EXPECT_TRUE(pagemap.maybe_huge(HostVa(number_of(huge))));
+}
+
 TEST_F(LiveMigrate, PartOfAHugePage) {
   std::byte* at = map(k2M);
   madvise(at, k2M, MADV_HUGEPAGE);

@@ -32,6 +32,29 @@ struct ProcmapQuery {
   std::uint64_t build_id_addr;
 };
 constexpr unsigned long kIoProcmapQuery = _IOWR('f', 17, ProcmapQuery);
+/// The kernel's user ABI of PAGEMAP_SCAN (Linux 6.7).
+struct ScanArg {
+  std::uint64_t size;
+  std::uint64_t flags;
+  std::uint64_t start;
+  std::uint64_t end;
+  std::uint64_t walk_end;
+  std::uint64_t vec;
+  std::uint64_t vec_len;
+  std::uint64_t max_pages;
+  std::uint64_t category_inverted;
+  std::uint64_t category_mask;
+  std::uint64_t category_anyof_mask;
+  std::uint64_t return_mask;
+};
+struct PageRegion {
+  std::uint64_t start;
+  std::uint64_t end;
+  std::uint64_t categories;
+};
+constexpr unsigned long kIoPagemapScan = _IOWR('f', 16, ScanArg);
+constexpr std::uint64_t kPageIsHuge = 1u << 6;
+
 constexpr std::uint64_t kReadable = 1;
 constexpr std::uint64_t kWritable = 2;
 constexpr std::uint64_t kExecutable = 4;
@@ -251,6 +274,20 @@ Status PageMap::read(HostVa start, std::span<std::uint64_t> words) const {
   const long n = raw_syscall(SYS_pread64, fd_, words.data(), words.size_bytes(), offset);
   if (n != static_cast<long>(words.size_bytes())) return fail(EIO, "short read of pagemap");
   return {};
+}
+
+bool PageMap::maybe_huge(HostVa page) const {
+  PageRegion region{};
+  ScanArg arg{};
+  arg.size = sizeof arg;
+  arg.start = page.value();
+  arg.end = page.value() + kPageSize;
+  arg.vec = reinterpret_cast<std::uint64_t>(&region);
+  arg.vec_len = 1;
+  arg.category_mask = kPageIsHuge;
+  arg.return_mask = kPageIsHuge;
+  const long result = raw_syscall(SYS_ioctl, fd_, kIoPagemapScan, &arg);
+  return errno_of(result) != 0 || result == 1;
 }
 
 bool PageMap::occupied(HostVa page) const {

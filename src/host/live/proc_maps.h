@@ -77,6 +77,8 @@ class PageMap {
   Status read(HostVa start, std::span<std::uint64_t> words) const;
   /// Present, swapped out, or under migration in the kernel: the page table holds something.
   bool occupied(HostVa page) const;
+  /// Whether `page` is mapped by a huge page. True also when the kernel (before 6.7) cannot tell.
+  bool maybe_huge(HostVa page) const;
   static bool is_present(std::uint64_t word) { return (word >> 63) & 1; }
   static bool is_occupied(std::uint64_t word) { return (word >> 62) != 0; }
   void close();
