@@ -46,7 +46,7 @@ class HwEngine final : public EngineBackend {
 
   SliceEnd run(HwContext& context, const ExecVmPtr& vm, const SliceLimits& limits,
                const std::atomic<bool>& stop) override {
-    bind(*vm);
+    bind(vm);
     const CsSlice slice = cs_run_slice(static_cast<HwStreamerContext&>(context).state,
                                        streamer_memory_, engine_,
                                        {.commands_max = limits.commands_max,
@@ -69,24 +69,27 @@ class HwEngine final : public EngineBackend {
   }
 
   SliceEnd store64(const ExecVmPtr& vm, GpuVa at, std::uint64_t value) override {
-    bind(*vm);
+    bind(vm);
     const Status stored = memory_.store(at, value);
     memory_.mmu().leave();
     return stored ? SliceEnd::kDone : SliceEnd::kFault;
   }
 
-  void detach() override { memory_.mmu().unbind_vm(); }
+  void detach() override {
+    memory_.mmu().unbind_vm();
+    bound_.reset();
+  }
 
  private:
-  void bind(ExecVm& vm) {
-    Vm& target = static_cast<ContextVm&>(vm).context().vm;
-    const MmuContext& now = memory_.mmu().context();
-    const PageTable* table = &target.table(id_.tile);
-    if (now.asid == target.config().asid && now.table == table) return;
+  // The MMU keeps a pointer to the VM's tables between slices: the VM stays alive with it.
+  void bind(const ExecVmPtr& vm) {
+    if (bound_ == vm) return;
+    Vm& target = static_cast<ContextVm&>(*vm).context().vm;
     memory_.mmu().bind_vm({.asid = target.config().asid,
-                           .table = table,
+                           .table = &target.table(id_.tile),
                            .vram = id_.tile < device_.vram_tiles() ? &device_.vram_map(id_.tile)
                                                                    : nullptr});
+    bound_ = vm;
   }
 
   Device& device_;
@@ -94,6 +97,7 @@ class HwEngine final : public EngineBackend {
   EngineMemory memory_;
   EngineCsMemory streamer_memory_;
   const CsEngine engine_;
+  ExecVmPtr bound_;
 };
 
 }  // namespace
