@@ -5,14 +5,7 @@ namespace softxe {
 
 DrmDevice::DrmDevice(std::unique_ptr<Device> device, const ProcessOptions& options)
     : device_(std::move(device)), limits_{.profile = &device_->profile()} {
-  backends_ = std::make_unique<HwBackendFactory>(HwBackendConfig{
-      .profile = device_->profile(),
-      .domain = device_->invalidations(),
-      .faults = device_->faults(),
-      .clock = device_->host().clock(),
-      .vram = [raw = device_.get()](unsigned tile) -> const VramMap* {
-        return tile < raw->vram_tiles() ? &raw->vram_map(tile) : nullptr;
-      }});
+  backends_ = std::make_unique<HwBackendFactory>(*device_);
   exec_ = std::make_unique<DeviceExec>(DeviceExec::Config{.profile = device_->profile(),
                                                           .clock = device_->host().clock(),
                                                           .counters = device_->counters(),
