@@ -47,7 +47,11 @@ class BindQueue : public std::enable_shared_from_this<BindQueue> {
     Work work;
     FencePtr done;
   };
-  void pump();
+  enum class Path : std::uint8_t { kInline, kLater, kRefused };
+  /// Hands the front to a worker when it is ready and nobody is working.
+  void schedule() SX_EXCLUDES(lock_);
+  /// On a worker, with running_ ours: does everything that is ready, in order.
+  void pump() SX_EXCLUDES(lock_);
 
   const std::shared_ptr<WorkQueue> workers_;
   mutable LeafMutex lock_{"BindQueue"};

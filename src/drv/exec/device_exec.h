@@ -47,7 +47,7 @@ class DeviceExec {
   DeviceExec& operator=(const DeviceExec&) = delete;
 
   const Clock& clock() const { return config_.clock; }
-  Scheduler& scheduler() { return scheduler_; }
+  Scheduler& scheduler() { return *scheduler_; }
   UserFenceWaiters& waiters() { return waiters_; }
   /// Fences may need work off the signalling thread (user fences of binds, deferred operations).
   WorkQueue& work() { return *work_; }
@@ -61,7 +61,7 @@ class DeviceExec {
   void destroy_queue(const ExecQueuePtr& queue);
 
   /// ECANCELED, EAGAIN: the checks of EXEC that come before its sync entries.
-  Status check_submit(const ExecQueue& queue) const { return scheduler_.check_submit(queue); }
+  Status check_submit(const ExecQueue& queue) const { return scheduler_->check_submit(queue); }
   /// EXEC with batches: ECANCELED (queue reset; VM closed or banned), EAGAIN. With none (num_batch_buffer 0):
   /// out-syncs get the last fence in a dma-fence VM (EOPNOTSUPP with in-syncs), nothing else.
   Status submit(const ExecQueuePtr& queue, std::vector<GpuVa> batches, const JobSyncs& syncs);
@@ -69,7 +69,7 @@ class DeviceExec {
   /// The VM was banned: kills its queues when it is a preempt-fence VM (spec/vm.md 2.6).
   void vm_banned(const ExecVm& vm);
   /// debugfs force_reset: bans queues whose first job had started (spec/uapi.md 13).
-  void reset_gt(std::uint16_t gt) { scheduler_.reset_gt(gt); }
+  void reset_gt(std::uint16_t gt) { scheduler_->reset_gt(gt); }
 
   /// Between construction and destruction no context of the VM runs: for changes that must not race with
   /// its jobs (preempt-fence rebinds, userptr invalidation). May be taken under a Vm lock only if
@@ -95,7 +95,8 @@ class DeviceExec {
   const Config config_;
   UserFenceWaiters waiters_;
   std::shared_ptr<WorkQueue> work_;
-  Scheduler scheduler_;
+  /// Shared: fences of other devices may hold callbacks to it that outlive this object.
+  std::shared_ptr<Scheduler> scheduler_;
 };
 
 }  // namespace softxe

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <vector>
 
 #include "drv/exec/engine_backend.h"
 #include "drv/exec/exec_queue.h"
@@ -64,8 +65,8 @@ class Engine {
     JobPtr job;
     ExecVmPtr vm;
     SliceLimits limits;
-    bool begin = false;  ///< the batch of `job` has not begun
   };
+  /// The worker thread's body.
   void work();
 
   const EngineFact fact_;
@@ -79,8 +80,11 @@ class Engine {
   std::deque<QueueContext*> run_queue_;
   QueueContext* running_ = nullptr;
   QueueContext* resident_ = nullptr;
+  std::uint64_t slice_began_ns_ = 0;  ///< start of resident_'s time slice
+  std::uint64_t busy_mark_ns_ = 0;    ///< busy_ns_ is right up to here while somebody is resident
   std::uint32_t yields_in_row_ = 0;
-  std::uint64_t poll_sleep_ns_ = 0;   ///< 0: do not sleep before the next pick
+  std::uint64_t backoff_ns_ = 0;      ///< last polling sleep; doubles
+  std::uint64_t rest_ns_ = 0;         ///< sleep this long before the next pick
   bool worker_alive_ = false;
   bool woken_ = false;
   CondVar wake_;

@@ -31,32 +31,38 @@ class ExecQueue;
 class Scheduler;
 using ExecQueuePtr = std::shared_ptr<ExecQueue>;
 
-/// One EXEC. Lives from submission to its fence, and keeps its queue alive that long.
+/// One EXEC. Keeps its queue alive from submission to its fence.
 struct Job {
-  ExecQueuePtr queue;
+  ExecQueuePtr queue;  ///< cleared under the scheduler's lock when the job is complete
   std::vector<GpuVa> batches;              ///< one per position
   std::optional<SyncUserFence> user_fence; ///< address: GPU, written by every position
   FencePtr done = Fence::pending();
 
   // Scheduler's lock:
-  bool ready = false;        ///< in-fences have signalled
-  bool started = false;      ///< a slice of it has begun
-  std::uint32_t left = 0;    ///< positions that have not finished
+  bool ready = false;      ///< in-fences have signalled
+  bool started = false;    ///< a slice of it has begun
+  bool in_group = false;   ///< counted in EngineGroup::dma_jobs
+  std::uint32_t left = 0;  ///< positions that have not finished
   std::uint64_t run_time_at_start_ns = 0;  ///< of the first position's context
+  std::uint64_t run_time_checked_ns = 0;   ///< the same at the last time-out check
   std::uint64_t next_check_ns = 0;         ///< of the job time-out; 0: timer not armed
   std::uint64_t gated_since_ns = 0;        ///< fault mode: waits for dma-fence jobs of its group
 };
 using JobPtr = std::shared_ptr<Job>;
 
-/// One position of a queue: what an engine's run queue holds. Scheduler's lock, but for `hw`, which
-/// belongs to the worker that runs it.
+/// One position of a queue: what an engine's run queue holds. Scheduler's lock, but for the first group.
 struct QueueContext {
-  ExecQueue* queue = nullptr;
-  unsigned position = 0;
-  std::unique_ptr<HwContext> hw;
+  ExecQueue* queue = nullptr;         ///< fixed
+  unsigned position = 0;              ///< fixed
+  std::unique_ptr<HwContext> hw;      ///< used by the worker that runs it
   std::atomic<bool> stop{false};      ///< end the running slice early
-  enum class State : std::uint8_t { kIdle, kQueued, kRunning } state = State::kIdle;
-  enum class Mood : std::uint8_t { kBusy, kPolling, kYielded } mood = Mood::kBusy;
+
+  enum class State : std::uint8_t { kIdle, kQueued, kRunning };
+  enum class Mood : std::uint8_t { kBusy, kPolling, kYielded };
+  State state = State::kIdle;
+  Mood mood = Mood::kBusy;
+  bool begin = false;                 ///< the job's batch has not begun
+  bool batch_done = false;            ///< only the user fence is left to write
   Engine* engine = nullptr;           ///< where it is queued, running or resident
   std::uint64_t run_time_ns = 0;      ///< up to resident_since_ns
   std::uint64_t resident_since_ns = 0;///< 0: switched out
@@ -98,15 +104,17 @@ class ExecQueue : public std::enable_shared_from_this<ExecQueue> {
   std::uint16_t gt_ = 0;
   std::uint32_t logical_mask_ = 0;
   ExecQueueProperties properties_;
-  std::unique_ptr<BindQueue> bind_;
-  Scheduler* scheduler_ = nullptr;
+  std::shared_ptr<BindQueue> bind_;
+  std::weak_ptr<Scheduler> scheduler_;  ///< none: a bind queue, or the device is gone
   std::atomic<bool> reset_{false};
+  std::atomic<bool> counted_{false};  ///< in ExecVm::queues_
   std::atomic<std::uint64_t> run_time_shown_{0};
 
   // Scheduler's lock:
   std::vector<std::unique_ptr<QueueContext>> contexts_;  ///< one per position
   std::deque<JobPtr> jobs_;  ///< submitted and not complete; the front may be running
   FencePtr last_;            ///< of the newest job
+  int first_error_ = 0;      ///< of a reset: what the started job's fence says
 };
 
 }  // namespace softxe

@@ -1,6 +1,7 @@
 // ExecVm: a VM as the execution half sees it, and the fences of its jobs.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -45,6 +46,7 @@ class ExecVm {
   std::uint32_t queue_count() const { return queues_.load(std::memory_order_acquire); }
 
  private:
+  friend class DeviceExec;
   friend class ExecQueue;
   friend class Scheduler;
   const VmMode mode_;

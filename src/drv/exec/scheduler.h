@@ -8,6 +8,7 @@
 //   scheduler_jobs.cc   submission, start, completion, reset, time-outs, group modes, pauses
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <set>
@@ -18,6 +19,7 @@
 #include "base/counters.h"
 #include "drv/exec/engine.h"
 #include "drv/exec/exec_queue.h"
+#include "drv/exec/job_syncs.h"
 #include "drv/exec/wait_user_fence.h"
 
 namespace softxe {
@@ -39,7 +41,7 @@ struct ClassLimits {
   std::atomic<std::uint32_t> preempt_timeout_us{640'000};
 };
 
-class Scheduler {
+class Scheduler : public std::enable_shared_from_this<Scheduler> {
  public:
   explicit Scheduler(const SchedulerConfig& config);
   /// Everything was stop()ped and every queue is gone.
@@ -71,7 +73,7 @@ class Scheduler {
   bool gt_idle(std::uint16_t gt) const SX_EXCLUDES(lock_);
 
   /// No context of the VM runs from the return of pause() to resume(). Nests.
-  void pause(ExecVm& vm, WaitContext& context) SX_EXCLUDES(lock_);
+  void pause(ExecVm& vm) SX_EXCLUDES(lock_);
   void resume(ExecVm& vm) SX_EXCLUDES(lock_);
 
   /// kManual: one slice on the next engine, in turn, that has something to run.
@@ -84,61 +86,69 @@ class Scheduler {
 
   /// Effects to pay outside the lock, in this order.
   struct After {
-    std::vector<std::pair<FencePtr, int>> signals;
-    std::vector<JobPtr> dropped;   ///< keeps queues alive until the lock is released
-    std::vector<Engine*> kick;
+    std::vector<std::pair<JobPtr, int>> done;  ///< signal with that error; keeps the queue alive
+    std::vector<Engine*> start;                ///< needs a thread
+    std::vector<Engine*> wake;
     bool notify_waiters = false;
     bool notify_pausers = false;
   };
   void pay(After& after) SX_EXCLUDES(lock_);
 
-  // scheduler.cc
+  // scheduler.cc: engines and slices
   bool pick(Engine& engine, Engine::Pick& pick) SX_EXCLUDES(lock_);
-  QueueContext* choose(Engine& engine, After& after) SX_REQUIRES(lock_);
-  QueueContext* steal(Engine& thief) SX_REQUIRES(lock_);
+  SliceEnd run_slice(Engine& engine, Engine::Pick& pick) SX_EXCLUDES(lock_);
+  void finish_slice(Engine& engine, Engine::Pick& pick, SliceEnd end) SX_EXCLUDES(lock_);
+  enum class Rest : std::uint8_t { kGoOn, kEnd };
+  enum class Ran : std::uint8_t { kSlice, kNothing };
+  /// Between slices on the worker: sleeps as the polling back-off or idleness asks.
+  Rest rest(Engine& engine, Ran ran) SX_EXCLUDES(lock_);
+
+  QueueContext* choose(Engine& engine, std::uint64_t now_ns) SX_REQUIRES(lock_);
+  QueueContext* steal(Engine& thief, std::uint64_t now_ns) SX_REQUIRES(lock_);
   bool eligible(const QueueContext& context, const EngineGroup& group) const SX_REQUIRES(lock_);
-  void make_resident(Engine& engine, QueueContext* context, std::uint64_t now_ns)
+  void make_resident(Engine& engine, QueueContext& context, std::uint64_t now_ns)
       SX_REQUIRES(lock_);
   void switch_out(QueueContext& context, std::uint64_t now_ns) SX_REQUIRES(lock_);
+  void account_busy(Engine& engine, std::uint64_t now_ns) SX_REQUIRES(lock_);
   std::uint64_t run_time(const QueueContext& context, std::uint64_t now_ns) const
       SX_REQUIRES(lock_);
   std::uint64_t timeslice_ns(const ExecQueue& queue) const;
   void enqueue(QueueContext& context, Engine& engine, After& after) SX_REQUIRES(lock_);
-  void dequeue(QueueContext& context, After& after) SX_REQUIRES(lock_);
-  void wake(Engine& engine, After& after) SX_REQUIRES(lock_);
-  SliceEnd run_slice(Engine& engine, Engine::Pick& pick);
-  void finish_slice(Engine& engine, Engine::Pick& pick, SliceEnd end) SX_EXCLUDES(lock_);
-  void requeue(Engine& engine, QueueContext& context, SliceEnd end, After& after)
+  void requeue(QueueContext& context, SliceEnd end, std::uint64_t now_ns, After& after)
       SX_REQUIRES(lock_);
-  /// Between slices on the worker: sleeps as the polling back-off or idleness asks; false: end.
-  bool rest(Engine& engine, bool ran) SX_EXCLUDES(lock_);
-
-  // scheduler_jobs.cc
-  void job_ready(const JobPtr& job) SX_EXCLUDES(lock_);
-  void start_front(ExecQueue& queue, After& after) SX_REQUIRES(lock_);
-  void position_done(QueueContext& context, const JobPtr& job, After& after) SX_REQUIRES(lock_);
-  void complete_front(ExecQueue& queue, int error, After& after) SX_REQUIRES(lock_);
-  void reset_locked(ExecQueue& queue, ResetCause cause, After& after) SX_REQUIRES(lock_);
-  void cancel_jobs(ExecQueue& queue, After& after) SX_REQUIRES(lock_);
-  void check_timeout(ExecQueue& queue, Job& job, After& after) SX_REQUIRES(lock_);
-  void leave_group(Job& job, After& after) SX_REQUIRES(lock_);
-  void suspend_fault_queues(EngineGroup& group) SX_REQUIRES(lock_);
-  void note_left_slice(Engine& engine, QueueContext& context, After& after) SX_REQUIRES(lock_);
+  void back_off(Engine& engine, SliceEnd end) SX_REQUIRES(lock_);
+  void wake(Engine& engine, After& after) SX_REQUIRES(lock_);
+  void wake_group(const EngineGroup& group, After& after) SX_REQUIRES(lock_);
   std::vector<Engine*> place(const ExecQueue& queue) const SX_REQUIRES(lock_);
   Engine& engine_at(const ExecQueue& queue, unsigned instance) const;
-  std::size_t load(const Engine& engine) const SX_REQUIRES(lock_);
-  bool running(const ExecQueue& queue) const SX_REQUIRES(lock_);
+  static std::size_t load(const Engine& engine);
+
+  // scheduler_jobs.cc: jobs and queues
+  void job_ready(const JobPtr& job) SX_EXCLUDES(lock_);
+  void start_front(ExecQueue& queue, After& after) SX_REQUIRES(lock_);
+  void enter_group(Job& job, EngineGroup& group) SX_REQUIRES(lock_);
+  void leave_group(Job& job, After& after) SX_REQUIRES(lock_);
+  void suspend_fault_queues(EngineGroup& group) SX_REQUIRES(lock_);
+  void left_slice(Engine& engine, QueueContext& context, After& after) SX_REQUIRES(lock_);
+  void position_done(QueueContext& context, After& after) SX_REQUIRES(lock_);
+  void reset_locked(ExecQueue& queue, ResetCause cause, After& after) SX_REQUIRES(lock_);
+  void cancel_jobs(ExecQueue& queue, After& after) SX_REQUIRES(lock_);
+  void check_timeout(ExecQueue& queue, std::uint64_t now_ns, After& after) SX_REQUIRES(lock_);
+  EngineGroup& group_of_queue(const ExecQueue& queue) const;
+  static bool running(const ExecQueue& queue);
 
   const SchedulerConfig config_;
   std::array<ClassLimits, kEngineClasses> limits_;
-  std::vector<std::unique_ptr<EngineGroup>> groups_;
-  std::vector<std::unique_ptr<Engine>> engines_;
   std::size_t turn_ = 0;  ///< run_once() of the manual policy
 
   mutable LeafMutex lock_{"Scheduler"};
   std::set<ExecQueue*> queues_ SX_GUARDED_BY(lock_);
   bool stopping_ SX_GUARDED_BY(lock_) = false;
-  Monitor pausers_;
+  CondVar pausers_;
+
+  // Fixed after construction; what is inside belongs to lock_. Last: their threads use the rest.
+  std::vector<std::unique_ptr<EngineGroup>> groups_;
+  std::vector<std::unique_ptr<Engine>> engines_;
 };
 
 }  // namespace softxe

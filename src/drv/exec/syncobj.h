@@ -20,7 +20,6 @@ class ChainNode final : public Fence {
   /// `before`: what the syncobj held: none, a plain fence, or a ChainNode.
   static std::shared_ptr<ChainNode> append(const FencePtr& before, std::uint64_t point,
                                            const FencePtr& work);
-  ~ChainNode() override;
 
   /// Never goes back along a chain: an out-of-order point takes the number of the newest one.
   std::uint64_t sequence() const { return sequence_; }
@@ -28,15 +27,13 @@ class ChainNode final : public Fence {
   std::uint64_t sequence_before() const { return sequence_before_; }
   FencePtr before() const SX_EXCLUDES(link_lock_);
 
-  ChainNode(std::uint64_t sequence, std::uint64_t sequence_before, bool in_order)
-      : sequence_(sequence), sequence_before_(sequence_before), in_order_(in_order) {}
+  /// Use append().
+  ChainNode(std::uint64_t sequence, std::uint64_t sequence_before)
+      : sequence_(sequence), sequence_before_(sequence_before) {}
 
  private:
-  friend FencePtr find_point(const FencePtr& head, std::uint64_t point);
-
   const std::uint64_t sequence_;
   const std::uint64_t sequence_before_;
-  const bool in_order_;
   mutable LeafMutex link_lock_{"ChainNode"};
   FencePtr before_ SX_GUARDED_BY(link_lock_);
 };
@@ -49,7 +46,8 @@ FencePtr find_point(const FencePtr& head, std::uint64_t point);
 class Syncobj {
  public:
   enum class Initially : std::uint8_t { kEmpty, kSignalled };
-  /// Called after every change of the content, with no lock held; true: it wants no more calls.
+  /// Called after every change of the content, with no lock held and possibly from several threads at
+  /// once; true: it wants no more calls (one that is under way may still come).
   using Watcher = std::function<bool(const FencePtr& head)>;
   using WatchTicket = std::uint64_t;
 

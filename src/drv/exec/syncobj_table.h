@@ -25,7 +25,7 @@ struct SyncobjWaitRequest {
   bool all = false;
   bool for_submit = false;
   bool available = false;         ///< TIMELINE_WAIT only
-  Deadline deadline;              ///< 0 or past: test once
+  Deadline deadline{};            ///< 0 or past: test once
 };
 
 /// Answer of WAIT_ANY: which entry was first. Left alone for an empty list.

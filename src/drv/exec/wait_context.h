@@ -5,6 +5,7 @@
 // moves the simulated time, and says whether anything is left to do.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <functional>

@@ -24,8 +24,9 @@ class UserFenceWaiters {
   /// Wakes every sleeper to look again. Cheap when nobody sleeps. Callable under any lock below kLeaf.
   void notify();
   std::uint64_t generation() const { return generation_.load(std::memory_order_acquire); }
-  /// Sleeps until a notify() after `seen` or until `until_ns` of the clock, whichever is first.
-  void sleep(WaitContext& context, std::uint64_t seen, std::uint64_t until_ns);
+  /// Sleeps until a notify() after `seen` or until `until_ns` of the clock, whichever is first. False:
+  /// simulator only, nothing is left that could run.
+  bool sleep(WaitContext& context, std::uint64_t seen, std::uint64_t until_ns);
 
  private:
   std::atomic<std::uint64_t> generation_{0};

@@ -18,11 +18,11 @@ class WorkQueue {
   WorkQueue(ExecPolicy policy, const ThreadStarter& starter) : policy_(policy), worker_(starter) {}
   ~WorkQueue();
 
-  /// Callable under any lock below kLeaf. After stop() the work is dropped.
+  /// Callable under any lock below kLeaf. After stop() it is dropped.
   void post(std::function<void()> work) SX_EXCLUDES(lock_);
   /// kManual: runs the oldest piece; false when there is none.
   bool run_once() SX_EXCLUDES(lock_);
-  /// Drops what has not begun and joins the thread.
+  /// Finishes what was posted, then joins the thread.
   void stop() SX_EXCLUDES(lock_);
 
  private:

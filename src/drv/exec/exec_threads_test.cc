@@ -1,0 +1,132 @@
+// The same scheduler with real worker threads: wake-ups, kill, pause, many queues. No timing asserts.
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "drv/exec/exec_test_rig.h"
+
+namespace softxe::exec_test {
+namespace {
+
+Program until(const std::atomic<bool>& flag) {
+  return [&flag](const SliceView&) { return flag.load() ? SliceEnd::kDone : SliceEnd::kPolling; };
+}
+
+struct Threads : ::testing::Test {
+  Rig rig{ExecPolicy::kThreads};
+  WaitContext context{rig.steady, {}};
+  void await(const FencePtr& fence) { EXPECT_TRUE(fence->wait(context, Deadline::never())); }
+  static void await(const std::atomic<bool>& flag) {
+    while (!flag.load()) std::this_thread::yield();
+  }
+};
+
+TEST_F(Threads, APollingBatchSeesAPlainStore) {
+  std::atomic<bool> stop{false};
+  rig.hw.programs[0x1000] = until(stop);
+  const FencePtr job = rig.run(rig.queue(make_vm(VmMode::kDmaFence)), 0x1000);
+  stop.store(true);
+  await(job);
+  EXPECT_EQ(job->error(), 0);
+}
+
+TEST_F(Threads, KillEndsASpinningBatch) {
+  std::atomic<bool> started{false};
+  rig.hw.programs[0x1000] = [&](const SliceView& slice) {
+    started.store(true);
+    while (!slice.stop.load()) std::this_thread::yield();
+    return SliceEnd::kBudget;
+  };
+  const auto queue = rig.queue(make_vm(VmMode::kFault));
+  EXPECT_TRUE(rig.submit(queue, 0x1000, {SyncUserFence{0x88, 1}}));
+  await(started);
+  const FencePtr last = rig.exec.scheduler().last_fence(*queue);
+  rig.exec.destroy_queue(queue);
+  await(last);
+  EXPECT_EQ(last->error(), ECANCELED);
+  EXPECT_TRUE(rig.hw.log().empty());
+}
+
+TEST_F(Threads, PauseWaitsForTheSliceToEnd) {
+  std::atomic<bool> started{false};
+  std::atomic<bool> inside{false};
+  std::atomic<bool> finish{false};
+  rig.hw.programs[0x1000] = [&](const SliceView& slice) {
+    inside.store(true);
+    started.store(true);
+    while (!slice.stop.load() && !finish.load()) std::this_thread::yield();
+    inside.store(false);
+    return finish.load() ? SliceEnd::kDone : SliceEnd::kBudget;
+  };
+  const auto vm = make_vm(VmMode::kPreemptFence);
+  const auto queue = rig.queue(vm);
+  EXPECT_TRUE(rig.submit(queue, 0x1000));
+  const FencePtr last = rig.exec.scheduler().last_fence(*queue);
+  await(started);
+  for (int i = 0; i < 20; ++i) {
+    DeviceExec::VmPause pause(rig.exec, vm);
+    EXPECT_FALSE(inside.load());
+  }
+  finish.store(true);
+  await(last);
+}
+
+TEST_F(Threads, ManyQueuesOnManyEnginesFromManyThreads) {
+  const auto vm = make_vm(VmMode::kDmaFence);
+  std::vector<std::thread> clients;
+  std::vector<std::vector<FencePtr>> jobs(4);
+  for (std::size_t t = 0; t < jobs.size(); ++t)
+    clients.emplace_back([&, t] {
+      for (int i = 0; i < 20; ++i) {
+        const auto queue = t == 0   ? rig.queue(vm)
+                           : t == 1 ? rig.queue(vm, EngineClass::kVideoDecode, 0b11)
+                           : t == 2 ? rig.queue(vm, EngineClass::kVideoDecode, 0b01, 2)
+                                    : rig.queue(vm, EngineClass::kRender);
+        for (int j = 0; j < 5; ++j) {
+          std::vector<SyncEntry> in;
+          if (!jobs[t].empty()) in.push_back(rig.wait_for(jobs[t].back()));
+          jobs[t].push_back(rig.run(queue, 0x1000, in));
+        }
+        if (i % 7 == 6) rig.exec.destroy_queue(queue);
+      }
+    });
+  for (std::thread& client : clients) client.join();
+  for (const auto& list : jobs)
+    for (const FencePtr& job : list) await(job);
+  await(vm->jobs.all());
+}
+
+TEST_F(Threads, FourThousandQueuesSubmitOnce) {
+  const auto vm = make_vm(VmMode::kDmaFence);
+  std::vector<ExecQueuePtr> queues;
+  for (int i = 0; i < 4096; ++i) {
+    queues.push_back(rig.queue(vm));
+    if (i % 64 != 0) continue;
+    EXPECT_TRUE(rig.submit(queues.back(), 0x1000));
+  }
+  await(vm->jobs.all());
+  EXPECT_EQ(rig.hw.log().size(), 64u);
+}
+
+TEST_F(Threads, UserFenceWaiterIsWokenByABan) {
+  rig.hw.programs[0xbad] = [](const SliceView&) { return SliceEnd::kFault; };
+  const auto queue = rig.queue(make_vm(VmMode::kFault));
+  EXPECT_TRUE(rig.submit(queue, 0xbad));
+  const WaitUserFenceRequest request = wait_request(1);
+  const auto zero = [](HostVa) -> Result<std::uint64_t> { return 0; };
+  const auto answer = wait_user_fence(request, queue, zero, rig.exec.waiters(), context);
+  EXPECT_EQ(answer.status.error().err, EIO);
+}
+
+TEST_F(Threads, ShutDownCancelsEverything) {
+  const std::atomic<bool> never{false};
+  rig.hw.programs[0x1000] = until(never);
+  const auto queue = rig.queue(make_vm(VmMode::kDmaFence));
+  const FencePtr job = rig.run(queue, 0x1000);
+  rig.exec.shut_down();
+  EXPECT_EQ(job->error(), ECANCELED);
+  EXPECT_EQ(rig.exec.check_submit(*queue).error().err, ECANCELED);
+}
+
+}  // namespace
+}  // namespace softxe::exec_test

@@ -1,0 +1,286 @@
+// Jobs and queues: submission, start, completion, reset, time-outs, group modes, pauses.
+#include <algorithm>
+#include <bit>
+
+#include "base/log.h"
+#include "base/step.h"
+#include "drv/exec/scheduler.h"
+
+namespace softxe {
+
+namespace {
+
+/// The driver adds 5 % to the context's run time before it compares (spec/uapi.md 13, rule 4).
+constexpr std::uint64_t kTimeoutNumerator = 105;
+constexpr std::uint64_t kTimeoutDenominator = 100;
+
+struct CauseFacts {
+  const char* name;
+  int error;  ///< of the fence of the job that had started
+};
+
+CauseFacts facts_of(Scheduler::ResetCause cause) {
+  switch (cause) {
+    case Scheduler::ResetCause::kKilled: return {"killed", ECANCELED};
+    case Scheduler::ResetCause::kFault: return {"page fault", EIO};
+    case Scheduler::ResetCause::kBadCommand: return {"bad command", EIO};
+    case Scheduler::ResetCause::kTimeout: return {"job time-out", ETIME};
+    case Scheduler::ResetCause::kGtReset: return {"GT reset", EIO};
+  }
+  return {"unknown", EIO};
+}
+
+}  // namespace
+
+// ---- submission ----------------------------------------------------------------------------------
+
+Status Scheduler::check_submit(const ExecQueue& queue) const {
+  Guard hold(lock_);
+  if (queue.reset() || stopping_) return fail(ECANCELED, "the queue was reset or killed");
+  if (queue.jobs_.size() >= ExecQueue::kJobsMax) return fail(EAGAIN, "1000 jobs are outstanding");
+  return {};
+}
+
+Status Scheduler::submit(const JobPtr& job, const JobSyncs& syncs) {
+  SX_TRY_VOID(SX_STEP("drv.exec.submit"));
+  ExecQueue& queue = *job->queue;
+  {
+    Guard hold(lock_);
+    if (queue.reset() || stopping_) return fail(ECANCELED, "the queue was reset or killed");
+    if (queue.jobs_.size() >= ExecQueue::kJobsMax) return fail(EAGAIN, "1000 jobs are outstanding");
+    queue.jobs_.push_back(job);
+    queue.last_ = job->done;
+  }
+  config_.counters.add(Counter::exec_count);
+  if (queue.vm_->mode() == VmMode::kDmaFence) queue.vm_->jobs.add(job->done);
+  syncs.install(job->done);
+  all_of(syncs.in_fences())->on_signal([weak = weak_from_this(), job] {
+    if (const auto self = weak.lock()) self->job_ready(job);
+  });
+  return {};
+}
+
+FencePtr Scheduler::last_fence(const ExecQueue& queue) const {
+  {
+    Guard hold(lock_);
+    if (queue.last_ != nullptr) return queue.last_;
+  }
+  return Fence::signalled_stub();
+}
+
+void Scheduler::job_ready(const JobPtr& job) {
+  After after;
+  {
+    Guard hold(lock_);
+    job->ready = true;
+    if (job->queue == nullptr) return;  // cancelled meanwhile
+    start_front(*job->queue, after);
+  }
+  pay(after);
+}
+
+void Scheduler::start_front(ExecQueue& queue, After& after) {
+  if (queue.reset() || queue.jobs_.empty()) return;
+  Job& job = *queue.jobs_.front();
+  if (!job.ready || job.left != 0) return;
+  const std::uint64_t now = config_.clock.now_ns();
+  const std::vector<Engine*> engines = place(queue);
+  job.left = queue.width_;
+  enter_group(job, engines.front()->group_);
+  for (unsigned i = 0; i < queue.width_; ++i) {
+    queue.contexts_[i]->begin = true;
+    enqueue(*queue.contexts_[i], *engines[i], after);
+  }
+  if (queue.vm_->mode() == VmMode::kDmaFence) {
+    const auto timeout_ms = limits(queue.cls_).job_timeout_ms.load(std::memory_order_relaxed);
+    job.next_check_ns = now + std::uint64_t{timeout_ms} * 1'000'000;
+    job.run_time_checked_ns = ~0ull;
+  }
+}
+
+// ---- engine groups (spec/uapi.md 11) -------------------------------------------------------------
+
+void Scheduler::enter_group(Job& job, EngineGroup& group) {
+  switch (job.queue->vm_->mode()) {
+    case VmMode::kDmaFence:
+      job.in_group = true;
+      if (group.dma_jobs++ == 0) suspend_fault_queues(group);
+      return;
+    case VmMode::kPreemptFence:
+      // Suspends what runs; the resume waits for dma-fence jobs only, so it follows at once.
+      if (group.dma_jobs == 0) suspend_fault_queues(group);
+      return;
+    case VmMode::kFault:
+      if (group.dma_jobs == 0) return;
+      config_.counters.add(Counter::hw_engine_group_wait_dma_queue_count);
+      job.gated_since_ns = config_.clock.now_ns();
+      return;
+  }
+}
+
+void Scheduler::suspend_fault_queues(EngineGroup& group) {
+  for (ExecQueue* queue : group.fault_queues) {
+    const bool active = !queue->jobs_.empty() && queue->jobs_.front()->left != 0;
+    config_.counters.add(active ? Counter::hw_engine_group_suspend_lr_queue_count
+                                : Counter::hw_engine_group_skip_lr_queue_count);
+    for (const auto& context : queue->contexts_)
+      if (context->state == QueueContext::State::kRunning)
+        context->stop.store(true, std::memory_order_release);
+  }
+  if (group.fault_running != 0) group.suspend_since_ns = config_.clock.now_ns();
+}
+
+void Scheduler::leave_group(Job& job, After& after) {
+  if (!job.in_group) return;
+  job.in_group = false;
+  EngineGroup& group = group_of_queue(*job.queue);
+  if (--group.dma_jobs == 0) wake_group(group, after);
+}
+
+/// A context came back from a slice: who waited for that?
+void Scheduler::left_slice(Engine& engine, QueueContext& context, After& after) {
+  ExecVm& vm = *context.queue->vm_;
+  if (--vm.running_ == 0 && vm.pauses_ != 0) after.notify_pausers = true;
+  EngineGroup& group = engine.group_;
+  if (vm.mode() != VmMode::kFault || --group.fault_running != 0) return;
+  if (group.suspend_since_ns != 0) {
+    config_.counters.add(Counter::hw_engine_group_suspend_lr_queue_us,
+                         (config_.clock.now_ns() - group.suspend_since_ns) / 1000);
+    group.suspend_since_ns = 0;
+  }
+  if (group.dma_jobs != 0) wake_group(group, after);
+}
+
+// ---- completion and reset ------------------------------------------------------------------------
+
+void Scheduler::position_done(QueueContext& context, After& after) {
+  ExecQueue& queue = *context.queue;
+  after.notify_waiters = true;
+  const JobPtr job = queue.jobs_.front();
+  if (--job->left != 0) return;
+  leave_group(*job, after);
+  queue.jobs_.pop_front();
+  after.done.emplace_back(job, 0);
+}
+
+bool Scheduler::running(const ExecQueue& queue) {
+  return std::any_of(queue.contexts_.begin(), queue.contexts_.end(), [](const auto& context) {
+    return context->state == QueueContext::State::kRunning;
+  });
+}
+
+void Scheduler::reset(ExecQueue& queue, ResetCause cause) {
+  After after;
+  {
+    Guard hold(lock_);
+    reset_locked(queue, cause, after);
+  }
+  pay(after);
+}
+
+/// Jobs complete when no context is on an engine any more: their fences promise that the GPU is done
+/// with the memory.
+void Scheduler::reset_locked(ExecQueue& queue, ResetCause cause, After& after) {
+  if (queue.reset()) return;
+  queue.reset_.store(true, std::memory_order_release);
+  queue.first_error_ = facts_of(cause).error;
+  if (cause != ResetCause::kKilled) {
+    config_.counters.add(Counter::exec_banned_count);
+    SX_INFO("queue on {} gt{} banned: {}", engine_class_name(queue.cls_), queue.gt_,
+            facts_of(cause).name);
+  }
+  const std::uint64_t now = config_.clock.now_ns();
+  for (const auto& context : queue.contexts_) {
+    context->stop.store(true, std::memory_order_release);
+    if (context->state != QueueContext::State::kQueued) continue;
+    switch_out(*context, now);
+    std::erase(context->engine->run_queue_, context.get());
+    context->state = QueueContext::State::kIdle;
+  }
+  after.notify_waiters = true;
+  if (!running(queue)) cancel_jobs(queue, after);
+}
+
+void Scheduler::cancel_jobs(ExecQueue& queue, After& after) {
+  bool first = true;
+  for (const JobPtr& job : queue.jobs_) {
+    leave_group(*job, after);
+    after.done.emplace_back(job, first && job->started ? queue.first_error_ : ECANCELED);
+    first = false;
+  }
+  queue.jobs_.clear();
+  after.notify_waiters = true;
+}
+
+void Scheduler::reset_vm(const ExecVm& vm, ResetCause cause) {
+  After after;
+  {
+    Guard hold(lock_);
+    for (ExecQueue* queue : queues_)
+      if (queue->vm_.get() == &vm) reset_locked(*queue, cause, after);
+  }
+  pay(after);
+}
+
+void Scheduler::reset_gt(std::uint16_t gt) {
+  After after;
+  {
+    Guard hold(lock_);
+    for (ExecQueue* queue : queues_) {
+      const bool hit = queue->gt_ == gt && !queue->jobs_.empty() && queue->jobs_.front()->started;
+      if (hit) reset_locked(*queue, ResetCause::kGtReset, after);
+    }
+  }
+  pay(after);
+}
+
+bool Scheduler::gt_idle(std::uint16_t gt) const {
+  Guard hold(lock_);
+  for (const auto& engine : engines_)
+    if (engine->fact().gt == gt && load(*engine) != 0) return false;
+  return true;
+}
+
+/// Rules 3 to 5 of spec/uapi.md 13; rule 2 cannot apply, because an engine picks every job in turn. Checked
+/// at the end of a slice: a job that gets none is not running either.
+void Scheduler::check_timeout(ExecQueue& queue, std::uint64_t now_ns, After& after) {
+  Job& job = *queue.jobs_.front();
+  if (job.next_check_ns == 0 || now_ns < job.next_check_ns) return;
+  const std::uint64_t timeout_ns =
+      std::uint64_t{limits(queue.cls_).job_timeout_ms.load(std::memory_order_relaxed)} * 1'000'000;
+  const std::uint64_t ran =
+      run_time(*queue.contexts_.front(), now_ns) - job.run_time_at_start_ns;
+  const bool too_long = ran * kTimeoutNumerator / kTimeoutDenominator >= timeout_ns;
+  const bool hung = ran == job.run_time_checked_ns;
+  if (too_long || hung) return reset_locked(queue, ResetCause::kTimeout, after);
+  job.run_time_checked_ns = ran;
+  job.next_check_ns = now_ns + timeout_ns;
+}
+
+// ---- pauses --------------------------------------------------------------------------------------
+
+void Scheduler::pause(ExecVm& vm) {
+  Guard hold(lock_);
+  vm.pauses_ += 1;
+  for (ExecQueue* queue : queues_) {
+    if (queue->vm_.get() != &vm) continue;
+    for (const auto& context : queue->contexts_)
+      if (context->state == QueueContext::State::kRunning)
+        context->stop.store(true, std::memory_order_release);
+  }
+  pausers_.wait(lock_, [&]() SX_NO_THREAD_SAFETY_ANALYSIS { return vm.running_ == 0; });
+}
+
+void Scheduler::resume(ExecVm& vm) {
+  After after;
+  {
+    Guard hold(lock_);
+    SX_ASSERT(vm.pauses_ != 0);
+    vm.pauses_ -= 1;
+    for (const auto& engine : engines_)
+      if (!engine->run_queue_.empty()) wake(*engine, after);
+  }
+  pay(after);
+}
+
+}  // namespace softxe

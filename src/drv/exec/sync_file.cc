@@ -1,0 +1,89 @@
+#include "drv/exec/sync_file.h"
+
+#include <array>
+#include <cstring>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+
+#include "host/live/raw_syscall.h"
+
+namespace softxe {
+
+namespace {
+
+using live::errno_of;
+using live::raw_syscall;
+
+/// The engine's descriptors never pass through libc: its calls may be hooked for the client.
+Result<OwnedFd> owned(long result, const char* why) {
+  if (const int err = errno_of(result)) return fail(err, why);
+  return OwnedFd(static_cast<int>(result));
+}
+
+}  // namespace
+
+OwnedFd& OwnedFd::operator=(OwnedFd&& o) noexcept {
+  std::swap(fd_, o.fd_);
+  return *this;
+}
+
+OwnedFd::~OwnedFd() {
+  if (fd_ >= 0) raw_syscall(SYS_close, fd_);
+}
+
+Result<OwnedFd> OwnedFd::duplicate_high(int fd) {
+  const long high = raw_syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, kInternalFdMin);
+  if (errno_of(high) != EINVAL && errno_of(high) != EMFILE)
+    return owned(high, "descriptor cannot be duplicated");
+  return owned(raw_syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 3), "no free descriptor");
+}
+
+Result<std::shared_ptr<EventFd>> EventFd::make() {
+  SX_TRY(const OwnedFd low,
+         owned(raw_syscall(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK), "no free descriptor"));
+  SX_TRY(OwnedFd high, OwnedFd::duplicate_high(low.get()));
+  return std::make_shared<EventFd>(std::move(high));
+}
+
+Result<std::shared_ptr<EventFd>> EventFd::from_client(int fd) {
+  SX_TRY(OwnedFd own, OwnedFd::duplicate_high(fd));
+  std::array<char, 64> path{};
+  std::array<char, 64> name{};
+  *fmt::format_to(path.data(), "/proc/self/fd/{}", own.get()) = '\0';
+  const long length = raw_syscall(SYS_readlinkat, AT_FDCWD, path.data(), name.data(),
+                                  static_cast<long>(name.size() - 1));
+  if (errno_of(length) != 0 || std::strcmp(name.data(), "anon_inode:[eventfd]") != 0)
+    return fail(EINVAL, "descriptor is not an eventfd");
+  return std::make_shared<EventFd>(std::move(own));
+}
+
+void EventFd::add_one() {
+  // The client's eventfd may be a blocking one: EFD_NONBLOCK is a flag of the open file, which is the
+  // client's. A counter at its maximum would block the signaller, so look before writing.
+  const std::uint64_t one = 1;
+  pollfd entry{fd_.get(), POLLOUT, 0};
+  const timespec at_once{};
+  if (raw_syscall(SYS_ppoll, &entry, 1, &at_once, nullptr, 0) == 1)
+    raw_syscall(SYS_write, fd_.get(), &one, sizeof one);
+}
+
+Result<std::shared_ptr<SyncFile>> SyncFile::make(FencePtr fence) {
+  SX_TRY(std::shared_ptr<EventFd> event, EventFd::make());
+  fence->on_signal([event] { event->add_one(); });
+  return std::make_shared<SyncFile>(std::move(fence), std::move(event));
+}
+
+Result<std::shared_ptr<SyncFile>> SyncFile::merge(const SyncFile& a, const SyncFile& b) {
+  const FencePtr both[] = {a.fence_, b.fence_};
+  return make(all_of(both));
+}
+
+int SyncFile::status() const {
+  if (!fence_->signalled()) return 0;
+  return fence_->error() == 0 ? 1 : -fence_->error();
+}
+
+}  // namespace softxe

@@ -1,0 +1,61 @@
+#include "drv/exec/work_queue.h"
+
+namespace softxe {
+
+WorkQueue::~WorkQueue() { stop(); }
+
+void WorkQueue::post(std::function<void()> work) {
+  bool start = false;
+  {
+    Guard hold(lock_);
+    if (stopping_) return;
+    work_.push_back(std::move(work));
+    start = policy_ == ExecPolicy::kThreads && !running_;
+    running_ = running_ || start;
+  }
+  if (start) {
+    worker_.start([this] { run(); });
+  } else {
+    wake_.notify_one();
+  }
+}
+
+bool WorkQueue::run_once() {
+  std::function<void()> work;
+  {
+    Guard hold(lock_);
+    if (work_.empty()) return false;
+    work = std::move(work_.front());
+    work_.pop_front();
+  }
+  work();
+  return true;
+}
+
+void WorkQueue::run() {
+  for (;;) {
+    while (run_once()) {
+    }
+    Guard hold(lock_);
+    wake_.wait_for(lock_, kIdleExitNs, [this]() SX_NO_THREAD_SAFETY_ANALYSIS {
+      return stopping_ || !work_.empty();
+    });
+    if (work_.empty()) {
+      running_ = false;
+      return;
+    }
+  }
+}
+
+void WorkQueue::stop() {
+  {
+    Guard hold(lock_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  worker_.join();
+  while (run_once()) {
+  }
+}
+
+}  // namespace softxe
