@@ -39,13 +39,6 @@ std::uint32_t block_pixel_bytes(std::uint32_t code) {
   return kBytes[code & 7];
 }
 
-/// Bits 30 and 31 of a fast copy's second dword say tile4, whatever the tiling field says but
-/// tile64.
-CsTiling fast_copy_tiling(std::uint32_t field, std::uint32_t tile4) {
-  if (tile4 != 0 && field != 3) return CsTiling::kTile4;
-  return static_cast<CsTiling>(field);
-}
-
 }  // namespace
 
 Result<CsFlow> CsExecutor::start_blit(const CsLongBlit& blit) {
@@ -143,11 +136,13 @@ Result<CsFlow> CsExecutor::fast_copy() {
   if (pixel == 0) return bad_command("reserved colour depth");
   const Rect rect = rect_of(d[2], d[3]);
   if (rect.empty()) return CsFlow::kNext;
+  // Code 2 is tile4 on all modelled parts; bits 30 and 31 only tell it from the Y tiles of older
+  // ones.
   CsLongBlit blit{.kind = CsLongBlit::Kind::kCopy};
   blit.to = surface_of(cs_join(d[4], d[5]), d[1] & 0xffff,
-                       fast_copy_tiling(cs_bits(header_, 14, 13), d[1] >> 30 & 1));
+                       static_cast<CsTiling>(cs_bits(header_, 14, 13)));
   blit.from = surface_of(cs_join(d[8], d[9]), d[7] & 0xffff,
-                         fast_copy_tiling(cs_bits(header_, 21, 20), d[1] >> 31));
+                         static_cast<CsTiling>(cs_bits(header_, 21, 20)));
   blit.to_corner = {rect.x1 * pixel, rect.y1};
   blit.from_corner = {(d[6] & 0xffff) * pixel, d[6] >> 16};
   blit.row_bytes = (rect.x2 - rect.x1) * pixel;
