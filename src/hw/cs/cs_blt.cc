@@ -138,6 +138,7 @@ Result<CsFlow> CsExecutor::fast_copy() {
   if (rect.empty()) return CsFlow::kNext;
   // Code 2 is tile4 on all modelled parts; bits 30 and 31 only tell it from the Y tiles of older
   // ones.
+  // Code 2 is tile4 on all modelled parts; bits 30 and 31 only tell it from the Y tiles of older ones.
   CsLongBlit blit{.kind = CsLongBlit::Kind::kCopy};
   blit.to = surface_of(cs_join(d[4], d[5]), d[1] & 0xffff,
                        static_cast<CsTiling>(cs_bits(header_, 14, 13)));

@@ -3,7 +3,8 @@
 //   linear   row after row at the pitch
 //   X        4 KiB tiles of 512 bytes x 8 rows, row-major inside
 //   tile4    4 KiB tiles of 128 bytes x 32 rows of 64-byte blocks (16 bytes x 4 rows); of a block's
-//            coordinates (bx, by) the address takes, upwards: bx0 bx1 by0 bx2 by1 by2
+//            coordinates (bx, by) the address takes, upwards: bx0 bx1 by0 bx2 by1 by2. The specification
+//            leaves this order open; it has not been checked against a real part
 //   tile64   64 KiB tiles of 512 bytes x 128 rows: 4 x 4 tile4 tiles, row-major. Invertible and the
 //   same
 //            for every pixel size, which is all a round trip needs (spec/gpu-commands.md 7); it is
