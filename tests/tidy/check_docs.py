@@ -1,0 +1,180 @@
+#!/usr/bin/env python3
+"""The documentation names files, tests and classes: checks that they exist.
+
+    check_docs.py             checks README.md, ARCHITECTURE.md, CONTRIBUTING.md, docs/ (not docs/spec/)
+    check_docs.py --selftest  plants one dead reference of every kind in a temporary tree
+
+What is checked
+  links    [text](path) of a file of this tree
+  paths    `src/...`, `tests/...` and other paths in backticks; `vm/vma.h` means src/vm/vma.h
+  tests    `Suite.Case` is a GoogleTest case; `x.softxe` is a scenario file and "..." behind it its scenario
+  symbols  in tables headed "Here | Where", each name under Here occurs in a file under Where
+"""
+import argparse
+import pathlib
+import re
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+LAYERS = "base|hw|vm|host|svm|drv|abi|preload|cli"
+TOP = "src|tests|docs|tools|examples|conformance|cmake|bench|\\.ci"
+
+LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
+TICKED = re.compile(r"`([^`\n]+)`")
+PATH = re.compile(rf"^(?:(?:{TOP})/[\w./-]+|(?:{LAYERS})/[\w./-]+\.(?:h|cc|inc))$")
+CASE = re.compile(r"^[A-Z]\w*\.[A-Z]\w*$")
+SCENARIO = re.compile(r'`(?:[\w/]*/)?(\w+\.softxe)`(?: "([^"]+)")?')
+
+
+class Tree:
+    """What there is to refer to."""
+
+    def __init__(self, root):
+        self.root = root
+        sources = [f for f in (root / "src").rglob("*") if f.suffix in (".cc", ".h")]
+        sources += list((root / "tests").rglob("*.cc"))
+        self.cases = set()
+        for source in sources:
+            if "test" in source.stem:
+                text = re.sub(r"\s*\n\s*", " ", source.read_text(encoding="utf-8"))
+                for suite, case in re.findall(r"\bTEST(?:_[FP])?\(\s*(\w+),\s*(\w+)\)", text):
+                    self.cases.add(f"{suite}.{case}")
+        self.scenarios = {}
+        for file in (root / "tests").rglob("*.softxe"):
+            titles = re.findall(r"^scenario (.+)$", file.read_text(encoding="utf-8"), re.M)
+            self.scenarios[file.name] = {title.strip() for title in titles}
+
+    def find(self, name, beside=None):
+        for base in (self.root, self.root / "src", *([beside] if beside else [])):
+            if (base / name).exists():
+                return base / name
+        return None
+
+    def texts(self, names):
+        for name in names:
+            path = self.find(name)
+            if path is None:
+                continue
+            files = [f for f in path.rglob("*") if f.is_file()] if path.is_dir() else [path]
+            for file in files:
+                yield file.read_text(encoding="utf-8", errors="replace")
+
+
+def check_line(tree, doc, line):
+    for target in LINK.findall(line):
+        if "://" not in target and not (doc.parent / target).exists():
+            yield f"links: {target}"
+    for token in TICKED.findall(line):
+        if PATH.match(token) and tree.find(token) is None:
+            yield f"paths: {token}"
+        if CASE.match(token) and token not in tree.cases:
+            yield f"tests: {token}"
+    for file, title in SCENARIO.findall(line):
+        if file not in tree.scenarios:
+            yield f"tests: {file}"
+        elif title and title not in tree.scenarios[file]:
+            yield f"tests: {file} has no scenario \"{title}\""
+
+
+def cells_of(line):
+    return [cell.strip() for cell in line.strip().strip("|").split("|")]
+
+
+def check_symbols(tree, lines):
+    here = where = None
+    for number, line in enumerate(lines, 1):
+        if not line.startswith("|"):
+            here = where = None
+            continue
+        cells = cells_of(line)
+        if "Here" in cells and "Where" in cells:
+            here, where = cells.index("Here"), cells.index("Where")
+            continue
+        if here is None or set(line) <= set("|-: ") or len(cells) <= max(here, where):
+            continue
+        names = [n for n in TICKED.findall(cells[here]) if re.match(r"^[A-Za-z_][\w:]*(\(\))?$", n)]
+        files = TICKED.findall(cells[where])
+        if not names:
+            continue
+        text = "\n".join(tree.texts(files))
+        for name in names:
+            word = name.replace("()", "").split("::")[-1]
+            if not re.search(rf"\b{re.escape(word)}\b", text):
+                yield number, f"symbols: {name} is not in {', '.join(files) or 'any named file'}"
+
+
+def documents(root):
+    fixed = [root / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")]
+    more = [f for f in (root / "docs").rglob("*.md") if "spec" not in f.relative_to(root).parts]
+    return [f for f in fixed if f.exists()] + sorted(more)
+
+
+def check_tree(root):
+    tree, findings, count = Tree(root), [], 0
+    for doc in documents(root):
+        count += 1
+        name, lines = doc.relative_to(root), doc.read_text(encoding="utf-8").splitlines()
+        fenced = False
+        for number, line in enumerate(lines, 1):
+            fenced ^= line.startswith("```")
+            if not fenced:
+                findings += [f"{name}:{number}: {why}" for why in check_line(tree, doc, line)]
+        findings += [f"{name}:{n}: {why}" for n, why in check_symbols(tree, lines)]
+    return count, findings
+
+
+TABLE = "| Kernel | Here | Where |\n|---|---|---|\n"
+PLANTED = [
+    ("link", "[x](docs/none.md)\n", "links"),
+    ("path", "see `src/vm/none.h`\n", "paths"),
+    ("short path", "see `vm/none.h`\n", "paths"),
+    ("case", "shown by `Suite.None`\n", "tests"),
+    ("scenario file", "shown by `none.softxe`\n", "tests"),
+    ("scenario", 'shown by `a.softxe` "none"\n', "tests"),
+    ("symbol", TABLE + "| k | `none()` | `vm/a.h` |\n", "symbols"),
+    ("symbol without a file", TABLE + "| k | `made` |  |\n", "symbols"),
+    ("all there", TABLE + '| k | `A::made()` | `vm/a.h` |\n\n`Suite.Case` `a.softxe` "it holds" '
+     "`src/vm` [x](README.md) [y](https://example.org/z)\n", None),
+    ("in a code block", "```\n`src/none.h`\n```\n", None),
+]
+
+
+def selftest():
+    passed = failed = 0
+    for name, text, kind in PLANTED:
+        with tempfile.TemporaryDirectory() as folder:
+            root = pathlib.Path(folder)
+            (root / "src/vm").mkdir(parents=True)
+            (root / "tests").mkdir()
+            (root / "src/vm/a.h").write_text("void made();\n")
+            (root / "src/vm/a_test.cc").write_text("TEST(Suite,\n     Case) {}\n")
+            (root / "tests/a.softxe").write_text("scenario it holds\n")
+            (root / "README.md").write_text(text)
+            _, findings = check_tree(root)
+        kinds = {finding.split(": ")[1] for finding in findings}
+        if kinds == ({kind} if kind else set()):
+            passed += 1
+        else:
+            failed += 1
+            print(f"{name}: expected {kind}, found {findings or 'nothing'}")
+    print(f"{passed} passed, {failed} failed")
+    return failed == 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--root", type=pathlib.Path, default=ROOT)
+    parser.add_argument("--selftest", action="store_true")
+    args = parser.parse_args()
+    if args.selftest:
+        return 0 if selftest() else 1
+    count, findings = check_tree(args.root)
+    for finding in findings:
+        print(finding)
+    print(f"docs: {count} pages, {len(findings)} findings")
+    return 0 if count and not findings else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
