@@ -1,0 +1,246 @@
+// `softxe run`: the runner stays beside the program (design decision 19).
+//
+//   runner                     program (and its children)
+//   makes the run folder       LD_PRELOAD, SOFTXE_* in the environment
+//   forks, waits, forwards     processes add up their counts in slots of a shared file
+//   signals, reaps orphans
+//   writes the report, ends as the program ended
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+
+#include "cli/commands.h"
+#include "cli/report.h"
+#include "cli/run_program.h"
+
+namespace softxe::cli {
+
+namespace {
+
+struct RunOptions {
+  unsigned devices = 1;
+  std::string profile = "bmg";
+  std::string vram;
+  std::string visible;
+  std::string autoreset = "flag";
+  std::string dma = "move";
+  std::string report;
+  std::string root;
+  bool summary = false;
+  std::vector<std::string> program;
+};
+
+pid_t child_pid = -1;
+
+void forward_signal(int signal) {
+  if (child_pid > 0) kill(child_pid, signal);
+}
+
+int complain(const char* what, const char* why, int status) {
+  std::fprintf(stderr, "softxe run: %s: %s\n", what, why);
+  return status;
+}
+
+// Beside the command in a build tree, or in the library folder of an installation.
+std::string find_library() {
+  std::error_code error;
+  const auto self = std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
+  for (const char* place : {"../preload/libsoftxe-preload.so", "../lib/softxe/libsoftxe-preload.so",
+                            "../lib/x86_64-linux-gnu/softxe/libsoftxe-preload.so"}) {
+    auto candidate = std::filesystem::weakly_canonical(self / place, error);
+    if (!error && std::filesystem::exists(candidate, error)) return candidate.string();
+  }
+  return {};
+}
+
+/// The folder one run works in: library copy, counter slots, shadow tree. Removed at the end.
+class RunFolder {
+ public:
+  RunFolder() = default;
+  RunFolder(const RunFolder&) = delete;
+  RunFolder& operator=(const RunFolder&) = delete;
+  ~RunFolder() { remove(); }
+
+  void remove() {
+    if (slots_ != nullptr) munmap(slots_, sizeof(preload::SlotFile));
+    slots_ = nullptr;
+    if (path_.empty()) return;
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+    path_.clear();
+  }
+
+  /// `root` empty: none. EXXX of the failing call.
+  int make(const std::string& root) {
+    const char* base = getenv("TMPDIR");
+    std::string pattern = root + (root.empty() && base != nullptr ? base : "/tmp");
+    std::error_code ignored;
+    std::filesystem::create_directories(pattern, ignored);
+    pattern += "/softxe-run-XXXXXX";
+    if (mkdtemp(pattern.data()) == nullptr) return errno;
+    path_ = pattern;
+    inside_ = path_.substr(root.size());
+    const std::string file = path_ + "/slots";
+    const int fd = open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0) return errno;
+    void* at = MAP_FAILED;
+    if (ftruncate(fd, sizeof(preload::SlotFile)) == 0) {
+      at = mmap(nullptr, sizeof(preload::SlotFile), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    }
+    const int error = errno;
+    close(fd);
+    if (at == MAP_FAILED) return error;
+    slots_ = static_cast<preload::SlotFile*>(at);
+    slots_->magic = preload::kSlotsMagic;
+    slots_->version = 1;
+    // Programs of the run may drop root or come from another user namespace.
+    chmod(path_.c_str(), 0777);
+    chmod(file.c_str(), 0666);
+    return 0;
+  }
+  const std::string& path() const { return path_; }
+  /// As the program sees it, that is without the root.
+  const std::string& inside() const { return inside_; }
+  const preload::SlotFile& slots() const { return *slots_; }
+
+ private:
+  std::string path_;
+  std::string inside_;
+  preload::SlotFile* slots_ = nullptr;
+};
+
+void set_environment(const RunOptions& options, const RunFolder& folder, const std::string& library) {
+  const char* before = getenv("LD_PRELOAD");
+  const std::string preload =
+      before != nullptr && *before != '\0' ? library + ":" + before : library;
+  setenv("LD_PRELOAD", preload.c_str(), 1);
+  setenv("SOFTXE_ACTIVE", "1", 1);
+  setenv("SOFTXE_RUN_DIR", folder.inside().c_str(), 1);
+  setenv("SOFTXE_DEVICES", fmt::format("{}", options.devices).c_str(), 1);
+  setenv("SOFTXE_PROFILE", options.profile.c_str(), 1);
+  setenv("SOFTXE_AUTORESET", options.autoreset.c_str(), 1);
+  setenv("SOFTXE_DMA", options.dma.c_str(), 1);
+  if (!options.vram.empty()) setenv("SOFTXE_VRAM", options.vram.c_str(), 1);
+  if (!options.visible.empty()) setenv("SOFTXE_VISIBLE", options.visible.c_str(), 1);
+}
+
+[[noreturn]] void start_program(const RunOptions& options, const std::string& file) {
+  if (!options.root.empty() && (chroot(options.root.c_str()) != 0 || chdir("/") != 0)) {
+    _exit(complain(options.root.c_str(), std::strerror(errno), kExitCannotRun));
+  }
+  std::vector<char*> arguments;
+  for (const std::string& argument : options.program) {
+    arguments.push_back(const_cast<char*>(argument.c_str()));
+  }
+  arguments.push_back(nullptr);
+  execv(file.c_str(), arguments.data());
+  _exit(complain(file.c_str(), std::strerror(errno), kExitCannotRun));
+}
+
+// The status of the program itself; orphans of the run are reaped on the way.
+int wait_for_program() {
+  for (;;) {
+    int status = 0;
+    const pid_t pid = waitpid(-1, &status, 0);
+    if (pid == child_pid) return status;
+    if (pid < 0 && errno != EINTR) return 0;
+  }
+}
+
+int end_as(int status) {
+  if (WIFEXITED(status)) return WEXITSTATUS(status);
+  const int signal = WTERMSIG(status);
+  // The same signal, but no second core file.
+  prctl(PR_SET_DUMPABLE, 0);
+  ::signal(signal, SIG_DFL);
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, signal);
+  sigprocmask(SIG_UNBLOCK, &set, nullptr);
+  raise(signal);
+  return 128 + signal;
+}
+
+int run(RunOptions options) {
+  if (!options.root.empty()) options.root = std::filesystem::absolute(options.root).string();
+  const std::string& name = options.program.front();
+  auto file = find_program(options.root, name);
+  if (!file) {
+    return complain(name.c_str(), file.error().why,
+                    file.error().err == ENOENT ? kExitNotFound : kExitCannotRun);
+  }
+  if (Status fit = check_program(options.root, *file); !fit) {
+    return complain(name.c_str(), fit.error().why, kExitCannotRun);
+  }
+  std::string library = find_library();
+  if (library.empty()) return complain("libsoftxe-preload.so", "not found beside softxe", kExitCannotRun);
+
+  RunFolder folder;
+  if (int error = folder.make(options.root)) {
+    return complain("run folder", std::strerror(error), kExitCannotRun);
+  }
+  if (!options.root.empty()) {
+    std::error_code error;
+    std::filesystem::copy_file(library, folder.path() + "/libsoftxe-preload.so", error);
+    if (error) return complain("copy of the library", error.message().c_str(), kExitCannotRun);
+    library = folder.inside() + "/libsoftxe-preload.so";
+  }
+
+  prctl(PR_SET_CHILD_SUBREAPER, 1);
+  fflush(nullptr);
+  child_pid = fork();
+  if (child_pid < 0) return complain("fork", std::strerror(errno), kExitCannotRun);
+  if (child_pid == 0) {
+    set_environment(options, folder, library);
+    start_program(options, *file);
+  }
+  for (int signal : std::array{SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2}) {
+    struct sigaction action {};
+    action.sa_handler = forward_signal;
+    sigaction(signal, &action, nullptr);
+  }
+  const int status = wait_for_program();
+
+  const auto report = make_report(folder.slots());
+  if (!options.report.empty()) {
+    if (int error = write_report(report, options.report)) {
+      complain(options.report.c_str(), std::strerror(error), 0);
+    }
+  }
+  if (options.summary) std::fprintf(stderr, "%s", summary_text(report).c_str());
+  folder.remove();  // a signal may end us below, without destructors
+  return end_as(status);
+}
+
+}  // namespace
+
+void add_run(CLI::App& app, Action& action) {
+  auto* verb = app.add_subcommand("run", "Run a program as if an Xe GPU were there");
+  auto options = std::make_shared<RunOptions>();
+  verb->add_option("--devices", options->devices, "Number of cards")->check(CLI::Range(1, 8));
+  verb->add_option("--profile", options->profile, "Which card")->check(CLI::IsMember({"bmg", "pvc", "lnl"}));
+  verb->add_option("--vram", options->vram, "VRAM per tile, like 512M or 4G");
+  verb->add_option("--visible", options->visible, "CPU-visible part of it (small BAR)");
+  verb->add_option("--autoreset", options->autoreset, "When munmap resets memory attributes")
+      ->check(CLI::IsMember({"flag", "always", "exact"}));
+  verb->add_option("--dma", options->dma, "How pages travel")->check(CLI::IsMember({"move", "copy"}));
+  verb->add_option("--report", options->report, "Write the counters as JSON");
+  verb->add_flag("--summary", options->summary, "Print what the program's memory did");
+  verb->add_option("--root", options->root, "Run inside this folder as root folder")
+      ->check(CLI::ExistingDirectory);
+  verb->add_option("PROGRAM", options->program, "Program and its arguments, after --")->required();
+  verb->callback([=, &action] { action = [=] { return run(*options); }; });
+}
+
+}  // namespace softxe::cli

@@ -1,0 +1,32 @@
+#include <cstdio>
+
+#include "cli/commands.h"
+#include "cli/scenario_runner.h"
+#include "cli/scenario_sim_world.h"
+
+namespace softxe::cli {
+
+void add_scenario(CLI::App& app, Action& action) {
+  auto* verb = app.add_subcommand("scenario", "Run scenario files (docs/SCENARIOS.md)");
+  auto files = std::make_shared<std::vector<std::string>>();
+  auto seed = std::make_shared<std::uint64_t>(1);
+  auto live = std::make_shared<bool>(false);
+  verb->add_option("FILE", *files, "Scenario files")->required()->check(CLI::ExistingFile);
+  verb->add_option("--seed", *seed, "Order of parallel blocks");
+  verb->add_flag("--live", *live, "On the memory of this process instead of a simulated one");
+  verb->callback([=, &action] {
+    action = [=] {
+      if (*live) {
+        std::fprintf(stderr, "softxe scenario: --live is not there yet\n");
+        return kExitCannotRun;
+      }
+      const auto summary = scenario::run_scenario_files(
+          *files, [] { return std::make_unique<scenario::SimWorld>(); }, {.seed = *seed});
+      for (const std::string& message : summary.messages) std::printf("%s\n", message.c_str());
+      std::printf("%s\n", summary.last_line().c_str());
+      return summary.failed == 0 ? 0 : 1;
+    };
+  });
+}
+
+}  // namespace softxe::cli

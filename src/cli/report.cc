@@ -1,0 +1,107 @@
+#include "cli/report.h"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <fstream>
+
+namespace softxe::cli {
+
+namespace {
+
+constexpr const char* kSchema = "softxe-report-1";
+
+nlohmann::json counters_json(const CounterWords& words) {
+  nlohmann::json counters = nlohmann::json::object();
+  for (std::size_t i = 0; i < kCounterCount; ++i) {
+    counters[kCounterNames[i]] = words.value[i].load(std::memory_order_relaxed);
+  }
+  return counters;
+}
+
+std::string bytes_text(std::uint64_t bytes) {
+  if (bytes >= 10ull << 20) return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1 << 20));
+  if (bytes >= 10ull << 10) return fmt::format("{:.1f} KiB", static_cast<double>(bytes) / (1 << 10));
+  return fmt::format("{} B", bytes);
+}
+
+}  // namespace
+
+nlohmann::json make_report(const preload::SlotFile& slots) {
+  nlohmann::json processes = nlohmann::json::array();
+  std::array<std::uint64_t, kCounterCount> total{};
+  const std::uint32_t used = std::min(slots.used.load(), preload::kSlotsMax);
+  for (std::uint32_t i = 0; i < used; ++i) {
+    const preload::ProcessSlot& slot = slots.slots[i];
+    if (slot.pid.load() == 0) continue;
+    nlohmann::json devices = nlohmann::json::array();
+    for (std::uint32_t d = 0; d < slot.device_count && d < preload::kSlotDevices; ++d) {
+      devices.push_back({{"index", d}, {"counters", counters_json(slot.devices[d])}});
+      for (std::size_t c = 0; c < kCounterCount; ++c) {
+        total[c] += slot.devices[d].value[c].load(std::memory_order_relaxed);
+      }
+    }
+    processes.push_back({{"pid", slot.pid.load()},
+                         {"exe", slot.exe},
+                         {"profile", slot.profile},
+                         {"devices", std::move(devices)}});
+  }
+  nlohmann::json sums = nlohmann::json::object();
+  for (std::size_t c = 0; c < kCounterCount; ++c) sums[kCounterNames[c]] = total[c];
+  return {{"schema", kSchema}, {"processes", std::move(processes)}, {"total", std::move(sums)}};
+}
+
+int write_report(const nlohmann::json& report, const std::string& path) {
+  const std::string temporary = path + ".tmp";
+  {
+    std::ofstream out(temporary, std::ios::trunc);
+    out << report.dump(1) << '\n';
+    out.flush();
+    if (!out) return errno != 0 ? errno : EIO;
+  }
+  return std::rename(temporary.c_str(), path.c_str()) == 0 ? 0 : errno;
+}
+
+std::string summary_text(const nlohmann::json& report) {
+  const nlohmann::json& total = report.at("total");
+  auto n = [&](const char* name) { return total.at(name).get<std::uint64_t>(); };
+  std::string text;
+  auto line = [&](const std::string& what, const std::string& value, const std::string& detail) {
+    text += fmt::format("  {:<28} {:>12}   {}\n", what, value, detail);
+  };
+  auto count = [&](const char* name) { return fmt::format("{}", n(name)); };
+  text += fmt::format("softxe: {} process(es) used a device\n", report.at("processes").size());
+  line("GPU page faults", count("gpu_fault_count"),
+       fmt::format("read {}, write {}, atomic {}; failed {}", n("gpu_fault_read_count"),
+                   n("gpu_fault_write_count"), n("gpu_fault_atomic_count"),
+                   n("gpu_fault_failed_count")));
+  line("  of them on shared memory", count("svm_pagefault_count"),
+       fmt::format("by range size: 4K {}, 64K {}, 2M {}; looked again after a reset {}",
+                   n("svm_4K_pagefault_count"), n("svm_64K_pagefault_count"),
+                   n("svm_2M_pagefault_count"), n("svm_fault_again_count")));
+  line("moved to VRAM", count("svm_migrate_to_vram_count"),
+       fmt::format("{}; by GPU faults {}, by prefetch {}; refused {}",
+                   bytes_text(n("svm_migrate_to_vram_bytes")),
+                   n("svm_migrate_to_vram_gpu_fault_count"), n("svm_migrate_to_vram_prefetch_count"),
+                   n("svm_migrate_to_vram_failed_count")));
+  line("moved back to system memory", count("svm_migrate_to_system_count"),
+       fmt::format("{}; by CPU faults {}, eviction {}, fork {}, mapping changes {}",
+                   bytes_text(n("svm_migrate_to_system_bytes")), n("svm_cpu_fault_count"),
+                   n("svm_eviction_count"), n("svm_fork_evict_count"),
+                   n("svm_mapping_evict_count")));
+  line("CPU faults served", count("svm_cpu_fault_count"), bytes_text(n("svm_cpu_fault_bytes")));
+  line("munmap and the like seen", count("svm_unmap_event_count"),
+       fmt::format("other CPU-side events {}", n("svm_invalidate_event_count")));
+  line("SVM ranges created", count("svm_range_created_count"),
+       fmt::format("collected {}", n("svm_range_collected_count")));
+  line("attribute resets", count("svm_attribute_reset_count"),
+       fmt::format("VMAs split {}, merged {}", n("vma_split_count"), n("vma_merge_count")));
+  line("TLB invalidations", count("tlb_inval_count"),
+       fmt::format("{} pages zapped", n("pte_zap_count")));
+  line("ioctls", count("exec_count") + " EXEC",
+       fmt::format("{} VM_BIND, {} MADVISE", n("vm_bind_count"), n("madvise_count")));
+  return text;
+}
+
+}  // namespace softxe::cli
