@@ -17,28 +17,41 @@ void EventPump::lock() {
 
 bool EventPump::pump(const Uffd& uffd) {
   lock();
-  constexpr int kBatch = static_cast<int>(sizeof buffer_ / sizeof buffer_[0]);
-  for (int n = kBatch; n == kBatch;) {
-    n = uffd.read(buffer_, kBatch);
+  
+  for (int n = kBatch; n == static_cast<int>(kBatch) && events_.room() >= kBatch;) {
+    n = uffd.read(buffer_, static_cast<int>(kBatch));
     for (int i = 0; i < n; ++i) {
       if (buffer_[i].event == UffdMessage::kPageFault) {
         if (!faults_.push(align_down(buffer_[i].arg[1], kPageSize))) overflow_ = true;
       } else {
-        // Bounded by the number of threads times the events one can cause while the mm lock is held.
-        const bool queued = events_.push(buffer_[i]);
-        SX_ASSERT(queued);
-        events_read_.fetch_add(1, std::memory_order_release);
+        queue_event(buffer_[i]);
       }
     }
   }
+  full_.store(events_.room() < kBatch, std::memory_order_release);
   const bool any = events_.size() != 0 || faults_.size() != 0 || overflow_;
   unlock();
   return any;
 }
 
+void EventPump::queue_event(const UffdMessage& message) {
+  events_read_.fetch_add(1, std::memory_order_release);
+  const UffdMessage* newest = events_.newest();
+  const bool idempotent =
+      message.event == UffdMessage::kRemove || message.event == UffdMessage::kUnmap;
+  // Not dealt with yet, so once is enough: a loop of madvise(DONTNEED) must not fill the ring.
+  if (idempotent && newest != nullptr && newest->event == message.event &&
+      newest->arg[0] == message.arg[0] && newest->arg[1] == message.arg[1]) {
+    return;
+  }
+  const bool queued = events_.push(message);
+  SX_ASSERT(queued);  // pump() reads only when there is room for a batch
+}
+
 bool EventPump::pop_event(UffdMessage& message) {
   lock();
   const bool found = events_.pop(message);
+  if (found) full_.store(false, std::memory_order_release);
   unlock();
   return found;
 }
@@ -74,6 +87,7 @@ void EventPump::reset() {
   while (faults_.pop(page)) {
   }
   overflow_ = false;
+  full_.store(false);
 }
 
 }  // namespace softxe::live

@@ -36,6 +36,10 @@ class Ring {
     return true;
   }
   std::uint32_t size() const { return size_; }
+  std::uint32_t room() const { return capacity_ - size_; }
+  const T* newest() const {
+    return size_ == 0 ? nullptr : &slots_[(head_ + size_ - 1) % capacity_];
+  }
 
  private:
   T* slots_ = nullptr;
@@ -55,6 +59,8 @@ class EventPump {
   /// Page address of the oldest unserved fault.
   bool pop_fault(std::uint64_t& page);
   bool has_work();
+  /// No room for events: nothing is read until some have been dealt with, their causers stay blocked.
+  bool is_full() const { return full_.load(std::memory_order_acquire); }
   /// Events (not faults) ever read.
   std::uint64_t events_read() const { return events_read_.load(std::memory_order_acquire); }
   /// Faults were dropped for lack of room since the last call: every waiter must be woken to ask again.
@@ -64,12 +70,15 @@ class EventPump {
 
  private:
   void lock();
+  void queue_event(const UffdMessage& message);
   void unlock() { busy_.store(false, std::memory_order_release); }
 
   std::atomic<bool> busy_{false};
   std::atomic<std::uint64_t> events_read_{0};
+  std::atomic<bool> full_{false};
   bool overflow_ = false;
-  UffdMessage buffer_[32] = {};  ///< not on a stack: the kernel writes here
+  static constexpr std::uint32_t kBatch = 32;
+  UffdMessage buffer_[kBatch] = {};  ///< not on a stack: the kernel writes here
   Ring<UffdMessage> events_;
   Ring<std::uint64_t> faults_;
 };

@@ -239,12 +239,14 @@ void LiveHostMm::on_missed_fork(int fd) {
 }  // closing the descriptor releases the child's faults
 
 void LiveHostMm::evict_everything(MoveCause cause) {
-  std::uint32_t turns = 0;
+  std::uint32_t tries = 0;
   while (const auto piece = residency_.first()) {
     if (bring_allocation_home(*piece->allocation, cause)) continue;
     // Raced with a call that no hook saw, or out of memory: giving up here would lose data.
-    const bool going_on = wait_turn(turns);
-    SX_ASSERT(going_on);
+    constexpr std::uint32_t kTriesMax = 100'000;
+    SX_ASSERT(++tries < kTriesMax);
+    std::uint32_t turns = 0;
+    wait_turn(turns);
     drain_events();
   }
   while (const auto part = chunks_.first()) unregister_range(*part);

@@ -42,6 +42,16 @@ void LiveHostMm::notify_late(HostRange range, HostEvent kind) {
   notify(range, kind);
 }
 
+/// Calls that no hook saw may be in the way for a moment; their events are dealt with in between.
+void LiveHostMm::insist_home(HostRange range) {
+  constexpr int kTriesMax = 100;
+  for (int i = 0; i < kTriesMax && !bring_range_home(range, MoveCause::kMapping); ++i) {
+    std::uint32_t turns = 0;
+    wait_turn(turns);
+    drain_events();
+  }
+}
+
 /// The mapping of `range` goes away or is replaced: munmap, mmap(MAP_FIXED), brk, shmdt ...
 template <typename Call>
 long LiveHostMm::replace_mapping(HostRange range, Call call) {
@@ -93,8 +103,7 @@ long LiveHostMm::change_mapping(HostRange range, HostEvent kind, Call call) {
     return result;
   }
   Locked lock(*this);
-  std::uint32_t turns = 0;
-  while (!bring_range_home(range, MoveCause::kMapping) && wait_turn(turns)) drain_events();
+  insist_home(range);
   notify(range, kind);
   unregister_range(range);
   const long result = call();
@@ -168,8 +177,7 @@ long LiveHostMm::move_mapping(const MremapArgs& a, HostRange old_range) {
     return replace_mapping(tail, [&] { return call(a.flags); });
   }
   Locked lock(*this);
-  std::uint32_t turns = 0;
-  while (!bring_range_home(old_range, MoveCause::kMapping) && wait_turn(turns)) drain_events();
+  insist_home(old_range);
   unregister_range(old_range);  // also undoes splits of the mapping, which mremap does not accept
   if (!fixed && (a.flags & MREMAP_MAYMOVE) != 0 && (a.flags & ~MREMAP_MAYMOVE) == 0) {
     // In place nothing changes for the old pages, and no notifier is called.

@@ -264,6 +264,7 @@ class LiveHostMm final : public HostMm {
   template <typename Call>
   long change_mapping(HostRange range, HostEvent kind, Call call);
   void notify_late(HostRange range, HostEvent kind);
+  void insist_home(HostRange range) SX_REQUIRES(mm_lock_);
   long move_mapping(const MremapArgs& args, HostRange old_range);
   bool is_own_pidfd(int pidfd) const;
 

@@ -34,10 +34,11 @@ struct LiveHostMm::Sketch {
 // --- runs of pages ------------------------------------------------------------------------------
 
 bool LiveHostMm::wait_turn(std::uint32_t& turns) {
-  constexpr std::uint32_t kTurnsMax = 1'000'000;
+  constexpr std::uint32_t kTurnsMax = 100'000;
   counters_.eagain.fetch_add(1, std::memory_order_relaxed);
   // EAGAIN of C: an event waits to be read, then its causer must run on (hazard 7).
   if (pump_.pump(client_)) reader_waits_for_lock_.store(true);
+  if (pump_.is_full()) return false;  // only dealing with the events can help
   if (++turns > 16) raw_syscall(SYS_sched_yield);
   return turns < kTurnsMax;
 }
@@ -327,7 +328,9 @@ void LiveHostMm::undo_gap(Sketch& sketch, HostRange gap) {
       continue;
     }
     RunEnd back = move_run(client_, {at.value(), landing, stop - at});
-    if (back.err != 0) {  // the mapping changed under us by a call that no hook saw
+    if (back.err == EBUSY) {  // events without end: deal with them, then go on
+      drain_events();
+    } else if (back.err != 0) {  // the mapping changed under us by a call that no hook saw
       const RunEnd copied = copy_run(client_, {at.value() + back.moved_bytes,
                                                landing + back.moved_bytes, kPageSize});
       discard_frame(landing + back.moved_bytes, kPageSize);
