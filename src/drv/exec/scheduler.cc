@@ -97,12 +97,12 @@ void Scheduler::forget(ExecQueue& queue) {
 }
 
 Engine& Scheduler::engine_at(const ExecQueue& queue, unsigned instance) const {
-  for (const auto& engine : engines_) {
+  const auto found = std::find_if(engines_.begin(), engines_.end(), [&](const auto& engine) {
     const EngineFact& fact = engine->fact();
-    if (fact.gt == queue.gt_ && fact.cls == queue.cls_ && fact.instance == instance) return *engine;
-  }
-  SX_ASSERT(!"the decoder lets only existing engines through");
-  return *engines_.front();
+    return fact.gt == queue.gt_ && fact.cls == queue.cls_ && fact.instance == instance;
+  });
+  SX_ASSERT(found != engines_.end());  // the decoder lets only existing engines through
+  return **found;
 }
 
 EngineGroup& Scheduler::group_of_queue(const ExecQueue& queue) const {

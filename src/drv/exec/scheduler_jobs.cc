@@ -51,7 +51,6 @@ Status Scheduler::submit(const JobPtr& job, const JobSyncs& syncs) {
     queue.jobs_.push_back(job);
     queue.last_ = job->done;
   }
-  config_.counters.add(Counter::exec_count);
   if (queue.vm_->mode() == VmMode::kDmaFence) queue.vm_->jobs.add(job->done);
   syncs.install(job->done);
   all_of(syncs.in_fences())->on_signal([weak = weak_from_this(), job] {

@@ -17,8 +17,8 @@ enum class ExecPolicy : std::uint8_t { kThreads, kManual };
 inline constexpr std::uint64_t kIdleExitNs = 20'000'000;
 
 /// One thread at a time, made by the device's ThreadStarter (signals blocked, stack in engine memory): a
-/// new start() first joins the one before, which must have decided to end. Leaf lock, held while joining
-/// a thread that takes no lock any more.
+/// new start() first joins the one before, which must have decided to end. At most one start() at a time;
+/// the lock only guards the handle, because starter and join may take locks of their own.
 class WorkerThread {
  public:
   explicit WorkerThread(const ThreadStarter& starter) : starter_(starter) {}
@@ -27,14 +27,18 @@ class WorkerThread {
   WorkerThread& operator=(const WorkerThread&) = delete;
 
   void start(std::function<void()> body) SX_EXCLUDES(lock_) {
+    join();
+    std::function<void()> join_it = starter_(std::move(body));
     Guard hold(lock_);
-    if (join_) join_();
-    join_ = starter_(std::move(body));
+    join_ = std::move(join_it);
   }
   void join() SX_EXCLUDES(lock_) {
-    Guard hold(lock_);
-    if (join_) join_();
-    join_ = nullptr;
+    std::function<void()> join_it;
+    {
+      Guard hold(lock_);
+      join_it.swap(join_);
+    }
+    if (join_it) join_it();
   }
 
  private:
