@@ -1,0 +1,68 @@
+#include "preload/device_files.h"
+
+#include <sys/prctl.h>
+#include <unistd.h>
+
+namespace softxe::preload {
+
+const CounterSet& PreloadDeviceFiles::gt_counters(std::uint16_t) const {
+  // The engine counts per device: every GT shows the device's numbers.
+  const CounterSet& now = device_.device().counters();
+  for (std::size_t i = 0; i < kCounterCount; ++i)
+    shown_.value[i].store(now.get(static_cast<Counter>(i)) - baseline_.value[i].load());
+  return shown_set_;
+}
+
+void PreloadDeviceFiles::reset_gt_counters(std::uint16_t) {
+  const CounterSet& now = device_.device().counters();
+  for (std::size_t i = 0; i < kCounterCount; ++i)
+    baseline_.value[i].store(now.get(static_cast<Counter>(i)));
+}
+
+GtIdle PreloadDeviceFiles::gt_idle(std::uint16_t) const {
+  // Engines have no threads between jobs, so a GT that is looked at is idle or about to be.
+  return {.idle = true, .residency_ms = device_.exec().clock().now_ns() / 1'000'000};
+}
+
+Status PreloadDeviceFiles::reset_gt(std::uint16_t gt, ResetWait) {
+  device_.exec().reset_gt(gt);
+  return {};
+}
+
+EngineSettings PreloadDeviceFiles::engine_settings(std::uint16_t gt, EngineClass cls) const {
+  Guard hold(lock_);
+  return engines_.at(gt).at(static_cast<std::size_t>(cls));
+}
+
+void PreloadDeviceFiles::set_engine_settings(std::uint16_t gt, EngineClass cls,
+                                             const EngineSettings& settings) {
+  Guard hold(lock_);
+  engines_.at(gt).at(static_cast<std::size_t>(cls)) = settings;
+}
+
+std::uint32_t PreloadDeviceFiles::atomic_timeslice_ms() const {
+  return static_cast<std::uint32_t>(device_.device().atomic_timeslice_ns().load() / 1'000'000);
+}
+
+void PreloadDeviceFiles::set_atomic_timeslice_ms(std::uint32_t ms) {
+  device_.device().atomic_timeslice_ns().store(std::uint64_t{ms} * 1'000'000);
+}
+
+RegionUse PreloadDeviceFiles::region_use(std::uint32_t region) const {
+  if (region == 0 || region > device_.device().vram_tiles()) return {};
+  const VramUsage usage = device_.device().vram(region - 1).usage();
+  return {.used_bytes = usage.used_bytes, .visible_used_bytes = usage.used_visible_bytes};
+}
+
+std::vector<DrmClient> PreloadDeviceFiles::clients() const {
+  DrmClient self;
+  char name[16] = {};
+  prctl(PR_GET_NAME, name);
+  self.command = name;
+  self.pid = getpid();
+  self.minor = device_.device().config().index;
+  self.uid = getuid();
+  return {self};
+}
+
+}  // namespace softxe::preload

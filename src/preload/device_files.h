@@ -1,0 +1,42 @@
+// DeviceFiles over a device of this process: what sysfs and debugfs show and change.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <vector>
+
+#include "abi/drm_device.h"
+#include "abi/vfs.h"
+
+namespace softxe::preload {
+
+/// Thread-safe. Counters and resets are the device's; settings are kept here.
+class PreloadDeviceFiles final : public DeviceFiles {
+ public:
+  explicit PreloadDeviceFiles(DrmDevice& device) : device_(device) {}
+
+  const CounterSet& gt_counters(std::uint16_t gt) const override;
+  void reset_gt_counters(std::uint16_t gt) override;
+  GtIdle gt_idle(std::uint16_t gt) const override;
+  Status reset_gt(std::uint16_t gt, ResetWait wait) override;
+  EngineSettings engine_settings(std::uint16_t gt, EngineClass cls) const override;
+  void set_engine_settings(std::uint16_t gt, EngineClass cls, const EngineSettings&) override;
+  std::uint32_t wedged_mode() const override { return wedged_mode_.load(); }
+  void set_wedged_mode(std::uint32_t mode) override { wedged_mode_.store(mode); }
+  std::uint32_t atomic_timeslice_ms() const override;
+  void set_atomic_timeslice_ms(std::uint32_t ms) override;
+  RegionUse region_use(std::uint32_t region) const override;
+  std::vector<DrmClient> clients() const override;
+
+ private:
+  DrmDevice& device_;
+  /// Device counters since the last reset: the words of the report are never set back.
+  mutable CounterWords shown_;
+  CounterSet shown_set_{shown_};
+  CounterWords baseline_;
+  std::atomic<std::uint32_t> wedged_mode_{1};
+  mutable LeafMutex lock_{"PreloadDeviceFiles"};
+  std::array<std::array<EngineSettings, kEngineClasses>, kGtsMax> engines_ SX_GUARDED_BY(lock_){};
+};
+
+}  // namespace softxe::preload

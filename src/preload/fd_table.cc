@@ -1,0 +1,234 @@
+#include "preload/fd_table.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <map>
+#include <vector>
+
+#include "preload/engine_scope.h"
+#include "preload/paths.h"
+#include "preload/session.h"
+#include "preload/spin_futex.h"
+
+namespace softxe::preload {
+namespace {
+
+using live::raw_syscall;
+
+constexpr int kFdMax = 1 << 20;  // beyond: not followed
+
+struct Identity {
+  dev_t dev = 0;
+  ino_t ino = 0;
+  friend bool operator==(const Identity&, const Identity&) = default;
+};
+struct Entry {
+  FdObjectPtr object;
+  Identity identity;
+};
+
+constinit std::array<std::atomic<std::uint64_t>, kFdMax / 64> ours{};
+constinit SpinFutex lock;
+std::map<int, Entry>& entries() {
+  static auto* map = new std::map<int, Entry>;  // never destroyed: threads outlive static objects
+  return *map;
+}
+
+class Hold {
+ public:
+  Hold() { lock.lock(); }
+  ~Hold() { lock.unlock(); }
+  Hold(const Hold&) = delete;
+  Hold& operator=(const Hold&) = delete;
+};
+
+void set_ours(int fd, bool value) {
+  const std::uint64_t bit = 1ull << (fd % 64);
+  auto& word = ours[static_cast<std::size_t>(fd) / 64];
+  if (value) {
+    word.fetch_or(bit);
+  } else {
+    word.fetch_and(~bit);
+  }
+}
+
+Identity identity_of(int fd) {
+  struct stat st {};
+  if (raw_syscall(SYS_fstat, fd, &st) != 0) return {};
+  return {st.st_dev, st.st_ino};
+}
+
+template <typename T>
+void leak(std::shared_ptr<T>& pointer) {
+  if (pointer != nullptr) ::new (operator new(sizeof pointer)) std::shared_ptr<T>(std::move(pointer));
+}
+
+class PreloadFds final : public FdLayer {
+ public:
+  Result<int> publish_dma_buf(std::shared_ptr<GemBo> bo, FdAccess access, OnExec on_exec) override {
+    const int close_on_exec = on_exec == OnExec::kClose ? O_CLOEXEC : 0;
+    const std::string path = "/proc/self/fd/" + std::to_string(bo->memfd());
+    const int mode = access == FdAccess::kReadWrite ? O_RDWR : O_RDONLY;
+    // A description of its own: its position and access mode are the dma-buf's.
+    return publish(raw_syscall(SYS_openat, AT_FDCWD, path.c_str(), mode | close_on_exec, 0),
+                   std::make_shared<FdObject>(std::move(bo)));
+  }
+  Result<int> publish_sync_file(std::shared_ptr<SyncFile> file) override {
+    const long fd = raw_syscall(SYS_fcntl, file->internal_fd(), F_DUPFD_CLOEXEC, 0);
+    return publish(fd, std::make_shared<FdObject>(std::move(file)));
+  }
+  Result<int> publish_syncobj(SyncobjPtr object) override {
+    const long fd = raw_syscall(SYS_memfd_create, "softxe-syncobj", 1u /* MFD_CLOEXEC */);
+    return publish(fd, std::make_shared<FdObject>(std::move(object)));
+  }
+  std::shared_ptr<GemBo> dma_buf(int fd) override {
+    const auto object = find_fd(fd);
+    return object == nullptr ? nullptr : object->dma_buf();
+  }
+  std::shared_ptr<SyncFile> sync_file(int fd) override {
+    const auto object = find_fd(fd);
+    return object == nullptr ? nullptr : object->sync_file();
+  }
+  SyncobjPtr syncobj(int fd) override {
+    const auto object = find_fd(fd);
+    return object == nullptr ? nullptr : object->syncobj();
+  }
+  std::shared_ptr<DrmFile> drm_file(int fd) override {
+    const auto object = find_fd(fd);
+    if (object == nullptr || object->kind() != FdObject::Kind::kDevice) return nullptr;
+    auto file = object->drm_file();
+    return file ? *file : nullptr;
+  }
+  bool is_open(int fd) override { return raw_syscall(SYS_fcntl, fd, F_GETFD) >= 0; }
+
+ private:
+  static Result<int> publish(long fd, FdObjectPtr object) {
+    if (fd < 0) return fail(live::errno_of(fd), "no descriptor for the client");
+    put_fd(static_cast<int>(fd), std::move(object));
+    return static_cast<int>(fd);
+  }
+};
+
+}  // namespace
+
+FdObject::FdObject(DeviceNode node)
+    : kind_(Kind::kDevice), node_(node), client_path_(device_node_path(node)), generation_(0) {}
+FdObject::FdObject(std::shared_ptr<GemBo> bo)
+    : kind_(Kind::kDmaBuf), generation_(generation()), bo_(std::move(bo)) {
+  bo_->exported();
+}
+FdObject::FdObject(std::shared_ptr<SyncFile> file)
+    : kind_(Kind::kSyncFile), generation_(generation()), sync_file_(std::move(file)) {}
+FdObject::FdObject(SyncobjPtr object)
+    : kind_(Kind::kSyncobj), generation_(generation()), syncobj_(std::move(object)) {}
+FdObject::FdObject(DynamicFile file, std::string client_path)
+    : kind_(Kind::kDynamic),
+      dynamic_(file),
+      client_path_(std::move(client_path)),
+      generation_(generation()) {}
+
+FdObject::~FdObject() {
+  if (current()) {
+    if (bo_ != nullptr) bo_->unexported();
+    return;
+  }
+  leak(file_);
+  leak(bo_);
+  leak(sync_file_);
+  leak(syncobj_);
+}
+
+bool FdObject::current() const { return generation_ == generation(); }
+
+Result<std::shared_ptr<DrmFile>> FdObject::drm_file() {
+  SX_ASSERT(kind_ == Kind::kDevice);
+  SX_TRY(Session * made, session_or_make());
+  Guard hold(lock_);
+  if (file_ == nullptr || !current()) {
+    leak(file_);
+    file_ = std::make_shared<DrmFile>(*made->drm, node_.device,
+                                      node_.is_render() ? DrmNode::kRender : DrmNode::kCard);
+    generation_ = generation();
+  }
+  return file_;
+}
+
+bool maybe_ours(int fd) {
+  if (fd < 0 || fd >= kFdMax) return false;
+  return (ours[static_cast<std::size_t>(fd) / 64].load(std::memory_order_relaxed) >> (fd % 64) & 1) != 0;
+}
+
+FdObjectPtr find_fd(int fd) {
+  if (!maybe_ours(fd)) return nullptr;
+  const Identity now = identity_of(fd);
+  FdObjectPtr stale;
+  Hold hold;
+  const auto at = entries().find(fd);
+  if (at == entries().end()) return nullptr;
+  if (at->second.identity == now) return at->second.object;
+  // Closed and reused behind our back: release the object after the lock.
+  stale = std::move(at->second.object);
+  entries().erase(at);
+  set_ours(fd, false);
+  return nullptr;
+}
+
+void put_fd(int fd, FdObjectPtr object) {
+  if (fd < 0 || fd >= kFdMax) return;
+  Entry fresh{std::move(object), identity_of(fd)};
+  Hold hold;
+  std::swap(entries()[fd], fresh);
+  set_ours(fd, true);
+}
+
+FdObjectPtr take_fd(int fd) {
+  if (!maybe_ours(fd)) return nullptr;
+  Hold hold;
+  const auto at = entries().find(fd);
+  if (at == entries().end()) return nullptr;
+  FdObjectPtr object = std::move(at->second.object);
+  entries().erase(at);
+  set_ours(fd, false);
+  return object;
+}
+
+void copy_fd(int from, int to) {
+  if (from == to || to < 0) return;
+  if (auto object = find_fd(from); object != nullptr) {
+    put_fd(to, std::move(object));
+  } else {
+    take_fd(to);
+  }
+}
+
+FdObjectPtr adopt_fd(int fd) {
+  const auto path = client_path_of_fd(fd);
+  if (!path) return nullptr;
+  const auto node = find_device_node(*path, settings().devices.size());
+  if (!node) return nullptr;
+  put_fd(fd, std::make_shared<FdObject>(*node));
+  return find_fd(fd);
+}
+
+void fd_table_before_fork() { lock.lock(); }
+void fd_table_after_fork() { lock.unlock(); }
+
+bool is_internal_fd(int fd) {
+  if (session() == nullptr || fd < kInternalFdMin || maybe_ours(fd)) return false;
+  const std::string link = link_of_fd(fd);
+  for (const char* name : {"/memfd:softxe", "anon_inode:[userfaultfd]", "anon_inode:[eventfd]", "/proc/"})
+    if (link.starts_with(name)) return true;
+  return false;
+}
+
+FdLayer& fd_layer() {
+  static auto* layer = new PreloadFds;
+  return *layer;
+}
+
+}  // namespace softxe::preload

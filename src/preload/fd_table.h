@@ -1,0 +1,83 @@
+// FdTable: what the client's descriptors mean when they are the engine's: device files, dma-bufs, sync_files,
+// syncobjs, and files whose text was made at open.
+//
+// The kernel knows such a descriptor as an ordinary file (the node in the shadow tree, the object's memfd,
+// an eventfd), so dup, fork, poll, lseek and mmap do what they should. The table follows dup and close
+// through the interposed symbols; what slips through is found by comparing st_dev and st_ino.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "abi/drm_device.h"
+#include "abi/vfs.h"
+
+namespace softxe::preload {
+
+/// One open file description of the engine; several descriptors may show the same one.
+class FdObject {
+ public:
+  enum class Kind : std::uint8_t { kDevice, kDmaBuf, kSyncFile, kSyncobj, kDynamic };
+
+  explicit FdObject(DeviceNode node);
+  explicit FdObject(std::shared_ptr<GemBo> bo);
+  explicit FdObject(std::shared_ptr<SyncFile> file);
+  explicit FdObject(SyncobjPtr object);
+  FdObject(DynamicFile file, std::string client_path);
+  /// In a fork child the parent's objects are left alone: their threads are not here.
+  ~FdObject();
+  FdObject(const FdObject&) = delete;
+  FdObject& operator=(const FdObject&) = delete;
+
+  Kind kind() const { return kind_; }
+  const DeviceNode& node() const { return node_; }
+  const DynamicFile& dynamic() const { return dynamic_; }
+  /// What /proc/self/fd/N must read: the node's or the file's path; empty for the others.
+  const std::string& client_path() const { return client_path_; }
+  /// The file behind a device descriptor, made at the first use in this process. Inside an EngineScope.
+  Result<std::shared_ptr<DrmFile>> drm_file();
+  std::shared_ptr<GemBo> dma_buf() const { return current() ? bo_ : nullptr; }
+  std::shared_ptr<SyncFile> sync_file() const { return current() ? sync_file_ : nullptr; }
+  SyncobjPtr syncobj() const { return current() ? syncobj_ : nullptr; }
+
+ private:
+  bool current() const;
+
+  const Kind kind_;
+  DeviceNode node_{};
+  DynamicFile dynamic_{};
+  std::string client_path_;
+  std::uint64_t generation_;  ///< of the session that made the pointers below
+  LeafMutex lock_{"FdObject"};
+  std::shared_ptr<DrmFile> file_;
+  std::shared_ptr<GemBo> bo_;
+  std::shared_ptr<SyncFile> sync_file_;
+  SyncobjPtr syncobj_;
+};
+using FdObjectPtr = std::shared_ptr<FdObject>;
+
+/// May this descriptor be in the table? A few instructions; wrong only for descriptors that were
+/// closed behind our back.
+bool maybe_ours(int fd);
+
+/// The object behind a descriptor, or null. All of these: inside an EngineScope.
+FdObjectPtr find_fd(int fd);
+void put_fd(int fd, FdObjectPtr object);
+/// Call before the descriptor is closed. What is returned dies with the caller's copy.
+FdObjectPtr take_fd(int fd);
+/// After a successful dup.
+void copy_fd(int from, int to);
+/// A device descriptor that was inherited over exec: recognised by what /proc/self/fd says.
+FdObjectPtr adopt_fd(int fd);
+
+/// Around fork.
+void fd_table_before_fork();
+void fd_table_after_fork();
+
+/// The descriptors of the engine itself, high in the table: the client must not close them.
+bool is_internal_fd(int fd);
+
+/// Publishes what ioctls hand out.
+FdLayer& fd_layer();
+
+}  // namespace softxe::preload

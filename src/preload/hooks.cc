@@ -1,0 +1,84 @@
+#include "preload/hooks.h"
+
+#include <pthread.h>
+
+#include "base/lock.h"
+#include "host/patch/patcher.h"
+#include "preload/engine_alloc.h"
+#include "preload/engine_scope.h"
+#include "preload/fd_table.h"
+#include "preload/session.h"
+
+namespace softxe::preload {
+namespace {
+
+long on_call(patch::SyscallArgs& call) {
+  live::LiveHostMm* mm = live_mm();
+  if (mm == nullptr || in_engine()) return patch::raw_syscall(call);
+  const EngineMark mark;
+  std::array<long, 6> arguments;
+  for (std::size_t i = 0; i < arguments.size(); ++i) arguments[i] = static_cast<long>(call.a[i]);
+  return mm->hook_syscall(call.nr, arguments);
+}
+
+/// Everything comes home, and no lock that the child needs is held by another thread.
+void before_fork() {
+  if (live::LiveHostMm* mm = live_mm(); mm != nullptr) {
+    const EngineMark mark;
+    mm->fork_before();
+  }
+  fd_table_before_fork();
+  engine_heap_before_fork();
+}
+
+void after_fork_parent() {
+  engine_heap_after_fork();
+  fd_table_after_fork();
+  if (live::LiveHostMm* mm = live_mm(); mm != nullptr) mm->fork_after_parent();
+}
+
+void after_fork_child() {
+  engine_heap_after_fork();
+  fd_table_after_fork();
+  if (live::LiveHostMm* mm = live_mm(); mm != nullptr) mm->fork_after_child();
+  if (patch::active()) patch::deactivate();
+  abandon_session();
+}
+
+// In the child the site's hook has put the hooks to sleep already: a flag tells who acted.
+thread_local constinit bool site_acted = false;
+// fork() also runs these, before the patched site is reached; they act where no site does.
+void at_fork_prepare() {
+  site_acted = false;
+  if (!patch::active()) before_fork();
+}
+void at_fork_parent() {
+  if (!patch::active()) after_fork_parent();
+}
+void at_fork_child() {
+  if (!site_acted) after_fork_child();
+  site_acted = false;
+}
+
+void site_before(unsigned long) { before_fork(); }
+void site_parent(long) { after_fork_parent(); }
+void site_child() {
+  site_acted = true;
+  after_fork_child();
+}
+
+}  // namespace
+
+void install_hooks() {
+  patch::HookTable hooks;
+  hooks.call = on_call;
+  hooks.fork = {.before = site_before, .after_parent = site_parent, .after_child = site_child};
+  patch::install(hooks);
+  pthread_atfork(at_fork_prepare, at_fork_parent, at_fork_child);
+}
+
+void wake_hooks() { patch::activate(); }
+
+bool sites_are_patched() { return patch::report().rung != patch::Rung::kEventsOnly && patch::active(); }
+
+}  // namespace softxe::preload

@@ -1,0 +1,68 @@
+// How a libc symbol is interposed, and how the real one is called.
+//
+//   SX_INTERPOSE(int, chdir, (const char* path)) {      exported as "chdir", whatever libc's header says
+//     static constinit Real<int(const char*)> real{"chdir"};
+//     if (!interposing()) return real(path);
+//     ...
+//   }
+//   SX_INTERPOSE_ALIAS(chdir, chdir_other)
+//
+// Every interposed name also stands in exports.map; a test compares the two.
+#pragma once
+
+#include <dlfcn.h>
+
+#include <atomic>
+#include <cerrno>
+
+#define SX_INTERPOSE(type, name, arguments)                                                \
+  extern "C" __attribute__((visibility("default"), used)) type sx_wrap_##name arguments    \
+      __asm__(#name);                                                                      \
+  extern "C" type sx_wrap_##name arguments
+
+/// `other` is one more exported name of the interposed `name`, defined above in the same file.
+#define SX_INTERPOSE_ALIAS(name, other)                                            \
+  extern "C" __attribute__((visibility("default"), used, alias(#name),             \
+                            copy(sx_wrap_##name))) __typeof__(sx_wrap_##name)      \
+      sx_wrap_##other __asm__(#other);
+
+namespace softxe::preload {
+
+/// The next definition of a symbol behind ours, looked up at the first call.
+template <typename F>
+class Real;
+template <typename R, typename... A>
+class Real<R(A...)> {
+ public:
+  constexpr explicit Real(const char* name) : name_(name) {}
+  R operator()(A... arguments) { return get()(arguments...); }
+
+ private:
+  using Pointer = R (*)(A...);
+  Pointer get() {
+    void* found = pointer_.load(std::memory_order_acquire);
+    if (found == nullptr) {
+      const int before = errno;
+      found = dlsym(RTLD_NEXT, name_);
+      if (found == nullptr) __builtin_trap();  // this libc lacks what its header promised
+      errno = before;
+      pointer_.store(found, std::memory_order_release);
+    }
+    return reinterpret_cast<Pointer>(found);
+  }
+
+  const char* name_;
+  std::atomic<void*> pointer_{nullptr};
+};
+
+/// Kernel convention (negative errno) to libc convention.
+template <typename T = int>
+T libc_result(long result) {
+  if (result < 0 && result >= -4095) {
+    errno = static_cast<int>(-result);
+    return static_cast<T>(-1);
+  }
+  return static_cast<T>(result);
+}
+
+}  // namespace softxe::preload

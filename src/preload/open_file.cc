@@ -1,0 +1,180 @@
+#include "preload/open_file.h"
+
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <map>
+
+#include "base/log.h"
+#include "host/live/raw_syscall.h"
+#include "preload/session.h"
+
+namespace softxe::preload {
+namespace {
+
+using live::raw_syscall;
+
+std::string read_whole(const char* path) {
+  std::string text;
+  const long fd = raw_syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+  if (fd < 0) return text;
+  char part[4096];
+  for (long n = 0; (n = raw_syscall(SYS_read, fd, part, sizeof part)) > 0;)
+    text.append(part, static_cast<std::size_t>(n));
+  raw_syscall(SYS_close, fd);
+  return text;
+}
+
+/// A memfd with `text`, read from the start. Descriptor or negative errno.
+int text_file(std::string_view text, int flags) {
+  const long fd = raw_syscall(SYS_memfd_create, "softxe-text", (flags & O_CLOEXEC) != 0 ? 1u : 0u);
+  if (fd >= 0) raw_syscall(SYS_pwrite64, fd, text.data(), text.size(), 0);
+  return static_cast<int>(fd);
+}
+
+/// Puts the text behind the descriptor that showed the empty shadow file.
+int serve_text(int fd, int flags, std::string_view text) {
+  const int made = text_file(text, 0);
+  if (made < 0) {
+    raw_syscall(SYS_close, fd);
+    return made;
+  }
+  raw_syscall(SYS_dup3, made, fd, flags & O_CLOEXEC);
+  raw_syscall(SYS_close, made);
+  return fd;
+}
+
+int give_dynamic(int fd, int flags, const DynamicFile& file, const std::string& path) {
+  auto made = session_or_make();
+  if (!made) {
+    raw_syscall(SYS_close, fd);
+    return -ENODEV;
+  }
+  std::string text;
+  if ((flags & O_ACCMODE) != O_WRONLY) {
+    auto read = read_dynamic(file, settings().devices.at(file.device), *(*made)->files.at(file.device));
+    if (read) text = std::move(*read);
+  }
+  const int served = serve_text(fd, flags, text);
+  if (served >= 0) put_fd(served, std::make_shared<FdObject>(file, path));
+  return served;
+}
+
+void add_regions(FdinfoFacts& facts, DrmFile& file) {
+  static constexpr const char* kNames[] = {"system", "vram0", "vram1"};
+  std::array<FdinfoRegion, 3> regions;
+  for (std::size_t i = 0; i < regions.size(); ++i) regions[i].name = kNames[i];
+  const unsigned tiles = file.device().device().vram_tiles();
+  for (const auto& bo : file.objects()) {
+    // The first allowed region stands for the object when it is not in VRAM now.
+    std::size_t region = 0;
+    if ((bo->placement() & 1) == 0 || bo->in_vram()) region = (bo->placement() & 2) != 0 ? 1 : 2;
+    FdinfoRegion& r = regions[region];
+    r.total_bytes += bo->size_bytes();
+    if (bo.use_count() > 2) r.shared_bytes += bo->size_bytes();
+    if (region == 0 || bo->in_vram()) r.resident_bytes += bo->size_bytes();
+    if (bo->purgeable() == PurgeableState::kDontNeed)
+      r.purgeable_bytes = r.purgeable_bytes.value_or(0) + bo->size_bytes();
+  }
+  for (std::size_t i = 0; i <= tiles; ++i) facts.regions.push_back(regions[i]);
+}
+
+void add_engines(FdinfoFacts& facts, DrmFile& file) {
+  std::map<EngineClass, std::uint32_t> count;
+  const DeviceProfile& profile = file.device().device().profile();
+  for (const EngineFact& engine : profile.engines) ++count[engine.cls];
+  const std::uint64_t now = file.device().exec().clock().now_ns();
+  for (const auto& [cls, capacity] : count) {
+    const std::uint32_t hz = profile.gts.front().reference_clock_hz;
+    facts.engines.push_back(
+        {.cls = cls, .cycles = 0, .total_cycles = cycles_at(now, hz), .capacity = capacity});
+  }
+}
+
+}  // namespace
+
+int open_suspect(const KernelPath& path, int flags, mode_t mode) {
+  if (path.shadow()) {
+    // The tree is complete: nothing is created, and an attribute's write replaces its text.
+    flags &= ~(O_CREAT | O_TRUNC);
+    if ((flags & O_ACCMODE) == O_WRONLY && (flags & (O_PATH | O_APPEND)) == 0) flags |= O_TRUNC;
+  }
+  const long fd = raw_syscall(SYS_openat, path.dirfd(), path.name(), flags | O_LARGEFILE, mode);
+  if (fd < 0 || (flags & O_PATH) != 0) return static_cast<int>(fd);
+  return give_meaning(static_cast<int>(fd), flags);
+}
+
+int give_meaning(int fd, int flags) {
+  const auto path = client_path_of_fd(fd);
+  if (!path) return fd;
+  if (const auto node = find_device_node(*path, settings().devices.size()); node) {
+    auto object = std::make_shared<FdObject>(*node);
+    if (auto file = object->drm_file(); !file) {
+      raw_syscall(SYS_close, fd);
+      return -file.error().err;
+    }
+    put_fd(fd, std::move(object));
+    return fd;
+  }
+  const auto dynamic = find_dynamic(*path, settings().devices);
+  if (!dynamic || dynamic->kind == DynamicKind::kMeminfo) return fd;
+  return give_dynamic(fd, flags, *dynamic, *path);
+}
+
+int open_fdinfo(int target, int flags) {
+  const auto object = find_fd(target);
+  if (object == nullptr || object->kind() != FdObject::Kind::kDevice) return -ENOENT;
+  auto file = object->drm_file();
+  if (!file) return -file.error().err;
+  FdinfoFacts facts;
+  const long open_flags = raw_syscall(SYS_fcntl, target, F_GETFL);
+  facts.open_flags = open_flags < 0 ? 0u : static_cast<std::uint32_t>(open_flags);
+  facts.device = object->node().device;
+  facts.client_id = (*file)->client_id();
+  add_regions(facts, **file);
+  add_engines(facts, **file);
+  return text_file(fdinfo_text(facts), flags);
+}
+
+std::uint64_t pretended_huge_pages() {
+  const std::string path = paths().root() + "/proc/sys/vm/nr_hugepages";
+  return std::strtoull(read_whole(path.c_str()).c_str(), nullptr, 0);
+}
+
+int open_meminfo(int flags) {
+  const std::uint64_t pages = pretended_huge_pages();
+  if (pages == 0) return -ENOENT;
+  return text_file(meminfo_text(read_whole("/proc/meminfo"), pages), flags);
+}
+
+int flags_of_mode(const char* mode) {
+  if (mode == nullptr) return -1;
+  const bool both = std::strchr(mode, '+') != nullptr;
+  int flags = both ? O_RDWR : O_WRONLY;
+  switch (*mode) {
+    case 'r': flags = both ? O_RDWR : O_RDONLY; break;
+    case 'w': flags |= O_CREAT | O_TRUNC; break;
+    case 'a': flags |= O_CREAT | O_APPEND; break;
+    default: return -1;
+  }
+  if (std::strchr(mode, 'e') != nullptr) flags |= O_CLOEXEC;
+  if (std::strchr(mode, 'x') != nullptr) flags |= O_EXCL;
+  return flags;
+}
+
+long write_dynamic_text(const FdObject& object, std::string_view text) {
+  auto made = session_or_make();
+  if (!made) return -ENODEV;
+  const DynamicFile& file = object.dynamic();
+  const Status done = write_dynamic(file, text, *(*made)->files.at(file.device));
+  if (!done) {
+    SX_DEBUG("write to {}: {}", object.client_path(), done.error().why);
+    return -done.error().err;
+  }
+  return static_cast<long>(text.size());
+}
+
+}  // namespace softxe::preload

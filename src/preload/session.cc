@@ -1,0 +1,201 @@
+#include "preload/session.h"
+
+#include <fcntl.h>
+#include <link.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+
+#include "base/log.h"
+#include "host/live/raw_syscall.h"
+#include "preload/engine_alloc.h"
+#include "preload/engine_scope.h"
+#include "preload/fd_table.h"
+#include "preload/hooks.h"
+#include "preload/paths.h"
+#include "preload/signals.h"
+#include "preload/slots.h"
+#include "preload/threads.h"
+
+namespace softxe::preload {
+namespace {
+
+using live::raw_syscall;
+
+/// Made in the constructor when a run is active, never destroyed.
+struct Run {
+  explicit Run(Settings s) : settings(std::move(s)), paths(settings.run_dir + "/tree") {}
+  Settings settings;
+  PathMap paths;
+};
+constinit Run* run = nullptr;
+
+constinit std::atomic<Session*> current{nullptr};
+constinit std::atomic<live::LiveHostMm*> current_mm{nullptr};
+constinit std::atomic<std::uint64_t> generation_now{1};
+// Plain and outside the rank table: making a session takes every lock there is.
+constinit std::atomic<pthread_mutex_t*> make_lock{nullptr};
+
+/// The engine's own descriptors must not take the low numbers that clients count: all free ones below
+/// are taken while it opens them.
+class LowFdsTaken {
+ public:
+  LowFdsTaken() {
+    const long first = raw_syscall(SYS_openat, AT_FDCWD, "/", O_PATH | O_CLOEXEC, 0);
+    while (first >= 0 && count_ < kInternalFdMin) {
+      const long fd = raw_syscall(SYS_fcntl, first, F_DUPFD_CLOEXEC, 0);
+      if (fd < 0) break;
+      if (fd >= kInternalFdMin) {
+        raw_syscall(SYS_close, fd);
+        break;
+      }
+      taken_[count_++] = static_cast<int>(fd);
+    }
+    if (first >= 0 && count_ < kInternalFdMin) taken_[count_++] = static_cast<int>(first);
+  }
+  ~LowFdsTaken() {
+    for (int i = 0; i < count_; ++i) raw_syscall(SYS_close, taken_[i]);
+  }
+  LowFdsTaken(const LowFdsTaken&) = delete;
+  LowFdsTaken& operator=(const LowFdsTaken&) = delete;
+
+ private:
+  int taken_[kInternalFdMin + 1];
+  int count_ = 0;
+};
+
+/// A slot of the run's counter file; null when there is none (no report then).
+ProcessSlot* claim_slot() {
+  const std::string path = settings().run_dir + "/slots";
+  const long fd = raw_syscall(SYS_openat, AT_FDCWD, path.c_str(), O_RDWR | O_CLOEXEC, 0);
+  if (fd < 0) return nullptr;
+  const long at = raw_syscall(SYS_mmap, nullptr, sizeof(SlotFile), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  raw_syscall(SYS_close, fd);
+  if (live::errno_of(at) != 0) return nullptr;
+  auto* file = reinterpret_cast<SlotFile*>(at);
+  if (file->magic != kSlotsMagic) return nullptr;
+  const std::uint32_t index = file->used.fetch_add(1);
+  if (index >= kSlotsMax) return nullptr;
+  ProcessSlot& slot = file->slots[index];
+  slot.device_count = static_cast<std::uint32_t>(settings().devices.size());
+  std::strncpy(slot.profile, settings().profile->name, sizeof slot.profile - 1);
+  raw_syscall(SYS_readlink, "/proc/self/exe", slot.exe, sizeof slot.exe - 1);
+  slot.pid.store(static_cast<std::uint32_t>(getpid()));
+  return &slot;
+}
+
+/// What engine threads execute and read may never be in VRAM: this library, libc, the loader.
+int pin_library(dl_phdr_info* info, std::size_t, void* argument) {
+  auto* mm = static_cast<live::LiveHostMm*>(argument);
+  const std::string_view name = info->dlpi_name;
+  const std::string_view file = name.substr(name.rfind('/') + 1);
+  if (!file.starts_with("libc.so") && !file.starts_with("ld-linux") && !file.starts_with("libsoftxe-preload"))
+    return 0;
+  std::uint64_t low = ~0ull;
+  std::uint64_t high = 0;
+  for (int i = 0; i < info->dlpi_phnum; ++i) {
+    const ElfW(Phdr)& segment = info->dlpi_phdr[i];
+    if (segment.p_type != PT_LOAD) continue;
+    low = std::min<std::uint64_t>(low, info->dlpi_addr + segment.p_vaddr);
+    high = std::max<std::uint64_t>(high, info->dlpi_addr + segment.p_vaddr + segment.p_memsz);
+  }
+  if (low < high)
+    mm->pin(HostRange::between(HostVa(align_down(low, kPageSize)), HostVa(align_up(high, kPageSize))));
+  return 0;
+}
+
+Result<Session*> make_session() {
+  auto made = std::make_unique<Session>();
+  live::LiveOptions live_options;
+  live_options.dma = settings().copy_dma ? live::DmaMode::kCopy : live::DmaMode::kMove;
+  const LowFdsTaken low_fds;
+  SX_TRY(made->mm, live::LiveHostMm::create(live_options));
+  made->user_only_rung = made->mm->rung() == live::Rung::kUserOnly;
+  made->mm->pin(engine_heap());
+  dl_iterate_phdr(pin_library, made->mm.get());
+  ProcessOptions options;
+  options.device_count = static_cast<unsigned>(settings().devices.size());
+  options.profile = settings().profile;
+  options.vram_bytes = settings().vram_bytes;
+  options.visible_bytes = settings().visible_bytes;
+  options.reset = settings().reset;
+  if (ProcessSlot* slot = claim_slot(); slot != nullptr) options.counters = slot->devices.data();
+  options.start_thread = engine_thread_starter();
+  options.before_submit = [mm = made->mm.get()] { mm->submission_probe(); };
+  options.fds = &fd_layer();
+  SX_TRY(made->drm, DrmProcess::create(*made->mm, options));
+  for (unsigned index = 0; index < made->drm->device_count(); ++index)
+    made->files.push_back(std::make_unique<PreloadDeviceFiles>(made->drm->device(index)));
+  return made.release();  // lives until the process ends: engine threads do
+}
+
+pthread_mutex_t& session_lock() {
+  pthread_mutex_t* lock = make_lock.load();
+  if (lock != nullptr) return *lock;
+  auto* fresh = new pthread_mutex_t(PTHREAD_MUTEX_INITIALIZER);
+  if (make_lock.compare_exchange_strong(lock, fresh)) return *fresh;
+  delete fresh;
+  return *lock;
+}
+
+}  // namespace
+
+bool active() { return run != nullptr; }
+const Settings& settings() { return run->settings; }
+const PathMap& paths() { return run->paths; }
+Session* session() { return current.load(std::memory_order_acquire); }
+live::LiveHostMm* live_mm() { return current_mm.load(std::memory_order_acquire); }
+std::uint64_t generation() { return generation_now.load(std::memory_order_acquire); }
+
+void start() {
+  const char* wanted = getenv("SOFTXE_ACTIVE");
+  if (wanted == nullptr || std::strcmp(wanted, "1") != 0) return;
+  auto read = read_settings();
+  if (!read) {
+    SX_ERROR("not active: {}", read.error().why);
+    return;
+  }
+  run = new Run(std::move(*read));
+  note_working_directory();
+  install_hooks();
+}
+
+Result<Session*> session_or_make() {
+  if (Session* made = session(); made != nullptr) return made;
+  pthread_mutex_t& lock = session_lock();
+  pthread_mutex_lock(&lock);
+  Result<Session*> made = session();
+  if (*made == nullptr) {
+    made = make_session();
+    if (made) {
+      take_memory_signals();
+      current_mm.store((*made)->mm.get(), std::memory_order_release);
+      current.store(*made, std::memory_order_release);
+      wake_hooks();
+    } else {
+      SX_ERROR("no device: {} (errno {})", made.error().why, made.error().err);
+      made = fail(ENODEV, made.error().why);
+    }
+  }
+  pthread_mutex_unlock(&lock);
+  return made;
+}
+
+void abandon_session() {
+  current.store(nullptr);
+  current_mm.store(nullptr);
+  make_lock.store(nullptr);
+  generation_now.fetch_add(1);
+}
+
+namespace {
+__attribute__((constructor)) void on_load() {
+  const EngineMark mark;
+  start();
+}
+}  // namespace
+
+}  // namespace softxe::preload

@@ -1,0 +1,88 @@
+#include "preload/settings.h"
+
+#include <charconv>
+#include <cstdlib>
+
+#include "base/log.h"
+
+namespace softxe::preload {
+namespace {
+
+std::string_view variable(const char* name) {
+  const char* text = getenv(name);
+  return text == nullptr ? std::string_view() : std::string_view(text);
+}
+
+Status read_size(const char* name, std::uint64_t& bytes) {
+  if (variable(name).empty()) return {};
+  SX_TRY(bytes, parse_size(variable(name)));
+  return {};
+}
+
+Status read_modes(Settings& settings) {
+  const std::string_view reset = variable("SOFTXE_AUTORESET");
+  if (reset == "always") {
+    settings.reset = ResetMode::kAlways;
+  } else if (reset == "exact") {
+    settings.reset = ResetMode::kExact;
+  } else if (!reset.empty() && reset != "flag") {
+    return fail(EINVAL, "SOFTXE_AUTORESET is flag, always or exact");
+  }
+  const std::string_view dma = variable("SOFTXE_DMA");
+  if (!dma.empty() && dma != "move" && dma != "copy") {
+    return fail(EINVAL, "SOFTXE_DMA is move or copy");
+  }
+  settings.copy_dma = dma == "copy";
+  return {};
+}
+
+}  // namespace
+
+Result<std::uint64_t> parse_size(std::string_view text) {
+  std::uint64_t number = 0;
+  const int base = text.starts_with("0x") ? 16 : 10;
+  if (base == 16) text.remove_prefix(2);
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, base);
+  if (error != std::errc() || end == text.data()) return fail(EINVAL, "not a size");
+  text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+  unsigned shift = 0;
+  if (!text.empty()) {
+    constexpr std::string_view kUnits = "KMGT";
+    const auto unit = kUnits.find(text[0] >= 'a' ? static_cast<char>(text[0] - 32) : text[0]);
+    if (unit == std::string_view::npos) return fail(EINVAL, "unknown unit of a size");
+    shift = static_cast<unsigned>(unit + 1) * 10;
+    text.remove_prefix(1);
+    if (text == "iB" || text == "B") text = {};
+  }
+  if (!text.empty() || number > (~0ull >> shift)) return fail(EINVAL, "not a size");
+  return number << shift;
+}
+
+Result<Settings> read_settings() {
+  Settings settings;
+  set_log_level(parse_log_level(getenv("SOFTXE_LOG")));
+  settings.run_dir = variable("SOFTXE_RUN_DIR");
+  if (settings.run_dir.empty()) return fail(EINVAL, "SOFTXE_RUN_DIR is not set");
+  if (const auto name = variable("SOFTXE_PROFILE"); !name.empty()) {
+    SX_TRY(settings.profile, find_profile(name));
+  }
+  SX_TRY_VOID(read_size("SOFTXE_VRAM", settings.vram_bytes));
+  SX_TRY_VOID(read_size("SOFTXE_VISIBLE", settings.visible_bytes));
+  SX_TRY_VOID(read_modes(settings));
+  std::uint64_t count = 1;
+  SX_TRY_VOID(read_size("SOFTXE_DEVICES", count));
+  if (count == 0 || count > kDevicesMax) return fail(EINVAL, "SOFTXE_DEVICES is 1 to 8");
+  for (std::uint32_t index = 0; index < count; ++index) {
+    DeviceConfig config = default_config(*settings.profile, index);
+    if (settings.vram_bytes != 0 && config.vram_bytes != 0) {
+      config.vram_bytes = config.visible_bytes = settings.vram_bytes;
+    }
+    if (settings.visible_bytes != 0 && settings.visible_bytes < config.vram_bytes) {
+      config.visible_bytes = settings.visible_bytes;
+    }
+    settings.devices.push_back(config);
+  }
+  return settings;
+}
+
+}  // namespace softxe::preload

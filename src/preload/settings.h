@@ -1,0 +1,36 @@
+// What `softxe run` told this process through the environment (docs: softxe run --help). Read once, in the
+// constructor; constant from then on.
+//
+//   SOFTXE_ACTIVE=1     without it the library does nothing at all
+//   SOFTXE_RUN_DIR      folder of the run: tree/ (shadow files), slots (counters)
+//   SOFTXE_DEVICES, SOFTXE_PROFILE, SOFTXE_VRAM, SOFTXE_VISIBLE, SOFTXE_AUTORESET, SOFTXE_DMA, SOFTXE_LOG
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "abi/vfs.h"
+#include "drv/profile.h"
+#include "vm/vm.h"
+
+namespace softxe::preload {
+
+inline constexpr unsigned kDevicesMax = 8;
+
+struct Settings {
+  std::string run_dir;
+  std::vector<DeviceConfig> devices;
+  const DeviceProfile* profile = &kProfileBmg;
+  std::uint64_t vram_bytes = 0;     ///< 0: the profile's
+  std::uint64_t visible_bytes = 0;  ///< 0: all
+  ResetMode reset = ResetMode::kFlag;
+  bool copy_dma = false;
+};
+
+/// "512M", "4G", "0x1000": bytes; EINVAL.
+Result<std::uint64_t> parse_size(std::string_view text);
+/// From the environment. EINVAL with the variable's name.
+Result<Settings> read_settings();
+
+}  // namespace softxe::preload

@@ -1,0 +1,149 @@
+// One kernel handler with the client's own flags and mask, so that SA_ONSTACK, SA_NODEFER, SA_RESTART and
+// sa_mask work exactly as the client asked; only SA_SIGINFO and SA_RESETHAND are played here.
+#include "preload/signals.h"
+
+#include <csignal>
+#include <cstring>
+
+#include <array>
+#include <atomic>
+
+#include "base/guarded.h"
+#include "host/live/engine_section.h"
+#include "preload/engine_scope.h"
+#include "preload/interpose.h"
+#include "preload/spin_futex.h"
+
+namespace softxe::preload {
+namespace {
+
+constinit Real<int(int, const struct sigaction*, struct sigaction*)> real_sigaction{"sigaction"};
+
+struct ClientAction {
+  int signal;
+  struct sigaction action;
+};
+std::array<ClientAction, 2> client_actions{{{SIGSEGV, {}}, {SIGBUS, {}}}};
+constinit std::atomic<bool> taken{false};
+constinit SpinFutex lock;  // with all signals blocked
+
+ClientAction* client_action(int signal) {
+  for (ClientAction& c : client_actions)
+    if (c.signal == signal) return &c;
+  return nullptr;
+}
+
+/// Holds the table, with signals blocked so that no handler wants it on this thread.
+class Hold {
+ public:
+  Hold() : mask_(live::block_signals()) { lock.lock(); }
+  ~Hold() {
+    lock.unlock();
+    live::restore_signals(mask_);
+  }
+  Hold(const Hold&) = delete;
+  Hold& operator=(const Hold&) = delete;
+
+ private:
+  std::uint64_t mask_;
+};
+
+bool is_default(const struct sigaction& action) {
+  return (action.sa_flags & SA_SIGINFO) == 0 &&
+         (action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN);
+}
+
+void on_memory_signal(int signal, siginfo_t* info, void* context) {
+  if (guarded_fixup(static_cast<ucontext_t*>(context))) return;
+  const int saved_errno = errno;
+  lock.lock();
+  ClientAction& mine = *client_action(signal);
+  const struct sigaction action = mine.action;
+  if ((action.sa_flags & SA_RESETHAND) != 0) mine.action = {};
+  lock.unlock();
+  if (is_default(action)) {
+    if (action.sa_handler == SIG_IGN && info->si_code <= 0) return;  // sent, not raised by an access
+    struct sigaction fatal {};
+    fatal.sa_handler = SIG_DFL;
+    real_sigaction(signal, &fatal, nullptr);
+    if (info->si_code <= 0) raise(signal);
+    errno = saved_errno;
+    return;  // the access repeats and dies of the default action
+  }
+  if ((action.sa_flags & SA_SIGINFO) != 0) {
+    action.sa_sigaction(signal, info, context);
+  } else {
+    action.sa_handler(signal);
+  }
+}
+
+int install(int signal, const struct sigaction& client) {
+  struct sigaction ours = client;
+  ours.sa_sigaction = on_memory_signal;
+  ours.sa_flags = (client.sa_flags & ~SA_RESETHAND) | SA_SIGINFO;
+  return real_sigaction(signal, &ours, nullptr);
+}
+
+int chained_sigaction(int signal, const struct sigaction* wanted, struct sigaction* before) {
+  ClientAction* mine = client_action(signal);
+  if (mine == nullptr || !taken.load(std::memory_order_acquire))
+    return real_sigaction(signal, wanted, before);
+  struct sigaction copy {};
+  if (wanted != nullptr) copy = *wanted;
+  struct sigaction old {};
+  {
+    Hold hold;
+    old = mine->action;
+    if (wanted != nullptr) {
+      mine->action = copy;
+      install(signal, copy);
+    }
+  }
+  if (before != nullptr) *before = old;
+  return 0;
+}
+
+sighandler_t plain_signal(int signal, sighandler_t handler, int flags) {
+  struct sigaction action {};
+  struct sigaction before {};
+  action.sa_handler = handler;
+  action.sa_flags = flags;
+  sigemptyset(&action.sa_mask);
+  if ((flags & SA_NODEFER) == 0) sigaddset(&action.sa_mask, signal);
+  if (chained_sigaction(signal, &action, &before) != 0) return SIG_ERR;
+  return before.sa_handler;
+}
+
+}  // namespace
+
+void take_memory_signals() {
+  Hold hold;
+  if (taken.load()) return;
+  for (ClientAction& c : client_actions) {
+    real_sigaction(c.signal, nullptr, &c.action);
+    install(c.signal, c.action);
+  }
+  taken.store(true, std::memory_order_release);
+}
+
+SX_INTERPOSE(int, sigaction,
+             (int signal, const struct sigaction* wanted, struct sigaction* before)) {
+  return chained_sigaction(signal, wanted, before);
+}
+SX_INTERPOSE_ALIAS(sigaction, __sigaction)
+
+SX_INTERPOSE(sighandler_t, signal, (int signal, sighandler_t handler)) {
+  static constinit Real<sighandler_t(int, sighandler_t)> real{"signal"};
+  // libc remembers siginterrupt() for the others.
+  if (client_action(signal) == nullptr) return real(signal, handler);
+  return plain_signal(signal, handler, SA_RESTART);
+}
+SX_INTERPOSE_ALIAS(signal, bsd_signal)
+SX_INTERPOSE_ALIAS(signal, ssignal)
+
+SX_INTERPOSE(sighandler_t, sysv_signal, (int signal, sighandler_t handler)) {
+  return plain_signal(signal, handler, SA_RESETHAND | SA_NODEFER);
+}
+SX_INTERPOSE_ALIAS(sysv_signal, __sysv_signal)
+
+}  // namespace softxe::preload

@@ -1,0 +1,244 @@
+// ioctl and mmap: where the client talks to the device.
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#include <cstdarg>
+#include <cstring>
+
+#include "abi/uapi.h"
+#include "abi/user_copy.h"
+#include "host/live/raw_syscall.h"
+#include "preload/engine_scope.h"
+#include "preload/hooks.h"
+#include "preload/interpose.h"
+#include "preload/open_file.h"
+#include "preload/session.h"
+
+namespace softxe::preload {
+namespace {
+
+using live::raw_syscall;
+
+template <typename T>
+Result<T> read_argument(void* argument) {
+  ProcessUserMemory memory;
+  T value{};
+  SX_TRY_VOID(memory.read_object(HostVa(live::number_of(argument)), value));
+  return value;
+}
+template <typename T>
+Result<int> write_argument(void* argument, const T& value) {
+  ProcessUserMemory memory;
+  SX_TRY_VOID(memory.write_object(HostVa(live::number_of(argument)), value));
+  return 0;
+}
+
+Result<int> sync_file_info_of(const SyncFile& file, void* argument) {
+  SX_TRY(auto info, read_argument<sync_file_info>(argument));
+  if (info.flags != 0 || info.pad != 0) return fail(EINVAL, "sync_file: flags or pad set");
+  info.status = file.status();
+  if (info.num_fences != 0) {
+    sync_fence_info fence{};
+    fence.status = file.status();
+    std::strncpy(fence.driver_name, "xe", sizeof fence.driver_name - 1);
+    SX_TRY_VOID(write_argument(reinterpret_cast<void*>(info.sync_fence_info), fence));
+  }
+  info.num_fences = 1;
+  std::strncpy(info.name, "softxe", sizeof info.name - 1);
+  return write_argument(argument, info);
+}
+
+Result<int> sync_file_merge(const SyncFile& file, void* argument) {
+  SX_TRY(auto merge, read_argument<sync_merge_data>(argument));
+  if (merge.flags != 0 || merge.pad != 0) return fail(EINVAL, "sync_file: flags or pad set");
+  const auto other = fd_layer().sync_file(merge.fd2);
+  if (other == nullptr) return fail(ENOENT, "not a sync_file");
+  SX_TRY(auto made, SyncFile::merge(file, *other));
+  SX_TRY(merge.fence, fd_layer().publish_sync_file(std::move(made)));
+  return write_argument(argument, merge);
+}
+
+Result<int> sync_file_ioctl(const SyncFile& file, unsigned long request, void* argument) {
+  switch (request) {
+    case SYNC_IOC_FILE_INFO: return sync_file_info_of(file, argument);
+    case SYNC_IOC_MERGE: return sync_file_merge(file, argument);
+    case SYNC_IOC_SET_DEADLINE: return 0;  // a hint
+    default: return fail(ENOTTY, "not a request of a sync_file");
+  }
+}
+
+Result<int> dma_buf_ioctl(unsigned long request, void* argument) {
+  switch (request) {
+    case DMA_BUF_IOCTL_SYNC: {
+      // One memory for both sides: nothing to flush.
+      SX_TRY(auto sync, read_argument<dma_buf_sync>(argument));
+      constexpr std::uint64_t kKnown = 7;
+      if ((sync.flags & ~kKnown) != 0 || (sync.flags & 3) == 0)
+        return fail(EINVAL, "dma-buf sync: bad flags");
+      return 0;
+    }
+    case DMA_BUF_IOCTL_EXPORT_SYNC_FILE: {
+      SX_TRY(auto request_data, read_argument<dma_buf_export_sync_file>(argument));
+      if (request_data.flags == 0 || (request_data.flags & ~3u) != 0)
+        return fail(EINVAL, "dma-buf export: bad flags");
+      // Jobs leave bookkeeping fences only, which implicit users do not wait for (spec/uapi.md 18).
+      SX_TRY(auto file, SyncFile::make(Fence::signalled_stub()));
+      SX_TRY(request_data.fd, fd_layer().publish_sync_file(std::move(file)));
+      return write_argument(argument, request_data);
+    }
+    case DMA_BUF_IOCTL_IMPORT_SYNC_FILE: {
+      SX_TRY(auto request_data, read_argument<dma_buf_import_sync_file>(argument));
+      if (request_data.flags == 0 || (request_data.flags & ~3u) != 0)
+        return fail(EINVAL, "dma-buf import: bad flags");
+      if (fd_layer().sync_file(request_data.fd) == nullptr) return fail(EINVAL, "not a sync_file");
+      return fail(EOPNOTSUPP, "implicit fences of dma-bufs are not kept");
+    }
+    default:
+      if (_IOC_TYPE(request) == 'b' && _IOC_NR(request) == 1) return 0;  // SET_NAME
+      return fail(ENOTTY, "not a request of a dma-buf");
+  }
+}
+
+int kernel_result(const Result<int>& result) { return result ? *result : -result.error().err; }
+
+/// The device file behind a descriptor; a null result with `error` 0: not a device.
+std::shared_ptr<DrmFile> device_file(const FdObjectPtr& object, int& error) {
+  if (object->kind() != FdObject::Kind::kDevice) return nullptr;
+  auto file = object->drm_file();
+  if (file) return *file;
+  error = -file.error().err;
+  return nullptr;
+}
+
+constexpr long kNotOurs = 1L << 40;
+
+/// The result, negative errno, or kNotOurs.
+long ioctl_ours(int fd, unsigned long request, void* argument) {
+  std::shared_ptr<DrmFile> waiting;
+  {
+    const EngineScope scope;
+    FdObjectPtr object = find_fd(fd);
+    if (object == nullptr && _IOC_TYPE(request) == DRM_IOCTL_BASE) object = adopt_fd(fd);
+    if (object == nullptr) return kNotOurs;
+    if (const auto file = object->sync_file(); file != nullptr)
+      return kernel_result(sync_file_ioctl(*file, request, argument));
+    if (object->dma_buf() != nullptr) return kernel_result(dma_buf_ioctl(request, argument));
+    int error = 0;
+    auto file = device_file(object, error);
+    if (error != 0) return error;
+    // Requests of every file (FIONBIO and the like) are the kernel's.
+    if (file == nullptr || (_IOC_TYPE(request) == 'T' && _IOC_SIZE(request) == 0)) return kNotOurs;
+    if (!DrmFile::may_block(static_cast<std::uint32_t>(request)))
+      return file->ioctl(static_cast<std::uint32_t>(request), argument);
+    waiting = std::move(file);
+  }
+  // A long wait stays open to the client's signals.
+  const int before = errno;
+  const long result = waiting->ioctl(static_cast<std::uint32_t>(request), argument);
+  errno = before;
+  const EngineScope scope;  // the last reference may go here
+  waiting.reset();
+  return result;
+}
+
+/// A mapping of `length` bytes at a huge page boundary, for clients that were told of huge pages.
+long map_pretended_huge(void* wanted, std::size_t length, int prot, int flags) {
+  flags &= ~(MAP_HUGETLB | (0x3f << MAP_HUGE_SHIFT));
+  const std::uint64_t bytes = align_up(length, k2M);
+  if ((flags & MAP_FIXED) != 0)
+    return raw_syscall(SYS_mmap, wanted, bytes, prot, flags, -1, 0);
+  const long at = raw_syscall(SYS_mmap, nullptr, bytes + k2M, prot, flags, -1, 0);
+  if (live::errno_of(at) != 0) return at;
+  const auto start = static_cast<std::uint64_t>(at);
+  const std::uint64_t aligned = align_up(start, k2M);
+  if (aligned != start) raw_syscall(SYS_munmap, start, aligned - start);
+  if (aligned + bytes != start + bytes + k2M)
+    raw_syscall(SYS_munmap, aligned + bytes, start + k2M - aligned);
+  return static_cast<long>(aligned);
+}
+
+struct MapRequest {
+  void* wanted;
+  std::size_t length;
+  int prot;
+  int flags;
+  int fd;
+  off_t offset;
+};
+
+long map_memory(const MapRequest& r) {
+  const long arguments[6] = {static_cast<long>(live::number_of(r.wanted)), static_cast<long>(r.length),
+                             r.prot, r.flags, r.fd, r.offset};
+  if (live::LiveHostMm* mm = live_mm(); mm != nullptr)
+    return mm->hook_mmap({live::number_of(r.wanted), r.length, r.prot, r.flags, r.fd, r.offset});
+  return raw_syscall(SYS_mmap, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4],
+                     arguments[5]);
+}
+
+/// As ioctl_ours().
+long mmap_ours(MapRequest r) {
+  const EngineScope scope;
+  const FdObjectPtr object = find_fd(r.fd);
+  if (object == nullptr) return kNotOurs;
+  // x86 lets a write-only mapping be read; system calls refuse to read it (spec/clients.md 1.4).
+  if ((r.prot & PROT_WRITE) != 0) r.prot |= PROT_READ;
+  if (object->dma_buf() != nullptr) return map_memory(r);
+  int error = 0;
+  const auto file = device_file(object, error);
+  if (file == nullptr) return error != 0 ? error : kNotOurs;
+  const auto sharing = (r.flags & MAP_TYPE) == MAP_PRIVATE ? DrmFile::MapSharing::kPrivate
+                                                           : DrmFile::MapSharing::kShared;
+  const auto target = file->mmap_target(static_cast<std::uint64_t>(r.offset), r.length, sharing);
+  if (!target) return -target.error().err;
+  r.fd = target->bo->memfd();
+  r.offset = 0;
+  return map_memory(r);
+}
+
+void* mmap_any(const MapRequest& r) {
+  static constinit Real<void*(void*, std::size_t, int, int, int, off_t)> real{"mmap"};
+  // The engine's own mappings pass no hook: it may hold locks that a hook takes.
+  if (in_engine()) {
+    const long at = raw_syscall(SYS_mmap, r.wanted, r.length, r.prot, r.flags, r.fd, r.offset);
+    return libc_result(at) == -1 ? MAP_FAILED : reinterpret_cast<void*>(at);
+  }
+  long at = kNotOurs;
+  if (interposing() && (r.flags & MAP_ANONYMOUS) == 0 && maybe_ours(r.fd)) at = mmap_ours(r);
+  if (interposing() && (r.flags & MAP_HUGETLB) != 0 && (r.flags & MAP_ANONYMOUS) != 0 &&
+      session() != nullptr) {
+    const EngineScope scope;
+    if (pretended_huge_pages() != 0) at = map_pretended_huge(r.wanted, r.length, r.prot, r.flags);
+  }
+  if (at == kNotOurs && !sites_are_patched() && live_mm() != nullptr) {
+    const EngineMark mark;
+    at = map_memory(r);
+  }
+  if (at == kNotOurs) return real(r.wanted, r.length, r.prot, r.flags, r.fd, r.offset);
+  if (live::errno_of(at) != 0) {
+    errno = live::errno_of(at);
+    return MAP_FAILED;
+  }
+  return reinterpret_cast<void*>(at);
+}
+
+}  // namespace
+
+SX_INTERPOSE(int, ioctl, (int fd, unsigned long request, ...)) {
+  static constinit Real<int(int, unsigned long, void*)> real{"ioctl"};
+  va_list list;
+  va_start(list, request);
+  void* argument = va_arg(list, void*);
+  va_end(list);
+  if (interposing() && (maybe_ours(fd) || _IOC_TYPE(request) == DRM_IOCTL_BASE)) {
+    const long result = ioctl_ours(fd, request, argument);
+    if (result != kNotOurs) return libc_result(result);
+  }
+  return real(fd, request, argument);
+}
+
+SX_INTERPOSE(void*, mmap, (void* wanted, std::size_t length, int prot, int flags, int fd, off_t offset)) {
+  return mmap_any({wanted, length, prot, flags, fd, offset});
+}
+SX_INTERPOSE_ALIAS(mmap, mmap64)
+
+}  // namespace softxe::preload

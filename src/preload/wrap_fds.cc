@@ -1,0 +1,205 @@
+// Descriptors: close, dup, fcntl, write, lseek. The table of fd_table.h follows them.
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdio_ext.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <cstdarg>
+#include <cstdlib>
+#include <string>
+
+#include "host/live/raw_syscall.h"
+#include "preload/engine_scope.h"
+#include "preload/interpose.h"
+#include "preload/open_file.h"
+#include "preload/session.h"
+
+namespace softxe::preload {
+namespace {
+
+using live::raw_syscall;
+
+/// The client gives `fd` up. False: it is one of the engine's own, which the client does not have.
+bool give_up(int fd) {
+  const EngineScope scope;
+  if (is_internal_fd(fd)) return false;
+  take_fd(fd);  // the object dies here, before the number can mean something else
+  return true;
+}
+
+bool concerns_us(int fd) { return maybe_ours(fd) || (fd >= kInternalFdMin && session() != nullptr); }
+
+void follow_dup(int from, long to) {
+  if (to < 0 || (!maybe_ours(from) && !maybe_ours(static_cast<int>(to)))) return;
+  const EngineScope scope;
+  copy_fd(from, static_cast<int>(to));
+}
+
+int dup_to(int from, int to, int flags) {
+  if (interposing() && from != to && concerns_us(to)) {
+    const EngineScope scope;
+    if (is_internal_fd(to)) return libc_result(-EBUSY);
+  }
+  const long result = from == to && flags == -1
+                          ? raw_syscall(SYS_dup2, from, to)
+                          : raw_syscall(SYS_dup3, from, to, flags == -1 ? 0 : flags);
+  if (interposing() && from != to) follow_dup(from, result);
+  return libc_result(result);
+}
+
+/// Writes to a file made at open have their effect now; libc's own buffers reach it at fclose().
+FdObjectPtr dynamic_behind(int fd) {
+  if (!interposing() || !maybe_ours(fd)) return nullptr;
+  const EngineScope scope;
+  auto object = find_fd(fd);
+  return object != nullptr && object->kind() == FdObject::Kind::kDynamic ? object : nullptr;
+}
+
+ssize_t write_dynamic_result(const FdObject& object, const void* data, std::size_t bytes) {
+  long result = 0;
+  {
+    const EngineScope scope;
+    result = write_dynamic_text(object, std::string_view(static_cast<const char*>(data), bytes));
+  }
+  return libc_result<ssize_t>(result);
+}
+
+/// What stdio wrote into the memfd behind the stream, handed over when the stream closes.
+void hand_over_stream(FILE* file) {
+  const int fd = fileno(file);
+  const auto object = dynamic_behind(fd);
+  if (object == nullptr) return;
+  const int mode = fcntl(fd, F_GETFL);
+  if (__fwriting(file) == 0 || mode < 0 || fflush(file) != 0) return;
+  struct stat st {};
+  if (raw_syscall(SYS_fstat, fd, &st) != 0 || st.st_size == 0) return;
+  const EngineScope scope;
+  std::string text(static_cast<std::size_t>(st.st_size), '\0');
+  const long n = raw_syscall(SYS_pread64, fd, text.data(), text.size(), 0);
+  if (n > 0) write_dynamic_text(*object, std::string_view(text).substr(0, static_cast<std::size_t>(n)));
+}
+
+/// Closes every descriptor of the client in [first, last].
+void close_all(unsigned first, unsigned last) {
+  static constinit Real<DIR*(const char*)> real_opendir{"opendir"};
+  static constinit Real<int(DIR*)> real_closedir{"closedir"};
+  DIR* list = real_opendir("/proc/self/fd");
+  if (list == nullptr) return;
+  for (const dirent* entry = nullptr; (entry = readdir(list)) != nullptr;) {
+    const int fd = std::atoi(entry->d_name);
+    if (entry->d_name[0] == '.' || fd == dirfd(list)) continue;
+    if (static_cast<unsigned>(fd) < first || static_cast<unsigned>(fd) > last) continue;
+    if (give_up(fd)) raw_syscall(SYS_close, fd);
+  }
+  real_closedir(list);
+}
+
+}  // namespace
+
+SX_INTERPOSE(int, close, (int fd)) {
+  static constinit Real<int(int)> real{"close"};
+  if (interposing() && concerns_us(fd) && !give_up(fd)) return libc_result(-EBADF);
+  return real(fd);
+}
+
+SX_INTERPOSE(int, fclose, (FILE * file)) {
+  static constinit Real<int(FILE*)> real{"fclose"};
+  if (interposing() && file != nullptr && maybe_ours(fileno(file))) {
+    hand_over_stream(file);
+    give_up(fileno(file));
+  }
+  return real(file);
+}
+
+SX_INTERPOSE(int, closedir, (DIR * list)) {
+  static constinit Real<int(DIR*)> real{"closedir"};
+  if (interposing() && list != nullptr && maybe_ours(dirfd(list))) give_up(dirfd(list));
+  return real(list);
+}
+
+SX_INTERPOSE(int, close_range, (unsigned first, unsigned last, int flags)) {
+  constexpr int kCloseRange = 436;
+  constexpr int kCloexec = 4;
+  if (!interposing() || session() == nullptr || (flags & kCloexec) != 0)
+    return libc_result(raw_syscall(kCloseRange, first, last, flags));
+  if (first > last || flags != 0) return libc_result(-EINVAL);
+  close_all(first, last);
+  return 0;
+}
+
+SX_INTERPOSE(void, closefrom, (int first)) {
+  static constinit Real<void(int)> real{"closefrom"};
+  if (!interposing() || session() == nullptr) return real(first);
+  close_all(first < 0 ? 0u : static_cast<unsigned>(first), ~0u);
+}
+
+SX_INTERPOSE(int, dup, (int fd)) {
+  const long result = raw_syscall(SYS_dup, fd);
+  if (interposing()) follow_dup(fd, result);
+  return libc_result(result);
+}
+SX_INTERPOSE(int, dup2, (int from, int to)) { return dup_to(from, to, -1); }
+SX_INTERPOSE_ALIAS(dup2, __dup2)
+SX_INTERPOSE(int, dup3, (int from, int to, int flags)) {
+  if (from == to) return libc_result(-EINVAL);
+  return dup_to(from, to, flags);
+}
+
+SX_INTERPOSE(int, fcntl, (int fd, int command, ...)) {
+  static constinit Real<int(int, int, void*)> real{"fcntl"};
+  va_list list;
+  va_start(list, command);
+  void* argument = va_arg(list, void*);
+  va_end(list);
+  const int result = real(fd, command, argument);
+  if ((command == F_DUPFD || command == F_DUPFD_CLOEXEC) && interposing()) follow_dup(fd, result);
+  return result;
+}
+SX_INTERPOSE_ALIAS(fcntl, fcntl64)
+
+SX_INTERPOSE(ssize_t, write, (int fd, const void* data, std::size_t bytes)) {
+  static constinit Real<ssize_t(int, const void*, std::size_t)> real{"write"};
+  if (const auto object = dynamic_behind(fd); object != nullptr)
+    return write_dynamic_result(*object, data, bytes);
+  return real(fd, data, bytes);
+}
+
+SX_INTERPOSE(ssize_t, pwrite, (int fd, const void* data, std::size_t bytes, off_t offset)) {
+  static constinit Real<ssize_t(int, const void*, std::size_t, off_t)> real{"pwrite"};
+  if (const auto object = dynamic_behind(fd); object != nullptr)
+    return write_dynamic_result(*object, data, bytes);
+  return real(fd, data, bytes, offset);
+}
+SX_INTERPOSE_ALIAS(pwrite, pwrite64)
+
+SX_INTERPOSE(ssize_t, writev, (int fd, const iovec* parts, int count)) {
+  static constinit Real<ssize_t(int, const iovec*, int)> real{"writev"};
+  const auto object = dynamic_behind(fd);
+  if (object == nullptr || count < 1) return real(fd, parts, count);
+  std::string text;
+  for (int i = 0; i < count; ++i)
+    text.append(static_cast<const char*>(parts[i].iov_base), parts[i].iov_len);
+  return write_dynamic_result(*object, text.data(), text.size());
+}
+
+// A dma-buf knows two positions: its start, and its end to tell the size (spec/uapi.md 18).
+SX_INTERPOSE(off_t, lseek, (int fd, off_t offset, int whence)) {
+  if (interposing() && maybe_ours(fd)) {
+    FdObjectPtr object;
+    {
+      const EngineScope scope;
+      object = find_fd(fd);
+    }
+    const bool fine = offset == 0 && (whence == SEEK_END || whence == SEEK_SET);
+    if (object != nullptr && object->kind() == FdObject::Kind::kDmaBuf && !fine)
+      return libc_result<off_t>(-EINVAL);
+  }
+  return libc_result<off_t>(raw_syscall(SYS_lseek, fd, offset, whence));
+}
+SX_INTERPOSE_ALIAS(lseek, lseek64)
+
+}  // namespace softxe::preload

@@ -1,0 +1,134 @@
+// Calls that take a name or give one back: readlink, realpath, access, the working directory, watches.
+#include <fcntl.h>
+#include <linux/limits.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+
+#include "host/live/raw_syscall.h"
+#include "preload/engine_scope.h"
+#include "preload/interpose.h"
+#include "preload/paths.h"
+#include "preload/session.h"
+
+namespace softxe::preload {
+namespace {
+
+using live::raw_syscall;
+
+ssize_t readlink_any(int dirfd, const char* name, char* out, std::size_t bytes) {
+  if (!interposing() || name == nullptr)
+    return libc_result<ssize_t>(raw_syscall(SYS_readlinkat, dirfd, name, out, bytes));
+  long result = 0;
+  {
+    const EngineScope scope;
+    const KernelPath path(dirfd, name);
+    char text[PATH_MAX];
+    result = raw_syscall(SYS_readlinkat, path.dirfd(), path.name(), text, sizeof text - 1);
+    if (result >= 0) {
+      text[result] = '\0';
+      if (strip_shadow(text)) result = static_cast<long>(std::strlen(text));
+      result = std::min(result, static_cast<long>(bytes));
+      std::memcpy(out, text, static_cast<std::size_t>(result));
+    }
+  }
+  return libc_result<ssize_t>(result);
+}
+
+char* realpath_any(const char* name, char* out) {
+  static constinit Real<char*(const char*, char*)> real{"realpath"};
+  if (!interposing() || name == nullptr) return real(name, out);
+  char text[PATH_MAX];
+  {
+    const EngineScope scope;
+    const KernelPath path(AT_FDCWD, name);
+    if (std::strlen(path.name()) >= sizeof text) return real(name, out);
+    std::strcpy(text, path.name());
+  }
+  char resolved[PATH_MAX];
+  if (real(text, resolved) == nullptr) return nullptr;
+  strip_shadow(resolved);
+  if (out == nullptr) return strdup(resolved);
+  return std::strcpy(out, resolved);
+}
+
+/// A call on one path that only needs the right name.
+template <typename Call>
+auto with_kernel_path(int dirfd, const char* name, Call call) {
+  if (!interposing() || name == nullptr) return call(dirfd, name);
+  const EngineScope scope;
+  const KernelPath path(dirfd, name);
+  return call(path.dirfd(), path.name());
+}
+
+int access_any(int dirfd, const char* name, int mode, int flags) {
+  return libc_result(with_kernel_path(dirfd, name, [&](int fd, const char* path) {
+    // Without flags the older call does, which every kernel and sandbox knows.
+    if (flags == 0) return raw_syscall(SYS_faccessat, fd, path, mode);
+    return raw_syscall(439 /* faccessat2 */, fd, path, mode, flags);
+  }));
+}
+
+}  // namespace
+
+SX_INTERPOSE(ssize_t, readlink, (const char* name, char* out, std::size_t bytes)) {
+  return readlink_any(AT_FDCWD, name, out, bytes);
+}
+SX_INTERPOSE(ssize_t, readlinkat, (int dirfd, const char* name, char* out, std::size_t bytes)) {
+  return readlink_any(dirfd, name, out, bytes);
+}
+SX_INTERPOSE(ssize_t, __readlink_chk,
+             (const char* name, char* out, std::size_t bytes, std::size_t size)) {
+  if (bytes > size) abort();
+  return readlink_any(AT_FDCWD, name, out, bytes);
+}
+SX_INTERPOSE(ssize_t, __readlinkat_chk,
+             (int dirfd, const char* name, char* out, std::size_t bytes, std::size_t size)) {
+  if (bytes > size) abort();
+  return readlink_any(dirfd, name, out, bytes);
+}
+
+SX_INTERPOSE(char*, realpath, (const char* name, char* out)) { return realpath_any(name, out); }
+SX_INTERPOSE(char*, __realpath_chk, (const char* name, char* out, std::size_t size)) {
+  if (size < PATH_MAX) abort();
+  return realpath_any(name, out);
+}
+SX_INTERPOSE(char*, canonicalize_file_name, (const char* name)) { return realpath_any(name, nullptr); }
+
+SX_INTERPOSE(int, access, (const char* name, int mode)) { return access_any(AT_FDCWD, name, mode, 0); }
+SX_INTERPOSE(int, faccessat, (int dirfd, const char* name, int mode, int flags)) {
+  return access_any(dirfd, name, mode, flags);
+}
+SX_INTERPOSE(int, euidaccess, (const char* name, int mode)) {
+  return access_any(AT_FDCWD, name, mode, AT_EACCESS);
+}
+SX_INTERPOSE_ALIAS(euidaccess, eaccess)
+
+SX_INTERPOSE(int, chdir, (const char* name)) {
+  const long result = with_kernel_path(
+      AT_FDCWD, name, [](int, const char* path) { return raw_syscall(SYS_chdir, path); });
+  if (result == 0 && interposing()) note_working_directory();
+  return libc_result(result);
+}
+SX_INTERPOSE(int, fchdir, (int fd)) {
+  const long result = raw_syscall(SYS_fchdir, fd);
+  if (result == 0 && interposing()) note_working_directory();
+  return libc_result(result);
+}
+SX_INTERPOSE(char*, getcwd, (char* out, std::size_t bytes)) {
+  static constinit Real<char*(char*, std::size_t)> real{"getcwd"};
+  char* result = real(out, bytes);
+  if (result != nullptr && interposing()) strip_shadow(result);
+  return result;
+}
+
+SX_INTERPOSE(int, inotify_add_watch, (int fd, const char* name, std::uint32_t mask)) {
+  return libc_result(with_kernel_path(AT_FDCWD, name, [&](int, const char* path) {
+    return raw_syscall(SYS_inotify_add_watch, fd, path, mask);
+  }));
+}
+
+}  // namespace softxe::preload
