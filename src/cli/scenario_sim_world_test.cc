@@ -11,11 +11,6 @@
 namespace softxe::scenario {
 namespace {
 
-/// Files that the engine does not satisfy yet. The test fails when one of them passes: then it leaves
-/// this list.
-///   exact.softxe  Vm::reset_attributes() treats ResetMode::kExact like kAlways
-constexpr const char* kKnownGaps[] = {"exact.softxe"};
-
 std::vector<std::string> scenario_paths() {
   std::vector<std::string> paths;
   for (const auto& entry :
@@ -39,11 +34,8 @@ class ScenarioFilesOnSim : public testing::TestWithParam<std::string> {
 
 TEST_P(ScenarioFilesOnSim, Holds) {
   Summary summary = run_on_sim(GetParam(), 1);
-  std::string name = std::filesystem::path(GetParam()).filename().string();
-  bool gap = std::find(std::begin(kKnownGaps), std::end(kKnownGaps), name) != std::end(kKnownGaps);
-  EXPECT_EQ(summary.failed != 0, gap) << (gap ? "no longer a gap: take it off the list" : "");
+  EXPECT_EQ(summary.failed, 0u) << summary.last_line();
   EXPECT_EQ(summary.skipped, 0u);
-  if (gap) return;
   for (const std::string& message : summary.messages) ADD_FAILURE() << message;
   EXPECT_GT(summary.passed, 0u);
 }

@@ -21,6 +21,7 @@ class Madvise {
       if (!changed) continue;
       if (vma->is_mirror()) {
         if (context_.svm) context_.svm->zap(vma->range());
+        SX_TRY_VOID(watch_exact(*vma));
       } else if (vm_.zap_vma(*vma, batch) != 0) {
         vm_.counters().add(Counter::madvise_zap_count);
       }
@@ -38,6 +39,13 @@ class Madvise {
     SX_TRY_VOID(change.prepare_ptes(VmLocalEviction::kForbidden));
     change.commit();
     return {};
+  }
+
+  // Memory the GPU never touches has no SVM range: in this mode its unmap matters all the same.
+  Status watch_exact(const Vma& vma) SX_NO_THREAD_SAFETY_ANALYSIS {
+    if (vm_.config().reset != ResetMode::kExact || !context_.svm) return {};
+    if (!vma.flags().autoreset || vma.attr.is_default()) return {};
+    return context_.svm->watch_unmaps(vma.range());
   }
 
   // --- what rejects the whole call; nothing is applied ------------------------------------------

@@ -55,6 +55,17 @@ class SvmNotifier final
   Ranges ranges_;  ///< changed under svm_.notifier_lock_ (r) and the Vm lock (w)
 };
 
+/// ResetMode::kExact: sees every unmap over the VMAs that have something to reset, with or without SVM
+/// ranges. One window: the hull of those VMAs, so that an munmap elsewhere costs nothing.
+class UnmapWatcher final : public IntervalNotifier {
+ public:
+  UnmapWatcher(Svm& svm, HostRange window) : IntervalNotifier(window), svm_(svm) {}
+  void invalidate(HostRange range, HostEvent kind) override;
+
+ private:
+  Svm& svm_;
+};
+
 struct SvmConfig {
   HostMm& host;
   InvalidationDomain& invalidations;
@@ -120,6 +131,9 @@ class Svm final : public MirrorRanges {
   Result<CollectOutcome> collect_garbage() SX_REQUIRES(vm_.lock);
   bool garbage_pending() const;
 
+  /// ResetMode::kExact: attributes in `range` are not default any more, so unmaps there matter. ENOMEM.
+  Status watch_unmaps(GpuRange range) SX_REQUIRES(vm_.lock);
+
   /// Madvise changed an attribute in `range`: zap every range that intersects it. Returns pages zapped.
   std::uint64_t zap(GpuRange range) SX_REQUIRES(vm_.lock);
 
@@ -143,6 +157,7 @@ class Svm final : public MirrorRanges {
 
  private:
   friend class SvmNotifier;
+  friend class UnmapWatcher;
   struct WindowKey {
     using type = HostVa;
     HostVa operator()(const SvmNotifier& n) const { return n.window().start(); }
@@ -177,6 +192,8 @@ class Svm final : public MirrorRanges {
   std::vector<PteRun> make_runs(const SvmRange& range, const Vma& vma, unsigned tile) const;
 
   // svm_gc.cc
+  void on_unmap(HostRange range);
+  Result<CollectOutcome> reset_unmapped();
   void unbind(SvmRange& range);
   SvmRange* pop_garbage();
 
@@ -189,6 +206,11 @@ class Svm final : public MirrorRanges {
 
   mutable Mutex<LockRank::kGcList> gc_lock_{"Svm::gc_list"};
   GarbageList garbage_ SX_GUARDED_BY(gc_lock_);
+  /// kExact: unmapped intervals not yet reset. Capacity is reserved: the callback must not allocate; when
+  /// it is used up the last interval grows to the hull.
+  static constexpr std::size_t kUnmappedMax = 4096;
+  std::vector<HostRange> unmapped_ SX_GUARDED_BY(gc_lock_);
+  std::unique_ptr<UnmapWatcher> unmap_watcher_;  ///< Vm lock (w)
 };
 
 }  // namespace softxe

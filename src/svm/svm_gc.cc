@@ -7,7 +7,64 @@ namespace softxe {
 
 bool Svm::garbage_pending() const {
   Guard hold(gc_lock_);
-  return !garbage_.empty();
+  return !garbage_.empty() || !unmapped_.empty();
+}
+
+// --- ResetMode::kExact ----------------------------------------------------------------------------
+
+void UnmapWatcher::invalidate(HostRange range, HostEvent kind) {
+  if (kind == HostEvent::kUnmap) svm_.on_unmap(range);
+}
+
+void Svm::on_unmap(HostRange range) {
+  {
+    Guard hold(gc_lock_);
+    if (unmapped_.size() < kUnmappedMax) {
+      unmapped_.push_back(range);
+    } else {
+      unmapped_.back() = unmapped_.back().hull(range);
+    }
+  }
+  config_.kick_collector();
+}
+
+Status Svm::watch_unmaps(GpuRange range) {
+  const HostRange wanted = mirror_of(range);
+  if (unmap_watcher_ && unmap_watcher_->window().contains(wanted)) return {};
+  const HostRange window = unmap_watcher_ ? unmap_watcher_->window().hull(wanted) : wanted;
+  {
+    Guard hold(gc_lock_);
+    unmapped_.reserve(kUnmappedMax);
+  }
+  auto fresh = std::make_unique<UnmapWatcher>(*this, window);
+  SX_TRY_VOID(config_.host.watch(*fresh));
+  if (unmap_watcher_) config_.host.unwatch(*unmap_watcher_);
+  unmap_watcher_ = std::move(fresh);
+  return {};
+}
+
+// After the dead ranges are gone: none crosses an interval's border any more (a partial unmap kills the
+// whole range), so the VMAs may be cut there.
+Result<CollectOutcome> Svm::reset_unmapped() {
+  CollectOutcome outcome = CollectOutcome::kNothing;
+  for (;;) {
+    std::optional<HostRange> interval;
+    {
+      Guard hold(gc_lock_);
+      if (unmapped_.empty()) return outcome;
+      interval = unmapped_.back();
+      unmapped_.pop_back();
+    }
+    const GpuRange range = mirror_of(*interval);
+    for (GpuVa at = range.start(); at < range.end();) {
+      Vma* vma = vm_.find_at_or_above(at);
+      if (vma == nullptr || !(vma->start() < range.end())) break;
+      const GpuRange part = *vma->range().intersection(GpuRange::between(at, range.end()));
+      at = part.end();
+      SX_TRY(ResetOutcome reset, vm_.reset_attributes(part));
+      if (reset == ResetOutcome::kVmasChanged) outcome = CollectOutcome::kVmasChanged;
+    }
+  }
 }
 
 SvmRange* Svm::pop_garbage() {
@@ -61,10 +118,12 @@ Result<CollectOutcome> Svm::collect_garbage() {
     remove_range(*range);
     vm_.counters().add(Counter::svm_range_collected_count);
     SX_MARK("svm.gc.removed");
+    if (vm_.config().reset == ResetMode::kExact) continue;
     SX_TRY(ResetOutcome reset, vm_.reset_attributes(extent));
     if (reset == ResetOutcome::kVmasChanged) outcome = CollectOutcome::kVmasChanged;
   }
-  return outcome;
+  SX_TRY(CollectOutcome exact, reset_unmapped());
+  return exact == CollectOutcome::kVmasChanged ? exact : outcome;
 }
 
 std::uint64_t Svm::zap(GpuRange range) {

@@ -12,6 +12,7 @@ Svm::Svm(Vm& vm, SvmConfig config) : vm_(vm), config_(std::move(config)) {
 
 Svm::~Svm() {
   vm_.set_mirror_ranges(nullptr);
+  if (unmap_watcher_) config_.host.unwatch(*unmap_watcher_);
   while (!windows_.empty()) {
     SvmNotifier& window = *windows_.begin();
     config_.host.unwatch(window);  // no callback runs from here on

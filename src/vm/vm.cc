@@ -52,6 +52,11 @@ Vma* Vm::find(GpuVa va) {
   return static_cast<Vma*>(space_.find_covering(va));
 }
 
+Vma* Vm::find_at_or_above(GpuVa va) {
+  if (va.value() >= size_bytes()) return nullptr;
+  return static_cast<Vma*>(space_.find_first(GpuRange::between(va, space_.managed().end())));
+}
+
 std::vector<Vma*> Vm::vmas_in(GpuRange range) {
   std::vector<Vma*> result;
   for (VaNode& node : space_.overlapping(range)) result.push_back(static_cast<Vma*>(&node));

@@ -116,6 +116,8 @@ class Vm {
 
   /// The VMA that covers `va`; none when there is none or the VM is banned (quirk Q4 is fixed).
   Vma* find(GpuVa va) SX_REQUIRES_SHARED(lock);
+  /// The VMA that covers `va`, or the next one above; none at the end.
+  Vma* find_at_or_above(GpuVa va) SX_REQUIRES_SHARED(lock);
   VaSpace& space() SX_REQUIRES_SHARED(lock) { return space_; }
   /// VMAs that intersect, in address order.
   std::vector<Vma*> vmas_in(GpuRange range) SX_REQUIRES_SHARED(lock);

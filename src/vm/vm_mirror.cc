@@ -44,7 +44,9 @@ Result<ResetOutcome> Vm::reset_attributes(GpuRange collected) {
   auto* vma = static_cast<Vma*>(space_.find_covering(collected.start()));
   if (vma == nullptr) return fail(EINVAL, "no VMA where the collected range was");
   if (!vma->is_mirror()) return ResetOutcome::kUnchanged;
-  if (config_.reset == ResetMode::kFlag && !vma->flags().autoreset) return ResetOutcome::kUnchanged;
+  if (config_.reset != ResetMode::kAlways && !vma->flags().autoreset) {
+    return ResetOutcome::kUnchanged;
+  }
 
   const bool was_default = vma->attr.is_default();
   const VmaFlags flags = vma->flags();

@@ -69,7 +69,7 @@ Result<T> CsExecutor::atomic_memory(GpuVa va, std::uint32_t op, T operand1, T op
     atomic_op.compare = operand1;
     atomic_op.operand = operand2;
   }
-  ctx_.spinning = false;
+  ctx_.wrote_memory = true;
   Result<T> old = [&] {
     if constexpr (sizeof(T) == 8)
       return mem_.atomic64(va, atomic_op);

@@ -53,7 +53,7 @@ Result<CsFlow> CsExecutor::start_blit(const CsLongBlit& blit) {
 }
 
 Result<CsFlow> CsExecutor::continue_blit() {
-  ctx_.spinning = false;
+  ctx_.wrote_memory = true;
   CsLongBlit& blit = ctx_.blit;
   std::uint64_t bytes_left = kStepBytesMax;
   for (std::uint32_t piece = 0; piece < kStepPiecesMax && bytes_left != 0; ++piece) {

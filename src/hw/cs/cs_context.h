@@ -75,8 +75,9 @@ struct CsContext {
   /// CTX_TIMESTAMP is the time run before this slice plus the time since it began.
   std::uint64_t run_time_before_ns = 0;
   std::uint64_t slice_start_ns = 0;
-  /// The batch jumped backwards and has not written memory since: it waits for somebody.
-  bool spinning = false;
+  /// In this slice. A slice that jumped backwards and wrote nothing waits for somebody: a spinner.
+  bool jumped_back = false;
+  bool wrote_memory = false;
 
   /// The next step is the first command of `batch`. Registers survive.
   void start_batch(GpuVa batch) {
@@ -84,7 +85,6 @@ struct CsContext {
     running = true;
     depth = 0;
     blit.kind = CsLongBlit::Kind::kNone;
-    spinning = false;
   }
 };
 

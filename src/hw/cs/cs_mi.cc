@@ -14,12 +14,12 @@ Status CsExecutor::refuse_ggtt() const {
 }
 
 Status CsExecutor::store32(GpuVa va, std::uint32_t value) {
-  ctx_.spinning = false;
+  ctx_.wrote_memory = true;
   return mem_.write32(va, value);
 }
 
 Status CsExecutor::store64(GpuVa va, std::uint64_t value) {
-  ctx_.spinning = false;
+  ctx_.wrote_memory = true;
   return mem_.write64(va, value);
 }
 
@@ -99,7 +99,7 @@ Result<CsFlow> CsExecutor::batch_start() {
     if (ctx_.depth == ctx_.returns.size()) return bad_command("batches nest too deep");
     ctx_.returns[ctx_.depth++] = strip(ctx_.pc.value() + dwords_ * kDword);
   }
-  if (target <= ctx_.pc) ctx_.spinning = true;
+  if (target <= ctx_.pc) ctx_.jumped_back = true;
   ctx_.pc = target;
   return CsFlow::kJumped;
 }

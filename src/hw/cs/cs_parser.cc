@@ -104,6 +104,11 @@ CsHeader parse_render(std::uint32_t header) {
   const std::uint32_t opcode = bits(header, 26, 24);
   const std::uint32_t sub = bits(header, 23, 16);
   CsHeader h{.client = CsClient::kRender, .kind = CsKind::kState, .dwords = bits(header, 7, 0) + 2};
+  // Common, single-dword, media and 3D families that exist; the rest hangs an engine (spec section 1).
+  constexpr std::uint32_t kOpcodesKnown[] = {0b011, 0b011, 0b111, 0b1111};
+  if ((kOpcodesKnown[pipeline] >> opcode & 1) == 0 || (pipeline == 3 && opcode == 2 && sub != 0)) {
+    h.kind = CsKind::kUnknown;
+  }
   if (pipeline == 1) h.dwords = 1;
   if (pipeline == 2) {
     // Opcode 1: MEDIA_OBJECT*, GPGPU_WALKER. Opcode 2: CFE_STATE, and from 8 on COMPUTE_WALKER.

@@ -119,6 +119,7 @@ Result<CsFlow> CsExecutor::execute_render(const CsHeader& h) {
       engine_.engine_class != CsEngineClass::kCompute) {
     return bad_command("a render or media command on an engine without that pipe");
   }
+  if (h.kind == CsKind::kUnknown) return bad_command("unknown render command");
   if (h.kind == CsKind::kShader) return fail(kCsShader, "the command starts shaders");
   return CsFlow::kNext;
 }
@@ -156,6 +157,7 @@ CsSlice cs_run_slice(CsContext& context, CsMemory& memory, const CsEngine& engin
   constexpr std::uint32_t kStepsPerLook = 16;
   context.run_time_before_ns = limits.run_time_ns;
   context.slice_start_ns = engine.clock->now_ns();
+  context.jumped_back = context.wrote_memory = false;
   CsSlice slice;
   for (; slice.steps < limits.commands_max; ++slice.steps) {
     if (stop.load(std::memory_order_relaxed)) return slice;
@@ -185,7 +187,7 @@ CsSlice cs_run_slice(CsContext& context, CsMemory& memory, const CsEngine& engin
     ++slice.steps;
     return slice;
   }
-  slice.end = context.spinning ? CsSliceEnd::kPolling : CsSliceEnd::kBudget;
+  slice.end = context.jumped_back && !context.wrote_memory ? CsSliceEnd::kPolling : CsSliceEnd::kBudget;
   return slice;
 }
 

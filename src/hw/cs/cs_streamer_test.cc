@@ -475,6 +475,7 @@ TEST(CsSliceTest, ALoopThatStoresIsNoSpinner) {
   m.context.start_batch(GpuVa(kBatch));
   EXPECT_EQ(slice(m, 101).end, CsSliceEnd::kBudget);
   EXPECT_EQ(m.memory.dword(kData), 51u);
+  EXPECT_EQ(slice(m, 101).end, CsSliceEnd::kBudget) << "wherever in the loop the slice ends";
 }
 
 TEST(CsSliceTest, AnEndlessLoopObeysStopAndDeadline) {
