@@ -23,6 +23,7 @@
 #include "cli/commands.h"
 #include "cli/report.h"
 #include "cli/run_program.h"
+#include "preload/settings.h"
 
 namespace softxe::cli {
 
@@ -41,10 +42,20 @@ struct RunOptions {
   std::vector<std::string> program;
 };
 
-pid_t child_pid = -1;
+volatile pid_t child_pid = -1;
 
-void forward_signal(int signal) {
-  if (child_pid > 0) kill(child_pid, signal);
+// What the terminal sends goes to the whole foreground group, so the program has it already.
+void forward_signal(int signal, siginfo_t* info, void*) {
+  if (child_pid > 0 && info->si_code <= 0) kill(child_pid, signal);
+}
+
+void forward_signals() {
+  for (int signal : std::array{SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGCONT}) {
+    struct sigaction action {};
+    action.sa_sigaction = forward_signal;
+    action.sa_flags = SA_SIGINFO;
+    sigaction(signal, &action, nullptr);
+  }
 }
 
 int complain(const char* what, const char* why, int status) {
@@ -120,11 +131,8 @@ class RunFolder {
   preload::SlotFile* slots_ = nullptr;
 };
 
-void set_environment(const RunOptions& options, const RunFolder& folder, const std::string& library) {
-  const char* before = getenv("LD_PRELOAD");
-  const std::string preload =
-      before != nullptr && *before != '\0' ? library + ":" + before : library;
-  setenv("LD_PRELOAD", preload.c_str(), 1);
+/// The variables of preload/settings.h; the runner reads them itself for the shadow tree.
+void set_environment(const RunOptions& options, const RunFolder& folder) {
   setenv("SOFTXE_ACTIVE", "1", 1);
   setenv("SOFTXE_RUN_DIR", folder.inside().c_str(), 1);
   setenv("SOFTXE_DEVICES", fmt::format("{}", options.devices).c_str(), 1);
@@ -135,7 +143,23 @@ void set_environment(const RunOptions& options, const RunFolder& folder, const s
   if (!options.visible.empty()) setenv("SOFTXE_VISIBLE", options.visible.c_str(), 1);
 }
 
-[[noreturn]] void start_program(const RunOptions& options, const std::string& file) {
+std::string preload_list(const std::string& library) {
+  const char* before = getenv("LD_PRELOAD");
+  return before != nullptr && *before != '\0' ? library + ":" + before : library;
+}
+
+/// The files that stand for /dev/dri and /sys, made once for all processes of the run.
+Status make_shadow_tree(const std::string& folder) {
+  SX_TRY(preload::Settings settings, preload::read_settings());
+  const std::string tree = folder + "/tree";
+  if (mkdir(tree.c_str(), 0755) != 0) return fail(errno, "cannot make the folder");
+  return materialise(build_tree(settings.devices), tree);
+}
+
+[[noreturn]] void start_program(const RunOptions& options, const std::string& file,
+                                const std::string& preload) {
+  // Only here: what the runner itself starts must not be a client.
+  setenv("LD_PRELOAD", preload.c_str(), 1);
   if (!options.root.empty() && (chroot(options.root.c_str()) != 0 || chdir("/") != 0)) {
     _exit(complain(options.root.c_str(), std::strerror(errno), kExitCannotRun));
   }
@@ -197,19 +221,17 @@ int run(RunOptions options) {
     library = folder.inside() + "/libsoftxe-preload.so";
   }
 
+  set_environment(options, folder);
+  if (Status made = make_shadow_tree(folder.path()); !made) {
+    return complain("shadow tree", made.error().why, kExitUsage);
+  }
+
   prctl(PR_SET_CHILD_SUBREAPER, 1);
+  forward_signals();
   fflush(nullptr);
   child_pid = fork();
   if (child_pid < 0) return complain("fork", std::strerror(errno), kExitCannotRun);
-  if (child_pid == 0) {
-    set_environment(options, folder, library);
-    start_program(options, *file);
-  }
-  for (int signal : std::array{SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2}) {
-    struct sigaction action {};
-    action.sa_handler = forward_signal;
-    sigaction(signal, &action, nullptr);
-  }
+  if (child_pid == 0) start_program(options, *file, preload_list(library));
   const int status = wait_for_program();
 
   const auto report = make_report(folder.slots());

@@ -93,6 +93,14 @@ void KernelPath::resolve(std::string client) {
     return;
   }
   fd_link_ = is_fd_link(client);
+  // The folder it climbs out of may not exist on this machine ("/dev/dri/..").
+  if ((client.starts_with("/dev/dri/") || client.starts_with("/sys/")) &&
+      client.find("/..") != std::string::npos) {
+    rewritten_ = PathMap::normalise(client);
+    is_rewritten_ = true;
+    dirfd_ = AT_FDCWD;
+    return;
+  }
   // A name that climbs out of the shadow tree means the real file.
   if (*name_ != '/' && (dirfd_ == AT_FDCWD || paths().to_client(link_of_fd(dirfd_)))) {
     rewritten_ = std::move(client);

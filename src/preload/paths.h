@@ -19,8 +19,9 @@ class KernelPath {
   const char* name() const { return is_rewritten_ ? rewritten_.c_str() : name_; }
   /// The path leads into the shadow tree.
   bool shadow() const { return shadow_; }
-  /// What it leads to may be the engine's: the shadow tree, or a descriptor's link in /proc.
-  bool suspect() const { return shadow_ || fd_link_; }
+  /// libc must not do this call on the name as it is: it leads into the shadow tree, out of it, or
+  /// through a descriptor's link in /proc.
+  bool suspect() const { return is_rewritten_ || fd_link_; }
 
  private:
   void resolve(std::string client);

@@ -125,6 +125,18 @@ SX_INTERPOSE(char*, getcwd, (char* out, std::size_t bytes)) {
   return result;
 }
 
+// What `ls -l` asks for every file.
+SX_INTERPOSE(ssize_t, getxattr, (const char* name, const char* key, void* out, std::size_t bytes)) {
+  return libc_result<ssize_t>(with_kernel_path(AT_FDCWD, name, [&](int, const char* path) {
+    return raw_syscall(SYS_getxattr, path, key, out, bytes);
+  }));
+}
+SX_INTERPOSE(ssize_t, lgetxattr, (const char* name, const char* key, void* out, std::size_t bytes)) {
+  return libc_result<ssize_t>(with_kernel_path(AT_FDCWD, name, [&](int, const char* path) {
+    return raw_syscall(SYS_lgetxattr, path, key, out, bytes);
+  }));
+}
+
 SX_INTERPOSE(int, inotify_add_watch, (int fd, const char* name, std::uint32_t mask)) {
   return libc_result(with_kernel_path(AT_FDCWD, name, [&](int, const char* path) {
     return raw_syscall(SYS_inotify_add_watch, fd, path, mask);
