@@ -2,7 +2,7 @@
 
 #include <pthread.h>
 
-#include "base/lock.h"
+#include "base/log.h"
 #include "host/patch/patcher.h"
 #include "preload/engine_alloc.h"
 #include "preload/engine_scope.h"
@@ -50,10 +50,10 @@ thread_local constinit bool site_acted = false;
 // fork() also runs these, before the patched site is reached; they act where no site does.
 void at_fork_prepare() {
   site_acted = false;
-  if (!patch::active()) before_fork();
+  if (!sites_are_patched()) before_fork();
 }
 void at_fork_parent() {
-  if (!patch::active()) after_fork_parent();
+  if (!sites_are_patched()) after_fork_parent();
 }
 void at_fork_child() {
   if (!site_acted) after_fork_child();
@@ -77,7 +77,17 @@ void install_hooks() {
   pthread_atfork(at_fork_prepare, at_fork_parent, at_fork_child);
 }
 
-void wake_hooks() { patch::activate(); }
+void wake_hooks() {
+  const patch::PatchReport& report = patch::report();
+  SX_INFO("memory calls: {} sites patched, {} refused{}{}", report.patched(), report.refused(),
+          report.rung == patch::Rung::kPatched ? "" : ": ",
+          report.rung == patch::Rung::kPatched ? "" : report.why);
+  for (const patch::SiteReport& site : report.span()) {
+    SX_DEBUG("site {:#x} {}: {}", site.file_address, patch::call_name(site.site.nr),
+             site.patched || site.site.refused == nullptr ? "patched" : site.site.refused);
+  }
+  patch::activate();
+}
 
 bool sites_are_patched() { return patch::report().rung != patch::Rung::kEventsOnly && patch::active(); }
 
