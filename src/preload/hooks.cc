@@ -2,6 +2,9 @@
 
 #include <pthread.h>
 
+#include <cstdlib>
+#include <cstring>
+
 #include "base/log.h"
 #include "host/patch/patcher.h"
 #include "preload/engine_alloc.h"
@@ -73,7 +76,8 @@ void install_hooks() {
   patch::HookTable hooks;
   hooks.call = on_call;
   hooks.fork = {.before = site_before, .after_parent = site_parent, .after_child = site_child};
-  patch::install(hooks);
+  const char* wanted = getenv("SOFTXE_HOOKS");
+  if (wanted == nullptr || std::strcmp(wanted, "symbols") != 0) patch::install(hooks);
   pthread_atfork(at_fork_prepare, at_fork_parent, at_fork_child);
 }
 

@@ -4,6 +4,7 @@
 //   SOFTXE_ACTIVE=1     without it the library does nothing at all
 //   SOFTXE_RUN_DIR      folder of the run: tree/ (shadow files), slots (counters)
 //   SOFTXE_DEVICES, SOFTXE_PROFILE, SOFTXE_VRAM, SOFTXE_VISIBLE, SOFTXE_AUTORESET, SOFTXE_DMA, SOFTXE_LOG
+//   SOFTXE_HOOKS=symbols  leave libc's code alone, as on a libc that cannot be patched (for tests)
 #pragma once
 
 #include <span>
