@@ -7,8 +7,10 @@
 //   writes the report, ends as the program ended
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -156,12 +158,36 @@ Status make_shadow_tree(const std::string& folder) {
   return materialise(build_tree(settings.devices), tree);
 }
 
+/// Makes `root` this process's root folder, with /proc and /dev as programs expect them, seen by this
+/// process and its children alone.
+Status enter_root(const std::string& root) {
+  const bool has_proc = access((root + "/proc/self").c_str(), F_OK) == 0;
+  const bool has_dev = access((root + "/dev/null").c_str(), F_OK) == 0;
+  if (!has_proc || !has_dev) {
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
+      return fail(errno, "--root: no private mounts (root may make them)");
+    }
+    if (!has_proc && mount("proc", (root + "/proc").c_str(), "proc", 0, nullptr) != 0) {
+      return fail(errno, "--root: cannot mount /proc there");
+    }
+    if (!has_dev && mount("/dev", (root + "/dev").c_str(), nullptr, MS_BIND | MS_REC, nullptr) != 0) {
+      return fail(errno, "--root: cannot show /dev there");
+    }
+  }
+  if (chroot(root.c_str()) != 0 || chdir("/") != 0) return fail(errno, "--root: chroot refused");
+  return {};
+}
+
 [[noreturn]] void start_program(const RunOptions& options, const std::string& file,
                                 const std::string& preload) {
   // Only here: what the runner itself starts must not be a client.
   setenv("LD_PRELOAD", preload.c_str(), 1);
-  if (!options.root.empty() && (chroot(options.root.c_str()) != 0 || chdir("/") != 0)) {
-    _exit(complain(options.root.c_str(), std::strerror(errno), kExitCannotRun));
+  if (!options.root.empty()) {
+    if (Status entered = enter_root(options.root); !entered) {
+      _exit(complain(options.root.c_str(), fmt::format("{}: {}", entered.error().why,
+                                                       std::strerror(entered.error().err)).c_str(),
+                     kExitCannotRun));
+    }
   }
   std::vector<char*> arguments;
   for (const std::string& argument : options.program) {
