@@ -215,8 +215,9 @@ FdObjectPtr adopt_fd(int fd) {
   return find_fd(fd);
 }
 
-void fd_table_before_fork() { lock.lock(); }
-void fd_table_after_fork() { lock.unlock(); }
+// Held from the first to the second, across fork: not a scope that the analysis can see.
+void fd_table_before_fork() SX_NO_THREAD_SAFETY_ANALYSIS { lock.lock(); }
+void fd_table_after_fork() SX_NO_THREAD_SAFETY_ANALYSIS { lock.unlock(); }
 
 bool is_internal_fd(int fd) {
   if (session() == nullptr || fd < kInternalFdMin || maybe_ours(fd)) return false;

@@ -20,11 +20,18 @@
       __asm__(#name);                                                                      \
   extern "C" type sx_wrap_##name arguments
 
+// GCC compares the attributes of an alias with its target's; clang knows neither check nor attribute.
+#if defined(__clang__)
+#define SX_COPY_ATTRIBUTES(name)
+#else
+#define SX_COPY_ATTRIBUTES(name) __attribute__((copy(name)))
+#endif
+
 /// `other` is one more exported name of the interposed `name`, defined above in the same file.
-#define SX_INTERPOSE_ALIAS(name, other)                                            \
-  extern "C" __attribute__((visibility("default"), used, alias(#name),             \
-                            copy(sx_wrap_##name))) __typeof__(sx_wrap_##name)      \
-      sx_wrap_##other __asm__(#other);
+#define SX_INTERPOSE_ALIAS(name, other)                                                      \
+  extern "C" __attribute__((visibility("default"), used, alias(#name)))                      \
+      SX_COPY_ATTRIBUTES(sx_wrap_##name) __typeof__(sx_wrap_##name) sx_wrap_##other __asm__( \
+          #other);
 
 namespace softxe::preload {
 

@@ -193,7 +193,7 @@ class Svm final : public MirrorRanges {
 
   // svm_gc.cc
   void on_unmap(HostRange range);
-  Result<CollectOutcome> reset_unmapped();
+  Result<CollectOutcome> reset_unmapped() SX_REQUIRES(vm_.lock);
   void unbind(SvmRange& range);
   SvmRange* pop_garbage();
 
