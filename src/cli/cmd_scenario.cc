@@ -1,10 +1,22 @@
 #include <cstdio>
 
 #include "cli/commands.h"
+#include "cli/scenario_live_world.h"
 #include "cli/scenario_runner.h"
 #include "cli/scenario_sim_world.h"
 
 namespace softxe::cli {
+namespace {
+
+bool live_memory_works() {
+  const live::LadderReport ladder = live::probe(live::DefectProbe::kSkip);
+  if (ladder.rung == live::Rung::kFull) return true;
+  std::fprintf(stderr, "softxe scenario: --live needs userfaultfd with MOVE; this machine: %s (errno %d)\n",
+               live::rung_name(ladder.rung), ladder.refusal_errno);
+  return false;
+}
+
+}  // namespace
 
 void add_scenario(CLI::App& app, Action& action) {
   auto* verb = app.add_subcommand("scenario", "Run scenario files (docs/SCENARIOS.md)");
@@ -16,12 +28,11 @@ void add_scenario(CLI::App& app, Action& action) {
   verb->add_flag("--live", *live, "On the memory of this process instead of a simulated one");
   verb->callback([=, &action] {
     action = [=] {
-      if (*live) {
-        std::fprintf(stderr, "softxe scenario: --live is not there yet\n");
-        return kExitCannotRun;
-      }
-      const auto summary = scenario::run_scenario_files(
-          *files, [] { return std::make_unique<scenario::SimWorld>(); }, {.seed = *seed});
+      if (*live && !live_memory_works()) return kExitCannotRun;
+      scenario::WorldFactory on_sim = [] { return std::make_unique<scenario::SimWorld>(); };
+      scenario::WorldFactory on_live = [] { return std::make_unique<scenario::LiveWorld>(); };
+      const auto summary =
+          scenario::run_scenario_files(*files, *live ? on_live : on_sim, {.seed = *seed});
       for (const std::string& message : summary.messages) std::printf("%s\n", message.c_str());
       std::printf("%s\n", summary.last_line().c_str());
       return summary.failed == 0 ? 0 : 1;

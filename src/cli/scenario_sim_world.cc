@@ -1,308 +1,77 @@
-// Devices, VMs, the GPU and what can be seen of them; the client is in scenario_sim_world_cpu.cc.
+// SimWorld: the machine, and the system calls, loads and stores of its processes.
+#include <vector>
+
 #include "cli/scenario_sim_world.h"
-
-#include <fmt/format.h>
-#include <algorithm>
-#include <cstring>
-
-#include "base/counters.h"
-#include "cli/scenario_text.h"
-#include "svm/madvise.h"
 
 namespace softxe::scenario {
 namespace {
 
-/// Descriptors of devices as madvise sees them; numbers only, no file is open.
-constexpr std::int32_t kFirstFd = 100;
-
-Result<ResetMode> reset_named(const std::string& name) {
-  if (name == "flag") return ResetMode::kFlag;
-  if (name == "always") return ResetMode::kAlways;
-  if (name == "exact") return ResetMode::kExact;
-  return fail(EINVAL, "autoreset is flag, always or exact");
+Prot prot_of(Protection protection) {
+  switch (protection) {
+    case Protection::kNone: return Prot::kNone;
+    case Protection::kRead: return Prot::kRead;
+    case Protection::kReadWrite: return Prot::kReadWrite;
+  }
+  return Prot::kNone;
 }
+
+CpuVma::Kind kind_of(Backing backing) {
+  switch (backing) {
+    case Backing::kAnon: return CpuVma::Kind::kAnonPrivate;
+    case Backing::kShmem: return CpuVma::Kind::kShmem;
+    case Backing::kFile: return CpuVma::Kind::kFile;
+    case Backing::kHugetlb: return CpuVma::Kind::kHugetlb;
+    case Backing::kDevice: return CpuVma::Kind::kDevice;
+  }
+  return CpuVma::Kind::kSpecial;
+}
+
+struct AdviceName {
+  const char* name;
+  CpuAdvice advice;
+};
+constexpr AdviceName kAdvices[] = {
+    {"normal", CpuAdvice::kNormal},
+    {"dontneed", CpuAdvice::kDontNeed},
+    {"free", CpuAdvice::kFree},
+    {"remove", CpuAdvice::kRemove},
+    {"pageout", CpuAdvice::kPageout},
+    {"cold", CpuAdvice::kCold},
+    {"populate_read", CpuAdvice::kPopulateRead},
+    {"populate_write", CpuAdvice::kPopulateWrite},
+    {"guard_install", CpuAdvice::kGuardInstall},
+    {"guard_remove", CpuAdvice::kGuardRemove},
+    {"dontfork", CpuAdvice::kDontFork},
+    {"dofork", CpuAdvice::kDoFork},
+};
+
+Result<HostRange> host_range(Span span) { return HostRange::make(HostVa(span.start), span.size); }
 
 }  // namespace
 
-FaultReply SimWorld::Faults::page_fault(const PageFault& fault) {
-  Status status = device_.faults().serve(fault);
-  if (status) return FaultReply::kRetry;
-  last = status.error();
-  device_.counters().add(Counter::gpu_fault_failed_count);
-  return FaultReply::kFail;
-}
-
-void SimWorld::Faults::livelock(const PageFault& fault, std::uint64_t rounds) {
-  device_.faults().livelock(fault, rounds);
-  last = Error{EIO, "livelock: the fault made no progress"};
-}
-
 SimWorld::~SimWorld() {
-  for (auto& [name, vm] : vms_) {
-    vm.engines.clear();
-    if (!vm.context->vm.closed()) vm.card->device->close_vm(vm.context);
-  }
-  vms_.clear();
-  bos_.clear();
+  close_vms();
   if (mm_) mm_->cpu_exit(Pid::kMain);
-  cards_.clear();
+  close_devices();
 }
 
-// --- finding --------------------------------------------------------------------------------------------
+// --- the machine ----------------------------------------------------------------------------------
 
-Result<SimWorld::Card*> SimWorld::find_card(const std::string& name) {
-  for (auto& card : cards_) {
-    if (name.empty() || card->name == name) return card.get();
+Status SimWorld::host_option(const std::string& key, const std::string& value) {
+  if (key != "order" || (value != "before" && value != "after")) {
+    return fail(EINVAL, "unknown device option for the simulated backend");
   }
-  return fail(ENODEV, "no device of that name");
-}
-
-Result<SimWorld::OpenVm*> SimWorld::find_vm(const std::string& name) {
-  auto it = vms_.find(name);
-  if (it == vms_.end()) return fail(ENOENT, "no VM of that name");
-  return &it->second;
-}
-
-Result<SimWorld::Engine> SimWorld::find_engine(const GpuTarget& gpu) {
-  SX_TRY(OpenVm * vm, find_vm(gpu.vm));
-  Card& card = *vm->card;
-  auto& memory = vm->engines[gpu.tile];
-  if (!memory) {
-    memory = std::make_unique<EngineMemory>(
-        Mmu::Config{.domain = card.device->invalidations(),
-                    .faults = *card.faults,
-                    .clock = clock_,
-                    .engine = {.engine_class = 1, .tile = static_cast<std::uint8_t>(gpu.tile)}});
-    bool vram = gpu.tile < card.device->vram_tiles();
-    memory->mmu().bind_vm({.asid = vm->context->vm.config().asid,
-                           .table = &vm->context->vm.table(gpu.tile),
-                           .vram = vram ? &card.device->vram_map(gpu.tile) : nullptr});
-  }
-  return Engine{memory.get(), card.faults.get()};
-}
-
-Result<GpuRange> SimWorld::checked_range(const OpenVm& vm, Span span) const {
-  if (!is_aligned(span.start, kPageSize) || !is_aligned(span.size, kPageSize)) {
-    return fail(EINVAL, "interval is not page aligned");
-  }
-  SX_TRY(GpuRange range, GpuRange::make(GpuVa(span.start), span.size));
-  if (range.end().value() > vm.context->vm.size_bytes()) return fail(EINVAL, "interval leaves the VM");
-  return range;
-}
-
-// --- devices, VMs, binds ----------------------------------------------------------------------------------
-
-Status SimWorld::device(const DeviceSpec& spec) {
-  SX_TRY(const DeviceProfile* profile, find_profile(spec.profile));
-  DeviceOptions options;
-  options.config = default_config(*profile, 0);
-  options.collector = GcWorker::Mode::kManual;
-  SimOptions machine;
-  for (const auto& [key, value] : spec.options) {
-    if (key == "vram") {
-      auto bytes = parse_number(value);
-      if (!bytes) return fail(EINVAL, "vram= is not a size");
-      options.config.vram_bytes = options.config.visible_bytes = *bytes;
-    } else if (key == "autoreset") {
-      SX_TRY(options.reset, reset_named(value));
-    } else if (key == "order" && (value == "before" || value == "after")) {
-      machine.order = value == "after" ? NotifyOrder::kAfter : NotifyOrder::kBefore;
-    } else {
-      return fail(EINVAL, "unknown device option for the simulated backend");
-    }
-  }
-  if (!mm_) mm_ = std::make_unique<SimHostMm>(clock_, machine);
-  SX_TRY(auto made, Device::create(*mm_, migrate_lock_, options));
-  auto card = std::make_unique<Card>();
-  card->name = spec.name;
-  card->device = std::move(made);
-  card->faults = std::make_unique<Faults>(*card->device);
-  cards_.push_back(std::move(card));
+  options_.order = value == "after" ? NotifyOrder::kAfter : NotifyOrder::kBefore;
   return {};
 }
 
-Status SimWorld::vm_create(const VmSpec& spec) {
-  SX_TRY(Card * card, find_card(spec.device));
-  if (spec.fault && !spec.lr) return fail(EINVAL, "FAULT without LR");
-  if (vms_.contains(spec.name)) return fail(EEXIST, "a VM of that name exists");
-  SX_TRY(auto context, card->device->create_vm({.scratch = spec.scratch,
-                                                .long_running = spec.lr,
-                                                .fault_mode = spec.fault,
-                                                .no_overcommit = spec.no_overcommit}));
-  vms_.emplace(spec.name, OpenVm{card, std::move(context), {}});
-  return {};
+Result<HostMm*> SimWorld::host() {
+  if (!mm_) mm_ = std::make_unique<SimHostMm>(clock_, options_);
+  return mm_.get();
 }
 
-Status SimWorld::vm_destroy(const std::string& name) {
-  SX_TRY(OpenVm * vm, find_vm(name));
-  if (vm->context->vm.closed()) return fail(ENOENT, "VM is closed");
-  vm->engines.clear();
-  vm->card->device->close_vm(vm->context);
-  return {};
-}
-
-Status SimWorld::bo_create(const BoSpec& spec) {
-  SX_TRY(Card * card, find_card(""));
-  std::uint32_t placement = (spec.system ? 1u : 0u) | (spec.vram ? 2u : 0u);
-  GemCreateRequest request;
-  request.size_bytes = spec.size;
-  request.placement = placement;
-  SX_TRY(auto bo, GemBo::create(card->device->bo_memory(), request, nullptr));
-  bos_[spec.name] = std::move(bo);
-  return {};
-}
-
-Status SimWorld::run_bind(OpenVm& vm, const BindOp& op, std::shared_ptr<GemBo> bo) {
-  SX_TRY(GpuRange range, checked_range(vm, {op.range.start.value(), op.range.size_bytes}));
-  vm.card->device->flush_collector(*vm.context);
-  ResolvedBind resolved{.op = op, .range = range, .bo = std::move(bo)};
-  return vm_bind(*vm.card->device, *vm.context, std::span(&resolved, 1), BindRun::kExecute);
-}
-
-Status SimWorld::bind(const BindSpec& spec) {
-  SX_TRY(OpenVm * vm, find_vm(spec.vm));
-  std::shared_ptr<GemBo> bo;
-  BindOp op{.range = {GpuVa(spec.span.start), spec.span.size},
-            .pat_index = static_cast<std::uint16_t>(
-                spec.pat.value_or(vm->card->device->profile().picks.write_back)),
-            .read_only = spec.read_only,
-            .immediate = spec.immediate,
-            .dumpable = spec.dumpable,
-            .what = BindUnmap{}};
-  switch (spec.what) {
-    case BindSpec::What::kUnbind: break;
-    case BindSpec::What::kMirror:
-      op.what = BindMap{.backing = BindMirror{spec.autoreset ? AutoReset::kOn : AutoReset::kOff}};
-      break;
-    case BindSpec::What::kNull: op.what = BindMap{.backing = BindNull{}}; break;
-    case BindSpec::What::kUserptr:
-      op.what = BindMap{.backing = BindUserptr{HostVa(spec.offset)}};
-      break;
-    case BindSpec::What::kBo: {
-      auto it = bos_.find(spec.bo);
-      if (it == bos_.end()) return fail(ENOENT, "no buffer object of that name");
-      bo = it->second;
-      op.what = BindMap{.backing = BindBo{.handle = GemHandle{1}, .offset = spec.offset}};
-      break;
-    }
-  }
-  return run_bind(*vm, op, std::move(bo));
-}
-
-Status SimWorld::prefetch(const std::string& name, Span span, const std::optional<Place>& where) {
-  SX_TRY(OpenVm * vm, find_vm(name));
-  BindPrefetch what;
-  if (where) what.region = where->kind == Place::Kind::kVram ? where->tile + 1 : 0;
-  return run_bind(*vm, {.range = {GpuVa(span.start), span.size}, .what = what}, nullptr);
-}
-
-Result<PreferredLocation> SimWorld::preferred(OpenVm& vm, const Attrs& attrs) {
-  AdvisePreferredLocation advice{.policy = attrs.policy.value_or(MigrationPolicy::kAllPages)};
-  const Place place = attrs.preferred.value_or(Place{});
-  Device* target = nullptr;
-  if (place.kind == Place::Kind::kSystem) advice.devmem_fd = kPreferDefaultSystem;
-  if (place.kind == Place::Kind::kVram) {
-    Card* card = vm.card;
-    if (!place.device.empty()) {
-      SX_TRY(card, find_card(place.device));
-    }
-    for (std::size_t i = 0; i < cards_.size(); ++i) {
-      if (cards_[i].get() == card) advice.devmem_fd = kFirstFd + static_cast<std::int32_t>(i);
-    }
-    advice.region_instance = static_cast<std::uint16_t>(place.tile + 1);
-    target = card->device.get();
-  }
-  return resolve_preferred_location(*vm.card->device, target, advice);
-}
-
-Status SimWorld::advise(OpenVm& vm, GpuRange range, const Attrs& attrs) {
-  std::vector<Advice> steps;
-  if (attrs.atomic) steps.emplace_back(SetAtomic{*attrs.atomic});
-  if (attrs.preferred || attrs.policy) {
-    SX_TRY(PreferredLocation location, preferred(vm, attrs));
-    steps.emplace_back(SetPreferred{std::move(location)});
-  }
-  if (attrs.pat) {
-    const auto& table = vm.card->device->profile().pat;
-    if (*attrs.pat >= table.size()) return fail(EINVAL, "PAT index outside of the table");
-    bool coherent = table[*attrs.pat].coherency != PatCoherency::kNone;
-    steps.emplace_back(SetPat{PatIndex(static_cast<std::uint16_t>(*attrs.pat)), coherent});
-  }
-  for (const Advice& step : steps) {
-    vm.card->device->flush_collector(*vm.context);
-    SX_TRY_VOID(softxe::madvise(*vm.context, range, step));
-  }
-  return {};
-}
-
-Status SimWorld::madvise(const std::string& name, Span span, const Attrs& attrs) {
-  SX_TRY(OpenVm * vm, find_vm(name));
-  SX_TRY(GpuRange range, checked_range(*vm, span));
-  return advise(*vm, range, attrs);
-}
-
-// --- the GPU ------------------------------------------------------------------------------------------------
-
-/// A failed access ends with the errno of the fault service.
-Status SimWorld::failed_access(const Engine& engine, const Status& access) {
-  if (access) return {};
-  return fail(engine.faults->last);
-}
-
-Result<std::uint64_t> SimWorld::gpu_read(const GpuTarget& gpu, const Access& access) {
-  SX_TRY(Engine engine, find_engine(gpu));
-  std::uint64_t value = 0;
-  SX_TRY_VOID(failed_access(
-      engine, engine.memory->read_bytes(GpuVa(access.address), &value, access.bytes)));
-  return value;
-}
-
-Status SimWorld::gpu_write(const GpuTarget& gpu, const Access& access) {
-  SX_TRY(Engine engine, find_engine(gpu));
-  return failed_access(
-      engine, engine.memory->write_bytes(GpuVa(access.address), &access.value, access.bytes));
-}
-
-Result<std::uint64_t> SimWorld::gpu_atomic(const GpuTarget& gpu, const Access& access) {
-  SX_TRY(Engine engine, find_engine(gpu));
-  const GpuVa at(access.address);
-  if (access.bytes == 8) {
-    auto old = engine.memory->atomic64(
-        at, {.apply = [](std::uint64_t a, std::uint64_t b, std::uint64_t) { return a + b; },
-             .operand = access.value});
-    if (!old) return fail(engine.faults->last);
-    return *old;
-  }
-  if (access.bytes != 4) return fail(EINVAL, "atomics are u32 or u64");
-  auto old = engine.memory->atomic32(
-      at, {.apply = [](std::uint32_t a, std::uint32_t b, std::uint32_t) { return a + b; },
-           .operand = static_cast<std::uint32_t>(access.value)});
-  if (!old) return fail(engine.faults->last);
-  return std::uint64_t{*old};
-}
-
-Status SimWorld::gpu_copy(const GpuTarget& gpu, std::uint64_t to, Span from) {
-  SX_TRY(Engine engine, find_engine(gpu));
-  return failed_access(engine, engine.memory->copy_bytes({GpuVa(to), GpuVa(from.start), from.size}));
-}
-
-Status SimWorld::gpu_fill(const GpuTarget& gpu, Span span, std::uint8_t value) {
-  SX_TRY(Engine engine, find_engine(gpu));
-  return failed_access(engine, engine.memory->fill_bytes(GpuVa(span.start), {&value, 1}, span.size));
-}
-
-// --- the driver ---------------------------------------------------------------------------------------------
-
-Status SimWorld::evict(const std::optional<Span>& span) {
-  if (!span) {
-    for (auto& card : cards_) {
-      for (unsigned tile = 0; tile < card->device->vram_tiles(); ++tile) {
-        SX_TRY_VOID(card->device->vram(tile).evict_all({}));
-      }
-    }
-    return {};
-  }
-  for (std::uint64_t at = align_down(span->start, kPageSize); at < span->end(); at += kPageSize) {
+Status SimWorld::evict_pages(Span span) {
+  for (std::uint64_t at = align_down(span.start, kPageSize); at < span.end(); at += kPageSize) {
     if (DevmemAllocation* allocation = mm_->allocation_at(HostVa(at))) {
       SX_TRY_VOID(mm_->evict(*allocation));
     }
@@ -310,14 +79,8 @@ Status SimWorld::evict(const std::optional<Span>& span) {
   return {};
 }
 
-// The analysis cannot see that the Svm names the same lock.
-Status SimWorld::gc(const std::string& name) SX_NO_THREAD_SAFETY_ANALYSIS {
-  SX_TRY(OpenVm * vm, find_vm(name));
-  if (!vm->context->svm) return fail(EINVAL, "the VM is not in fault mode");
-  Guard hold(vm->context->vm.lock);
-  auto outcome = vm->context->svm->collect_garbage();
-  if (!outcome) return fail(outcome.error());
-  return {};
+void SimWorld::check_host() {
+  if (mm_) mm_->check_invariants();
 }
 
 Status SimWorld::sleep_ns(std::uint64_t ns) {
@@ -325,99 +88,130 @@ Status SimWorld::sleep_ns(std::uint64_t ns) {
   return {};
 }
 
-// --- looking --------------------------------------------------------------------------------------------------
+// --- the client -----------------------------------------------------------------------------------
 
-Result<Place> SimWorld::place_of(const OpenVm& vm, const PreferredLocation& location) {
-  if (location.devmem_fd == kPreferDefaultDevice) return Place{};
-  if (location.devmem_fd == kPreferDefaultSystem) return Place{Place::Kind::kSystem, 0, ""};
-  for (auto& card : cards_) {
-    for (unsigned tile = 0; tile < card->device->vram_tiles(); ++tile) {
-      const Pagemap* pagemap = card->device->pagemap(tile).get();
-      if (pagemap != location.pagemap.get()) continue;
-      return Place{Place::Kind::kVram, tile, card.get() == vm.card ? "" : card->name};
-    }
+Result<Pid> SimWorld::find_pid(const std::string& process) {
+  if (!mm_) return fail(ENODEV, "a device line comes first");
+  auto it = processes_.find(process);
+  if (it == processes_.end()) return fail(ESRCH, "no process of that name");
+  return it->second;
+}
+
+Status SimWorld::cpu_mmap(const std::string& process, const CpuMmap& call) {
+  SX_TRY(Pid pid, find_pid(process));
+  std::shared_ptr<SimObject> object;
+  if (call.file_bytes != 0) {
+    object = std::make_shared<SimObject>();
+    object->size_bytes = call.file_bytes;
   }
-  return fail(ENODEV, "a VMA prefers VRAM that no device has");
-}
-
-Result<std::vector<VmaInfo>> SimWorld::vmas(const std::string& name) {
-  SX_TRY(OpenVm * vm, find_vm(name));
-  softxe::Vm& inner = vm->context->vm;
-  std::vector<VmaInfo> result;
-  ReadGuard hold(inner.lock);
-  for (const Vma* vma : inner.vmas_in(inner.space().managed())) {
-    VmaInfo info;
-    info.span = {vma->start().value(), vma->range().size()};
-    switch (vma->kind()) {
-      case VmaKind::kMirror: info.kind = VmaInfo::Kind::kMirror; break;
-      case VmaKind::kNull: info.kind = VmaInfo::Kind::kNull; break;
-      case VmaKind::kBo: info.kind = VmaInfo::Kind::kBo; break;
-      case VmaKind::kUserptr: info.kind = VmaInfo::Kind::kUserptr; break;
-    }
-    info.atomic = vma->attr.atomic;
-    SX_TRY(info.preferred, place_of(*vm, vma->attr.preferred));
-    info.policy = vma->attr.preferred.policy;
-    info.pat = static_cast<unsigned>(vma->attr.pat);
-    info.default_pat = static_cast<unsigned>(vma->attr.default_pat);
-    info.read_only = vma->flags().read_only;
-    info.autoreset = vma->flags().autoreset;
-    info.dumpable = vma->flags().dumpable;
-    result.push_back(std::move(info));
-  }
-  return result;
-}
-
-Result<std::vector<RangeInfo>> SimWorld::ranges(const std::string& name) {
-  SX_TRY(OpenVm * vm, find_vm(name));
-  std::vector<RangeInfo> result;
-  if (!vm->context->svm) return result;
-  ReadGuard hold(vm->context->vm.lock);
-  vm->context->svm->for_each_range([&result](const SvmRange& range) {
-    result.push_back({{range.extent().start().value(), range.extent().size()},
-                      range.dead(),
-                      (range.present() & ~range.invalidated()) != 0,
-                      range.heap() != nullptr});
-  });
-  return result;
-}
-
-Result<PteInfo> SimWorld::pte(const GpuTarget& gpu, std::uint64_t address) {
-  SX_TRY(OpenVm * vm, find_vm(gpu.vm));
-  auto walked = vm->context->vm.table(gpu.tile).walk(GpuVa(address));
-  if (!walked) return PteInfo{};
-  return PteInfo{true, walked->flags.writable, walked->flags.kind == PteKind::kVram,
-                 walked->entry_bytes};
-}
-
-Result<std::uint64_t> SimWorld::counter(const std::string& name) {
-  for (std::size_t i = 0; i < kCounterCount; ++i) {
-    if (name != kCounterNames[i]) continue;
-    std::uint64_t sum = 0;
-    for (auto& card : cards_) sum += card->device->counters().get(static_cast<Counter>(i));
-    return sum;
-  }
-  return fail(ENOENT, "no counter of that name");
-}
-
-Result<std::string> SimWorld::vm_state(const std::string& name) {
-  SX_TRY(OpenVm * vm, find_vm(name));
-  if (vm->context->vm.closed()) return std::string("closed");
-  return std::string(vm->context->vm.banned() ? "banned" : "open");
-}
-
-Result<std::uint64_t> SimWorld::vm_size(const std::string& name) {
-  SX_TRY(OpenVm * vm, find_vm(name));
-  return vm->context->vm.size_bytes();
-}
-
-Status SimWorld::check_invariants() {
-  if (mm_) mm_->check_invariants();
-  for (auto& [name, vm] : vms_) {
-    if (vm.context->vm.closed()) continue;
-    ReadGuard hold(vm.context->vm.lock);
-    vm.context->vm.validate();
-  }
+  SX_TRY_VOID(mm_->cpu_mmap({.size_bytes = call.span.size,
+                             .at = HostVa(call.span.start),
+                             .place = MmapRequest::Place::kFixed,
+                             .kind = kind_of(call.backing),
+                             .prot = prot_of(call.prot),
+                             .share = call.shared ? Share::kShared : Share::kPrivate,
+                             .object = std::move(object)},
+                            pid));
   return {};
+}
+
+Status SimWorld::cpu_munmap(const std::string& process, Span span) {
+  SX_TRY(Pid pid, find_pid(process));
+  SX_TRY(HostRange range, host_range(span));
+  return mm_->cpu_munmap(range, pid);
+}
+
+Status SimWorld::cpu_mremap(const std::string& process, const CpuMremap& call) {
+  SX_TRY(Pid pid, find_pid(process));
+  SX_TRY(HostRange old, host_range(call.old));
+  MremapRequest request{.old = old, .new_size_bytes = call.new_size};
+  if (call.to) request.to = HostVa(*call.to);
+  if (call.to) request.move = MremapRequest::Move::kFixed;
+  if (call.dont_unmap) request.move = MremapRequest::Move::kDontUnmap;
+  SX_TRY_VOID(mm_->cpu_mremap(request, pid));
+  return {};
+}
+
+Status SimWorld::cpu_mprotect(const std::string& process, Span span, Protection prot) {
+  SX_TRY(Pid pid, find_pid(process));
+  SX_TRY(HostRange range, host_range(span));
+  return mm_->cpu_mprotect(range, prot_of(prot), pid);
+}
+
+Status SimWorld::cpu_madvise(const std::string& process, const CpuMadvise& call) {
+  SX_TRY(Pid pid, find_pid(process));
+  SX_TRY(HostRange range, host_range(call.span));
+  for (const AdviceName& entry : kAdvices) {
+    if (call.advice == entry.name) return mm_->cpu_madvise(range, entry.advice, pid);
+  }
+  return fail(EINVAL, "no such advice");
+}
+
+Status SimWorld::cpu_mlock(const std::string& process, Span span) {
+  SX_TRY(Pid pid, find_pid(process));
+  SX_TRY(HostRange range, host_range(span));
+  return mm_->cpu_mlock(range, pid);
+}
+
+Status SimWorld::cpu_munlock(const std::string& process, Span span) {
+  SX_TRY(Pid pid, find_pid(process));
+  SX_TRY(HostRange range, host_range(span));
+  return mm_->cpu_munlock(range, pid);
+}
+
+Status SimWorld::cpu_fork(const std::string& process, const std::string& child) {
+  SX_TRY(Pid pid, find_pid(process));
+  if (processes_.contains(child)) return fail(EEXIST, "a process of that name exists");
+  SX_TRY(processes_[child], mm_->cpu_fork(pid));
+  return {};
+}
+
+Status SimWorld::cpu_exit(const std::string& process) {
+  SX_TRY(Pid pid, find_pid(process));
+  mm_->cpu_exit(pid);
+  return {};
+}
+
+Result<std::uint64_t> SimWorld::cpu_read(const std::string& process, const Access& access) {
+  SX_TRY(Pid pid, find_pid(process));
+  std::uint64_t value = 0;
+  auto bytes = std::as_writable_bytes(std::span(&value, 1)).first(access.bytes);
+  SX_TRY_VOID(mm_->cpu_read(HostVa(access.address), bytes, pid));
+  return value;
+}
+
+Status SimWorld::cpu_write(const std::string& process, const Access& access) {
+  SX_TRY(Pid pid, find_pid(process));
+  auto bytes = std::as_bytes(std::span(&access.value, 1)).first(access.bytes);
+  return mm_->cpu_write(HostVa(access.address), bytes, pid);
+}
+
+Status SimWorld::cpu_fill(const std::string& process, Span span, std::uint8_t value) {
+  SX_TRY(Pid pid, find_pid(process));
+  std::vector<std::byte> bytes(span.size, std::byte{value});
+  return mm_->cpu_write(HostVa(span.start), bytes, pid);
+}
+
+Status SimWorld::cpu_pin(std::uint64_t address) { return mm_->pin(HostVa(address)); }
+
+Status SimWorld::cpu_unpin(std::uint64_t address) {
+  mm_->unpin(HostVa(address));
+  return {};
+}
+
+Result<std::string> SimWorld::page(const std::string& process, std::uint64_t address) {
+  SX_TRY(Pid pid, find_pid(process));
+  using State = SimHostMm::PageState;
+  switch (mm_->page_state(HostVa(address), pid)) {
+    case State::kUnmapped: return std::string("unmapped");
+    case State::kHole: return std::string("hole");
+    case State::kZero: return std::string("zero");
+    case State::kSystem: return std::string("system");
+    case State::kSwapped: return std::string("swapped");
+    case State::kGuard: return std::string("guard");
+    case State::kDevice: break;
+  }
+  return vram_name(mm_->allocation_at(HostVa(address))->heap);
 }
 
 }  // namespace softxe::scenario

@@ -1,0 +1,124 @@
+// The half of a ScenarioWorld that is the engine: devices, VMs, binds, GPU accesses, what can be seen of
+// them. What the process's memory is made of is left to SimWorld and LiveWorld.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "cli/scenario_world.h"
+#include "drv/device.h"
+#include "drv/gem_bo.h"
+#include "drv/vm_ops.h"
+#include "hw/mmu_memory.h"
+
+namespace softxe::scenario {
+
+/// Owns devices, VMs, buffer objects and one engine for each VM and tile. Collector passes run where a
+/// fault, an ioctl or a `gc` line runs them. Statements may come from several threads where the world
+/// says so; devices and VMs are made by one.
+class EngineWorld : public ScenarioWorld {
+ public:
+  Status device(const DeviceSpec& spec) override;
+  Status vm_create(const VmSpec& spec) override;
+  Status vm_destroy(const std::string& vm) override;
+  Status bo_create(const BoSpec& spec) override;
+  Status bind(const BindSpec& spec) override;
+  Status madvise(const std::string& vm, Span span, const Attrs& attrs) override;
+  Status prefetch(const std::string& vm, Span span, const std::optional<Place>& where) override;
+
+  Result<std::uint64_t> gpu_read(const GpuTarget& gpu, const Access& access) override;
+  Status gpu_write(const GpuTarget& gpu, const Access& access) override;
+  Result<std::uint64_t> gpu_atomic(const GpuTarget& gpu, const Access& access) override;
+  Status gpu_copy(const GpuTarget& gpu, std::uint64_t to, Span from) override;
+  Status gpu_fill(const GpuTarget& gpu, Span span, std::uint8_t value) override;
+
+  Status evict(const std::optional<Span>& span) override;
+  Status gc(const std::string& vm) override;
+
+  Result<std::vector<VmaInfo>> vmas(const std::string& vm) override;
+  Result<std::vector<RangeInfo>> ranges(const std::string& vm) override;
+  Result<PteInfo> pte(const GpuTarget& gpu, std::uint64_t address) override;
+  Result<std::uint64_t> counter(const std::string& name) override;
+  Result<std::string> vm_state(const std::string& vm) override;
+  Result<std::uint64_t> vm_size(const std::string& vm) override;
+  Status check_invariants() override;
+
+ protected:
+  struct Card {
+    std::string name;
+    std::unique_ptr<Device> device;
+  };
+
+  // --- for the backend ------------------------------------------------------------------------------
+  /// A `device` option that is about the machine. EINVAL when the backend does not know it.
+  virtual Status host_option(const std::string& key, const std::string& value) = 0;
+  /// The machine; made with the first device.
+  virtual Result<HostMm*> host() = 0;
+  virtual const Clock& clock() const = 0;
+  /// VRAM pressure on the allocations that have a page in `span`.
+  virtual Status evict_pages(Span span) = 0;
+  virtual void check_host() {}
+
+  /// For destructors of backends: VMs go first, then the process, then the devices.
+  void close_vms();
+  void close_devices() { cards_.clear(); }
+  const std::vector<std::unique_ptr<Card>>& cards() const { return cards_; }
+  /// vramN, NAME/vramN for another device than the first.
+  Result<std::string> vram_name(const DevmemHeap* heap) const;
+  /// Smallest interval of whole SVM ranges with VRAM pages around `span`, over all VMs.
+  Span around_vram_ranges(Span span);
+
+ private:
+  /// Serves faults like the device and remembers why the last one failed.
+  class Faults final : public FaultSink {
+   public:
+    explicit Faults(Device& device) : device_(device) {}
+    FaultReply page_fault(const PageFault& fault) override;
+    void livelock(const PageFault& fault, std::uint64_t rounds) override;
+    Error last{EFAULT, "the access failed without a fault"};
+
+   private:
+    Device& device_;
+  };
+  /// One access at a time, whoever asks for it.
+  struct Engine {
+    Engine(Device& device, const Clock& clock, unsigned tile);
+    std::mutex mutex;  // held across faults; no engine lock is held when it is taken
+    Faults faults;
+    EngineMemory memory;
+  };
+  struct OpenVm {
+    Card* card;
+    std::shared_ptr<VmContext> context;
+    std::map<unsigned, std::unique_ptr<Engine>> engines;  ///< by tile
+  };
+
+  Result<Card*> find_card(const std::string& name);
+  Result<OpenVm*> find_vm(const std::string& name);
+  Result<Engine*> find_engine(const GpuTarget& gpu);
+  Result<GpuRange> checked_range(const OpenVm& vm, Span span) const;
+  Status run_bind(OpenVm& vm, const BindOp& op, std::shared_ptr<GemBo> bo);
+  Result<PreferredLocation> preferred(OpenVm& vm, const Attrs& attrs);
+  Result<Place> place_of(const OpenVm& vm, const PreferredLocation& location);
+  Status advise(OpenVm& vm, GpuRange range, const Attrs& attrs);
+  /// A failed access ends with the errno of the fault service.
+  template <typename Access>
+  Status on_engine(const GpuTarget& gpu, Access access) {
+    SX_TRY(Engine * engine, find_engine(gpu));
+    std::lock_guard lock(engine->mutex);
+    Status done = access(engine->memory);
+    if (done) return {};
+    return fail(engine->faults.last);
+  }
+
+  MigrateLock migrate_lock_{"migrate"};
+  std::vector<std::unique_ptr<Card>> cards_;
+  std::map<std::string, OpenVm> vms_;
+  std::map<std::string, std::shared_ptr<GemBo>> bos_;
+  std::mutex engines_mutex_;  // makes engines; held for nothing else
+};
+
+}  // namespace softxe::scenario
