@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/step.h"
@@ -93,7 +94,9 @@ GemBo::~GemBo() {
     place_changed_.wait(place_lock_, [&]() SX_NO_THREAD_SAFETY_ANALYSIS { return !claimed_; });
   }
   if (bytes_ != nullptr) munmap(bytes_, size_bytes_);
-  if (memfd_ >= 0) close(memfd_);
+  // Not close(): the last reference may go in a call that waits with the client's symbols in force
+  // (VM_DESTROY), and a client's close() of an internal descriptor is refused.
+  if (memfd_ >= 0) syscall(SYS_close, memfd_);
 }
 
 void GemBo::set_place(Place place, unsigned tile) {
