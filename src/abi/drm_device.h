@@ -199,8 +199,6 @@ class DrmFile final : private IoctlHandler {
   Result<int> syncobj_timeline_wait(Bytes bytes);
   Result<int> syncobj_transfer(Bytes bytes);
   Result<int> syncobj_eventfd(Bytes bytes);
-  Result<std::vector<std::uint64_t>> read_u64s(std::uint64_t at, std::uint32_t count);
-  Result<std::vector<SyncobjHandle>> read_handles(std::uint64_t at, std::uint32_t count);
 
   FdLayer& fds() { return *process_.options().fds; }
   const DecodeLimits& limits() const { return device_.limits(); }

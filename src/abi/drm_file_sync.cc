@@ -14,18 +14,6 @@ Deadline deadline_of(std::int64_t timeout_ns) {
 
 }  // namespace
 
-Result<std::vector<std::uint64_t>> DrmFile::read_u64s(std::uint64_t at, std::uint32_t count) {
-  std::vector<std::uint64_t> values(count);
-  SX_TRY_VOID(memory_.read(HostVa(at), std::as_writable_bytes(std::span(values))));
-  return values;
-}
-
-Result<std::vector<SyncobjHandle>> DrmFile::read_handles(std::uint64_t at, std::uint32_t count) {
-  std::vector<SyncobjHandle> handles(count);
-  SX_TRY_VOID(memory_.read(HostVa(at), std::as_writable_bytes(std::span(handles))));
-  return handles;
-}
-
 Result<int> DrmFile::syncobj_create(Bytes bytes) {
   auto& request = view<drm_syncobj_create>(bytes);
   if ((request.flags & ~static_cast<std::uint32_t>(DRM_SYNCOBJ_CREATE_SIGNALED)) != 0) {
@@ -88,7 +76,8 @@ Result<int> DrmFile::syncobj_fd_to_handle(Bytes bytes) {
 Result<int> DrmFile::syncobj_array(Bytes bytes, std::uint8_t nr) {
   auto& request = view<drm_syncobj_array>(bytes);
   if (request.pad != 0 || request.count_handles == 0) return fail(EINVAL, "pad, or no handles");
-  SX_TRY(auto handles, read_handles(request.handles, request.count_handles));
+  SX_TRY(auto handles,
+         read_array<SyncobjHandle>(memory_, HostVa(request.handles), request.count_handles));
   SX_TRY_VOID(nr == _IOC_NR(DRM_IOCTL_SYNCOBJ_RESET) ? syncobjs_.reset(handles)
                                                      : syncobjs_.signal(handles));
   return 0;
@@ -101,7 +90,8 @@ Result<int> DrmFile::syncobj_timeline_array(Bytes bytes, std::uint8_t nr) {
   if ((request.flags & ~known) != 0 || request.count_handles == 0) {
     return fail(EINVAL, "unknown flags, or no handles");
   }
-  SX_TRY(auto handles, read_handles(request.handles, request.count_handles));
+  SX_TRY(auto handles,
+         read_array<SyncobjHandle>(memory_, HostVa(request.handles), request.count_handles));
   if (query) {
     SX_TRY(auto points, syncobjs_.query(handles, request.flags != 0 ? Syncobj::Query::kLastSubmitted
                                                                     : Syncobj::Query::kLastSignalled));
@@ -111,7 +101,8 @@ Result<int> DrmFile::syncobj_timeline_array(Bytes bytes, std::uint8_t nr) {
   std::vector<SyncPoint> points;
   std::vector<std::uint64_t> values(handles.size(), 0);
   if (request.points != 0) {
-    SX_TRY(values, read_u64s(request.points, request.count_handles));
+    SX_TRY(values,
+           read_array<std::uint64_t>(memory_, HostVa(request.points), request.count_handles));
   }
   for (std::size_t i = 0; i < handles.size(); ++i) points.push_back({handles[i], values[i]});
   SX_TRY_VOID(syncobjs_.timeline_signal(points));
@@ -125,7 +116,8 @@ Result<int> DrmFile::syncobj_wait(Bytes bytes) {
                                    DRM_SYNCOBJ_WAIT_FLAGS_WAIT_DEADLINE;
   if ((request.flags & ~kKnown) != 0) return fail(EINVAL, "unknown wait flags");
   if (request.count_handles == 0) return 0;
-  SX_TRY(auto handles, read_handles(request.handles, request.count_handles));
+  SX_TRY(auto handles,
+         read_array<SyncobjHandle>(memory_, HostVa(request.handles), request.count_handles));
   SyncobjWaitRequest wait{.points = {},
                           .all = (request.flags & DRM_SYNCOBJ_WAIT_FLAGS_WAIT_ALL) != 0,
                           .for_submit = (request.flags & DRM_SYNCOBJ_WAIT_FLAGS_WAIT_FOR_SUBMIT) != 0,
@@ -145,8 +137,10 @@ Result<int> DrmFile::syncobj_timeline_wait(Bytes bytes) {
       DRM_SYNCOBJ_WAIT_FLAGS_WAIT_AVAILABLE | DRM_SYNCOBJ_WAIT_FLAGS_WAIT_DEADLINE;
   if ((request.flags & ~kKnown) != 0) return fail(EINVAL, "unknown wait flags");
   if (request.count_handles == 0) return 0;
-  SX_TRY(auto handles, read_handles(request.handles, request.count_handles));
-  SX_TRY(auto values, read_u64s(request.points, request.count_handles));
+  SX_TRY(auto handles,
+         read_array<SyncobjHandle>(memory_, HostVa(request.handles), request.count_handles));
+  SX_TRY(auto values,
+         read_array<std::uint64_t>(memory_, HostVa(request.points), request.count_handles));
   SyncobjWaitRequest wait{.points = {},
                           .all = (request.flags & DRM_SYNCOBJ_WAIT_FLAGS_WAIT_ALL) != 0,
                           .for_submit = (request.flags & DRM_SYNCOBJ_WAIT_FLAGS_WAIT_FOR_SUBMIT) != 0,

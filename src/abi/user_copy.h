@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <span>
 #include <type_traits>
+#include <vector>
 
 #include "base/address.h"
 #include "base/result.h"
@@ -36,6 +37,19 @@ class UserMemory {
     return write(to, std::as_bytes(std::span<const T, 1>(&object, 1)));
   }
 };
+
+/// The longest array that Linux allocates in one piece for a request (its kmalloc limit).
+inline constexpr std::uint64_t kUserArrayBytesMax = 4ull << 20;
+
+/// An array whose length the client names. ENOMEM above the limit, before anything is allocated; EFAULT.
+template <typename T>
+Result<std::vector<T>> read_array(UserMemory& memory, HostVa from, std::uint64_t count) {
+  static_assert(std::is_trivially_copyable_v<T>);
+  if (count > kUserArrayBytesMax / sizeof(T)) return fail(ENOMEM, "array is too long");
+  std::vector<T> values(count);
+  SX_TRY_VOID(memory.read(from, std::as_writable_bytes(std::span(values))));
+  return values;
+}
 
 /// The memory of this process.
 class ProcessUserMemory final : public UserMemory {
