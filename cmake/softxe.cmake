@@ -19,6 +19,10 @@ if(SOFTXE_SANITIZE)
   target_link_options(softxe_flags INTERFACE -fsanitize=${SOFTXE_SANITIZE})
 endif()
 
+if(SOFTXE_BUILD_FUZZ)
+  target_compile_options(softxe_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
 find_package(Threads REQUIRED)
 
 # src/LAYER/**/*.cc without tests -> object library softxe_LAYER
@@ -45,9 +49,16 @@ function(softxe_objects out last)
   set(${out} ${result} PARENT_SCOPE)
 endfunction()
 
+# Tests that cannot run under a sanitizer, since they move the memory its own runtime lives in or
+# rewrite the libc it intercepts. docs/TESTING.md lists them by name (lint.docs compares).
+set(SOFTXE_NOT_SANITIZED "/host/live/live_[a-z]+_test\\.cc$|/host/patch/(patcher|patcher_fork|stub)_test\\.cc$|/drv/svm_live_test\\.cc$")
+
 # All *_test.cc of src/LAYER become one GoogleTest program softxe_LAYER_tests, run as one ctest.
 function(softxe_layer_tests layer)
   file(GLOB_RECURSE tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${layer}/*_test.cc)
+  if(SOFTXE_SANITIZE)
+    list(FILTER tests EXCLUDE REGEX "${SOFTXE_NOT_SANITIZED}")
+  endif()
   if(NOT tests)
     return()
   endif()
@@ -58,6 +69,20 @@ function(softxe_layer_tests layer)
   target_compile_definitions(softxe_${layer}_tests PRIVATE
                              SOFTXE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
   add_test(NAME unit.${layer} COMMAND softxe_${layer}_tests)
+endfunction()
+
+# src/LAYER/**/NAME_fuzz.cc becomes the libFuzzer program NAME_fuzz, and a short seeded run of it a ctest.
+function(softxe_layer_fuzz layer)
+  file(GLOB_RECURSE targets CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${layer}/*_fuzz.cc)
+  softxe_objects(objects ${layer})
+  foreach(source ${targets})
+    get_filename_component(name ${source} NAME_WE)
+    add_executable(${name} ${source} ${objects})
+    target_link_libraries(${name} PRIVATE softxe_flags softxe_${layer}_deps Threads::Threads)
+    target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+    string(REPLACE "_fuzz" "" short ${name})
+    add_test(NAME fuzz.${short} COMMAND ${name} -seed=1 -runs=20000 -max_len=1024)
+  endforeach()
 endfunction()
 
 # Static libraries a layer needs at link time (the disassembler of host/).

@@ -11,7 +11,7 @@ build="g++ cmake ninja-build ccache pkg-config python3 libfmt-dev libcli11-dev n
   libexpected-dev libboost-dev libboost-context-dev libcapstone-dev libgtest-dev libgmock-dev
   libbenchmark-dev librapidcheck-dev libabsl-dev libdrm-dev"
 conformance="mmdebstrap debian-archive-keyring uidmap"
-lint="clang clang-format clang-tidy"
+lint="clang clang-format clang-tidy libclang-rt-14-dev"
 
 wanted=
 for group in "${@:-build}"; do
