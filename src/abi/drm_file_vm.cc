@@ -11,6 +11,13 @@ Result<int> DrmFile::vm_create(Bytes bytes) {
   SX_TRY(vm->context, device_.device().create_vm(request));
   vm->exec = std::make_shared<ContextVm>(vm->mode, vm->context);
   vm->default_bind = device_.exec().make_bind_queue();
+  vm->context->drain_jobs = [weak = std::weak_ptr(vm->exec), &exec = device_.exec()] {
+    constexpr std::uint64_t kJobsTimeoutNs = 10'000'000'000;  // twice the job time-out
+    auto live = weak.lock();
+    if (!live) return;
+    WaitContext wait{.clock = exec.clock(), .step = {}, .interrupt = nullptr};
+    static_cast<void>(live->jobs.all()->wait(wait, Deadline::after(exec.clock(), kJobsTimeoutNs)));
+  };
   auto id = vms_.add(vm);
   if (!id) {
     close_vm(vm);

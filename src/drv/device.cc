@@ -83,6 +83,7 @@ Result<std::shared_ptr<VmContext>> Device::create_vm(const VmCreateRequest& requ
   config.tile_count = profile().tiles;
   config.asid = asid;
   config.reset = options_.reset;
+  config.device = &bo_memory_;
   config.page_table = page_table_config();
   config.discrete = profile().has(DeviceFact::kDiscrete);
   config.smem_atomics = profile().has(DeviceFact::kSmemAtomics);

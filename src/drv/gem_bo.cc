@@ -119,23 +119,29 @@ std::optional<unsigned> GemBo::wanted_tile(const BoUse& use) const {
 
 // First free VRAM, then VRAM after evicting others, then system memory if allowed (spec/vm.md 2.9).
 Status GemBo::make_resident(const BoUse& use) {
-  if (purgeable() != PurgeableState::kWillNeed) return fail(EACCES, "buffer object is purgeable");
-  const auto tile = wanted_tile(use);
-  if (use.vram_required && !tile) return fail(EINVAL, "buffer object may not live in that VRAM");
+  const PurgeableState advice = purgeable();
+  if (advice != PurgeableState::kWillNeed && !use.accept_purgeable) {
+    return fail(EACCES, "buffer object is purgeable");
+  }
+  // A purged object has nothing to place; its mappings become null.
+  const std::optional<unsigned> wanted =
+      advice == PurgeableState::kPurged ? std::nullopt : wanted_tile(use);
+  const unsigned tile = wanted.value_or(0);
+  if (use.vram_required && !wanted) return fail(EINVAL, "buffer object may not live in that VRAM");
   for (;;) {
     {
       Guard hold(place_lock_);
       place_changed_.wait(place_lock_, [&]() SX_NO_THREAD_SAFETY_ANALYSIS {
         return place_ == Place::kSystem || place_ == Place::kVram;
       });
-      if (place_ == Place::kVram && (!use.vram_required || tile_ == *tile)) {
+      if (place_ == Place::kVram && (!use.vram_required || tile_ == tile)) {
         if (pins_++ == 0) memory_.tiles[tile_].vram->pin(block_);
         return {};
       }
       if (place_ == Place::kVram) {
         if (pins_ != 0) return fail(EBUSY, "buffer object is pinned in another VRAM");
         place_ = Place::kLeaving;
-      } else if (!tile) {
+      } else if (!wanted) {
         ++pins_;
         return {};
       } else {
@@ -155,10 +161,10 @@ Status GemBo::make_resident(const BoUse& use) {
       set_place(Place::kSystem, 0);
       continue;
     }
-    Status entered = enter_vram(*tile, use);
+    Status entered = enter_vram(tile, use);
     Guard hold(place_lock_);
     place_ = entered ? Place::kVram : Place::kSystem;
-    tile_ = *tile;
+    tile_ = tile;
     place_changed_.notify_all();
     if (!entered && (use.vram_required || !allows_system())) return entered;
     if (pins_++ == 0 && place_ == Place::kVram) memory_.tiles[tile_].vram->pin(block_);
@@ -212,6 +218,7 @@ Status GemBo::evict_block(VramBlock&) {
     memory_.counters->add(Counter::bo_eviction_bytes, size_bytes_);
   }
   const bool unclaimed = give_back(tile);
+  if (purgeable() == PurgeableState::kDontNeed) purge();
   Guard hold(place_lock_);
   if (unclaimed) claimed_ = false;
   place_ = Place::kSystem;
@@ -230,7 +237,7 @@ bool GemBo::in_vram() const {
   return place_ == Place::kVram;
 }
 
-void GemBo::append_runs(std::uint64_t offset, std::uint64_t bytes, unsigned tile,
+void GemBo::append_runs(std::uint64_t offset, std::uint64_t bytes, const BoViewer& viewer,
                         std::vector<PteRun>& runs) const {
   bool vram;
   unsigned home;
@@ -239,7 +246,7 @@ void GemBo::append_runs(std::uint64_t offset, std::uint64_t bytes, unsigned tile
     vram = place_ == Place::kVram;
     home = tile_;
   }
-  if (!vram || home != tile) {
+  if (!vram || home != viewer.tile || viewer.device != &memory_) {
     // System memory, or VRAM of a peer: reached by pointer, without the DM bit (spec/svm.md 8.3).
     runs.push_back({.kind = PteKind::kEngine,
                     .address = reinterpret_cast<std::uint64_t>(bytes_ + offset),
@@ -291,6 +298,15 @@ void GemBo::settle_purgeable() {
   } else if (vma_count_ > 0) {
     purgeable_ = PurgeableState::kDontNeed;
   }
+}
+
+void GemBo::purge() {
+  {
+    Guard hold(state_lock_);
+    if (purgeable_ != PurgeableState::kDontNeed) return;
+    purgeable_ = PurgeableState::kPurged;
+  }
+  static_cast<void>(ftruncate(memfd_, 0));
 }
 
 void GemBo::vma_added(PurgeableState state) {

@@ -49,7 +49,7 @@ class GemBo final : public Bo, private VramClient {
   std::uint64_t size_bytes() const override { return size_bytes_; }
   Status make_resident(const BoUse& use) override;
   void unpin() override;
-  void append_runs(std::uint64_t offset, std::uint64_t bytes, unsigned tile,
+  void append_runs(std::uint64_t offset, std::uint64_t bytes, const BoViewer& viewer,
                    std::vector<PteRun>& runs) const override;
   AtomicAccess atomic_access() const override { return atomic_.load(); }
   void set_atomic_access(AtomicAccess access) override { atomic_.store(access); }
@@ -90,6 +90,8 @@ class GemBo final : public Bo, private VramClient {
   /// Gives the VRAM back; the state is kLeaving. True when the block object may go away.
   bool give_back(unsigned tile);
   void set_place(Place place, unsigned tile);
+  /// The bytes go; CPU mappings get SIGBUS. The caller has zapped every mapping (spec/vm.md 5.7).
+  void purge();
   void settle_purgeable() SX_REQUIRES(state_lock_);
 
   Status evict_block(VramBlock& block) override;

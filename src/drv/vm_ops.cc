@@ -8,6 +8,31 @@ namespace softxe {
 
 namespace {
 
+/// Keeps the process from taking a userptr's pages away under a running job (spec/vm.md 8.3). The GPU
+/// reaches them by their real address, so nothing has to be zapped: waiting is all there is to do.
+class UserptrNotifier final : public IntervalNotifier {
+ public:
+  static Result<std::shared_ptr<void>> watch(HostMm& host, VmContext& context, HostRange range) {
+    auto notifier = std::make_unique<UserptrNotifier>(host, context, range);
+    SX_TRY_VOID(host.watch(*notifier));
+    return std::shared_ptr<void>(notifier.release(), [](void* made) {
+      auto* watched = static_cast<UserptrNotifier*>(made);
+      watched->host_.unwatch(*watched);
+      delete watched;
+    });
+  }
+  UserptrNotifier(HostMm& host, VmContext& context, HostRange range)
+      : IntervalNotifier(range), host_(host), context_(context) {}
+
+  void invalidate(HostRange, HostEvent kind) override {
+    if (kind != HostEvent::kMigrate) context_.drain_jobs();
+  }
+
+ private:
+  HostMm& host_;
+  VmContext& context_;  ///< owns the VMA that owns this
+};
+
 /// The operations of one VM_BIND, applied to one transaction. Vm lock (w) held throughout.
 class BindRunner {
  public:
@@ -54,6 +79,12 @@ class BindRunner {
       what.kind = VmaKind::kUserptr;
       what.offset_bytes = userptr->address.value();
       SX_TRY_VOID(pin_userptr(userptr->address, range.size(), what.flags));
+      if (!vm_.config().modes.fault && run_ == BindRun::kExecute) {
+        const auto first = HostVa(userptr->address.value()).aligned_down(kPageSize);
+        const auto last = HostVa(align_up(userptr->address.value() + range.size(), kPageSize));
+        SX_TRY(what.backing_guard, UserptrNotifier::watch(device_.host(), context_,
+                                                          HostRange::between(first, last)));
+      }
     } else if (std::holds_alternative<BindNull>(map.backing)) {
       what.kind = VmaKind::kNull;
     } else {
@@ -184,7 +215,8 @@ Status revalidate(VmContext& context) {
   Guard hold(vm.lock);
   for (Vma* vma : vm.vmas_in(vm.space().managed())) {
     if (vma->kind() != VmaKind::kBo || vma->tile_invalidated == 0) continue;
-    SX_TRY_VOID(vma->bo()->make_resident({.vm = &vm, .eviction = VmLocalEviction::kForbidden}));
+    SX_TRY_VOID(vma->bo()->make_resident(
+        {.vm = &vm, .eviction = VmLocalEviction::kForbidden, .accept_purgeable = true}));
     Status bound = vm.bind_ptes(*vma, vma->tile_invalidated);
     vma->bo()->unpin();
     if (!bound) {

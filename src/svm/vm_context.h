@@ -1,6 +1,7 @@
 // VmContext: a VM together with its CPU mirror, and the one table that finds it by ASID.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -23,6 +24,10 @@ class VmContext {
   }
 
   void add_svm(SvmConfig config) { svm = std::make_unique<Svm>(vm, std::move(config)); }
+
+  /// Waits until the jobs of a VM with fences are done; set by whoever runs them. Called with the mm
+  /// lock held (a notifier of a userptr), so it takes leaf locks only.
+  std::function<void()> drain_jobs = [] {};
 
   CounterWords words;
   CounterSet counters;

@@ -21,6 +21,14 @@ struct BoUse {
   VmLocalEviction eviction;
   bool vram_required = false;   ///< an atomic that must execute in the tile's own VRAM
   unsigned tile = 0;            ///< whose VRAM
+  /// A mapping that exists already keeps its PTEs whatever the advice: no -EACCES (spec/vm.md 5.7).
+  bool accept_purgeable = false;
+};
+
+/// Who looks at the memory: VRAM is local to one tile of one device and reached by pointer elsewhere.
+struct BoViewer {
+  const void* device;  ///< identity of the VM's device (VmConfig::device)
+  unsigned tile;
 };
 
 class Bo {
@@ -32,8 +40,8 @@ class Bo {
   /// Takes the BO's own locks (leaves and VramManager); may evict others.
   virtual Status make_resident(const BoUse& use) = 0;
   virtual void unpin() = 0;
-  /// Appends what [offset, offset + bytes) is mapped to, as seen from `tile`. Resident BOs only.
-  virtual void append_runs(std::uint64_t offset, std::uint64_t bytes, unsigned tile,
+  /// Appends what [offset, offset + bytes) is mapped to, as `viewer` sees it. Resident BOs only.
+  virtual void append_runs(std::uint64_t offset, std::uint64_t bytes, const BoViewer& viewer,
                            std::vector<PteRun>& runs) const = 0;
   /// BO-wide atomic attribute: the last ATOMIC madvise through any VMA wins (spec/vm.md 4.4).
   virtual AtomicAccess atomic_access() const = 0;

@@ -51,6 +51,7 @@ struct VmConfig {
   unsigned tile_count = 1;
   std::uint32_t asid = 1;
   ResetMode reset = ResetMode::kFlag;
+  const void* device = nullptr;  ///< identity, for BoViewer
   PageTableConfig page_table;  ///< device facts; va_bits and scratch are taken from this struct
   /// Device facts that decide need_vram and the atomic-enable bit (spec/svm.md 4.9).
   bool discrete = true;

@@ -11,7 +11,12 @@ std::vector<PteRun> runs_of(const Vm& vm, const Vma& vma, unsigned tile) {
   std::vector<PteRun> runs;
   switch (vma.kind()) {
     case VmaKind::kBo:
-      vma.bo()->append_runs(vma.offset_bytes(), vma.range().size(), tile, runs);
+      if (vma.bo()->purgeable() == PurgeableState::kPurged) {
+        runs.push_back({.kind = PteKind::kNull, .bytes = vma.range().size()});
+        break;
+      }
+      vma.bo()->append_runs(vma.offset_bytes(), vma.range().size(),
+                            {.device = vm.config().device, .tile = tile}, runs);
       break;
     case VmaKind::kNull:
       runs.push_back({.kind = PteKind::kNull, .bytes = vma.range().size()});

@@ -134,6 +134,7 @@ Status VmTransaction::apply(const VaOps& ops, const VmaTemplate* what, SvmRanges
         vma = std::make_unique<Vma>(map->range, map->backing, map->offset_bytes, what->kind,
                                     what->flags, what->attr);
         if (what->bo) vma->set_bo(what->bo);
+        vma->backing_guard = what->backing_guard;
         if (what->timing == BindTiming::kNow && !vma->is_mirror()) {
           bind_now_.push_back(vma.get());
         } else if (vm_.config_.modes.scratch) {
@@ -176,7 +177,7 @@ bool VmTransaction::touches_ptes() const {
 Status VmTransaction::prepare_ptes(VmLocalEviction eviction) {
   for (Vma* vma : bind_now_) {
     if (vma->kind() == VmaKind::kBo) {
-      SX_TRY_VOID(vma->bo()->make_resident({.vm = &vm_, .eviction = eviction}));
+      SX_TRY_VOID(vma->bo()->make_resident({.vm = &vm_, .eviction = eviction, .accept_purgeable = true}));
       pinned_.push_back(vma->bo());
     }
     const TileMask tiles = tiles_to_bind(*vma);

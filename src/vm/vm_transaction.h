@@ -37,6 +37,7 @@ struct VmaTemplate {
   std::shared_ptr<Bo> bo{};        ///< kBo
   std::uint64_t offset_bytes = 0;  ///< into the BO; the CPU address of a userptr
   BindTiming timing = BindTiming::kDeferred;
+  std::shared_ptr<void> backing_guard{};  ///< kept by every piece of the VMA
 };
 
 /// Not thread-safe; the Vm lock is held for writing during its whole life (clang's analysis cannot

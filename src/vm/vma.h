@@ -65,6 +65,7 @@ class Vma final : public VaNode {
   std::unique_ptr<Vma> piece(const GpuRange& range, std::uint64_t offset_bytes) const {
     auto copy = std::make_unique<Vma>(range, backing(), offset_bytes, kind_, flags_, attr);
     if (bo_) copy->set_bo(bo_);
+    copy->backing_guard = backing_guard;
     return copy;
   }
   /// Neighbours may become one VMA only when this holds (quirk Q17 is fixed: flags and bind PAT count).
@@ -76,6 +77,8 @@ class Vma final : public VaNode {
   MemAttr attr;
   /// The user fence of the bind that made it; unsignalled, it makes unmapping -EBUSY (spec/vm.md 3.5).
   std::shared_ptr<UserFence> user_fence;
+  /// Whatever must live as long as a piece of the mapping does (a userptr's notifier).
+  std::shared_ptr<void> backing_guard;
   /// BO, null and userptr VMAs: tiles with PTEs, and of those the zapped ones (spec/vm.md 4.1).
   TileMask tile_present = 0;
   TileMask tile_invalidated = 0;

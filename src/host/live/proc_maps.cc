@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -265,6 +266,14 @@ void PageMap::close() {
 Result<PageMap> PageMap::open() {
   PageMap map;
   map.fd_ = open_proc("/proc/self/pagemap");
+  if (map.fd_ == -EACCES) {
+    // A process that changed its user is not dumpable, and root owns its /proc files. It may say for a
+    // moment that it is.
+    const long before = raw_syscall(SYS_prctl, PR_GET_DUMPABLE, 0, 0, 0, 0);
+    raw_syscall(SYS_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0);
+    map.fd_ = open_proc("/proc/self/pagemap");
+    raw_syscall(SYS_prctl, PR_SET_DUMPABLE, before, 0, 0, 0);
+  }
   if (map.fd_ < 0) return fail(-map.fd_, "/proc/self/pagemap cannot be opened");
   return map;
 }
