@@ -34,7 +34,11 @@ Status Device::make_tiles() {
   bo_memory_.smem_atomics = p.has(DeviceFact::kSmemAtomics);
   bo_memory_.counters = counters_.get();
   bo_memory_.zap_everywhere = [this](const Bo& bo) {
-    for_each_vm([&](VmContext& context) { context.vm.zap_bo(bo); });
+    for_each_vm([&](VmContext& context) {
+      // Jobs with fences cannot fault: their objects stay until they are done (spec/vm.md 2.8).
+      if (!context.vm.config().modes.fault && context.vm.maps(bo)) context.drain_jobs();
+      context.vm.zap_bo(bo);
+    });
   };
   if (!p.has(DeviceFact::kDiscrete)) return {};
   static_assert(kTilesMax >= 2);

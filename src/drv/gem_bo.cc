@@ -3,9 +3,12 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/step.h"
+#include "host/host_mm.h"
+#include "host/live/raw_syscall.h"
 
 namespace softxe {
 
@@ -55,7 +58,7 @@ Result<std::shared_ptr<GemBo>> GemBo::create(BoMemory& memory, const GemCreateRe
 }
 
 Status GemBo::create_backing() {
-  const int fd = memfd_create("softxe-bo", MFD_CLOEXEC);
+  const int fd = memfd_create(kBoMemfdName, MFD_CLOEXEC);
   if (fd < 0) return fail(errno, "no memfd for a buffer object");
   memfd_ = raise_fd(fd);
   if (ftruncate(memfd_, static_cast<off_t>(size_bytes_)) != 0) {
@@ -93,7 +96,8 @@ GemBo::~GemBo() {
     Guard hold(place_lock_);
     place_changed_.wait(place_lock_, [&]() SX_NO_THREAD_SAFETY_ANALYSIS { return !claimed_; });
   }
-  if (bytes_ != nullptr) munmap(bytes_, size_bytes_);
+  // Not through libc: the hooks watch the client's mappings, this one is the engine's.
+  if (bytes_ != nullptr) live::raw_syscall(SYS_munmap, bytes_, size_bytes_);
   // Not close(): the last reference may go in a call that waits with the client's symbols in force
   // (VM_DESTROY), and a client's close() of an internal descriptor is refused.
   if (memfd_ >= 0) syscall(SYS_close, memfd_);

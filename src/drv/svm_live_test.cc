@@ -164,6 +164,18 @@ TEST_F(LiveSvm, AnUnmappedAddressIsARecordedFault) {
   EXPECT_EQ(vm_->vm.fault_records().size(), 1u);
 }
 
+TEST_F(LiveSvm, E8_AClientsMappingOfABufferObjectIsNoSharedMemory) {
+  GemCreateRequest request;
+  request.size_bytes = k2M;
+  request.placement = 1;
+  auto bo = GemBo::create(device_->bo_memory(), request, nullptr);
+  ASSERT_TRUE(bo);
+  void* at = mmap(nullptr, k2M, PROT_READ | PROT_WRITE, MAP_SHARED, (*bo)->memfd(), 0);
+  ASSERT_NE(at, MAP_FAILED);
+  EXPECT_FALSE(gpu_->store(va(at), std::uint32_t{1}));
+  munmap(at, k2M);
+}
+
 TEST_F(LiveSvm, SharedMemoryIsUsedInPlace) {
   char* memory = static_cast<char*>(
       mmap(nullptr, k2M, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));

@@ -49,8 +49,19 @@ class BindRunner {
     SX_TRY_VOID(change_.prepare_ptes(local_eviction(ops.size())));
     if (injected) return fail(ENOSPC, "injected before the commit");
     if (run_ == BindRun::kDryRun) return {};
-    SX_TRY_VOID(prefetch());
+    // Enumeration may refuse the call; moving and binding come when the tree can no more be put back.
+    std::vector<std::unique_ptr<SvmPrefetch>> mirrors;
+    for (const auto& [range, what] : prefetches_) {
+      SX_TRY_VOID(SX_STEP("drv.bind.prefetch"));
+      if (!context_.svm) continue;
+      mirrors.push_back(std::make_unique<SvmPrefetch>(*context_.svm, vm_));
+      SX_TRY_VOID(mirrors.back()->enumerate(range, target_of(what)));
+    }
     change_.commit();
+    for (const auto& [range, what] : prefetches_) {
+      for (Vma* vma : vm_.vmas_in(range)) SX_TRY_VOID(prefetch_owned(*vma, what));
+    }
+    for (auto& mirror : mirrors) SX_TRY_VOID(mirror->run());
     return {};
   }
 
@@ -114,22 +125,10 @@ class BindRunner {
     return {};
   }
 
-  Status prefetch() SX_NO_THREAD_SAFETY_ANALYSIS {
-    for (const auto& [range, what] : prefetches_) {
-      SX_TRY_VOID(SX_STEP("drv.bind.prefetch"));
-      for (Vma* vma : vm_.vmas_in(range)) SX_TRY_VOID(prefetch_owned(*vma, what));
-      if (!context_.svm) continue;
-      PrefetchTarget target;
-      if (!what.region) {
-        target.kind = PrefetchTarget::Kind::kConsultAdvice;
-      } else if (*what.region > 0) {
-        target = {.kind = PrefetchTarget::Kind::kTileVram, .tile = *what.region - 1};
-      }
-      SvmPrefetch mirror(*context_.svm, vm_);
-      SX_TRY_VOID(mirror.enumerate(range, target));
-      SX_TRY_VOID(mirror.run());
-    }
-    return {};
+  static PrefetchTarget target_of(const BindPrefetch& what) {
+    if (!what.region) return {.kind = PrefetchTarget::Kind::kConsultAdvice};
+    if (*what.region == 0) return {};
+    return {.kind = PrefetchTarget::Kind::kTileVram, .tile = *what.region - 1};
   }
 
   Status prefetch_owned(Vma& vma, const BindPrefetch& what) SX_NO_THREAD_SAFETY_ANALYSIS {

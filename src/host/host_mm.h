@@ -31,6 +31,11 @@
 
 namespace softxe {
 
+/// Memfds of buffer objects carry this name, so that a client's mapping of one can be told from its own
+/// shared memory (spec/svm.md 1.3, rule 6).
+inline constexpr const char* kBoMemfdName = "softxe-bo";
+inline constexpr const char* kBoMappingName = "/memfd:softxe-bo";
+
 /// What happened to CPU addresses (spec/svm.md 2.2). kUnmap kills ranges, the others invalidate them.
 enum class HostEvent : std::uint8_t {
   kUnmap,

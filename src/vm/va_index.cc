@@ -307,13 +307,13 @@ void VaIndex::replace(VaNode& old, VaNode* prev, VaNode* next) {
 
 /// How many blocks `inserts` insertions can use up; the smaller of two bounds. By path: each
 /// insertion splits at most one block per level. By shape: each block of today splits once, after
-/// that both halves take kHalf entries before they are full. Both: a new root takes a block,
-/// rarely. Erasing in between changes neither: a merge gives back the block that a later split of
+/// that both halves take kHalf entries before they are full; only an append leaves a full block
+/// behind, one per level, that can split again. Both: a new root takes a block, rarely. Erasing in between changes neither: a merge gives back the block that a later split of
 /// its result needs.
 std::size_t VaIndex::blocks_needed(std::size_t inserts) const {
   if (inserts == 0) return 0;
   const std::size_t later = 2 * inserts / kHalf + 1;
-  return std::min(inserts * (height_ + 1), blocks_ + blocks_ / 8) + later;
+  return std::min(inserts * (height_ + 1), blocks_ + blocks_ / 8 + height_ + 2) + later;
 }
 
 Status VaIndex::promise(std::size_t inserts) {

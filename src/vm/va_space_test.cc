@@ -234,6 +234,29 @@ TEST(VaSpace, ReservedInsertionsNeedNoMemory) {
 }
 
 /// The same while whole blocks run dry, are merged and fill again.
+// An append splits without halving, so the block it leaves full may split again at once.
+TEST(VaSpace, ReservedInsertionsNeedNoMemoryAfterAnAppend) {
+  for (std::uint64_t filled : {29u, 58u, 29u * 29u}) {
+    VaSpace space(pages(0, 1 << 20));
+    Nodes n;
+    for (std::uint64_t i = 0; i < filled; ++i) EXPECT_TRUE(space.insert(n.make(100 + 10 * i, 5)));
+    for (std::size_t count : {2u, 4u, 8u}) {
+      auto reservation = space.reserve(count);
+      ASSERT_TRUE(reservation);
+      FailNth no_memory("vm.va_index.grow", 1, ENOMEM, FailNth::Repeat::kForever);
+      set_step_hook(&no_memory);
+      const std::uint64_t end = (*std::prev(n.nodes.end())).end().value() / kPageSize;
+      space.insert(n.make(end + 100000, 1), *reservation);
+      for (std::size_t i = 1; i < count; ++i) {
+        space.insert(n.make(100 + 10 * (7 * i + count) + 6, 1), *reservation);
+      }
+      set_step_hook(nullptr);
+      space.validate();
+    }
+    clear(space);
+  }
+}
+
 TEST(VaSpace, ReservationsSurviveMerges) {
   constexpr std::uint64_t kMappings = 1500;
   Prng prng(9);

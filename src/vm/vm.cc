@@ -43,8 +43,10 @@ void Vm::close() {
     unlink_backing(*vma);
     delete vma;
   }
+  // The objects go outside the lock: their destructors are not ours to know.
+  std::map<const Bo*, std::unique_ptr<VmBo>> objects;
   Guard hold_bos(bo_lock_);
-  vm_bos_.clear();
+  objects.swap(vm_bos_);
 }
 
 Vma* Vm::find(GpuVa va) {

@@ -151,6 +151,8 @@ class Vm {
   /// Takes no Vm lock: an eviction may run inside this VM's own fault (spec/vm.md 9).
   void zap_bo(const Bo& bo) SX_EXCLUDES(bo_lock_);
 
+  /// Is any of the BO mapped here?
+  bool maps(const Bo& bo) SX_EXCLUDES(bo_lock_);
   /// True once after something was zapped in a VM that does not fault: EXEC must revalidate.
   bool take_stale_ptes() { return stale_ptes_.exchange(false); }
   void mark_stale_ptes() { stale_ptes_.store(true); }

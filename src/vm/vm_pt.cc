@@ -89,6 +89,12 @@ std::uint64_t Vm::zap_locked(Vma& vma, InvalidationBatch& batch) {
   return pages;
 }
 
+bool Vm::maps(const Bo& bo) {
+  Guard hold(bo_lock_);
+  auto pair = vm_bos_.find(&bo);
+  return pair != vm_bos_.end() && pair->second->oldest() != nullptr;
+}
+
 void Vm::zap_bo(const Bo& bo) {
   InvalidationBatch batch(invalidations_);
   {

@@ -245,6 +245,8 @@ CpuVma::Kind ProcMaps::kind_of(const RawVma& vma, DevicePredicate is_device) con
   }
   const std::uint64_t dev = makedev(vma.dev_major, vma.dev_minor);
   if (is_device != nullptr && is_device(dev, vma.inode)) return Kind::kDevice;
+  // The client's mapping of a buffer object: on hardware that is the card's memory, not the process's.
+  if (starts_with(vma.name, kBoMappingName)) return Kind::kDevice;
   if (dev == shm_dev_) return Kind::kShmem;
   if (starts_with(vma.name, "/dev/") && !starts_with(vma.name, "/dev/shm/") &&
       !starts_with(vma.name, "/dev/zero")) {
