@@ -8,6 +8,8 @@ namespace softxe {
 namespace {
 
 struct World {
+  ~World() { queue->kill(); }
+
   std::shared_ptr<WorkQueue> workers =
       std::make_shared<WorkQueue>(ExecPolicy::kManual, default_thread_starter());
   std::shared_ptr<BindQueue> queue = std::make_shared<BindQueue>(workers);

@@ -1,45 +1,49 @@
 #include "drv/exec/fence.h"
 
+#include <algorithm>
 #include <deque>
 
 namespace softxe {
 
 namespace {
 
-/// Callbacks waiting to run in the outermost signal() of this thread; null outside of one.
-thread_local std::deque<Fence::Callback>* pending_callbacks = nullptr;
+struct Call {
+  Fence::Callback callback;
+  int error;
+};
 
-void run_callbacks(std::vector<std::pair<Fence::Ticket, Fence::Callback>> callbacks) {
+/// Calls waiting to be made in the outermost signal() of this thread; null outside of one.
+thread_local std::deque<Call>* pending_calls = nullptr;
+
+void run_callbacks(std::vector<std::pair<Fence::Ticket, Fence::Callback>> callbacks, int error) {
   if (callbacks.empty()) return;
-  if (pending_callbacks != nullptr) {
-    for (auto& [ticket, callback] : callbacks) pending_callbacks->push_back(std::move(callback));
+  if (pending_calls != nullptr) {
+    for (auto& [ticket, callback] : callbacks) pending_calls->push_back({std::move(callback), error});
     return;
   }
-  std::deque<Fence::Callback> queue;
-  pending_callbacks = &queue;
-  for (auto& [ticket, callback] : callbacks) queue.push_back(std::move(callback));
+  std::deque<Call> queue;
+  pending_calls = &queue;
+  for (auto& [ticket, callback] : callbacks) queue.push_back({std::move(callback), error});
   while (!queue.empty()) {
-    const Fence::Callback callback = std::move(queue.front());
+    const Call call = std::move(queue.front());
     queue.pop_front();
-    callback();
+    call.callback(call.error);
   }
-  pending_callbacks = nullptr;
+  pending_calls = nullptr;
 }
 
-/// Counts down the members of an all_of().
+/// Counts down the members of an all_of(). Owned by their callbacks, so it owns none of them.
 struct AllOf {
-  explicit AllOf(std::span<const FencePtr> fences)
-      : members(fences.begin(), fences.end()), left(fences.size()), all(Fence::pending()) {}
+  explicit AllOf(std::size_t members) : errors(members, 0), left(members), all(Fence::pending()) {}
 
-  void one_done() {
+  void one_done(std::size_t index, int error) {
+    errors[index] = error;
     if (left.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-    int error = 0;
-    for (const FencePtr& member : members)
-      if (error == 0) error = member->error();
-    all->signal(error);
+    const auto first = std::find_if(errors.begin(), errors.end(), [](int e) { return e != 0; });
+    all->signal(first == errors.end() ? 0 : *first);
   }
 
-  const std::vector<FencePtr> members;
+  std::vector<int> errors;  ///< each written by its member's callback, read by the last one
   std::atomic<std::size_t> left;
   const FencePtr all;
 };
@@ -61,7 +65,7 @@ bool Fence::signal(int error) {
     signalled_.store(true, std::memory_order_release);
     callbacks.swap(callbacks_);
   }
-  run_callbacks(std::move(callbacks));
+  run_callbacks(std::move(callbacks), error);
   return true;
 }
 
@@ -74,7 +78,7 @@ Fence::Ticket Fence::on_signal(Callback callback) {
       return ticket;
     }
   }
-  callback();
+  callback(error());
   return 0;
 }
 
@@ -101,8 +105,9 @@ Status Fence::wait(WaitContext& context, Deadline deadline) {
 FencePtr all_of(std::span<const FencePtr> fences) {
   if (fences.empty()) return Fence::signalled_stub();
   if (fences.size() == 1) return fences[0];
-  auto state = std::make_shared<AllOf>(fences);
-  for (const FencePtr& fence : fences) fence->on_signal([state] { state->one_done(); });
+  auto state = std::make_shared<AllOf>(fences.size());
+  for (std::size_t i = 0; i < fences.size(); ++i)
+    fences[i]->on_signal([state, i](int error) { state->one_done(i, error); });
   return state->all;
 }
 

@@ -5,6 +5,9 @@
 // callback may signal other fences: their callbacks run after the current ones, in the same outermost
 // signal() (a queue, not a recursion), so chains of any length cost no stack.
 //
+// A pending fence owns its callbacks: one that owns a fence it hangs on, or one waiting for that, would
+// keep all of them for ever. So callbacks are handed the error and need no fence for it.
+//
 // signal() may be called under any lock below LockRank::kLeaf; callbacks must live with that: they take
 // leaf locks only and never wait. Read next: syncobj.h, sync_file.h.
 #pragma once
@@ -14,6 +17,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -30,7 +34,8 @@ using FencePtr = std::shared_ptr<Fence>;
 /// goes from pending to signalled once and never back; error() is fixed from then on.
 class Fence {
  public:
-  using Callback = std::function<void()>;
+  /// The argument is the fence's error().
+  using Callback = std::function<void(int error)>;
   /// Names a callback for forget(); 0: it has run already.
   using Ticket = std::uint64_t;
 
@@ -52,6 +57,12 @@ class Fence {
 
   /// Runs `callback` once after the signal; at once, in this call, when it is signalled already.
   Ticket on_signal(Callback callback) SX_EXCLUDES(lock_);
+  /// For callbacks that do not ask for the error.
+  template <typename F>
+    requires std::is_invocable_v<F&>
+  Ticket on_signal(F callback) SX_EXCLUDES(lock_) {
+    return on_signal(Callback([callback = std::move(callback)](int) mutable { callback(); }));
+  }
   /// Drops a callback that has not started. It may still be running on another thread afterwards.
   void forget(Ticket ticket) SX_EXCLUDES(lock_);
 

@@ -65,6 +65,24 @@ TEST(Fence, AllOfTakesTheFirstErrorOfTheList) {
   EXPECT_TRUE(all_of({})->signalled());
 }
 
+TEST(Fence, AllOfRemembersTheErrorOfAFenceThatIsGone) {
+  std::vector<FencePtr> fences{Fence::pending(), Fence::pending()};
+  const FencePtr all = all_of(fences);
+  fences[0]->signal(EIO);
+  fences[0].reset();
+  fences[1]->signal();
+  EXPECT_EQ(all->error(), EIO);
+}
+
+/// Nobody signals what its owner dropped: it has to go nevertheless.
+TEST(Fence, WaitersDoNotKeepAnAbandonedFence) {
+  FencePtr member = Fence::pending();
+  const std::weak_ptr<Fence> watched = member;
+  const FencePtr all = all_of(std::vector{member, Fence::pending()});
+  member.reset();
+  EXPECT_TRUE(watched.expired());
+}
+
 TEST(Fence, WaitEndsByEachOfItsReasons) {
   ManualClock clock;
   const FencePtr fence = Fence::pending();

@@ -26,7 +26,11 @@ std::shared_ptr<ChainNode> ChainNode::append(const FencePtr& before, std::uint64
     if (both.size() == 2) node->before_ = before;
   }
   // The chain's error is that of the point's own work: earlier points report theirs to their waiters.
-  all_of(both)->on_signal([weak = std::weak_ptr(node), work] {
+  const std::weak_ptr<ChainNode> weak = node;
+  work->on_signal([weak](int error) {
+    if (const auto self = weak.lock()) self->work_error_.store(error, std::memory_order_relaxed);
+  });
+  all_of(both)->on_signal([weak] {
     const auto self = weak.lock();
     if (self == nullptr) return;
     FencePtr dropped;
@@ -34,7 +38,7 @@ std::shared_ptr<ChainNode> ChainNode::append(const FencePtr& before, std::uint64
       Guard hold(self->link_lock_);
       dropped = std::move(self->before_);
     }
-    self->signal(work->error());
+    self->signal(self->work_error_.load(std::memory_order_relaxed));
   });
   return node;
 }

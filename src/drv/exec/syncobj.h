@@ -3,6 +3,7 @@
 // syncobj_table.h; what EXEC and VM_BIND do with sync entries is in job_syncs.h.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -34,6 +35,8 @@ class ChainNode final : public Fence {
  private:
   const std::uint64_t sequence_;
   const std::uint64_t sequence_before_;
+  /// Stored before the work counts as done: callbacks run in the order of their registration.
+  std::atomic<int> work_error_{0};
   mutable LeafMutex link_lock_{"ChainNode"};
   FencePtr before_ SX_GUARDED_BY(link_lock_);
 };

@@ -46,6 +46,34 @@ int errno_of(const Result<T>& r) {
   return r ? 0 : r.error().err;
 }
 
+TEST(Syncobj, APointDoesNotKeepAbandonedWork) {
+  for (const bool on_top : {false, true}) {
+    FencePtr work = Fence::pending();
+    const std::weak_ptr<Fence> watched = work;
+    Syncobj object;
+    if (on_top) object.add_point(1, Fence::pending());
+    object.add_point(2, work);
+    work.reset();
+    EXPECT_TRUE(watched.expired()) << on_top;
+  }
+}
+
+TEST(Syncobj, APointHasTheErrorOfItsOwnWork) {
+  for (const int error : {0, EIO}) {
+    const FencePtr first = Fence::pending();
+    FencePtr second = Fence::pending();
+    Syncobj object;
+    object.add_point(1, first);
+    object.add_point(2, second);
+    second->signal(error);
+    second.reset();  // gone before the point is done
+    const FencePtr head = object.head();
+    first->signal(ETIME);
+    EXPECT_TRUE(head->signalled());
+    EXPECT_EQ(head->error(), error);
+  }
+}
+
 TEST(Syncobj, UnknownHandles) {
   World w;
   const SyncobjHandle none[] = {SyncobjHandle{1}, kNone};
