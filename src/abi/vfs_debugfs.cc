@@ -70,7 +70,8 @@ void add_gt(TreeBuilder& tree, const std::string& device_dir, const DeviceProfil
 std::string pat_text(const DeviceProfile& p) {
   const bool xe2 = p.graphics_version >= 20;
   std::string text = "PAT table: (* = reserved entry)\n";
-  for (std::size_t i = 0; i < p.pat.size(); ++i) {
+  // As many as the ABI accepts: clients take the last one for the highest valid index.
+  for (std::size_t i = 0; i < p.pat_entries; ++i) {
     const PatEntry& e = p.pat[i];
     const char* reserved = e.state == PatState::kReserved ? " *" : "";
     if (xe2)
