@@ -8,9 +8,11 @@
 #include <unistd.h>
 
 #include <cstdarg>
+#include <cstdio>
 #include <cstring>
 #include <utility>
 
+#include "host/live/raw_syscall.h"
 #include "preload/engine_scope.h"
 #include "preload/interpose.h"
 #include "preload/open_file.h"
@@ -27,6 +29,17 @@ constexpr bool takes_mode(int flags) {
   return (flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE;
 }
 
+/// /proc/meminfo, also as "meminfo" of an open /proc.
+bool is_meminfo(int dirfd, const char* name) {
+  if (std::strcmp(name, "/proc/meminfo") == 0) return true;
+  if (dirfd < 0 || std::strcmp(name, "meminfo") != 0) return false;
+  char link[32];
+  std::snprintf(link, sizeof link, "/proc/self/fd/%d", dirfd);
+  char folder[8] = {};
+  const long length = live::raw_syscall(SYS_readlink, link, folder, sizeof folder - 1);
+  return length == 5 && std::strcmp(folder, "/proc") == 0;
+}
+
 /// True when the path is the engine's business; then `result` is what the call returns.
 bool open_ours(int dirfd, const char* name, int flags, mode_t mode, int& result) {
   if (!interposing() || name == nullptr) return false;
@@ -35,7 +48,7 @@ bool open_ours(int dirfd, const char* name, int flags, mode_t mode, int& result)
     result = open_fdinfo(*target, flags);
     if (result >= 0) return true;
   }
-  if (std::strcmp(name, "/proc/meminfo") == 0) {
+  if (is_meminfo(dirfd, name)) {
     result = open_meminfo(flags);
     if (result >= 0) return true;
   }
