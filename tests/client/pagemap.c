@@ -6,15 +6,19 @@
 
 #include "client_kit.h"
 
-static unsigned char pattern(size_t i) { return (unsigned char)(i * 7 + (i >> 12) + 3); }
+/* Different in every round: pages that a device recycles must not look like the right ones. */
+static size_t salt;
+static unsigned char pattern(size_t i) { return (unsigned char)(i * 7 + (i >> 12) + salt); }
 
 static void one_size(struct xe_device *xe, size_t bytes) {
   unsigned char *data = kit_map_aligned(XE_BLOCK);
+  salt += 101;
   for (size_t i = 0; i < bytes; ++i) data[i] = pattern(i);
   size_t pages = bytes / XE_PAGE;
   KIT_CHECK(kit_pages_present(data, bytes) == pages, "%zu: pages before", bytes);
 
   kit_store32(xe, data, 0xdecade);
+  kit_store32(xe, data + bytes - 8, 0xfacade); /* written in VRAM: no copy of it is anywhere else */
   size_t left = kit_pages_present(data, bytes);
   KIT_CHECK(left == 0, "%zu bytes: %zu of %zu pages still in the process", bytes, left, pages);
 
@@ -23,8 +27,11 @@ static void one_size(struct xe_device *xe, size_t bytes) {
   size_t back = kit_pages_present(data + bytes - XE_PAGE, XE_PAGE);
   KIT_CHECK(back == 1, "%zu: the touched page is not back", bytes);
   size_t wrong = 0;
-  for (size_t i = 4; i < bytes; ++i) wrong += data[i] != pattern(i);
+  for (size_t i = 4; i < bytes; ++i)
+    if (i < bytes - 8 || i >= bytes - 4) wrong += data[i] != pattern(i);
   uint32_t word;
+  memcpy(&word, data + bytes - 8, sizeof word);
+  KIT_CHECK(word == 0xfacade, "%zu: the GPU's last word is %#x", bytes, word);
   memcpy(&word, data, sizeof word);
   KIT_CHECK(word == 0xdecade, "%zu: the GPU's word is %#x", bytes, word);
   KIT_CHECK(wrong == 0, "%zu: %zu bytes wrong", bytes, wrong);
