@@ -428,9 +428,10 @@ TEST(DynamicFiles, PatListHasEveryEntryAndThePicks) {
   const std::string text = pat_text(kProfileBmg);
   for (const char* line :
        {"PAT[ 0] = [ 0, 0, 0, 0, 3, 0 ]  (     0xc)\n", "PAT[16] = [ 0, 0, 0, 0, 0, 0 ]  (     0x0) *\n",
-        "PAT[31] = ", "IDX[XE_CACHE_NONE] = 3\n", "IDX[XE_CACHE_WT] = 15\n",
+        "PAT[27] = ", "IDX[XE_CACHE_NONE] = 3\n", "IDX[XE_CACHE_WT] = 15\n",
         "IDX[XE_CACHE_WB] = 2\n", "IDX[XE_CACHE_NONE_COMPRESSION] = 12\n"})
     EXPECT_NE(text.find(line), std::string::npos) << line;
+  EXPECT_EQ(text.find("PAT[28]"), std::string::npos) << "no more than the ABI accepts";
   EXPECT_EQ(text.find("PAT[15] = [ 1, 1, 0, 1, 1, 0 ]  (   0x614) *"), std::string::npos);
   EXPECT_NE(text.find("PAT[15] = [ 1, 1, 0, 1, 1, 0 ]  (   0x614)\n"), std::string::npos);
 }

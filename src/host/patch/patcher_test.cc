@@ -138,8 +138,12 @@ TEST(Patcher, HeapGrowthAndTrim) {
 TEST(Patcher, ThreadStacks) {
   run_isolated([] {
     install_active(kRecord);
+    // A size that no cached stack of an earlier test has: glibc must map a new one.
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, 96ul << 20);
     pthread_t thread;
-    ASSERT_EQ(pthread_create(&thread, nullptr, [](void*) -> void* { return nullptr; }, nullptr), 0);
+    ASSERT_EQ(pthread_create(&thread, &attributes, [](void*) -> void* { return nullptr; }, nullptr), 0);
     pthread_join(thread, nullptr);
     EXPECT_GE(count_nr(SYS_mmap), 1u);
     EXPECT_GE(count_calls([](auto& c) {
