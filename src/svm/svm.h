@@ -194,6 +194,7 @@ class Svm final : public MirrorRanges {
   // svm_gc.cc
   void on_unmap(HostRange range);
   Result<CollectOutcome> reset_unmapped() SX_REQUIRES(vm_.lock);
+  void make_room_for_reset(const Vma& vma, GpuRange part) SX_REQUIRES(vm_.lock);
   void unbind(SvmRange& range);
   SvmRange* pop_garbage();
 

@@ -43,6 +43,14 @@ Status Svm::watch_unmaps(GpuRange range) {
   return {};
 }
 
+// Memory unmapped and mapped again while a fault was under way may have live ranges by now, made after the
+// collector's pass. Where the reset cuts the VMA they must go: the next access makes them anew.
+void Svm::make_room_for_reset(const Vma& vma, GpuRange part) {
+  if (!vma.is_mirror() || !vma.flags().autoreset || vma.attr.is_default()) return;
+  if (vma.range() == part) return;
+  while (SvmRange* range = find_range(mirror_of(part))) discard(*range);
+}
+
 // After the dead ranges are gone: none crosses an interval's border any more (a partial unmap kills the
 // whole range), so the VMAs may be cut there.
 Result<CollectOutcome> Svm::reset_unmapped() {
@@ -61,6 +69,7 @@ Result<CollectOutcome> Svm::reset_unmapped() {
       if (vma == nullptr || !(vma->start() < range.end())) break;
       const GpuRange part = *vma->range().intersection(GpuRange::between(at, range.end()));
       at = part.end();
+      make_room_for_reset(*vma, part);
       SX_TRY(ResetOutcome reset, vm_.reset_attributes(part));
       if (reset == ResetOutcome::kVmasChanged) outcome = CollectOutcome::kVmasChanged;
     }
