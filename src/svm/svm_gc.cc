@@ -44,10 +44,10 @@ Status Svm::watch_unmaps(GpuRange range) {
 }
 
 // Memory unmapped and mapped again while a fault was under way may have live ranges by now, made after the
-// collector's pass. Where the reset cuts the VMA they must go: the next access makes them anew.
+// collector's pass. Where attributes are reset they must go: they would be in the way of the cut, and their
+// PTEs have the old PAT and atomic bits. The next access makes them anew.
 void Svm::make_room_for_reset(const Vma& vma, GpuRange part) {
   if (!vma.is_mirror() || !vma.flags().autoreset || vma.attr.is_default()) return;
-  if (vma.range() == part) return;
   while (SvmRange* range = find_range(mirror_of(part))) discard(*range);
 }
 

@@ -158,6 +158,13 @@ class SimHostMm final : public HostMm {
   PageState page_state(HostVa va, Pid pid = Pid::kMain);
   /// Which allocation holds the page; null when it is not in VRAM.
   DevmemAllocation* allocation_at(HostVa va);
+  /// Where the page's bytes stand now, without touching it; null: nowhere yet, it reads zero.
+  struct Peeked {
+    PageState state;
+    const std::byte* bytes;
+    DevmemAllocation* allocation;
+  };
+  Peeked peek(HostVa va, Pid pid = Pid::kMain);
   SimEventCounts events();
   std::uint64_t frames_in_use();
   /// Generation of the frame behind a PageHome::system pointer; moves when the frame is freed.

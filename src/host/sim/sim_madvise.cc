@@ -206,6 +206,28 @@ SimHostMm::PageState SimHostMm::page_state(HostVa va, Pid pid) {
   return PageState::kHole;
 }
 
+SimHostMm::Peeked SimHostMm::peek(HostVa va, Pid pid) {
+  Peeked seen{page_state(va, pid), nullptr, nullptr};
+  Guard guard(lock_);
+  SimProcess& p = process(pid);
+  const HostVa page = va.aligned_down(kPageSize);
+  const SimPte* pte = p.pte(page);
+  if (pte == nullptr) {
+    const SimVma* vma = p.find(page);
+    if (vma == nullptr || vma->anonymous()) return seen;
+    auto in_object = vma->object->pages.find(vma->object_page(page));
+    if (in_object != vma->object->pages.end()) seen.bytes = frames_.data(in_object->second);
+    return seen;
+  }
+  if (pte->kind == SimPte::Kind::kFrame || pte->kind == SimPte::Kind::kSwapped) {
+    seen.bytes = frames_.data(pte->frame);
+  } else if (pte->kind == SimPte::Kind::kDevice) {
+    seen.allocation = pte->allocation;
+    seen.bytes = pte->allocation->frame + pte->page * kPageSize;
+  }
+  return seen;
+}
+
 DevmemAllocation* SimHostMm::allocation_at(HostVa va) {
   Guard guard(lock_);
   const SimPte* pte = main().pte(va.aligned_down(kPageSize));
