@@ -319,15 +319,16 @@ int Model::fault(std::uint64_t at, Access access, const Populated& populated) {
 // A chunk is collected as a whole or not at all; one with a bad page gives way to a smaller one, for an
 // access that needs VRAM only once: it has three tries (svm 4.6, REC a).
 int Model::serve(std::uint64_t at, const ModelVma& vma, bool needs_vram, const Populated& populated) {
+  Span filled;  // a collection that fails has brought in what stands before the bad page
+  auto there = [&](std::uint64_t p) { return filled.contains(p) || populated(p); };
   for (std::uint64_t largest = k2M, shrunk = 0;; ++shrunk) {
-    const std::uint64_t start = find_or_create(at, vma, populated, largest);
+    const std::uint64_t start = find_or_create(at, vma, there, largest);
     const ModelRange range = ranges_[start];
     if (needs_vram && !range.may_migrate) return EACCES;
-    bool good = true;
-    for (std::uint64_t p = range.span.start; p < range.span.end; p += kPageSize) {
-      good = good && page(p) != nullptr && page(p)->writable;
-    }
-    if (good) return 0;
+    std::uint64_t bad = range.span.start;
+    while (bad < range.span.end && page(bad) != nullptr && page(bad)->writable) bad += kPageSize;
+    if (bad == range.span.end) return 0;
+    filled = {range.span.start, bad};
     if (needs_vram && shrunk == 1) return kSomeError;
     forget_range(start);
     largest = range.span.end - range.span.start == k2M ? k64K : kPageSize;

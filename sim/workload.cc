@@ -44,6 +44,7 @@ class Drawer {
       inner.process = 0;
       // Half of them hit the very block that is being served.
       if (prng_.chance(1, 2) && inner.kind != Kind::kCpuWrite) inner.span = around(op.span.start);
+      if (inner.kind == Kind::kMremap) inner.to = target(inner.span);
       op.inner.push_back(inner);
     }
     return op;
@@ -78,6 +79,12 @@ class Drawer {
     return {span.start, std::min(span.end, kSpace.end)};
   }
 
+  // Where a mapping of that size may go.
+  std::uint64_t target(Span span) {
+    const std::uint64_t unit = prng_.chance(1, 2) ? k64K : kPageSize;
+    return kSpaceStart + align_down(prng_.below(kSpaceBytes - (span.end - span.start) + 1), unit);
+  }
+
   Span word() {
     // Few pages are touched often, so that accesses of different kinds meet.
     const std::uint64_t pages = kSpaceBytes / kPageSize;
@@ -96,13 +103,10 @@ class Drawer {
         op.shmem = prng_.chance(1, 5);
         op.writable = prng_.chance(9, 10);
         break;
-      case Kind::kMremap: {
-        const std::uint64_t bytes = op.span.end - op.span.start;
-        const std::uint64_t unit = prng_.chance(1, 2) ? k64K : kPageSize;
-        op.to = kSpaceStart + align_down(prng_.below(kSpaceBytes - bytes + 1), unit);
+      case Kind::kMremap:
+        op.to = target(op.span);
         op.dont_unmap = prng_.chance(1, 4);
         break;
-      }
       case Kind::kMprotect:
         op.writable = prng_.chance(2, 3);
         op.readable = op.writable || prng_.chance(2, 3);

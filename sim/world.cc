@@ -220,18 +220,19 @@ std::string World::gpu_access(const Op& op) {
   faults_->served = 0;
   faults_->err = 0;
 
-  // Snapshot what the model is told.
-  std::map<std::uint64_t, bool> there;
-  const std::uint64_t block_start = align_down(at, k64K);
-  for (std::uint64_t p = block_start; p < block_start + k64K; p += kPageSize) {
-    const auto state = mm_.page_state(HostVa(p));
-    there[p] = state == SimHostMm::PageState::kSystem || state == SimHostMm::PageState::kZero ||
-               state == SimHostMm::PageState::kDevice;
-    const ModelVma* vma = model_->vma_at(p);
-    // svm 4.5: the target is system memory, so VRAM pages do not count.
-    const bool to_system = op.kind != Kind::kGpuAtomic && vma != nullptr && vma->prefer_system;
-    if (to_system && state == SimHostMm::PageState::kDevice) there[p] = false;
-  }
+  // What the model is told: where the pages of the 64K around stand before.
+  using State = SimHostMm::PageState;
+  std::map<std::uint64_t, State> before;
+  const std::uint64_t first = align_down(at, k64K);
+  for (std::uint64_t p = first; p < first + k64K; p += kPageSize) before[p] = mm_.page_state(HostVa(p));
+  auto there = [&](std::uint64_t page) {
+    // svm 4.5: VRAM counts only when the target is not system memory, by the attributes after collection.
+    const ModelVma* vma = model_->vma_at(at);
+    const bool needs_vram = op.kind == Kind::kGpuAtomic && vma->atomic != AtomicAccess::kDevice;
+    const bool to_system = vma->prefer_system && !needs_vram;
+    return before[page] == State::kSystem || before[page] == State::kZero ||
+           (before[page] == State::kDevice && !to_system);
+  };
 
   std::uint64_t got = op.value;
   auto access = [&]() -> Status {
@@ -262,7 +263,7 @@ std::string World::gpu_access(const Op& op) {
   const Access kind = op.kind == Kind::kGpuRead    ? Access::kRead
                       : op.kind == Kind::kGpuWrite ? Access::kWrite
                                                    : Access::kAtomic;
-  const int err = model_->fault(at, kind, [&](std::uint64_t page) { return there[page]; });
+  const int err = model_->fault(at, kind, there);
   if (err == Model::kSomeError && faults_->err != 0) return "";
   if (err != faults_->err) return fmt::format("fault ends with {}, model {}", faults_->err, err);
   return "";
