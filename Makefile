@@ -2,7 +2,8 @@
 #
 #   make demo          build, run three unmodified Xe client programs without a GPU, print the report
 #   make check         build, run all tests but the long ones
-#   make conformance   Intel's own IGT programs in a Debian root (TESTS=REGEX for a part, FAST=1 for the CI set)
+#   make conformance   Intel's own IGT programs and runtimes in a Debian root (TESTS=REGEX for a part, FAST=1 for
+#                      the CI set)
 #   make bench         the cost table
 #   make soak          random work for MINUTES=1 minutes
 #   make mutants       sabotages the source line by line: every mutant must be caught
@@ -53,8 +54,14 @@ conformance-root:
 	@tools/deps.sh build conformance
 	@conformance/make_root.sh "$(CONFORMANCE_ROOT)"
 
+# The set of every change leaves the runtimes out: their root is large.
+RUNTIME_COUNTS = $(if $(FAST),,$(BUILD)/runtimes-counts.json)
+
 conformance: build conformance-root
+	@$(if $(FAST),,python3 conformance/runtimes.py --make-root --root "$(CONFORMANCE_ROOT)-drivers" \
+	  --softxe $(SOFTXE) $(if $(TESTS),--tests '$(TESTS)') --counts $(RUNTIME_COUNTS))
 	@python3 conformance/run.py --root "$(CONFORMANCE_ROOT)" --softxe $(SOFTXE) \
+	  $(addprefix --add-counts ,$(RUNTIME_COUNTS)) \
 	  $(if $(FAST),--set conformance/fast.txt) $(if $(TESTS),--tests '$(TESTS)') $(CONFORMANCE_ARGS)
 
 bench:

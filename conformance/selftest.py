@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
 """Tests of the conformance runner itself, with a stand-in for the test programs: no root, no GPU."""
+import contextlib
+import io
 import json
 import os
 import sys
@@ -151,6 +153,22 @@ class Running(unittest.TestCase):
 
 
 class Pieces(unittest.TestCase):
+    def test_counts_of_the_runtimes_join_the_last_line(self):
+        for counts, line in (({"passed": 2, "failed": 0}, "3 passed, 0 failed, 0 skipped"),
+                             ({"passed": 2, "failed": 1}, "3 passed, 1 failed, 0 skipped")):
+            with tempfile.TemporaryDirectory() as folder:
+                path = os.path.join(folder, "counts")
+                with open(path, "w", encoding="utf-8") as file:
+                    json.dump(counts, file)
+                options = type("Options", (), dict(json=None, list=False, update_expected=False,
+                                                   add_counts=path))()
+                results = run.Results()
+                results.passed, results.rows = 1, [{}]
+                with contextlib.redirect_stdout(io.StringIO()) as said:
+                    self.assertEqual(run.finish(options, "1", results), counts["failed"])
+                self.assertEqual(said.getvalue().splitlines()[-1], line)
+                self.assertFalse(os.path.exists(path), "numbers of an earlier run must not count again")
+
     def test_report_expressions(self):
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
             json.dump({"total": {"a": 2, "b_x": 3, "b_y": 4, "flag": True}, "list": [{"n": 1}, {"n": 2}]}, file)

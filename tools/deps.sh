@@ -10,7 +10,7 @@ set -eu
 build="g++ cmake ninja-build ccache pkg-config python3 libfmt-dev libcli11-dev nlohmann-json3-dev
   libexpected-dev libboost-dev libboost-context-dev libcapstone-dev libgtest-dev libgmock-dev
   libbenchmark-dev librapidcheck-dev libabsl-dev libdrm-dev"
-conformance="mmdebstrap debian-archive-keyring uidmap"
+conformance="mmdebstrap debian-archive-keyring uidmap libze-dev"
 lint="clang clang-format clang-tidy libclang-rt-14-dev"
 
 wanted=

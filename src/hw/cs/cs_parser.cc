@@ -109,6 +109,7 @@ CsHeader parse_render(std::uint32_t header) {
   if ((kOpcodesKnown[pipeline] >> opcode & 1) == 0 || (pipeline == 3 && opcode == 2 && sub != 0)) {
     h.kind = CsKind::kUnknown;
   }
+  if (pipeline == 0 && opcode == 1 && sub == 9) h.kind = CsKind::kFenceAddress;
   if (pipeline == 1) h.dwords = 1;
   if (pipeline == 2) {
     // Opcode 1: MEDIA_OBJECT*, GPGPU_WALKER. Opcode 2: CFE_STATE, and from 8 on COMPUTE_WALKER.

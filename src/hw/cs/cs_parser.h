@@ -37,8 +37,9 @@ enum class CsKind : std::uint8_t {
   kOldBlit,  ///< SRC_COPY, XY_SRC_COPY, XY_COLOR: on none of the modelled parts
   // Render and compute
   kPipeControl,
-  kState,   ///< skipped by its length
-  kShader,  ///< starts shaders: walkers, primitives, media objects
+  kFenceAddress,  ///< STATE_SYSTEM_MEM_FENCE_ADDRESS: where memory fences write, on every engine
+  kState,         ///< skipped by its length
+  kShader,        ///< starts shaders: walkers, primitives, media objects
 };
 
 enum class CsClient : std::uint8_t { kMi, kBlitter, kRender, kReserved };

@@ -115,6 +115,9 @@ Result<CsFlow> CsExecutor::execute_blitter(const CsHeader& h) {
 Result<CsFlow> CsExecutor::execute_render(const CsHeader& h) {
   // Accepted on every engine (spec/gpu-commands.md 5).
   if (h.kind == CsKind::kPipeControl) return pipe_control();
+  // Stores are ordered here without a page to fence them with; the compute runtime names one on every
+  // engine it uses (spec/clients.md 7).
+  if (h.kind == CsKind::kFenceAddress) return CsFlow::kNext;
   if (engine_.engine_class != CsEngineClass::kRender &&
       engine_.engine_class != CsEngineClass::kCompute) {
     return bad_command("a render or media command on an engine without that pipe");

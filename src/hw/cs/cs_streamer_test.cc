@@ -328,6 +328,14 @@ TEST(CsFlowTest, RenderStateIsSkippedByLengthWithoutReadingIt) {
   EXPECT_EQ(m.go().kind, K::kPageFault);
 }
 
+TEST(CsFlowTest, OfTheRenderStateACopyEngineTakesTheFenceAddressOnly) {
+  for (const auto& [header, end] : {std::pair{0x61090001u, K::kBatchDone}, {0x61010014u, K::kBadCommand}}) {
+    Machine m;
+    m.engine.engine_class = CsEngineClass::kCopy;
+    EXPECT_EQ(m.run({header, kData, 0, kEnd}).kind, end) << std::hex << header;
+  }
+}
+
 TEST(CsFlowTest, NothingBehindTheEndIsRead) {
   Machine m;
   m.memory.put(kBatch + kPageSize - 4, {kEnd});
