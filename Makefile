@@ -81,8 +81,11 @@ lint: deps
 	@tools/deps.sh lint
 	@.ci/lint
 
-install: build
-	@DESTDIR="$(DESTDIR)" cmake --install $(BUILD) --prefix "$(PREFIX)"
+# Always the optimised build.
+install:
+	@$(MAKE) --no-print-directory deps build/release/build.ninja
+	@cmake --build build/release -j $(JOBS) --target softxe softxe-preload libsoftxe libsoftxe_static
+	@DESTDIR="$(DESTDIR)" cmake --install build/release --prefix "$(PREFIX)"
 
 clean:
 	rm -rf build/dev build/release build/asan build/tsan build/clang-tsa build/fuzz

@@ -154,8 +154,12 @@ class MirrorFault {
 }  // namespace
 
 FaultReply FaultService::page_fault(const PageFault& fault) {
+  return serve_and_record(fault) ? FaultReply::kRetry : FaultReply::kFail;
+}
+
+Status FaultService::serve_and_record(const PageFault& fault) {
   Status status = serve(fault);
-  if (status) return FaultReply::kRetry;
+  if (status) return status;
   config_.counters.add(Counter::gpu_fault_failed_count);
   SX_INFO("GPU fault failed: ASID {} address {:#x} access {} type {} level {} class {}: {} ({})",
           fault.asid, fault.page.value(), static_cast<int>(fault.access),
@@ -173,7 +177,7 @@ FaultReply FaultService::page_fault(const PageFault& fault) {
   if (fault.origin == FaultOrigin::kPrefetch) {
     config_.counters.add(Counter::invalid_prefetch_pagefault_count);
   }
-  return FaultReply::kFail;
+  return status;
 }
 
 void FaultService::livelock(const PageFault& fault, std::uint64_t rounds) {

@@ -37,7 +37,10 @@ class FaultService final : public FaultSink {
   FaultReply page_fault(const PageFault& fault) override;
   void livelock(const PageFault& fault, std::uint64_t rounds) override;
 
-  /// The same without the reply: what a kernel developer would see as the return value.
+  /// The same; a failure keeps its reason, for those who have somebody to tell it to.
+  Status serve_and_record(const PageFault& fault);
+
+  /// Without the record: what a kernel developer would see as the return value.
   Status serve(const PageFault& fault);
 
  private:

@@ -33,11 +33,13 @@ SEES = {
     "drv": {"base", "hw", "vm", "host", "svm"},
     "abi": {"base", "hw", "vm", "host", "svm", "drv"},
     "preload": {"base", "hw", "vm", "host", "svm", "drv", "abi"},
+    # The library for programs of others: include/softxe/softxe.h stands on everything that is no ABI.
+    "embed": {"base", "hw", "vm", "host", "svm", "drv"},
     # The command reads what the preload library leaves behind (slots, settings); never the reverse.
     "cli": {"base", "hw", "vm", "host", "svm", "drv", "abi", "preload"},
 }
 # Who may name a backend of the seam: they choose one. raw_syscall.h is no backend, only an inline.
-CHOOSES_BACKEND = {"preload", "cli"}
+CHOOSES_BACKEND = {"preload", "cli", "embed"}
 BACKENDS = ("host/sim/", "host/live/", "host/patch/")
 NO_BACKEND = ("host/live/raw_syscall.h", "host/patch/raw_syscall.h")
 SEES_UAPI = {"abi", "preload"}
@@ -78,7 +80,7 @@ def check_include(layer, test, target):
         return "uapi: only abi/ and preload/ see the user ABI"
     if target.startswith(BACKENDS) and target not in NO_BACKEND and layer != "host" \
             and layer not in CHOOSES_BACKEND and not test:
-        return "backend: only tests, preload/ and cli/ name a backend of the seam"
+        return "backend: only tests, preload/, embed/ and cli/ name a backend of the seam"
     return None
 
 
@@ -132,6 +134,8 @@ PLANTED = [
     ("svm sees drv", "svm/a.cc", '#include "drv/device.h"\n', "layer"),
     ("drv sees abi", "drv/exec/a.cc", '#include "abi/decode.h"\n', "layer"),
     ("base sees anything", "base/a.h", '#include "hw/pte.h"\n', "layer"),
+    ("embed sees abi", "embed/a.cc", '#include "abi/decode.h"\n', "layer"),
+    ("drv sees embed", "drv/a.cc", '#include "embed/impl.h"\n', "layer"),
     ("preload sees cli", "preload/a.cc", '#include "cli/scenario_ast.h"\n', "layer"),
     ("unknown folder", "util/a.h", "\n", "layer"),
     ("svm names a backend", "svm/a.cc", '#include "host/sim/sim_host_mm.h"\n', "backend"),
@@ -146,6 +150,7 @@ PLANTED = [
     ("backend in a test", "drv/a_test.cc", '#include "host/sim/sim_host_mm.h"\n', None),
     ("backend in a fixture", "svm/a_fixture.h", '#include "host/sim/sim_host_mm.h"\n', None),
     ("preload chooses", "preload/a.h", '#include "host/live/live_host_mm.h"\n', None),
+    ("embed chooses", "embed/a.h", '#include "host/live/live_host_mm.h"\n', None),
     ("preload and the ABI", "preload/a.cc", '#include "abi/uapi.h"\n', None),
     ("600 lines", "hw/a.cc", "\n" * 600, None),
     ("a program in a comment", "hw/a.cc", '// "xe_planted" relies on this\n', None),

@@ -8,6 +8,7 @@ What is checked
   links    [text](path) of a file of this tree
   paths    `src/...`, `tests/...` and other paths in backticks; `vm/vma.h` means src/vm/vma.h
   tests    `Suite.Case` is a GoogleTest case; `x.softxe` is a scenario file and "..." behind it its scenario
+  quotes   a code block behind a line <!-- file PATH --> is that file, word for word
   symbols  in tables headed "Here | Where", each name under Here occurs in a file under Where
 """
 import argparse
@@ -17,8 +18,8 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-LAYERS = "base|hw|vm|host|svm|drv|abi|preload|cli"
-TOP = "src|tests|docs|tools|examples|conformance|cmake|bench|\\.ci"
+LAYERS = "base|hw|vm|host|svm|drv|abi|embed|preload|cli"
+TOP = "src|include|tests|docs|tools|examples|conformance|cmake|bench|\\.ci"
 
 LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
 TICKED = re.compile(r"`([^`\n]+)`")
@@ -104,6 +105,21 @@ def check_symbols(tree, lines):
                 yield number, f"symbols: {name} is not in {', '.join(files) or 'any named file'}"
 
 
+QUOTE = re.compile(r"^<!-- file (\S+) -->$")
+
+
+def check_quotes(tree, lines):
+    for number, line in enumerate(lines, 1):
+        named = QUOTE.match(line)
+        if not named:
+            continue
+        path, rest = tree.find(named.group(1)), lines[number:]
+        if path is None or not rest or not rest[0].startswith("```") or "```" not in rest[1:]:
+            yield number, f"quotes: no block, or no file {named.group(1)}"
+        elif rest[1:rest.index("```", 1)] != path.read_text(encoding="utf-8").splitlines():
+            yield number, f"quotes: the block is not {named.group(1)} any more"
+
+
 def documents(root):
     fixed = [root / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")]
     more = [f for f in (root / "docs").rglob("*.md") if "spec" not in f.relative_to(root).parts]
@@ -121,6 +137,7 @@ def check_tree(root):
             if not fenced:
                 findings += [f"{name}:{number}: {why}" for why in check_line(tree, doc, line)]
         findings += [f"{name}:{n}: {why}" for n, why in check_symbols(tree, lines)]
+        findings += [f"{name}:{n}: {why}" for n, why in check_quotes(tree, lines)]
     return count, findings
 
 
@@ -136,6 +153,9 @@ PLANTED = [
     ("symbol without a file", TABLE + "| k | `made` |  |\n", "symbols"),
     ("all there", TABLE + '| k | `A::made()` | `vm/a.h` |\n\n`Suite.Case` `a.softxe` "it holds" '
      "`src/vm` [x](README.md) [y](https://example.org/z)\n", None),
+    ("quote of another text", "<!-- file src/vm/a.h -->\n```cpp\nvoid other();\n```\n", "quotes"),
+    ("quote of no file", "<!-- file src/vm/none.h -->\n```cpp\n```\n", "quotes"),
+    ("quote", "<!-- file src/vm/a.h -->\n```cpp\nvoid made();\n```\n", None),
     ("in a code block", "```\n`src/none.h`\n```\n", None),
 ]
 

@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+"""Installs a build into a temporary prefix, then builds and runs examples/embed.cc outside of the tree:
+with find_package and with pkg-config, against the shared and the static library.
+
+    install_test.py --build BUILD [--cmake CMAKE] [--cxx COMPILER]
+
+Also looked at: the header alone compiles as C++17 without warnings and names no header of others; the
+shared library's SONAME and exports; that installed commands find the installed preload library; that the
+prefix may be moved.
+"""
+import argparse
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+EXAMPLE = ROOT / "examples" / "embed.cc"
+STRICT = ["-std=c++17", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror"]
+SYSTEM_HEADERS = {"array", "cstddef", "cstdint", "memory", "utility", "variant", "vector"}
+
+failures = []
+
+
+def check(condition, claim):
+    print(("ok   " if condition else "FAIL ") + claim)
+    if not condition:
+        failures.append(claim)
+
+
+def run(command, **options):
+    done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, timeout=100, check=False, **options)
+    if done.returncode != 0:
+        print(f"$ {' '.join(str(word) for word in command)}\n{done.stdout}")
+    return done
+
+
+def find(prefix, name):
+    return next(iter(sorted(prefix.rglob(name))), None)
+
+
+def check_program(program, claim, library_dir=None):
+    environment = dict(os.environ)
+    if library_dir:
+        environment["LD_LIBRARY_PATH"] = str(library_dir)
+    done = run([program], env=environment)
+    check(done.returncode == 0 and "the CPU reads 7, now it is in system memory" in done.stdout, claim)
+
+
+def check_header(prefix, cxx, work):
+    header = find(prefix, "softxe.h")
+    included = set(re.findall(r"#\s*include\s*[<\"]([^>\"]+)", header.read_text(encoding="utf-8")))
+    check(included <= SYSTEM_HEADERS, f"the header needs the standard library only ({sorted(included)})")
+    alone = work / "alone.cc"
+    alone.write_text("#include <softxe/softxe.h>\n", encoding="utf-8")
+    done = run([cxx, *STRICT, "-fsyntax-only", f"-I{prefix}/include", alone])
+    check(done.returncode == 0, "the header compiles alone, as C++17, without warnings")
+
+
+def check_library(prefix):
+    library = find(prefix, "libsoftxe.so")
+    check(library is not None and library.is_symlink(), "libsoftxe.so is a link")
+    dynamic = run(["readelf", "-d", library]).stdout
+    soname = re.search(r"SONAME.*\[(.*)\]", dynamic).group(1)
+    check(re.fullmatch(r"libsoftxe\.so\.\d+\.\d+", soname) is not None and (library.parent / soname).exists(),
+          f"the shared library has a versioned name: {soname}")
+    needed = set(re.findall(r"NEEDED.*\[(.*)\]", dynamic))
+    check(all(re.match(r"lib(stdc\+\+|gcc_s|c|m|pthread)\.so|ld-linux", name) for name in needed),
+          f"it needs the compiler's libraries only: {sorted(needed)}")
+    symbols = run(["nm", "-D", "--defined-only", library]).stdout.split()[2::3]
+    outside = [name for name in symbols if not re.match(r"_ZNK?6softxe3api", name)]
+    check(len(symbols) > 40 and not outside, f"{len(symbols)} symbols, all of the interface {outside[:5]}")
+
+
+def check_pkg_config(prefix, cxx, work):
+    pc = find(prefix, "softxe.pc")
+    environment = dict(os.environ, PKG_CONFIG_PATH=str(pc.parent))
+    for package in ("softxe", "softxe-static"):
+        flags = run(["pkg-config", "--cflags", "--libs", package], env=environment).stdout.split()
+        program = work / package
+        done = run([cxx, *STRICT, EXAMPLE, "-o", program, *flags])
+        check(done.returncode == 0, f"pkg-config {package}: builds")
+        if done.returncode == 0:
+            check_program(program, f"pkg-config {package}: runs",
+                          find(prefix, "libsoftxe.so").parent if package == "softxe" else None)
+
+
+def check_find_package(prefix, cmake, cxx, work):
+    build = work / "consumer"
+    done = run([cmake, "-G", "Ninja", "-S", ROOT / "tests/embed/consumer", "-B", build,
+                f"-DCMAKE_PREFIX_PATH={prefix}", f"-DCMAKE_CXX_COMPILER={cxx}", f"-DEXAMPLE={EXAMPLE}"])
+    check(done.returncode == 0, "find_package(softxe): found")
+    if done.returncode == 0 and run([cmake, "--build", build]).returncode == 0:
+        for program in ("with_shared", "with_static"):
+            check_program(build / program, f"find_package(softxe): {program} runs")
+    else:
+        check(False, "find_package(softxe): builds")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--build", type=pathlib.Path, required=True)
+    parser.add_argument("--cmake", default="cmake")
+    parser.add_argument("--cxx", default="c++")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        work = pathlib.Path(folder)
+        done = run([args.cmake, "--install", args.build, "--prefix", "/opt/softxe"],
+                   env=dict(os.environ, DESTDIR=str(work / "staged")))
+        check(done.returncode == 0, "installs below DESTDIR")
+        if done.returncode == 0:
+            # Moving it makes sure that nothing has kept the path it was staged at.
+            prefix = work / "prefix"
+            (work / "staged/opt/softxe").rename(prefix)
+            check_header(prefix, args.cxx, work)
+            check_library(prefix)
+            check_pkg_config(prefix, args.cxx, work)
+            check_find_package(prefix, args.cmake, args.cxx, work)
+            status = run([prefix / "bin/softxe", "run", "--", "/bin/sh", "-c", "exit 3"]).returncode
+            check(status == 3, "the installed command runs a program with the installed library")
+    print(f"{len(failures)} failed")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
