@@ -74,6 +74,7 @@ class MirrorFault {
       counters.add(counter_for_size(Counter::svm_4K_valid_pagefault_count, bytes));
       return done({});
     }
+    if (required_ != nullptr && bytes < required_->page_bytes()) return too_small();
     if (--tries_ >= 0 && wants_move(range, target)) {
       if (Status moved = move(range, *target); !moved) {
         if (tries_ == 0 && required_ != nullptr) return done(moved);
@@ -89,6 +90,11 @@ class MirrorFault {
     Status bound = svm_.bind(range, vma_, bit);
     counters.add(counter_for_size(Counter::svm_4K_bind_us, bytes),
                  (svm_.host().clock().now_ns() - begin_ns) / 1000);
+    // VRAM pages that lost their neighbours fit no entry of a 64K device: home with them (6.1, REC).
+    if (!bound && bound.error().err == EINVAL && range.heap() != nullptr && required_ == nullptr) {
+      static_cast<void>(svm_.evict(range));
+      return --tries_ > -kEvictionsMax ? retry(bound) : done(bound);
+    }
     if (!bound && bound.error().err == EAGAIN) {
       slice_ns_ *= 2;
       return retry(bound);
@@ -96,11 +102,28 @@ class MirrorFault {
     return done(bound);
   }
 
-  // ONLY_SYSTEM_PAGES forbids moves between devices (design decision 10).
-  bool wants_move(const SvmRange& range, Pagemap* target) const {
+  // ONLY_SYSTEM_PAGES forbids moves between devices (design decision 10). Where the pages are is seen by
+  // collecting them: a range knows nothing of what others did to its memory.
+  bool wants_move(SvmRange& range, Pagemap* target) SX_NO_THREAD_SAFETY_ANALYSIS {
     if (!svm_.should_migrate(range, target)) return false;
-    return required_ != nullptr || range.heap() == nullptr ||
-           vma_.attr.preferred.policy == MigrationPolicy::kAllPages;
+    if (required_ != nullptr || vma_.attr.preferred.policy == MigrationPolicy::kAllPages) return true;
+    return !svm_.get_pages(range, vma_, svm_.owner(), nullptr) || range.heap() == nullptr;
+  }
+
+  // An atomic that must execute in VRAM, in a chunk smaller than a page of that VRAM. Linux tries three
+  // times and then answers with a success that changes nothing (4.6); here the chunk grows to a VRAM page
+  // when the mappings have room for one, and the fault fails when they have not.
+  Status too_small() SX_NO_THREAD_SAFETY_ANALYSIS {
+    const auto around = HostRange::block_around(at_, required_->page_bytes());
+    if (grown_ || !svm_.fits(around, vma_)) return done(fail(EFAULT, "memory is smaller than a VRAM page"));
+    rules_.populated_check_bytes = 0;
+    while (SvmRange* in_the_way = svm_.find_range(around)) {
+      // Dead since this round's collector pass: it is the next pass's, with its attribute reset.
+      if (in_the_way->dead()) return retry(fail(EAGAIN, "a dead range in the way of a VRAM page"));
+      svm_.discard(*in_the_way);
+    }
+    grown_ = true;
+    return retry(fail(EAGAIN, "ranges in the way of a VRAM page"));
   }
 
   Status move(SvmRange& range, Pagemap& target) SX_NO_THREAD_SAFETY_ANALYSIS {
@@ -144,8 +167,11 @@ class MirrorFault {
   Pagemap* required_;
   int tries_;
   std::uint64_t slice_ns_;
+  static constexpr int kEvictionsMax = 8;  ///< deadlines and pins may keep a page in VRAM for a while
+
   ChunkRules rules_;
   bool again_ = false;
+  bool grown_ = false;  ///< too_small() has made room once
   int busy_rounds_ = 0;
   HostVa bad_extent_start_{~0ull};
   std::uint64_t bad_sequence_ = 0;

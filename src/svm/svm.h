@@ -105,6 +105,9 @@ class Svm final : public MirrorRanges {
   Result<SvmRange*> find_or_create(HostVa at, const Vma& vma, ChunkRules rules)
       SX_REQUIRES(vm_.lock);
 
+  /// True when a range of exactly this extent would be legal: inside one CPU mapping, one window and `vma`.
+  bool fits(HostRange chunk, const Vma& vma);
+
   /// Collects all pages with write intent unless `vma` is READONLY. On success the range is collected
   /// and `homes()` describes it until the next call. EOPNOTSUPP: mixed homes; the range was evicted.
   /// EFAULT, EBUSY, ENOMEM as HostMm::collect.
@@ -190,6 +193,9 @@ class Svm final : public MirrorRanges {
   Status classify(std::span<const PageHome> homes, const Pagemap* vram_only,
                   DevmemHeap*& heap) const;
   std::vector<PteRun> make_runs(const SvmRange& range, const Vma& vma, unsigned tile) const;
+
+  // svm_migrate.cc
+  Status fault_in(SvmRange& range);
 
   // svm_gc.cc
   void on_unmap(HostRange range);

@@ -94,6 +94,12 @@ std::optional<HostRange> Svm::choose_chunk(HostVa at, const Vma& vma, const CpuV
   return std::nullopt;
 }
 
+bool Svm::fits(HostRange chunk, const Vma& vma) {
+  auto cpu = config_.host.find_vma(chunk.start());
+  return cpu && cpu->range.contains(chunk) && mirror_of(vma.range()).contains(chunk) &&
+         HostRange::block_around(chunk.start(), config_.window_bytes).contains(chunk);
+}
+
 Result<SvmRange*> Svm::find_or_create(HostVa at, const Vma& vma, ChunkRules rules) {
   if (at.value() >= vm_.size_bytes()) return fail(EINVAL, "address outside the VM");
   SX_TRY(SvmNotifier * window, make_window(at));

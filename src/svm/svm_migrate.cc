@@ -17,6 +17,12 @@ Status Svm::evict(SvmRange& range) {
                                         Residency::kHonour);
 }
 
+// Swapped-out pages come back; the error of a page that cannot is the migration's to find.
+Status Svm::fault_in(SvmRange& range) {
+  const CollectRequest request{.intent = CollectRequest::Intent::kRead, .owner = OwnerGroup::kNobody};
+  return config_.host.collect(range.extent(), request, std::span(homes_).first(range.extent().pages()));
+}
+
 namespace {
 
 // One try: a block, then the move. All or nothing: on failure the block goes back.
@@ -49,6 +55,7 @@ Status Svm::migrate(SvmRange& range, Pagemap& target, std::uint64_t residency_ns
     // Swapped-out, shared or half-migrated pages: bring all home and try once more, alone (5.3).
     Guard hold(config_.migrate_lock);
     static_cast<void>(evict(range));
+    static_cast<void>(fault_in(range));
     moved = populate(config_.host, range, target, residency_ns);
   }
   if (!moved) {
