@@ -110,7 +110,7 @@ Result<int> DrmFile::vm_bind(Bytes bytes) {
                            vm->mode, memory_, sink));
 
   // A bind that must wait is checked now and done later, as a whole (docs/DEVIATIONS.md).
-  if (!queue->idle(syncs.in_fences())) {
+  if (queue->must_wait(syncs.in_fences())) {
     if (ops.size() >= kDeferredOpsMax) return fail(ENOBUFS, "page-table job too large");
     SX_TRY_VOID(softxe::vm_bind(device, *vm->context, ops, BindRun::kDryRun));
   }

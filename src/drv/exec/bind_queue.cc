@@ -1,11 +1,19 @@
 #include "drv/exec/bind_queue.h"
 
+#include <algorithm>
+
 namespace softxe {
 
-bool BindQueue::idle(std::span<const FencePtr> in_fences) const {
-  if (!all_signalled(in_fences)) return false;
+bool BindQueue::in_progress() const {
+  if (!running_) return false;
+  if (!inline_ && !workers_->threaded()) return false;
+  return std::ranges::all_of(pending_, [](const Pending& p) { return p.ready->signalled(); });
+}
+
+bool BindQueue::must_wait(std::span<const FencePtr> in_fences) const {
+  if (!all_signalled(in_fences)) return true;
   Guard hold(lock_);
-  return pending_.empty() && !running_;
+  return (running_ || !pending_.empty()) && !in_progress();
 }
 
 FencePtr BindQueue::last() const {
@@ -19,11 +27,14 @@ BindQueue::Submission BindQueue::submit(std::span<const FencePtr> in_fences, Wor
   Path path = Path::kLater;
   {
     Guard hold(lock_);
+    if (ready->signalled()) {
+      stopped_.wait(lock_, [this]() SX_NO_THREAD_SAFETY_ANALYSIS { return !in_progress(); });
+    }
     if (killed_) {
       path = Path::kRefused;
     } else if (ready->signalled() && pending_.empty() && !running_) {
       path = Path::kInline;
-      running_ = true;
+      running_ = inline_ = true;
       last_ = done;
     } else {
       pending_.push_back({ready, std::move(work), done});
@@ -37,14 +48,17 @@ BindQueue::Submission BindQueue::submit(std::span<const FencePtr> in_fences, Wor
   const Status status =
       path == Path::kInline ? work() : fail(ECANCELED, "the bind queue was destroyed");
   done->signal(status ? 0 : status.error().err);
-  if (path == Path::kInline) {
-    {
-      Guard hold(lock_);
-      running_ = false;
-    }
-    schedule();
-  }
+  if (path == Path::kInline) end_inline();
   return {done, true, status};
+}
+
+void BindQueue::end_inline() {
+  {
+    Guard hold(lock_);
+    running_ = inline_ = false;
+  }
+  stopped_.notify_all();
+  schedule();
 }
 
 void BindQueue::schedule() {
@@ -63,6 +77,7 @@ void BindQueue::pump() {
       Guard hold(lock_);
       if (pending_.empty() || !pending_.front().ready->signalled()) {
         running_ = false;
+        stopped_.notify_all();
         return;
       }
       next = std::move(pending_.front());

@@ -2,7 +2,9 @@
 #include "drv/exec/bind_queue.h"
 
 #include <gtest/gtest.h>
+#include <atomic>
 #include <string>
+#include <thread>
 
 namespace softxe {
 namespace {
@@ -31,7 +33,7 @@ struct World {
 TEST(BindQueue, RunsInlineWhenNothingIsPending) {
   World w;
   const FencePtr done = Fence::signalled_stub();
-  EXPECT_TRUE(w.queue->idle(std::vector{done}));
+  EXPECT_FALSE(w.queue->must_wait(std::vector{done}));
   const auto a = w.bind('a', {done});
   EXPECT_TRUE(a.finished_inline && a.done->signalled());
   const auto b = w.bind('b', {}, ENOMEM);
@@ -45,7 +47,7 @@ TEST(BindQueue, KeepsItsOrderBehindAnInFence) {
   const FencePtr gate = Fence::pending();
   const auto a = w.bind('a', {gate}, EFAULT);
   const auto b = w.bind('b');
-  EXPECT_FALSE(w.queue->idle({}));
+  EXPECT_TRUE(w.queue->must_wait({}));
   EXPECT_FALSE(b.finished_inline);
   EXPECT_EQ(w.queue->last(), b.done);
   w.drain();
@@ -91,6 +93,66 @@ TEST(BindQueue, KillDropsWhatHasNotBegun) {
   w.drain();
   EXPECT_EQ(w.bind('b').status.error().err, ECANCELED);
   EXPECT_EQ(w.order, "");
+}
+
+// What IGT's threads-shared-vm-*-new-bo-map needs: many threads bind without fences on the default queue of
+// one VM and submit at once; whoever returned must find its mapping.
+TEST(BindQueue, ABindWithoutFencesIsDoneOnReturnWhateverOtherThreadsDo) {
+  const auto workers = std::make_shared<WorkQueue>(ExecPolicy::kThreads, default_thread_starter());
+  const auto queue = std::make_shared<BindQueue>(workers);
+  std::atomic<bool> inside{false};
+  std::atomic<bool> leave{false};
+  std::thread first([&] {
+    queue->submit({}, [&]() -> Status {
+      inside.store(true);
+      while (!leave.load()) std::this_thread::yield();
+      return {};
+    });
+  });
+  while (!inside.load()) std::this_thread::yield();
+  EXPECT_FALSE(queue->must_wait({}));
+  std::atomic<bool> second_done{false};
+  std::thread second([&] {
+    const auto got = queue->submit({}, [&]() -> Status {
+      second_done.store(true);
+      return {};
+    });
+    EXPECT_TRUE(got.finished_inline);
+    EXPECT_TRUE(second_done.load());
+  });
+  leave.store(true);
+  first.join();
+  second.join();
+  workers->stop();
+}
+
+TEST(BindQueue, ABindWithoutFencesWaitsForTheWorkerThatIsBusyWithEarlierOnes) {
+  const auto workers = std::make_shared<WorkQueue>(ExecPolicy::kThreads, default_thread_starter());
+  const auto queue = std::make_shared<BindQueue>(workers);
+  const FencePtr gate = Fence::pending();
+  const FencePtr never = Fence::pending();
+  std::string order;
+  std::atomic<bool> inside{false};
+  std::atomic<bool> leave{false};
+  queue->submit(std::vector{gate}, [&]() -> Status {
+    inside.store(true);
+    while (!leave.load()) std::this_thread::yield();
+    order += 'a';
+    return {};
+  });
+  gate->signal();
+  while (!inside.load()) std::this_thread::yield();
+  std::thread second([&] {
+    EXPECT_TRUE(queue->submit({}, [&]() -> Status { order += 'b'; return {}; }).finished_inline);
+  });
+  leave.store(true);
+  second.join();
+  EXPECT_EQ(order, "ab");
+  queue->submit(std::vector{never}, [&]() -> Status { return {}; });
+  EXPECT_TRUE(queue->must_wait({})) << "a fence is in the way: this one must not block";
+  EXPECT_FALSE(queue->submit({}, [&]() -> Status { return {}; }).finished_inline);
+  queue->kill();
+  workers->stop();
 }
 
 TEST(WorkQueue, ThreadRunsWhatIsPostedAndStopFinishesIt) {

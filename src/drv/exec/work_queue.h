@@ -22,6 +22,8 @@ class WorkQueue {
   void post(std::function<void()> work) SX_EXCLUDES(lock_);
   /// kManual: runs the oldest piece; false when there is none.
   bool run_once() SX_EXCLUDES(lock_);
+  /// False where nothing happens unless run_once() is called.
+  bool threaded() const { return policy_ == ExecPolicy::kThreads; }
   /// Finishes what was posted, then joins the thread.
   void stop() SX_EXCLUDES(lock_);
 
