@@ -35,6 +35,14 @@ bool ok(long result) { return errno_of(result) == 0; }
 
 }  // namespace
 
+/// From now on borders between mappings count here, although the kernel does not say why they are there.
+void LiveHostMm::note_locked(HostRange range) {
+  if (disabled() || !GranuleMap::addressable(range)) return;
+  Locked lock(*this);
+  if (!granules_.prepare(arena_, range)) return;  // then nothing new can be registered there either
+  granules_.any(range, [](Granule& g) { return g.was_locked.store(true), false; });
+}
+
 /// The lock-free filter may have looked before another thread began to mirror this memory.
 void LiveHostMm::notify_late(HostRange range, HostEvent kind) {
   if (!tracked(range)) return;
@@ -123,7 +131,11 @@ long LiveHostMm::hook_mmap(const MmapArgs& a) {
   };
   const auto range = pages_of(a.address, a.length);
   const bool replaces = (a.flags & MAP_FIXED) != 0 && (a.flags & MAP_FIXED_NOREPLACE) == 0;
-  return replaces && range ? replace_mapping(*range, call) : call();
+  const long result = replaces && range ? replace_mapping(*range, call) : call();
+  if ((a.flags & MAP_LOCKED) != 0 && ok(result)) {
+    note_locked(*pages_of(static_cast<std::uint64_t>(result), a.length));
+  }
+  return result;
 }
 
 long LiveHostMm::hook_brk(std::uint64_t address) {
@@ -318,6 +330,7 @@ long LiveHostMm::hook_mlock(std::uint64_t address, std::uint64_t length, unsigne
   };
   const std::uint64_t start = align_down(address, kPageSize);
   const auto range = pages_of(start, length + (address - start));
+  if (range) note_locked(*range);
   if (!range || !tracked(*range)) return call();
   {
     // Locking populates, and a lock held meanwhile would keep the reader from serving that: what
@@ -334,6 +347,7 @@ long LiveHostMm::hook_mlock(std::uint64_t address, std::uint64_t length, unsigne
 
 long LiveHostMm::hook_mlockall(int flags) {
   if (disabled()) return raw_syscall(SYS_mlockall, flags);
+  locked_everywhere_.store(true);
   {
     Locked lock(*this);
     if ((flags & MCL_CURRENT) != 0) evict_everything(MoveCause::kMapping);

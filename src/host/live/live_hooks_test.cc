@@ -213,6 +213,35 @@ TEST_F(LiveHooks, LockedMemoryComesHomeAndStays) {
   expect_filled(at, 16, 2);
 }
 
+// IGT's partial-atomic-remap: half of a mapping that was in VRAM gives way to locked memory; the other half
+// is a mapping of its own then, and can move although its neighbour cannot.
+TEST_F(LiveHooks, LockedNeighbourIsAMappingOfItsOwn) {
+  constexpr std::uint64_t kHalf = k2M / 2;
+  enum class Lock { kMmap, kMlock };
+  for (Lock how : {Lock::kMmap, Lock::kMlock}) {
+    std::byte* at = map_filled(k2M, 1);
+    migrate(at, k2M);
+    const long flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+    ASSERT_EQ(mm_->hook_mmap({u(at), kHalf, PROT_READ | PROT_WRITE,
+                              flags | (how == Lock::kMmap ? MAP_LOCKED : 0), -1, 0}),
+              static_cast<long>(u(at)));
+    if (how == Lock::kMlock) {
+      ASSERT_EQ(mm_->hook_mlock(u(at), kHalf, 0), 0);
+    }
+    EXPECT_EQ(word(at, k2M / kPageSize - 1), k2M / kPageSize);  // the rest comes home
+    for (std::byte* part : {at, at + kHalf}) {
+      auto vma = mm_->find_vma(HostVa(u(part)));
+      ASSERT_TRUE(vma.has_value());
+      EXPECT_EQ(vma->range.contains(range_at(at, k2M)), false);
+      EXPECT_TRUE(vma->range.contains(range_at(part, kHalf)));
+    }
+    migrate(at + kHalf, k64K);
+    EXPECT_EQ(migrate_error(at, k64K), EBUSY);
+    expect_filled(at + kHalf, kHalf / kPageSize, 1 + kHalf / kPageSize);
+    munlock(at, kHalf);
+  }
+}
+
 TEST_F(LiveHooks, MlockallLeavesTheWindowsAlone) {
   std::byte* at = map_filled(k64K, 2);
   migrate(at, k64K);

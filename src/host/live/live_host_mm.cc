@@ -179,13 +179,18 @@ Result<CpuVma> LiveHostMm::logical_vma(HostVa va) const {
              here.writable};
   if (is_engine_memory(here.range)) out.kind = CpuVma::Kind::kSpecial;
   if (out.kind != CpuVma::Kind::kAnonPrivate) return out;
-  // A boundary in a block that was ever registered may be of our making (design decision 15).
+  // A boundary in a block that was ever registered may be of our making (design decision 15). Where memory
+  // was locked it may be a real one, which nothing but smaps tells, and MOVE refuses what is locked.
   auto ours = [this](HostVa boundary) {
-    auto was = [this](HostVa at) {
-      const Granule* g = granules_.find(at);
-      return g != nullptr && g->was_registered.load(std::memory_order_relaxed);
+    auto is = [&](std::atomic<bool> Granule::*fact) {
+      auto at = [&](HostVa there) {
+        const Granule* g = granules_.find(there);
+        return g != nullptr && (g->*fact).load(std::memory_order_relaxed);
+      };
+      return at(boundary) || at(boundary - 1);
     };
-    return was(boundary) || was(boundary - 1);
+    return is(&Granule::was_registered) && !is(&Granule::was_locked) &&
+           !locked_everywhere_.load(std::memory_order_relaxed);
   };
   auto same = [&](const RawVma& other) {
     return other.anonymous() && other.readable == here.readable &&

@@ -257,6 +257,7 @@ class LiveHostMm final : public HostMm {
   void evict_everything(MoveCause cause) SX_REQUIRES(mm_lock_);
 
   // hooks (live_hooks.cc)
+  void note_locked(HostRange range) SX_EXCLUDES(mm_lock_);
   template <typename Call>
   long replace_mapping(HostRange range, Call call);
   template <typename Call>
@@ -285,6 +286,7 @@ class LiveHostMm final : public HostMm {
   std::atomic<bool> disabled_{false};
   std::atomic<bool> reader_waits_for_lock_{false};
   std::atomic<std::uint64_t> last_break_{0};
+  std::atomic<bool> locked_everywhere_{false};  ///< mlockall was called
   GranuleMap granules_;
   EventPump pump_;
   LiveCounters counters_;
