@@ -164,6 +164,16 @@ static void trees(void) {
   CHECK(chdir("/") == 0);
 }
 
+/* A program that runs threads sets the pool to 0 when its first thread ends, while others use pages. */
+static void huge_page_pool(void) {
+  CHECK(system("echo 128 > /proc/sys/vm/nr_hugepages") == 0);
+  CHECK(file_says("/proc/meminfo", "HugePages_Total:     128"));
+  CHECK(system("echo 0 > /proc/sys/vm/nr_hugepages") == 0);
+  CHECK(file_says("/proc/sys/vm/nr_hugepages", "0\n"));
+  CHECK(file_says("/proc/meminfo", "HugePages_Total:     128"));
+  CHECK(file_says("/proc/meminfo", "HugePages_Free:      128"));
+}
+
 static void files_made_at_open(void) {
   CHECK(file_says(ENGINE "job_timeout_ms", "5000"));
   int fd = open(ENGINE "job_timeout_ms", O_WRONLY);
@@ -253,6 +263,7 @@ int main(int argc, char **argv) {
   objects();
   trees();
   files_made_at_open();
+  huge_page_pool();
   signals();
   processes();
   puts(bad ? "preload_client: BAD" : "preload_client: all right");
