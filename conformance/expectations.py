@@ -5,18 +5,24 @@
     # limit 120                            seconds for one subtest (60 when absent)
     # env NAME=VALUE                       environment of the program
     # arg --device=...                     an argument of the program
+    # alone REGEX                          these run in a process of their own (matched in full)
+    # proof EXPRESSION                     holds in the report of each pass that ran alone (report.py)
     basic-store          pass
     long-shader-bb-check known-fail  # needs shader execution
     pci-membarrier       skip        # why
+    threads-mmap-file    vacuous     # ends successfully without having checked anything: why
 
-skip and known-fail need a reason. Other comment lines are kept by --update-expected.
+All but `pass` need a reason. A `vacuous` subtest must end successfully and is not counted as passed; run
+alone (`--prove`), the report must deny the file's proof for it. Other comment lines are kept by
+--update-expected.
 """
 import re
 
-VERDICTS = ("pass", "skip", "known-fail")
+VERDICTS = ("pass", "skip", "known-fail", "vacuous")
 LINE = re.compile(r"^(\S+)\s+(\S+)(?:\s+#\s*(.*\S))?\s*$")
 # What an observed outcome means for a verdict.
-FITS = {"pass": ("pass",), "skip": ("skip",), "known-fail": ("fail", "crash", "timeout")}
+FITS = {"pass": ("pass",), "skip": ("skip",), "known-fail": ("fail", "crash", "timeout"),
+        "vacuous": ("pass",)}
 
 
 class Expected:
@@ -24,6 +30,8 @@ class Expected:
         self.version = None
         self.devices, self.limit_s = 1, None
         self.args, self.env = [], {}
+        self.proof = None      # expression that holds when a subtest has done anything
+        self.alone = []        # patterns of subtests that share no process with others
         self.header = []       # comment lines, as they stand
         self.verdicts = {}     # subtest -> (verdict, reason)
 
@@ -42,7 +50,7 @@ def load(path):
                 continue
             match = LINE.match(text)
             if not match or match.group(2) not in VERDICTS:
-                raise ValueError(f"{path}:{number}: want `subtest  pass|skip|known-fail  [# reason]`")
+                raise ValueError(f"{path}:{number}: want `subtest  pass|skip|known-fail|vacuous  [# reason]`")
             name, verdict, reason = match.groups()
             if verdict != "pass" and not reason:
                 raise ValueError(f"{path}:{number}: {verdict} needs a reason")
@@ -64,6 +72,10 @@ def _directive(expected, words):
         expected.devices = int(value)
     elif key == "limit" and value.isdigit():
         expected.limit_s = float(value)
+    elif key == "proof":
+        expected.proof = value
+    elif key == "alone":
+        expected.alone.append(re.compile(f"^(?:{value})$"))
     elif key == "arg":
         expected.args.append(value)
     elif key == "env" and "=" in value:

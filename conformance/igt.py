@@ -56,13 +56,13 @@ class Runner:
     def plain(self, program_args):
         return ["chroot", self.root, *program_args]
 
-    def under_softxe(self, program_args, devices, report):
+    def under_softxe(self, program_args, settings, report):
         if self.launcher:
-            words = [word.format(root=self.root, devices=devices, report=report)
+            words = [word.format(root=self.root, devices=settings.devices, report=report)
                      for word in shlex.split(self.launcher)]
             return words + program_args
-        return [self.softxe, "run", "--root", self.root, "--devices", str(devices),
-                "--report", report, *self.options, "--", *program_args]
+        return [self.softxe, "run", "--root", self.root, "--devices", str(settings.devices),
+                "--report", report, *self.options, *settings.options, "--", *program_args]
 
     def isolated(self, command):
         unshare = ["unshare", "--mount", "--ipc", "--pid", "--fork", "--kill-child=KILL"]
@@ -105,7 +105,7 @@ def run_batch(runner, binary, subtests, settings, report):
     result = BatchResult()
     command = runner.isolated(runner.under_softxe(
         [f"{TEST_DIR}/{binary}", "--run-subtest", ",".join(subtests), *settings.args],
-        settings.devices, report))
+        settings, report))
     if runner.verbose:
         shown = command[command.index("softxe-conformance") + 2:]
         print("+ " + " ".join(map(shlex.quote, shown)), flush=True)
@@ -191,6 +191,12 @@ class Settings:
     def __init__(self, devices=1, limit_s=60.0):
         self.devices, self.limit_s = devices, limit_s
         self.args, self.env = [], {}
+        self.options = []      # of `softxe run`, for these subtests only
+
+    def with_options(self, options):
+        other = Settings(self.devices, self.limit_s)
+        other.args, other.env, other.options = self.args, self.env, list(options)
+        return other
 
 
 def run_subtests(runner, binary, subtests, settings, batch_size, on_outcome):
@@ -224,9 +230,9 @@ def run_subtests(runner, binary, subtests, settings, batch_size, on_outcome):
             elif got.current in left:
                 give(got.current, "crash", 0.0, got.tail + [f"the program ended with {got.exit}"])
             elif left and not done:
-                # It died before any subtest: so it will for all of them.
+                # It died before any subtest: so it will for all of them. No known failure looks like this.
                 for name in left:
-                    give(name, "crash", 0.0,
+                    give(name, "dead", 0.0,
                          got.tail + [f"the program ended with {got.exit} before any subtest"])
             elif left and got.exit is not None and got.exit in (0, 77, 98):
                 for name in left:

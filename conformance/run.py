@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import re
+import shutil
 import signal
 import sys
 import time
@@ -21,6 +22,7 @@ import time
 sys.dont_write_bytecode = True
 import expectations
 import igt
+import machine
 import report as report_check
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -42,6 +44,10 @@ def arguments():
     parser.add_argument("--devices", type=int, help="overrides the expectation files")
     parser.add_argument("--limit", type=float, help="seconds for one subtest; overrides the files")
     parser.add_argument("--batch", type=int, default=BATCH, help="subtests in one process")
+    parser.add_argument("--prove", action="store_true",
+                        help="one process for each subtest; checks the `# proof` of the files")
+    parser.add_argument("--keep-reports", metavar="DIR",
+                        help="keeps the report of each subtest that had a process of its own")
     parser.add_argument("--assert-report", action="append", default=[], metavar="EXPRESSION",
                         help="must hold in the report of every subtest that passes (see report.py)")
     parser.add_argument("--update-expected", action="store_true")
@@ -73,18 +79,28 @@ class Selection:
         return any(pattern.search(full) or pattern.fullmatch(binary) for pattern in self.patterns)
 
 
+class Assertion:
+    """What must hold in the report of the subtests that `pattern` matches, and how they are run."""
+
+    def __init__(self, pattern, options, expression):
+        self.pattern, self.options, self.expression = pattern, options, expression
+
+
 def load_assertions(path):
-    """Lines `regex  expression`: every subtest that matches runs alone, and the report must agree."""
+    """Lines `regex  [--option ...]  expression`: every subtest that matches runs alone, and the report
+    must agree."""
     rows = []
     with open(path, encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
             text = line.split(" #")[0].strip()
             if not text or text.startswith("#"):
                 continue
-            words = text.split(None, 1)
-            if len(words) != 2 or not report_check.EXPRESSION.match(words[1]):
-                sys.exit(f"{path}:{number}: want `regex  expression`")
-            rows.append((re.compile(f"^(?:{words[0]})$"), words[1]))
+            words = text.split()
+            options = [word for word in words[1:] if word.startswith("--")]
+            expression = " ".join(words[1 + len(options):])
+            if words[1:1 + len(options)] != options or not report_check.EXPRESSION.match(expression):
+                sys.exit(f"{path}:{number}: want `regex  [--option ...]  expression`")
+            rows.append(Assertion(re.compile(f"^(?:{words[0]})$"), options, expression))
     return rows
 
 
@@ -103,10 +119,20 @@ def root_version(root):
 class Results:
     def __init__(self):
         self.rows = []          # dicts, for --json
-        self.passed = self.skipped = self.known = 0
+        self.passed = self.skipped = self.known = self.vacuous = 0
         self.different = []
         self.new = []
         self.gone = []
+
+    def agree(self, verdict):
+        if verdict == "pass":
+            self.passed += 1
+        elif verdict == "skip":
+            self.skipped += 1
+        elif verdict == "vacuous":
+            self.vacuous += 1
+        else:
+            self.known += 1
 
     def difference(self, test, text, output=()):
         self.different.append(test)
@@ -135,10 +161,19 @@ class BinaryRun:
         self.settings.args, self.settings.env = self.expected.args, self.expected.env
         self.seen = {}
 
-    def expressions(self, subtest):
+    def asserted(self, subtest):
         name = f"{self.binary}@{subtest}"
-        return self.options.assert_report + [text for pattern, text in self.assertions
-                                             if pattern.match(name)]
+        return [row for row in self.assertions if row.pattern.match(name)]
+
+    def expressions(self, subtest):
+        return self.options.assert_report + [row.expression for row in self.asserted(subtest)]
+
+    def softxe_options(self, subtest):
+        return tuple(dict.fromkeys(option for row in self.asserted(subtest) for option in row.options))
+
+    def runs_alone(self, subtest):
+        return (self.options.prove or self.expressions(subtest) or
+                any(pattern.match(subtest) for pattern in self.expected.alone))
 
     def run(self, selection):
         listed = self.runner.list_subtests(self.binary)
@@ -153,11 +188,14 @@ class BinaryRun:
         if not chosen:
             return
         start = time.monotonic()
-        alone = [name for name in chosen if self.expressions(name)]
+        alone = [name for name in chosen if self.runs_alone(name)]
         together = [name for name in chosen if name not in set(alone)]
         igt.run_subtests(self.runner, self.binary, together, self.settings, self.options.batch,
                          self.outcome)
-        igt.run_subtests(self.runner, self.binary, alone, self.settings, 1, self.outcome)
+        for options in dict.fromkeys(map(self.softxe_options, alone)):
+            igt.run_subtests(self.runner, self.binary,
+                             [name for name in alone if self.softxe_options(name) == options],
+                             self.settings.with_options(options), 1, self.outcome)
         counts = {}
         for outcome, _ in self.seen.values():
             counts[outcome] = counts.get(outcome, 0) + 1
@@ -173,17 +211,30 @@ class BinaryRun:
         else:
             self.results.gone.append(test)
 
+    def unproved(self, name, verdict, report, batch_length):
+        """Why an end with success is none: an assertion or the file's proof does not hold."""
+        why = [said for said in (report_check.check(report, expression)
+                                 for expression in self.expressions(name)) if said]
+        if self.expected.proof and batch_length == 1 and verdict in ("pass", "vacuous"):
+            said = report_check.check(report, self.expected.proof)
+            if verdict == "pass" and said:
+                why.append(said)
+            elif verdict == "vacuous" and not said:
+                why.append(f"it is said to be vacuous, and `{self.expected.proof}` holds")
+        return why
+
     def outcome(self, name, outcome, seconds, output, report, batch_length):
         test = f"{self.binary}@{name}"
         output = list(output)
-        if outcome == "pass":
-            for expression in self.expressions(name):
-                why = report_check.check(report, expression)
-                if why:
-                    outcome = "fail"
-                    output.append(f"passed, but {why}")
-        self.seen[name] = (outcome, output)
         verdict, reason = self.expected.verdicts.get(name, (None, None))
+        if batch_length == 1:
+            self.keep(name, report)
+        if outcome == "pass":
+            why = self.unproved(name, verdict, report, batch_length)
+            if why:
+                outcome = "fail"
+                output += [f"passed, but {line}" for line in why]
+        self.seen[name] = (outcome, output)
         row = {"binary": self.binary, "subtest": name, "outcome": outcome, "expected": verdict,
                "seconds": seconds, "reason": reason}
         if outcome != "pass":
@@ -197,12 +248,14 @@ class BinaryRun:
                 self.results.difference(test, f"{outcome}, but the expectations do not name it", output)
         elif outcome not in expectations.FITS[verdict]:
             self.results.difference(test, f"{outcome}, expected {verdict}", output)
-        elif verdict == "pass":
-            self.results.passed += 1
-        elif verdict == "skip":
-            self.results.skipped += 1
         else:
-            self.results.known += 1
+            self.results.agree(verdict)
+
+    def keep(self, name, report):
+        if self.options.keep_reports and os.path.exists(report):
+            os.makedirs(self.options.keep_reports, exist_ok=True)
+            shutil.copyfile(report, os.path.join(self.options.keep_reports,
+                                                 f"{self.binary}@{name}.json"))
 
     def update(self, listed):
         rows = []
@@ -239,26 +292,6 @@ def binaries(options):
     return names
 
 
-def huge_pages():
-    try:
-        with open("/proc/sys/vm/nr_hugepages", encoding="ascii") as file:
-            return file.read().strip()
-    except OSError:
-        return None
-
-
-def guard_huge_pages(before):
-    """Programs ask for huge pages through a shell; softxe answers, and the machine must not change."""
-    if before is None or huge_pages() == before:
-        return None
-    try:
-        with open("/proc/sys/vm/nr_hugepages", "w", encoding="ascii") as file:
-            file.write(before)
-    except OSError:
-        pass
-    return "a test changed this machine's vm.nr_hugepages (put back)"
-
-
 def main():
     # A time limit around this run must still end the programs in their namespaces.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -271,15 +304,16 @@ def main():
         sys.exit(f"{options.softxe} is not there: build first, or give --softxe")
     assertions = load_assertions(os.path.join(HERE, "assertions.txt"))
     results = Results()
-    before = huge_pages()
+    before = machine.snapshot(runner.root)
     for binary in binaries(options):
         try:
             BinaryRun(options, runner, binary, version, assertions, results).run(selection)
         except (RuntimeError, ValueError) as error:
             results.difference(binary, str(error))
-    changed = guard_huge_pages(before)
-    if changed:
-        results.difference("machine", changed)
+    after = machine.snapshot(runner.root)
+    for change in machine.compare(before, after):
+        results.difference("machine", "this run changed " + change)
+    machine.put_back(before, after)
     return finish(options, version, results)
 
 
@@ -302,8 +336,9 @@ def finish(options, version, results):
         os.remove(options.add_counts)
     if not results.rows and not results.different and not any(others.values()):
         results.difference("selection", "no subtest matches")
-    if results.known:
-        print(f"{results.known} known failures, counted in none of the next line's numbers")
+    if results.known or results.vacuous:
+        print(f"{results.known} known failures and {results.vacuous} vacuous passes, counted in none of "
+              "the next line's numbers")
     failed = len(results.different) + others["failed"]
     print(f"{results.passed + others['passed']} passed, {failed} failed, {results.skipped} skipped",
           flush=True)

@@ -12,6 +12,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import expectations
 import igt
+import machine
 import report as report_check
 import run
 
@@ -57,11 +58,13 @@ class FakeRunner(igt.Runner):
     def __init__(self, program):
         super().__init__("/", None, None, [], False)
         self.program = program
+        self.started = []   # (subtests, options of softxe run) of each process
 
     def isolated(self, command):
         return command
 
-    def under_softxe(self, program_args, devices, report):
+    def under_softxe(self, program_args, settings, report):
+        self.started.append((program_args[-1], tuple(settings.options)))
         with open(report, "w", encoding="utf-8") as file:
             json.dump({"total": {"svm_4K_device_copy_kb": 0 if "after" in program_args[-1] else 4}}, file)
         return [sys.executable, self.program, *program_args[1:]]
@@ -94,21 +97,24 @@ class Running(unittest.TestCase):
             with self.subTest(batch=batch):
                 self.assertEqual(self.outcomes(batch), WANT)
 
-    def test_a_program_that_dies_in_its_setup_crashes_all_and_ends(self):
+    def test_a_program_that_dies_in_its_setup_is_dead_for_all_and_ends(self):
         got = self.outcomes(3, env={"FAKE_SETUP": "dies"})
-        self.assertEqual(set(got.values()), {"crash"})
+        self.assertEqual(set(got.values()), {"dead"})
         self.assertEqual(set(got), set(ALL))
 
     def test_a_dead_device_is_given_up(self):
         got = self.outcomes(3, env={"FAKE_SETUP": "hangs"})
         self.assertEqual([got[name] for name in ALL], ["timeout"] * 5 + ["not-run"] * 2)
 
-    def compare(self, verdicts, version="1", assertions=(), names=ALL):
+    def compare(self, verdicts, version="1", assertions=(), names=ALL, prove=False, header=""):
         """One BinaryRun against these verdicts; returns the results."""
         options = type("Options", (), dict(devices=None, limit=300.0, batch=100, assert_report=[],
-                                           update_expected=False, list=False))()
+                                           update_expected=False, list=False, prove=prove,
+                                           keep_reports=os.path.join(self.folder.name, "reports")))()
         results = run.Results()
         one = run.BinaryRun(options, self.runner, "no_such_file", version, assertions, results)
+        for line in header.splitlines():
+            expectations._directive(one.expected, line[1:].split(None, 1))
         one.expected.verdicts = verdicts
         one.expected.version = "1"
         one.same_version = version == "1"
@@ -150,6 +156,43 @@ class Running(unittest.TestCase):
             file.write("no_such_file@(good|after)  total.svm_*_device_copy_kb > 0  # why\n")
         results = self.compare(AGREE, assertions=run.load_assertions(path))
         self.assertEqual(results.different, ["no_such_file@after"])
+        kept = os.listdir(os.path.join(self.folder.name, "reports"))
+        self.assertLessEqual({"no_such_file@after.json", "no_such_file@good.json"}, set(kept))
+
+    def test_an_assertion_brings_its_options_and_a_process_of_its_own(self):
+        path = os.path.join(self.folder.name, "assertions")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("no_such_file@good  --autoreset=always --vram=64M  total.svm_*_device_copy_kb > 0\n")
+        verdicts = {name: ("pass", None) for name in ("good", "last")}
+        results = self.compare(verdicts, assertions=run.load_assertions(path), names=["good", "last"])
+        self.assertEqual((results.different, results.passed), ([], 2))
+        self.assertEqual(self.runner.started, [("last", ()), ("good", ("--autoreset=always", "--vram=64M"))])
+
+    def test_vacuous_is_a_pass_that_does_not_count(self):
+        results = self.compare({"good": ("vacuous", "why")}, names=["good"])
+        self.assertEqual((results.different, results.passed, results.vacuous), ([], 0, 1))
+        for name in ("bad", "skipped", "crashing", "hanging"):
+            with self.subTest(name=name):
+                self.assertEqual(self.compare({name: ("vacuous", "why")}, names=[name]).different,
+                                 [f"no_such_file@{name}"])
+
+    def test_proof_tells_vacuous_from_pass(self):
+        # The report of `after` shows nothing, that of all others does.
+        for name, verdict, agrees in (("good", "pass", True), ("good", "vacuous", False),
+                                      ("after", "pass", False), ("after", "vacuous", True)):
+            with self.subTest(name=name, verdict=verdict):
+                results = self.compare({name: (verdict, "why")}, names=[name], prove=True,
+                                       header="# proof total.svm_4K_device_copy_kb > 0")
+                self.assertEqual(results.different, [] if agrees else [f"no_such_file@{name}"])
+
+    def test_subtests_named_alone_share_no_process(self):
+        verdicts = {name: ("pass", None) for name in ("good", "after", "last")}
+        self.compare(verdicts, names=["good", "after", "last"], header="# alone a.*")
+        self.assertEqual([names for names, _ in self.runner.started], ["good,last", "after"])
+
+    def test_no_verdict_fits_a_program_that_never_began(self):
+        for verdict in expectations.VERDICTS:
+            self.assertNotIn("dead", expectations.FITS[verdict])
 
 
 class Pieces(unittest.TestCase):
@@ -180,11 +223,30 @@ class Pieces(unittest.TestCase):
                 self.assertEqual(report_check.check(file.name, expression) is None, holds, expression)
         self.assertIsNotNone(report_check.check("/nonexistent", "total.a > 1"))
 
+    def test_a_change_of_the_machine_is_seen(self):
+        state = {"/proc/sys/vm/nr_hugepages": "0", "/proc/sysvipc/msg": "key msqid perms\n 0 1 600 9 9"}
+        with tempfile.TemporaryDirectory() as root:
+            file = os.path.join(root, "etc")
+            with open(file, "w", encoding="utf-8") as out:
+                out.write("a")
+            before = machine.snapshot(root, state.get)
+            self.assertEqual(machine.compare(before, machine.snapshot(root, state.get)), [])
+            busy = dict(state, **{"/proc/sysvipc/msg": "key msqid perms\n 0 1 600 77 77"})
+            self.assertEqual(machine.compare(before, machine.snapshot(root, busy.get)), [],
+                             "how full a queue of others is does not matter")
+            for changed in ({"/proc/sys/vm/nr_hugepages": "128"},
+                            {"/proc/sysvipc/msg": "key msqid perms\n 0 1 600 9 9\n 5 2 600 0 0"}):
+                after = machine.snapshot(root, dict(state, **changed).get)
+                self.assertEqual(len(machine.compare(before, after)), 1, changed)
+            with open(os.path.join(root, "left"), "w", encoding="utf-8"):
+                pass
+            self.assertRegex(machine.compare(before, machine.snapshot(root, state.get))[0], r"\+ left 0 ")
+
     def test_expectation_files(self):
         header = "# igt-gpu-tools-tests 2.5-1\n"
         for text, error in (
                 (header + "a  pass\nb  skip  # why\n", None), ("a  pass\n", "no line"),
-                (header + "a  skip\n", "needs a reason"), (header + "a  fine\n", "want"),
+                (header + "a  skip\n", "needs a reason"), (header + "a  vacuous\n", "needs a reason"), (header + "a  fine\n", "want"),
                 (header + "a pass\na pass\n", "twice"), (header + "a pass extra\n", "want")):
             with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
                 file.write(text)

@@ -142,7 +142,14 @@ MUTANTS = [
      "      if (allocation.residency_deadline_ns > clock_.now_ns()) {", "      if (false) {",
      "host LiveMigrate.ResidencyDeadline*"),
 
+    ("locked neighbour taken for the same mapping", LIVE + "live_host_mm.cc",
+     "!is(&Granule::was_locked)", "true",
+     "host LiveHooks.LockedNeighbour*"),
+
     # --- queues, commands, objects --------------------------------------------------------------
+    ("bind put off because another thread binds", EXEC + "bind_queue.cc",
+     "  if (!running_) return false;\n", "  if (true) return false;\n",
+     "drv BindQueue.ABindWithoutFences*"),
     ("queue not banned after a fault", EXEC + "scheduler_jobs.cc",
      "  queue.reset_.store(true, std::memory_order_release);",
      "  queue.reset_.store(cause == ResetCause::kKilled, std::memory_order_release);",
