@@ -61,6 +61,8 @@ struct ProcessOptions {
   /// One per device, in memory that outlives the process object (a shared slot); null: private.
   CounterWords* counters = nullptr;
   ThreadStarter start_thread = default_thread_starter();
+  /// kManual: no thread at all; waits run what can run (tests, simulators).
+  ExecPolicy policy = ExecPolicy::kThreads;
   /// Runs before every EXEC: the live backend's probe for unseen unmaps.
   std::function<void()> before_submit = [] {};
   FdLayer* fds = nullptr;
@@ -75,6 +77,8 @@ class DrmDevice {
   Device& device() { return *device_; }
   DeviceExec& exec() { return *exec_; }
   const DecodeLimits& limits() const { return limits_; }
+  /// How a thread of the client waits on this device.
+  WaitContext wait_context();
 
   // Fake offsets and flink names, device-wide.
   void remember(const std::shared_ptr<GemBo>& bo);
@@ -86,6 +90,7 @@ class DrmDevice {
  private:
   std::unique_ptr<Device> device_;
   DecodeLimits limits_;
+  const ExecPolicy policy_;
   std::unique_ptr<BackendFactory> backends_;
   std::unique_ptr<DeviceExec> exec_;
   std::atomic<DeviceHealth> health_{DeviceHealth::kUsable};
@@ -110,12 +115,34 @@ class DrmProcess {
   std::vector<std::unique_ptr<DrmDevice>> devices_;
 };
 
+/// The user fence of one bind, as its VMAs see it.
+class BindUserFence final : public UserFence {
+ public:
+  bool signalled() const override { return signalled_.load(std::memory_order_acquire); }
+  /// Before the word is written: who saw the word may unmap at once (case B10).
+  void signal() { signalled_.store(true, std::memory_order_release); }
+
+ private:
+  std::atomic<bool> signalled_{false};
+};
+
+/// A bind with a user fence that waits behind an in-fence: what it will map is as good as mapped for those
+/// who want to unmap it (spec/vm.md 3.5), though the tree has not changed yet.
+struct PendingBind {
+  std::vector<GpuRange> maps;  ///< mirrors left out
+  std::vector<FencePtr> waits_for;  ///< in-fences and the bind before it in its queue
+  FencePtr done;
+  std::shared_ptr<BindUserFence> fence;
+};
+
 /// A VM of one file.
 struct DrmVm {
   VmMode mode;
   std::shared_ptr<VmContext> context;
   std::shared_ptr<ContextVm> exec;
   std::shared_ptr<BindQueue> default_bind;
+  LeafMutex pending_lock{"DrmVm::pending"};
+  std::vector<PendingBind> pending SX_GUARDED_BY(pending_lock);
 };
 using DrmVmPtr = std::shared_ptr<DrmVm>;
 
@@ -177,6 +204,8 @@ class DrmFile final : private IoctlHandler {
   void close_vm(const DrmVmPtr& vm);
   Result<std::shared_ptr<BindQueue>> bind_queue_of(const VmBindRequest& request, const DrmVmPtr& vm);
   Result<std::vector<ResolvedBind>> resolve(const VmBindRequest& request);
+  Status check_pending(DrmVm& vm, const std::vector<ResolvedBind>& ops);
+  static void remember_pending(DrmVm& vm, const std::vector<ResolvedBind>& ops, PendingBind pending);
   void finish_user_fence(const SyncUserFence& fence);
 
   // drm_file_exec.cc
@@ -202,7 +231,9 @@ class DrmFile final : private IoctlHandler {
 
   FdLayer& fds() { return *process_.options().fds; }
   const DecodeLimits& limits() const { return device_.limits(); }
-  WaitContext wait_context() { return {.clock = device_.exec().clock(), .step = {}, .interrupt = nullptr}; }
+  WaitContext wait_context() { return device_.wait_context(); }
+  static std::shared_ptr<DrmVm> make_vm(DrmDevice& device, VmMode mode,
+                                        std::shared_ptr<VmContext> context);
 
   DrmProcess& process_;
   const unsigned device_index_;

@@ -1,23 +1,60 @@
 // VMs: life, VM_BIND, MADVISE, queries (spec/uapi.md 7, 8, 14; spec/vm.md 2-6).
+#include <algorithm>
+
 #include "abi/drm_device.h"
 #include "svm/madvise.h"
 
 namespace softxe {
 
-Result<int> DrmFile::vm_create(Bytes bytes) {
-  SX_TRY(VmCreateRequest request, decode_vm_create(bytes, limits()));
+namespace {
+
+constexpr std::uint64_t kJobsTimeoutNs = 10'000'000'000;  // twice the job time-out
+
+// Restores what an eviction took from a VM with work; a VM without is left to its next EXEC. What cannot be
+// restored ends the VM (spec/vm.md 2.7).
+void rebind(DeviceExec& exec, ContextVm& vm) {
+  if (!exec.scheduler().busy(vm)) return;
+  const Status done = revalidate(vm.context());
+  if (done || vm.closed() || vm.banned()) return;
+  vm.context().vm.kill("an evicted object cannot come back");
+  exec.vm_banned(vm);
+}
+
+}  // namespace
+
+DrmVmPtr DrmFile::make_vm(DrmDevice& device, VmMode mode, std::shared_ptr<VmContext> context) {
   auto vm = std::make_shared<DrmVm>();
-  vm->mode = request.mode();
-  SX_TRY(vm->context, device_.device().create_vm(request));
-  vm->exec = std::make_shared<ContextVm>(vm->mode, vm->context);
-  vm->default_bind = device_.exec().make_bind_queue();
-  vm->context->drain_jobs = [weak = std::weak_ptr(vm->exec), &exec = device_.exec()] {
-    constexpr std::uint64_t kJobsTimeoutNs = 10'000'000'000;  // twice the job time-out
+  vm->mode = mode;
+  vm->context = std::move(context);
+  vm->exec = std::make_shared<ContextVm>(mode, vm->context);
+  vm->default_bind = device.exec().make_bind_queue();
+  vm->context->drain_jobs = [weak = std::weak_ptr(vm->exec), &device] {
     auto live = weak.lock();
     if (!live) return;
-    WaitContext wait{.clock = exec.clock(), .step = {}, .interrupt = nullptr};
-    static_cast<void>(live->jobs.all()->wait(wait, Deadline::after(exec.clock(), kJobsTimeoutNs)));
+    WaitContext wait = device.wait_context();
+    static_cast<void>(live->jobs.all()->wait(wait, Deadline::after(wait.clock, kJobsTimeoutNs)));
   };
+  vm->context->stop_jobs = [weak = std::weak_ptr(vm->exec), &device,
+                            drain = vm->context->drain_jobs]() -> std::shared_ptr<void> {
+    drain();
+    auto live = weak.lock();
+    if (!live || live->mode() != VmMode::kPreemptFence) return nullptr;
+    return std::make_shared<DeviceExec::VmPause>(device.exec(), live);
+  };
+  vm->context->rebind_later = [weak = std::weak_ptr(vm->exec), &device](std::shared_ptr<void> stopped) {
+    if (!stopped) return;
+    DeviceExec& exec = device.exec();
+    exec.work().post([weak, &exec, stopped = std::move(stopped)] {
+      if (auto live = weak.lock()) rebind(exec, *live);
+    });
+  };
+  return vm;
+}
+
+Result<int> DrmFile::vm_create(Bytes bytes) {
+  SX_TRY(VmCreateRequest request, decode_vm_create(bytes, limits()));
+  SX_TRY(auto context, device_.device().create_vm(request));
+  DrmVmPtr vm = make_vm(device_, request.mode(), std::move(context));
   auto id = vms_.add(vm);
   if (!id) {
     close_vm(vm);
@@ -95,6 +132,52 @@ void DrmFile::finish_user_fence(const SyncUserFence& fence) {
   device_.exec().waiters().notify();
 }
 
+namespace {
+
+// What a MAP behind a fence will make, as far as a user fence holds it.
+std::optional<GpuRange> mapped_by(const ResolvedBind& op) {
+  const auto* map = std::get_if<BindMap>(&op.op.what);
+  if (map == nullptr || std::holds_alternative<BindMirror>(map->backing)) return std::nullopt;
+  return op.range;
+}
+
+bool removes(const ResolvedBind& op, const GpuRange& mapping) {
+  if (!op.range || std::holds_alternative<BindPrefetch>(op.op.what)) return false;
+  return op.range->intersects(mapping);
+}
+
+}  // namespace
+
+// EBUSY as long as the fence that such a bind waits for is pending. Once it has signalled, the bind is on
+// its way: waiting for it keeps a caller that repeats on EBUSY from spinning (case B31).
+Status DrmFile::check_pending(DrmVm& vm, const std::vector<ResolvedBind>& ops) {
+  std::vector<FencePtr> on_their_way;
+  {
+    Guard hold(vm.pending_lock);
+    std::erase_if(vm.pending, [](const PendingBind& bind) { return bind.fence->signalled(); });
+    for (const PendingBind& bind : vm.pending) {
+      const bool hit = std::any_of(ops.begin(), ops.end(), [&](const ResolvedBind& op) {
+        return std::any_of(bind.maps.begin(), bind.maps.end(),
+                           [&](const GpuRange& mapping) { return removes(op, mapping); });
+      });
+      if (!hit) continue;
+      if (!all_signalled(bind.waits_for)) return fail(EBUSY, "the user fence of a bind has not signalled");
+      on_their_way.push_back(bind.done);
+    }
+  }
+  WaitContext wait = wait_context();
+  for (const FencePtr& done : on_their_way) SX_TRY_VOID(done->wait(wait, Deadline::never()));
+  return {};
+}
+
+void DrmFile::remember_pending(DrmVm& vm, const std::vector<ResolvedBind>& ops, PendingBind pending) {
+  for (const ResolvedBind& op : ops) {
+    if (auto range = mapped_by(op)) pending.maps.push_back(*range);
+  }
+  Guard hold(vm.pending_lock);
+  vm.pending.push_back(std::move(pending));
+}
+
 Result<int> DrmFile::vm_bind(Bytes bytes) {
   DrmVmPtr vm = vms_.find(static_cast<std::uint32_t>(vm_bind_target(bytes)));
   if (!vm) return fail(EINVAL, "no such VM");
@@ -108,36 +191,58 @@ Result<int> DrmFile::vm_bind(Bytes bytes) {
   JobSyncSink sink(syncs);
   SX_TRY_VOID(decode_syncs(request.syncs, ops.empty() ? SyncUse::kBindWithoutOps : SyncUse::kBind,
                            vm->mode, memory_, sink));
+  SX_TRY_VOID(check_pending(*vm, ops));
 
   // A bind that must wait is checked now and done later, as a whole (docs/DEVIATIONS.md).
   if (queue->must_wait(syncs.in_fences())) {
     if (ops.size() >= kDeferredOpsMax) return fail(ENOBUFS, "page-table job too large");
     SX_TRY_VOID(softxe::vm_bind(device, *vm->context, ops, BindRun::kDryRun));
   }
+  std::shared_ptr<BindUserFence> fence;
+  if (syncs.user_fence()) fence = std::make_shared<BindUserFence>();
+  std::vector<FencePtr> waits_for{queue->last()};
+  waits_for.insert(waits_for.end(), syncs.in_fences().begin(), syncs.in_fences().end());
   auto submitted = queue->submit(
-      syncs.in_fences(), [&device, context = vm->context, ops = std::move(ops)]() -> Status {
+      syncs.in_fences(), [&device, context = vm->context, ops, fence]() -> Status {
         if (ops.empty()) return {};
         device.flush_collector(*context);
-        return softxe::vm_bind(device, *context, ops, BindRun::kExecute);
+        return softxe::vm_bind(device, *context, ops, BindRun::kExecute, fence);
       });
   if (submitted.finished_inline) SX_TRY_VOID(submitted.status);
   syncs.install(submitted.done);
-  if (!syncs.user_fence()) return 0;
+  if (!fence) return 0;
   if (submitted.done->signalled()) {
+    fence->signal();
     finish_user_fence(*syncs.user_fence());
     return 0;
   }
-  // Off the signalling thread: the write may wait for a page that comes back from VRAM.
+  remember_pending(*vm, ops, {.maps = {},
+                              .waits_for = std::move(waits_for),
+                              .done = submitted.done,
+                              .fence = fence});
+  // The write is off the signalling thread: it may wait for a page that comes back from VRAM.
   DeviceExec& exec = device_.exec();
-  submitted.done->on_signal([&exec, fence = *syncs.user_fence()] {
-    exec.work().post([&exec, fence] {
+  submitted.done->on_signal([&exec, fence, word = *syncs.user_fence()] {
+    fence->signal();
+    exec.work().post([&exec, word] {
       ProcessUserMemory memory;
-      static_cast<void>(memory.write_object(HostVa(fence.address), fence.value));
+      static_cast<void>(memory.write_object(HostVa(word.address), word.value));
       exec.waiters().notify();
     });
   });
   return 0;
 }
+
+namespace {
+
+// An interval without a VMA is answered before any wait (spec/vm.md 5.6).
+bool maps_anything(VmContext& context, GpuRange range) {
+  ReadGuard hold(context.vm.lock);
+  Vma* first = context.vm.find_at_or_above(range.start());
+  return first != nullptr && first->start() < range.end();
+}
+
+}  // namespace
 
 Result<int> DrmFile::madvise_ioctl(Bytes bytes) {
   DrmVmPtr vm = vms_.find(static_cast<std::uint32_t>(madvise_target(bytes)));
@@ -170,7 +275,7 @@ Result<int> DrmFile::madvise_ioctl(Bytes bytes) {
     retained = purgeable.retained;
   }
   SX_TRY(GpuRange range, within_vm(request.range, limits()));
-  if (!std::holds_alternative<SetPurgeable>(advice)) {
+  if (!std::holds_alternative<SetPurgeable>(advice) && maps_anything(*vm->context, range)) {
     WaitContext wait = wait_context();  // every fence of the VM, even if nothing changes (5.6)
     static_cast<void>(vm->exec->jobs.all()->wait(wait, Deadline::never()));
   }

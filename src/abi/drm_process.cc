@@ -4,17 +4,23 @@
 namespace softxe {
 
 DrmDevice::DrmDevice(std::unique_ptr<Device> device, const ProcessOptions& options)
-    : device_(std::move(device)), limits_{.profile = &device_->profile()} {
+    : device_(std::move(device)), limits_{.profile = &device_->profile()}, policy_(options.policy) {
   backends_ = std::make_unique<HwBackendFactory>(*device_);
   exec_ = std::make_unique<DeviceExec>(DeviceExec::Config{.profile = device_->profile(),
                                                           .clock = device_->host().clock(),
                                                           .counters = device_->counters(),
                                                           .backends = *backends_,
-                                                          .policy = ExecPolicy::kThreads,
+                                                          .policy = options.policy,
                                                           .starter = options.start_thread});
 }
 
 DrmDevice::~DrmDevice() { exec_->shut_down(); }
+
+WaitContext DrmDevice::wait_context() {
+  WaitContext wait{.clock = exec_->clock(), .step = {}, .interrupt = nullptr};
+  if (policy_ == ExecPolicy::kManual) wait.step = [this] { return exec_->run_once(); };
+  return wait;
+}
 
 void DrmDevice::remember(const std::shared_ptr<GemBo>& bo) {
   bo->set_mmap_offset(device_->take_mmap_offset(bo->size_bytes()));
@@ -59,6 +65,7 @@ Result<std::unique_ptr<DrmProcess>> DrmProcess::create(HostMm& host, const Proce
     if (options.visible_bytes != 0) device.config.visible_bytes = options.visible_bytes;
     device.reset = options.reset;
     device.start_thread = options.start_thread;
+    if (options.policy == ExecPolicy::kManual) device.collector = GcWorker::Mode::kManual;
     if (options.counters != nullptr) device.counters = &options.counters[index];
     SX_TRY(auto made, Device::create(host, process->migrate_lock_, device));
     process->devices_.push_back(std::make_unique<DrmDevice>(std::move(made), options));

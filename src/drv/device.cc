@@ -35,9 +35,11 @@ Status Device::make_tiles() {
   bo_memory_.counters = counters_.get();
   bo_memory_.zap_everywhere = [this](const Bo& bo) {
     for_each_vm([&](VmContext& context) {
-      // Jobs with fences cannot fault: their objects stay until they are done (spec/vm.md 2.8).
-      if (!context.vm.config().modes.fault && context.vm.maps(bo)) context.drain_jobs();
+      if (context.vm.config().modes.fault || !context.vm.maps(bo)) return context.vm.zap_bo(bo);
+      // These jobs cannot fault: they are done, or off the engines, before their PTEs go (spec/vm.md 2.8).
+      std::shared_ptr<void> stopped = context.stop_jobs();
       context.vm.zap_bo(bo);
+      context.rebind_later(std::move(stopped));
     });
   };
   if (!p.has(DeviceFact::kDiscrete)) return {};

@@ -3,12 +3,14 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <sys/syscall.h>
 #include <unistd.h>
+
+#include <set>
 
 #include "base/step.h"
 #include "host/host_mm.h"
 #include "host/live/raw_syscall.h"
+#include "vm/vm.h"
 
 namespace softxe {
 
@@ -188,8 +190,10 @@ Status GemBo::enter_vram(unsigned tile, const BoUse& use) {
   policy.shape = AllocPolicy::Shape::kScattered;
   policy.vm_tag = private_to_;
   if (use.eviction == VmLocalEviction::kForbidden && use.vm != nullptr) {
-    policy.may_evict = [vm = static_cast<const void*>(use.vm)](const VramBlock& victim) {
-      return victim.vm_tag() != vm;
+    std::set<const VramClient*> mapped;
+    for (const Bo* bo : use.vm->mapped_objects()) mapped.insert(static_cast<const GemBo*>(bo));
+    policy.may_evict = [vm = static_cast<const void*>(use.vm), mapped](const VramBlock& victim) {
+      return victim.vm_tag() != vm && !mapped.contains(&victim.client());
     };
   }
   SX_TRY_VOID(memory_.tiles[tile].vram->allocate(block_, size_bytes_, policy));

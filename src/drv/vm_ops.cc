@@ -36,8 +36,10 @@ class UserptrNotifier final : public IntervalNotifier {
 /// The operations of one VM_BIND, applied to one transaction. Vm lock (w) held throughout.
 class BindRunner {
  public:
-  BindRunner(Device& device, VmContext& context, BindRun run)
-      : device_(device), context_(context), vm_(context.vm), change_(context.vm), run_(run) {}
+  BindRunner(Device& device, VmContext& context, BindRun run, std::shared_ptr<UserFence> user_fence)
+      : device_(device), context_(context), vm_(context.vm), change_(context.vm), run_(run) {
+    change_.set_user_fence(std::move(user_fence));
+  }
 
   Status run(std::span<const ResolvedBind> ops) SX_NO_THREAD_SAFETY_ANALYSIS {
     std::optional<unsigned> injected;
@@ -46,22 +48,15 @@ class BindRunner {
       SX_TRY_VOID(std::visit([&](const auto& what) { return apply(op, what); }, op.op.what));
     }
     if (injected == 0u) return fail(ENOSPC, "injected after locking");
-    SX_TRY_VOID(change_.prepare_ptes(local_eviction(ops.size())));
-    if (injected) return fail(ENOSPC, "injected before the commit");
+    const VmLocalEviction eviction = local_eviction(ops.size());
+    if (run_ == BindRun::kExecute) {
+      if (Status moved = prefetch(ops.size(), eviction); !moved) return put_back(moved);
+    }
+    if (Status ready = change_.prepare_ptes(eviction); !ready) return put_back(ready);
+    if (injected) return put_back(fail(ENOSPC, "injected before the commit"));
     if (run_ == BindRun::kDryRun) return {};
-    // Enumeration may refuse the call; moving and binding come when the tree can no more be put back.
-    std::vector<std::unique_ptr<SvmPrefetch>> mirrors;
-    for (const auto& [range, what] : prefetches_) {
-      SX_TRY_VOID(SX_STEP("drv.bind.prefetch"));
-      if (!context_.svm) continue;
-      mirrors.push_back(std::make_unique<SvmPrefetch>(*context_.svm, vm_));
-      SX_TRY_VOID(mirrors.back()->enumerate(range, target_of(what)));
-    }
     change_.commit();
-    for (const auto& [range, what] : prefetches_) {
-      for (Vma* vma : vm_.vmas_in(range)) SX_TRY_VOID(prefetch_owned(*vma, what));
-    }
-    for (auto& mirror : mirrors) SX_TRY_VOID(mirror->run());
+    for (auto& mirror : mirrors_) SX_TRY_VOID(mirror->run());
     return {};
   }
 
@@ -131,20 +126,39 @@ class BindRunner {
     return {.kind = PrefetchTarget::Kind::kTileVram, .tile = *what.region - 1};
   }
 
-  Status prefetch_owned(Vma& vma, const BindPrefetch& what) SX_NO_THREAD_SAFETY_ANALYSIS {
+  // Everything of the PREFETCH operations that may refuse the call, while the tree can still be put back
+  // (case B33). Data may have moved by then; that is no harm.
+  Status prefetch(std::size_t num_binds, VmLocalEviction eviction) SX_NO_THREAD_SAFETY_ANALYSIS {
+    for (const auto& [range, what] : prefetches_) {
+      SX_TRY_VOID(SX_STEP("drv.bind.prefetch"));
+      for (Vma* vma : vm_.vmas_in(range)) SX_TRY_VOID(prefetch_owned(*vma, what, eviction));
+      if (!context_.svm) continue;
+      mirrors_.push_back(std::make_unique<SvmPrefetch>(*context_.svm, vm_));
+      SX_TRY_VOID(mirrors_.back()->enumerate(range, target_of(what)));
+      // Alone in its call it has nothing to take back: it moves and binds in one pass, after the commit.
+      if (num_binds > 1) SX_TRY_VOID(mirrors_.back()->move());
+    }
+    return {};
+  }
+
+  // The transaction is undone by its destructor. Ranges enumerated under a mirror VMA that it takes back
+  // must go with it.
+  Status put_back(Status why) SX_NO_THREAD_SAFETY_ANALYSIS {
+    for (auto& mirror : mirrors_) mirror->forget();
+    return why;
+  }
+
+  Status prefetch_owned(Vma& vma, const BindPrefetch& what,
+                        VmLocalEviction eviction) SX_NO_THREAD_SAFETY_ANALYSIS {
     if (vma.is_mirror() || vma.kind() == VmaKind::kNull) return {};
     if (vma.kind() == VmaKind::kUserptr) {
       return pin_userptr(vma.userptr_start(), vma.range().size(), vma.flags());
     }
     const bool vram = what.region.value_or(0) > 0;
-    BoUse use{.vm = &vm_,
-              .eviction = VmLocalEviction::kAllowed,
-              .vram_required = vram,
-              .tile = vram ? *what.region - 1 : 0};
-    SX_TRY_VOID(vma.bo()->make_resident(use));
-    Status bound = vm_.bind_ptes(vma, vm_.all_tiles());
-    vma.bo()->unpin();
-    return bound;
+    return change_.prefetch(vma, {.vm = &vm_,
+                                  .eviction = eviction,
+                                  .vram_required = vram,
+                                  .tile = vram ? *what.region - 1 : 0});
   }
 
   // The GPU reaches a userptr by its real address; pinning is a proof that every page can be had now.
@@ -171,15 +185,17 @@ class BindRunner {
   VmTransaction change_;
   BindRun run_;
   std::vector<std::pair<GpuRange, BindPrefetch>> prefetches_;
+  std::vector<std::unique_ptr<SvmPrefetch>> mirrors_;
 };
 
 }  // namespace
 
-Status vm_bind(Device& device, VmContext& context, std::span<const ResolvedBind> ops, BindRun run) {
+Status vm_bind(Device& device, VmContext& context, std::span<const ResolvedBind> ops, BindRun run,
+               std::shared_ptr<UserFence> user_fence) {
   Guard hold(context.vm.lock);
   SX_TRY_VOID(context.vm.check_usable());
   if (run == BindRun::kExecute) context.counters.add(Counter::vm_bind_count);
-  return BindRunner(device, context, run).run(ops);
+  return BindRunner(device, context, run, std::move(user_fence)).run(ops);
 }
 
 std::vector<MemRangeAttr> query_mem_range_attrs(Device& device, VmContext& context,
@@ -208,16 +224,27 @@ std::vector<MemRangeAttr> query_mem_range_attrs(Device& device, VmContext& conte
   return result;
 }
 
+namespace {
+
+Status rebind(Vm& vm, Vma& vma) SX_NO_THREAD_SAFETY_ANALYSIS {
+  if (vma.kind() != VmaKind::kBo) return vm.bind_ptes(vma, vma.tile_invalidated);
+  SX_TRY_VOID(vma.bo()->make_resident(
+      {.vm = &vm, .eviction = VmLocalEviction::kForbidden, .accept_purgeable = true}));
+  Status bound = vm.bind_ptes(vma, vma.tile_invalidated);
+  vma.bo()->unpin();
+  return bound;
+}
+
+}  // namespace
+
 Status revalidate(VmContext& context) {
   Vm& vm = context.vm;
   if (!vm.take_stale_ptes()) return {};
   Guard hold(vm.lock);
+  SX_TRY_VOID(vm.check_usable());
   for (Vma* vma : vm.vmas_in(vm.space().managed())) {
-    if (vma->kind() != VmaKind::kBo || vma->tile_invalidated == 0) continue;
-    SX_TRY_VOID(vma->bo()->make_resident(
-        {.vm = &vm, .eviction = VmLocalEviction::kForbidden, .accept_purgeable = true}));
-    Status bound = vm.bind_ptes(*vma, vma->tile_invalidated);
-    vma->bo()->unpin();
+    if (vma->tile_invalidated == 0) continue;
+    Status bound = rebind(vm, *vma);
     if (!bound) {
       vm.mark_stale_ptes();
       return bound;

@@ -24,7 +24,9 @@ enum class BindRun : std::uint8_t { kExecute, kDryRun };
 /// All operations in order, or none. Takes the Vm lock for writing; the caller has flushed the collector.
 /// ENOENT: VM closed or banned. EBUSY, EINVAL, ENOMEM, ENOSPC, EFAULT: spec/vm.md 3.1-3.5.
 /// A dry run plans and checks everything, then puts the tree back.
-Status vm_bind(Device& device, VmContext& context, std::span<const ResolvedBind> ops, BindRun run);
+/// `user_fence`: carried by the VMAs the bind makes; while it is unsignalled they cannot be unmapped.
+Status vm_bind(Device& device, VmContext& context, std::span<const ResolvedBind> ops, BindRun run,
+               std::shared_ptr<UserFence> user_fence = nullptr);
 
 /// VMAs that intersect, whole. Runs a collector flush first, so that a finished munmap is seen
 /// (spec/svm.md 3.6, REC).

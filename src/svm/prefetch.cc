@@ -40,35 +40,75 @@ Status SvmPrefetch::enumerate_vma(Vma& vma, GpuRange part, PrefetchTarget wanted
     const bool in_place = range.valid_on(vm_.all_tiles()) &&
                           (range.present() & ~range.invalidated()) == vm_.all_tiles() &&
                           range.heap() == target;
-    if (!in_place) work_.push_back({&range, &vma, target});
+    if (!in_place) work_.push_back({&range, range.extent(), &vma, target});
     at = range.gpu_extent().end();
   }
   return {};
 }
 
-Status SvmPrefetch::run() {
-  for (const Item& item : work_) {
-    SX_TRY_VOID(SX_STEP("svm.prefetch.item"));
-    if (item.target == nullptr) {
-      static_cast<void>(svm_.evict(*item.range));
-    } else if (svm_.should_migrate(*item.range, item.target)) {
-      Status moved = svm_.migrate(*item.range, *item.target, 0, MoveCause::kPrefetch);
-      if (!moved) {
-        SX_DEBUG("prefetch stopped: {}", moved.error().why);
-        return {};
-      }
+namespace {
+// Raced, mixed or unmapped since: best effort (7.4).
+bool is_soft(const Status& status) {
+  const int err = status.error().err;
+  return err == EOPNOTSUPP || err == EFAULT || err == EPERM;
+}
+}  // namespace
+
+Result<SvmPrefetch::Outcome> SvmPrefetch::move_one(const Item& item) {
+  SX_TRY_VOID(SX_STEP("svm.prefetch.item"));
+  if (item.target == nullptr) {
+    static_cast<void>(svm_.evict(*item.range));
+  } else if (svm_.should_migrate(*item.range, item.target)) {
+    Status moved = svm_.migrate(*item.range, *item.target, 0, MoveCause::kPrefetch);
+    if (!moved) {
+      SX_DEBUG("prefetch stopped: {}", moved.error().why);
+      return Outcome::kEnd;
     }
-    const OwnerGroup owner =
-        item.target != nullptr ? svm_.owner() : OwnerGroup::kNobody;
-    if (Status pages = svm_.get_pages(*item.range, *item.vma, owner, nullptr); !pages) {
-      const int err = pages.error().err;
-      if (err == EOPNOTSUPP || err == EFAULT || err == EPERM) continue;
+  }
+  return Outcome::kGoOn;
+}
+
+Status SvmPrefetch::collect(const Item& item) {
+  const OwnerGroup owner = item.target != nullptr ? svm_.owner() : OwnerGroup::kNobody;
+  return svm_.get_pages(*item.range, *item.vma, owner, nullptr);
+}
+
+Status SvmPrefetch::move() {
+  moved_ = true;
+  for (bind_end_ = 0; bind_end_ < work_.size(); ++bind_end_) {
+    SX_TRY(Outcome outcome, move_one(work_[bind_end_]));
+    if (outcome == Outcome::kEnd) return {};
+    if (Status pages = collect(work_[bind_end_]); !pages && !is_soft(pages)) return pages;
+  }
+  return {};
+}
+
+Status SvmPrefetch::run() {
+  if (!moved_) bind_end_ = work_.size();
+  for (const Item& item : std::span(work_).first(bind_end_)) {
+    if (!moved_) {
+      SX_TRY(Outcome outcome, move_one(item));
+      if (outcome == Outcome::kEnd) return {};
+    }
+    if (Status pages = collect(item); !pages) {
+      if (moved_ || is_soft(pages)) continue;
       return pages;
     }
     Status bound = svm_.bind(*item.range, *item.vma, vm_.all_tiles());
-    if (!bound && bound.error().err != EAGAIN) return bound;
+    if (!bound && !moved_ && bound.error().err != EAGAIN) return bound;
   }
   return {};
+}
+
+// Looked up anew: another operation of the call may have remembered, and forgotten, the same range.
+void SvmPrefetch::forget() {
+  for (const Item& item : work_) {
+    SvmRange* range = svm_.find_range(item.extent);
+    const bool made_here = range != nullptr && range->extent() == item.extent &&
+                           range->present() == 0 && !range->dead();
+    if (made_here) svm_.discard(*range);
+  }
+  work_.clear();
 }
 
 }  // namespace softxe

@@ -24,22 +24,33 @@ class SvmPrefetch {
 
   /// Phase 1. ENOENT holes are skipped; EPERM, EIO, EINVAL, ENOMEM, EFAULT end the ioctl.
   Status enumerate(GpuRange range, PrefetchTarget target) SX_NO_THREAD_SAFETY_ANALYSIS;
-  /// Phases 2 and 3: move, collect, bind on all tiles. EBUSY, ENOMEM; EAGAIN: raced before the bind.
+  /// Phase 2 alone: move and collect, for a call that can still be taken back. EBUSY, ENOMEM.
+  Status move() SX_NO_THREAD_SAFETY_ANALYSIS;
+  /// Phases 2 and 3: move what has not been moved, collect, bind on all tiles. EBUSY, ENOMEM, unless
+  /// move() ran before: then nothing can fail any more, what races is skipped.
   Status run() SX_NO_THREAD_SAFETY_ANALYSIS;
+  /// The call is taken back: removes the ranges that nobody has bound.
+  void forget() SX_NO_THREAD_SAFETY_ANALYSIS;
 
   bool empty() const { return work_.empty(); }
 
  private:
   struct Item {
     SvmRange* range;
+    HostRange extent;
     Vma* vma;
     Pagemap* target;  ///< null: system
   };
+  enum class Outcome : std::uint8_t { kGoOn, kEnd };
+  Result<Outcome> move_one(const Item& item) SX_NO_THREAD_SAFETY_ANALYSIS;
+  Status collect(const Item& item) SX_NO_THREAD_SAFETY_ANALYSIS;
   Status enumerate_vma(Vma& vma, GpuRange part, PrefetchTarget target) SX_NO_THREAD_SAFETY_ANALYSIS;
 
   Svm& svm_;
   Vm& vm_;
   std::vector<Item> work_;
+  bool moved_ = false;
+  std::size_t bind_end_ = 0;  ///< items up to here are bound; a migration that failed ended the rest
 };
 
 }  // namespace softxe

@@ -29,6 +29,12 @@ class VmContext {
   /// lock held (a notifier of a userptr), so it takes leaf locks only.
   std::function<void()> drain_jobs = [] {};
 
+  /// An eviction is about to zap PTEs of a VM whose jobs cannot fault: waits for them (dma-fence) or takes
+  /// them off the engines until the returned object goes (preempt-fence). Set by whoever runs jobs.
+  std::function<std::shared_ptr<void>()> stop_jobs = [] { return nullptr; };
+  /// The eviction is done: puts the PTEs back when the VM has work, then lets `stopped` go. Must not wait.
+  std::function<void(std::shared_ptr<void> stopped)> rebind_later = [](std::shared_ptr<void>) {};
+
   CounterWords words;
   CounterSet counters;
   Vm vm;

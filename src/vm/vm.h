@@ -153,6 +153,9 @@ class Vm {
 
   /// Is any of the BO mapped here?
   bool maps(const Bo& bo) SX_EXCLUDES(bo_lock_);
+  /// Every object with a mapping here: none of them may be evicted for this VM where VM-local eviction is
+  /// forbidden, private or not (spec/vm.md 2.9).
+  std::vector<const Bo*> mapped_objects() const SX_EXCLUDES(bo_lock_);
   /// True once after something was zapped in a VM that does not fault: EXEC must revalidate.
   bool take_stale_ptes() { return stale_ptes_.exchange(false); }
   void mark_stale_ptes() { stale_ptes_.store(true); }
@@ -204,7 +207,7 @@ class Vm {
   /// Part of the kernel's reservation lock that an eviction needs: lists of the backings and the tile
   /// masks of VMAs in them. A BO is pinned from the moment its pages are read until its PTEs are
   /// published, so an eviction either comes before (and the reader sees the new place) or zaps after.
-  Mutex<LockRank::kSvmNotifier> bo_lock_{"Vm::bo_lock"};
+  mutable Mutex<LockRank::kSvmNotifier> bo_lock_{"Vm::bo_lock"};
   std::map<const Bo*, std::unique_ptr<VmBo>> vm_bos_ SX_GUARDED_BY(bo_lock_);
   MirrorRanges* ranges_ = nullptr;
   std::atomic<VmLife> life_{VmLife::kOpen};

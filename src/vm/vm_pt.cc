@@ -95,6 +95,15 @@ bool Vm::maps(const Bo& bo) {
   return pair != vm_bos_.end() && pair->second->oldest() != nullptr;
 }
 
+std::vector<const Bo*> Vm::mapped_objects() const {
+  std::vector<const Bo*> result;
+  Guard hold(bo_lock_);
+  for (const auto& [bo, pair] : vm_bos_) {
+    if (pair->oldest() != nullptr) result.push_back(bo);
+  }
+  return result;
+}
+
 void Vm::zap_bo(const Bo& bo) {
   InvalidationBatch batch(invalidations_);
   {

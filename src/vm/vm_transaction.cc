@@ -34,6 +34,7 @@ void VmTransaction::unwind() {
   journal_.clear();
   inserted_.clear();
   bind_now_.clear();
+  prefetched_.clear();
   for_unwind_.clear();
 }
 
@@ -154,6 +155,7 @@ void VmTransaction::take_out(Vma& old) {
   removed_.emplace_back(&old);
   std::erase(inserted_, &old);
   std::erase(bind_now_, &old);
+  std::erase(prefetched_, &old);
 }
 
 void VmTransaction::put_in(std::unique_ptr<Vma> vma, VaReservation& reservation) {
@@ -174,20 +176,35 @@ bool VmTransaction::touches_ptes() const {
                      [](const auto& vma) { return vma->tile_present != 0; });
 }
 
+Status VmTransaction::prefetch(Vma& vma, const BoUse& use) {
+  SX_ASSERT(vma.kind() == VmaKind::kBo);
+  SX_TRY_VOID(vma.bo()->make_resident(use));
+  pinned_.push_back(vma.bo());
+  std::erase(bind_now_, &vma);
+  std::erase(prefetched_, &vma);
+  prefetched_.push_back(&vma);
+  return {};
+}
+
+Status VmTransaction::prepare_vma(Vma& vma, TileMask tiles) {
+  for (unsigned tile = 0; tile < vm_.config_.tile_count; ++tile) {
+    if ((tiles & (1u << tile)) == 0) continue;
+    SX_TRY_VOID(SX_STEP("vm.bind.prepare_ptes"));
+    SX_TRY(PtUpdate update, vm_.prepare_vma_ptes(vma, tile));
+    prepared_.push_back({&vma, tile, std::move(update)});
+  }
+  return {};
+}
+
 Status VmTransaction::prepare_ptes(VmLocalEviction eviction) {
   for (Vma* vma : bind_now_) {
     if (vma->kind() == VmaKind::kBo) {
       SX_TRY_VOID(vma->bo()->make_resident({.vm = &vm_, .eviction = eviction, .accept_purgeable = true}));
       pinned_.push_back(vma->bo());
     }
-    const TileMask tiles = tiles_to_bind(*vma);
-    for (unsigned tile = 0; tile < vm_.config_.tile_count; ++tile) {
-      if ((tiles & (1u << tile)) == 0) continue;
-      SX_TRY_VOID(SX_STEP("vm.bind.prepare_ptes"));
-      SX_TRY(PtUpdate update, vm_.prepare_vma_ptes(*vma, tile));
-      prepared_.push_back({vma, tile, std::move(update)});
-    }
+    SX_TRY_VOID(prepare_vma(*vma, tiles_to_bind(*vma)));
   }
+  for (Vma* vma : prefetched_) SX_TRY_VOID(prepare_vma(*vma, vm_.all_tiles()));
   for (const GpuRange& range : newly_faulting()) {
     for (unsigned tile = 0; tile < vm_.config_.tile_count; ++tile) {
       SX_TRY_VOID(SX_STEP("vm.bind.prepare_ptes"));
@@ -238,6 +255,7 @@ std::vector<GpuRange> VmTransaction::stale_intervals() const {
     if (old->tile_present == 0 && !vm_.config_.modes.scratch) continue;
     std::vector<GpuRange> left{old->range()};
     for (const Vma* fresh : bind_now_) left = subtract(left, fresh->range());
+    for (const Vma* fresh : prefetched_) left = subtract(left, fresh->range());
     for (const GpuRange& request : deferred_maps_) left = subtract(left, request);
     for (const Vma* fresh : inserted_) {
       if (old->is_mirror() && fresh->is_mirror()) left = subtract(left, fresh->range());
@@ -264,6 +282,12 @@ void VmTransaction::commit() {
     }
   }
   vm_.finish(batch);
+  if (user_fence_) {
+    for (Vma* vma : inserted_) {
+      if (!vma->is_mirror()) vma->user_fence = user_fence_;
+    }
+    for (Vma* vma : prefetched_) vma->user_fence = user_fence_;
+  }
   committed_ = true;
   prepared_.clear();
   removed_.clear();

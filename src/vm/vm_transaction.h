@@ -58,6 +58,13 @@ class VmTransaction {
   /// Cuts VMAs without a BO at the borders of `range`; attributes and flags stay (spec/vm.md 1.7, 5.2).
   Status split(GpuRange range);
 
+  /// PREFETCH of a BO's VMA: moved now, bound on all tiles at commit whether or not it was. EINVAL: the BO
+  /// may not live there. EACCES, EBUSY, ENOSPC: as Bo::make_resident().
+  Status prefetch(Vma& vma, const BoUse& use);
+  /// The user fence of the whole bind; the VMAs it makes or prefetches carry it from the commit on
+  /// (spec/vm.md 3.8). Mirrors do not: they have no PTEs to wait for (case B9).
+  void set_user_fence(std::shared_ptr<UserFence> fence) { user_fence_ = std::move(fence); }
+
   /// VMAs inserted so far and still in the tree.
   const std::vector<Vma*>& inserted() const { return inserted_; }
   /// VMAs taken out; destroyed at commit.
@@ -89,6 +96,7 @@ class VmTransaction {
   void put_in(std::unique_ptr<Vma> vma, VaReservation& reservation);
   void unwind();
   TileMask tiles_to_bind(const Vma& vma) const;
+  Status prepare_vma(Vma& vma, TileMask tiles);
   std::vector<GpuRange> stale_intervals() const;
   std::vector<GpuRange> newly_faulting() const;
 
@@ -97,6 +105,8 @@ class VmTransaction {
   std::vector<std::unique_ptr<Vma>> removed_;
   std::vector<Vma*> inserted_;
   std::vector<Vma*> bind_now_;
+  std::vector<Vma*> prefetched_;  ///< bound on all tiles
+  std::shared_ptr<UserFence> user_fence_;
   std::vector<GpuRange> deferred_maps_;  ///< requests of a scratch VM without PTEs of their own
   std::vector<VaReservation> for_unwind_;
   std::vector<std::shared_ptr<Bo>> pinned_;  ///< resident until the PTEs are published

@@ -72,6 +72,8 @@ class Scheduler : public std::enable_shared_from_this<Scheduler> {
   /// True when no engine of the GT has a context queued or running ("gt-c6").
   bool gt_idle(std::uint16_t gt) const SX_EXCLUDES(lock_);
 
+  /// True when a queue of the VM has a job that is not complete.
+  bool busy(const ExecVm& vm) const SX_EXCLUDES(lock_);
   /// No context of the VM runs from the return of pause() to resume(). Nests.
   void pause(ExecVm& vm) SX_EXCLUDES(lock_);
   void resume(ExecVm& vm) SX_EXCLUDES(lock_);

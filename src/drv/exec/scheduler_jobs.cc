@@ -258,6 +258,13 @@ void Scheduler::check_timeout(ExecQueue& queue, std::uint64_t now_ns, After& aft
 
 // ---- pauses --------------------------------------------------------------------------------------
 
+bool Scheduler::busy(const ExecVm& vm) const {
+  Guard hold(lock_);
+  return std::any_of(queues_.begin(), queues_.end(), [&](const ExecQueue* queue) {
+    return queue->vm_.get() == &vm && !queue->jobs_.empty();
+  });
+}
+
 void Scheduler::pause(ExecVm& vm) {
   Guard hold(lock_);
   vm.pauses_ += 1;
