@@ -142,8 +142,11 @@ MUTANTS = [
      "      if (allocation.residency_deadline_ns > clock_.now_ns()) {", "      if (false) {",
      "host LiveMigrate.ResidencyDeadline*"),
 
+    ("neighbour that cannot be registered keeps all from moving", LIVE + "live_migrate.cc",
+     "      if (err == EINVAL || err == EBUSY) {", "      if (false) {",
+     "host LiveHooks.Neighbour*"),
     ("locked neighbour taken for the same mapping", LIVE + "live_host_mm.cc",
-     "!is(&Granule::was_locked)", "true",
+     "!is(&Granule::real_borders)", "true",
      "host LiveHooks.LockedNeighbour*"),
 
     # --- queues, commands, objects --------------------------------------------------------------

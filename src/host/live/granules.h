@@ -18,7 +18,7 @@ struct Granule {
   std::atomic<std::uint16_t> vram_pages{0};     ///< 0..512 pages of this block are in VRAM
   std::atomic<bool> was_registered{false};      ///< our registration may have split a mapping here
   std::atomic<bool> has_pins{false};            ///< some page of this block was pinned once
-  std::atomic<bool> was_locked{false};          ///< mlock may have split a mapping here
+  std::atomic<bool> real_borders{false};        ///< mappings here may differ in what maps does not tell
 };
 
 class GranuleMap {

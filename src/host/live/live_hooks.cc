@@ -36,11 +36,16 @@ bool ok(long result) { return errno_of(result) == 0; }
 }  // namespace
 
 /// From now on borders between mappings count here, although the kernel does not say why they are there.
+bool LiveHostMm::note_real_borders(HostRange range) {
+  if (!granules_.prepare(arena_, range)) return false;  // then nothing can be registered there either
+  granules_.any(range, [](Granule& g) { return g.real_borders.store(true), false; });
+  return true;
+}
+
 void LiveHostMm::note_locked(HostRange range) {
   if (disabled() || !GranuleMap::addressable(range)) return;
   Locked lock(*this);
-  if (!granules_.prepare(arena_, range)) return;  // then nothing new can be registered there either
-  granules_.any(range, [](Granule& g) { return g.was_locked.store(true), false; });
+  note_real_borders(range);
 }
 
 /// The lock-free filter may have looked before another thread began to mirror this memory.

@@ -242,6 +242,42 @@ TEST_F(LiveHooks, LockedNeighbourIsAMappingOfItsOwn) {
   }
 }
 
+// /proc/self/maps shows them as more of the same anonymous memory, but they cannot be registered: memory of
+// the client's own userfaultfd, and droppable memory, which glibc 2.41 keeps beside what malloc gives.
+TEST_F(LiveHooks, NeighbourThatCannotBeRegisteredKeepsNobodyFromMoving) {
+  constexpr std::uint64_t kHalf = k2M / 2;
+  constexpr std::uint64_t kQuarter = k2M / 4;
+  constexpr long kMapDroppable = 0x08;  // Linux 6.11; a mapping type of its own
+  constexpr long kFresh = MAP_ANONYMOUS | MAP_FIXED;
+  auto replace = [&](std::byte* at, std::uint64_t bytes, long flags) {
+    return mm_->hook_mmap({u(at), bytes, PROT_READ | PROT_WRITE, flags, -1, 0}) ==
+           static_cast<long>(u(at));
+  };
+  enum class Odd { kOtherUffd, kDroppable };
+  for (Odd odd : {Odd::kOtherUffd, Odd::kDroppable}) {
+    std::byte* at = map_filled(k2M, 1);
+    migrate(at, k64K);  // registers the whole block
+    std::byte* neighbour = at + kHalf;
+    auto other = Uffd::open(UffdAccess::kKernelAndUser, UffdFeature::kNone);
+    ASSERT_TRUE(other.has_value());
+    if (!replace(neighbour, kPageSize, odd == Odd::kDroppable ? kMapDroppable | kFresh : MAP_PRIVATE | kFresh)) {
+      ASSERT_EQ(odd, Odd::kDroppable);
+      continue;  // a kernel without it
+    }
+    if (odd == Odd::kOtherUffd) {
+      ASSERT_EQ(other->register_missing(range_at(neighbour, kPageSize)), 0);
+    }
+    std::byte* fresh = at + kQuarter;
+    ASSERT_TRUE(replace(fresh, kQuarter, MAP_PRIVATE | kFresh));
+    for (std::uint64_t i = 0; i < kQuarter / kPageSize; ++i) word(fresh, i) = 7 + i;
+    migrate(fresh, k64K);
+    expect_filled(fresh, kQuarter / kPageSize, 7);
+    auto vma = mm_->find_vma(HostVa(u(fresh)));
+    ASSERT_TRUE(vma.has_value());
+    EXPECT_EQ(vma->range.end().value(), u(neighbour));
+  }
+}
+
 TEST_F(LiveHooks, MlockallLeavesTheWindowsAlone) {
   std::byte* at = map_filled(k64K, 2);
   migrate(at, k64K);

@@ -180,7 +180,7 @@ Result<CpuVma> LiveHostMm::logical_vma(HostVa va) const {
   if (is_engine_memory(here.range)) out.kind = CpuVma::Kind::kSpecial;
   if (out.kind != CpuVma::Kind::kAnonPrivate) return out;
   // A boundary in a block that was ever registered may be of our making (design decision 15). Where memory
-  // was locked it may be a real one, which nothing but smaps tells, and MOVE refuses what is locked.
+  // is locked or droppable it is a real one: nothing but smaps tells, and it cannot move.
   auto ours = [this](HostVa boundary) {
     auto is = [&](std::atomic<bool> Granule::*fact) {
       auto at = [&](HostVa there) {
@@ -189,7 +189,7 @@ Result<CpuVma> LiveHostMm::logical_vma(HostVa va) const {
       };
       return at(boundary) || at(boundary - 1);
     };
-    return is(&Granule::was_registered) && !is(&Granule::was_locked) &&
+    return is(&Granule::was_registered) && !is(&Granule::real_borders) &&
            !locked_everywhere_.load(std::memory_order_relaxed);
   };
   auto same = [&](const RawVma& other) {

@@ -234,6 +234,7 @@ class LiveHostMm final : public HostMm {
 
   // registration
   Status register_blocks(HostRange range, HostRange vma) SX_REQUIRES(mm_lock_);
+  Result<HostRange> without_neighbours(HostRange block, HostRange range) SX_REQUIRES(mm_lock_);
   void unregister_range(HostRange range) SX_REQUIRES(mm_lock_);
   void restore_registration(HostRange range) SX_REQUIRES(mm_lock_);
   void unregister_idle(HostRange range) SX_REQUIRES(mm_lock_);
@@ -258,6 +259,7 @@ class LiveHostMm final : public HostMm {
 
   // hooks (live_hooks.cc)
   void note_locked(HostRange range) SX_EXCLUDES(mm_lock_);
+  bool note_real_borders(HostRange range) SX_REQUIRES(mm_lock_);
   template <typename Call>
   long replace_mapping(HostRange range, Call call);
   template <typename Call>

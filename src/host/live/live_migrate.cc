@@ -477,23 +477,39 @@ Status LiveHostMm::evict(DevmemAllocation& allocation) {
 
 // --- registration -------------------------------------------------------------------------------
 
+/// A block cannot be registered: a neighbour of `range` only looks alike (droppable memory, as glibc has
+/// it for random numbers; memory of another userfaultfd). What is left are the kernel's own mappings there.
+Result<HostRange> LiveHostMm::without_neighbours(HostRange block, HostRange range) {
+  note_real_borders(block);
+  SX_TRY(RawVma first, maps_.at_or_above(std::max(block.start(), range.start())));
+  SX_TRY(RawVma last, maps_.at_or_above(std::min(block.end(), range.end()) - 1));
+  const auto part = block.intersection(first.range.hull(last.range));
+  if (!part || *part == block) return fail(EBUSY, "the mapping cannot be registered");
+  return *part;
+}
+
 /// Registers the 2 MiB blocks of `range`, clamped to the mapping.
 Status LiveHostMm::register_blocks(HostRange range, HostRange vma) {
   if (chunks_.covers(range)) return {};
   SX_TRY_VOID(SX_STEP("live.migrate.register"));
   if (!chunks_.reserve(range)) return fail(ENOMEM, "the arena is used up");
   for (HostVa at = range.start(); at < range.end();) {
-    const auto block = *HostRange::block_around(at, k2M).intersection(vma);
+    auto block = *HostRange::block_around(at, k2M).intersection(vma);
+    const HostVa next = block.end();
     if (!chunks_.covers(block)) {
       if (!chunks_.reserve(block)) return fail(ENOMEM, "the arena is used up");
-      const int err = client_.register_missing(block);
+      int err = client_.register_missing(block);
+      if (err == EINVAL || err == EBUSY) {
+        SX_TRY(block, without_neighbours(block, range));
+        err = client_.register_missing(block);
+      }
       if (err == ENOMEM) return fail(ENOMEM, "no memory to register the mapping");
       if (err != 0) return fail(EBUSY, "the mapping cannot be registered (another userfaultfd?)");
       counters_.registered.fetch_add(1, std::memory_order_relaxed);
       chunks_.insert(block);
       note_idle(block);
     }
-    at = block.end();
+    at = next;
   }
   return {};
 }
