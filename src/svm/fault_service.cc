@@ -277,7 +277,8 @@ Status FaultService::serve_owned(VmContext& context, const PageFault& fault, Vma
     SX_TRY_VOID(vma.bo()->make_resident({.vm = &vm,
                                          .eviction = VmLocalEviction::kAllowed,
                                          .vram_required = need,
-                                         .tile = fault.engine.tile}));
+                                         .tile = fault.engine.tile,
+                                         .accept_purgeable = vm.config().modes.scratch}));
   }
   Status bound = vm.bind_ptes(vma, bit);
   if (vma.kind() == VmaKind::kBo) vma.bo()->unpin();

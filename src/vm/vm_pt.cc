@@ -40,6 +40,9 @@ std::vector<PteRun> runs_of(const Vm& vm, const Vma& vma, unsigned tile) {
 }  // namespace
 
 Result<PtUpdate> Vm::prepare_vma_ptes(const Vma& vma, unsigned tile) {
+  // Without scratch an access to a purged object faults; with it, reads zero (spec/vm.md 5.7, case B24).
+  const bool purged = vma.bo() && vma.bo()->purgeable() == PurgeableState::kPurged;
+  if (purged && !config_.modes.scratch) return tables_[tile]->prepare_non_present(vma.range());
   return tables_[tile]->prepare_map(vma.range(), runs_of(*this, vma, tile));
 }
 

@@ -1,0 +1,292 @@
+// Life, ban, advice and faults of VMs as clients see them: rows B36, B37, B39, B40 of spec/vm.md 10.2, E42 of
+// spec/svm.md 10.2, quirks of vm.md section 11, eviction beside jobs (2.7, 2.8).
+#include "abi/drm_test_rig.h"
+
+namespace softxe {
+namespace {
+
+constexpr std::uint64_t kAt = 0x100'0000;
+constexpr std::uint64_t kBatch = 0x10000;
+
+TEST(VmLife, B36_DestroyWaitsForTheFencesOfTheVm) {
+  DrmRig r;
+  const auto dma = r.vm(DrmRig::kDmaFence);
+  r.batch_at(dma, kBatch, {});
+  const auto done = r.syncobj();
+  ASSERT_EQ(r.exec(r.queue(dma), kBatch, {r.out(done)}), 0);
+  EXPECT_FALSE(r.signalled(done));
+  EXPECT_EQ(r.destroy_vm(dma), 0);
+  EXPECT_TRUE(r.signalled(done)) << "the job ended first";
+
+  const auto fault = r.vm(DrmRig::kFault);
+  const auto data = r.batch_at(fault, kBatch, {r.store(kBatch + 0x800, 7)});
+  ASSERT_EQ(r.exec(r.queue(fault), kBatch), 0);
+  EXPECT_EQ(r.destroy_vm(fault), 0);
+  EXPECT_EQ(r.word(data, 0x800), 0u) << "jobs of a fault-mode VM are not waited for";
+}
+
+TEST(VmLife, OnlyPreemptFenceQueuesKeepAVmFromBeingDestroyed) {
+  DrmRig r;
+  for (auto [flags, answer] : {std::pair{DrmRig::kDmaFence, 0}, {DrmRig::kFault, 0}, {DrmRig::kLr, -EBUSY}}) {
+    const auto vm = r.vm(flags);
+    const auto queue = r.queue(vm);
+    EXPECT_EQ(r.destroy_vm(vm), answer);
+    if (answer == 0) {
+      EXPECT_EQ(r.exec(queue, kBatch), -ECANCELED);
+    }
+  }
+}
+
+TEST(VmLife, B37_WhatABannedVmStillDoes) {
+  struct Case {
+    const char* mode;
+    std::uint32_t flags;
+    int empty_exec;
+  };
+  for (const Case& c : {Case{"dma-fence", DrmRig::kDmaFence, 0}, Case{"fault", DrmRig::kFault, 0}}) {
+    SCOPED_TRACE(c.mode);
+    DrmRig r;
+    const auto vm = r.vm(c.flags);
+    const auto data = r.batch_at(vm, kBatch, {r.store(kBatch + 0x800, 7)});
+    const auto queue = r.queue(vm);
+    ASSERT_EQ(r.exec(queue, kBatch), 0);
+    r.context(1).vm.kill("asked for by the test");
+    r.run();
+    EXPECT_EQ(r.word(data, 0x800), 7u) << "what runs goes on";
+    EXPECT_FALSE(r.banned(queue));
+    EXPECT_EQ(r.exec(queue, kBatch), -ECANCELED);
+    EXPECT_EQ(r.exec(queue, 0, {}, 0), c.empty_exec);
+    EXPECT_EQ(r.bind(vm, {r.null(kAt, k2M)}), -ENOENT);
+    EXPECT_EQ(r.advise(vm, kAt, k2M, DRM_XE_MEM_RANGE_ATTR_ATOMIC, 1), -ENOENT);
+    EXPECT_EQ(r.queue(vm), 0u);
+    EXPECT_EQ(r.last, -ENOENT);
+    EXPECT_EQ(r.destroy_vm(vm), 0);
+  }
+}
+
+// --- eviction beside jobs ----------------------------------------------------------------------------------
+
+/// A preempt-fence VM whose job polls a word, and an object in VRAM that another VM's object pushes out.
+struct Pressure {
+  Pressure() {
+    vm = rig.vm(DrmRig::kLr);
+    other = rig.vm(DrmRig::kDmaFence);
+    mine = rig.bo(5 * k2M, DrmRig::kVram);
+    EXPECT_EQ(rig.bind(vm, {rig.map(mine, kAt, 5 * k2M)}), 0);
+    flag = rig.bo(kPageSize, DrmRig::kSystem);
+    EXPECT_EQ(rig.bind(vm, {rig.map(flag, kAt / 2, kPageSize)}), 0);
+    rig.batch_at(vm, kBatch, {rig.wait_equal(kAt / 2, 1), rig.store(kAt, 7)});
+    queue = rig.queue(vm);
+  }
+  void push_out() { theirs = rig.bo(5 * k2M, DrmRig::kVram, other); }
+
+  DrmRig rig{{.vram_bytes = 8 * k2M}};
+  std::uint32_t vm, other, mine, theirs = 0, flag, queue;
+};
+
+TEST(RebindWorker, RestoresWhatWasEvictedBesideARunningJob) {
+  Pressure p;
+  ASSERT_EQ(p.rig.exec(p.queue, kBatch), 0);
+  p.rig.run(3);
+  p.push_out();
+  EXPECT_FALSE(p.rig.object(p.mine).in_vram());
+  *reinterpret_cast<std::uint32_t*>(p.rig.object(p.flag).engine_mapping()) = 1;
+  p.rig.run();
+  EXPECT_FALSE(p.rig.banned(p.queue)) << "the job never met the missing entries";
+  EXPECT_EQ(p.rig.word(p.mine), 7u);
+  EXPECT_TRUE(p.rig.object(p.mine).in_vram()) << "VRAM only: it came back";
+}
+
+TEST(RebindWorker, LeavesAVmWithoutWorkToItsNextExec) {
+  Pressure p;
+  p.push_out();
+  p.rig.run();
+  EXPECT_FALSE(p.rig.object(p.mine).in_vram());
+  EXPECT_TRUE(p.rig.object(p.theirs).in_vram());
+  *reinterpret_cast<std::uint32_t*>(p.rig.object(p.flag).engine_mapping()) = 1;
+  ASSERT_EQ(p.rig.exec(p.queue, kBatch), 0);
+  EXPECT_TRUE(p.rig.object(p.mine).in_vram());
+  p.rig.run();
+  EXPECT_EQ(p.rig.word(p.mine), 7u);
+}
+
+TEST(RebindWorker, B37_AnObjectThatCannotComeBackBansTheVmAndItsQueues) {
+  Pressure p;
+  const auto second = p.rig.queue(p.vm);
+  ASSERT_EQ(p.rig.exec(p.queue, kBatch), 0);
+  p.rig.run(3);
+  p.push_out();
+  FailNth no_room("drv.gem.place", 1, ENOSPC);
+  set_step_hook(&no_room);
+  p.rig.run();
+  set_step_hook(nullptr);
+  EXPECT_TRUE(no_room.fired());
+  EXPECT_TRUE(p.rig.banned(p.queue));
+  EXPECT_TRUE(p.rig.banned(second));
+  EXPECT_EQ(p.rig.exec(second, kBatch), -ECANCELED);
+  EXPECT_EQ(p.rig.exec(second, 0, {}, 0), -ECANCELED) << "the ban killed its queues";
+  EXPECT_EQ(p.rig.bind(p.vm, {p.rig.null(2 * kAt, k2M)}), -ENOENT);
+}
+
+TEST(RebindWorker, EvictionWaitsForTheJobsOfADmaFenceVm) {
+  DrmRig r({.vram_bytes = 8 * k2M});
+  const auto vm = r.vm(DrmRig::kDmaFence);
+  const auto mine = r.bo(5 * k2M, DrmRig::kVram);
+  ASSERT_EQ(r.bind(vm, {r.map(mine, kAt, 5 * k2M)}), 0);
+  r.batch_at(vm, kBatch, {r.store(kAt, 7)});
+  const auto queue = r.queue(vm);
+  ASSERT_EQ(r.exec(queue, kBatch), 0);
+  const auto theirs = r.bo(5 * k2M, DrmRig::kVram);
+  EXPECT_TRUE(r.object(theirs).in_vram());
+  EXPECT_EQ(r.word(mine), 7u) << "the job was done before the object went";
+  EXPECT_FALSE(r.banned(queue));
+}
+
+// --- advice ------------------------------------------------------------------------------------------------------
+
+TEST(VmAdvice, B39_AdviceWaitsForJobsEvenWhenNothingChanges) {
+  struct Case {
+    const char* name;
+    std::uint64_t at;
+    std::uint32_t type, value;
+    bool waits;
+  };
+  for (const Case& c : {Case{"the same value", kAt, DRM_XE_MEM_RANGE_ATTR_ATOMIC, 0, true},
+                        Case{"another value", kAt, DRM_XE_MEM_RANGE_ATTR_ATOMIC, 1, true},
+                        Case{"no mapping there", 4 * kAt, DRM_XE_MEM_RANGE_ATTR_ATOMIC, 0, false},
+                        Case{"purgeable", kAt, DRM_XE_VMA_ATTR_PURGEABLE_STATE, 0, false}}) {
+    SCOPED_TRACE(c.name);
+    DrmRig r;
+    const auto vm = r.vm(DrmRig::kDmaFence);
+    const auto bo = r.bo(k2M, DrmRig::kSystem | DrmRig::kVram);
+    ASSERT_EQ(r.bind(vm, {r.map(bo, kAt, k2M)}), 0);
+    r.batch_at(vm, kBatch, {});
+    const auto done = r.syncobj();
+    ASSERT_EQ(r.exec(r.queue(vm), kBatch, {r.out(done)}), 0);
+    const auto zaps = r.count(Counter::madvise_zap_count);
+    EXPECT_EQ(r.advise(vm, c.at, k2M, c.type, c.value), 0);
+    EXPECT_EQ(r.signalled(done), c.waits);
+    EXPECT_EQ(r.count(Counter::madvise_zap_count) - zaps, c.value);
+    r.run();
+  }
+}
+
+TEST(VmAdvice, Q21_AdviceThatIsRefusedLateLeavesTheCutsAndNoAttribute) {
+  DrmRig r;
+  const auto vm = r.vm(DrmRig::kFault);
+  const auto bo = r.bo(k2M, DrmRig::kVram);
+  ASSERT_EQ(r.bind(vm, {r.mirror(0, kAt)}), 0);
+  ASSERT_EQ(r.bind(vm, {r.map(bo, kAt, k2M)}), 0);
+  EXPECT_EQ(r.advise(vm, kAt - k2M, 2 * k2M, DRM_XE_MEM_RANGE_ATTR_ATOMIC, DRM_XE_ATOMIC_CPU), -EINVAL)
+      << "the object may not live in system memory";
+  EXPECT_EQ(r.vmas(1), "[0x0+0xe00000 mirror][0xe00000+0x200000 mirror][0x1000000+0x200000 bo]");
+  softxe::Vm& inner = r.context(1).vm;
+  ReadGuard hold(inner.lock);
+  EXPECT_EQ(inner.find(GpuVa(kAt - k2M))->attr.atomic, AtomicAccess::kUndefined);
+}
+
+TEST(VmAdvice, Q16_AHoleOfOnePageIsNotBridged) {
+  DrmRig r;
+  const auto vm = r.vm(DrmRig::kFault);
+  ASSERT_EQ(r.bind(vm, {r.mirror(kAt + k2M + kPageSize, k2M)}), 0);
+  ASSERT_EQ(r.bind(vm, {r.mirror(kAt, k2M)}), 0);
+  EXPECT_EQ(r.vmas(1), "[0x1000000+0x200000 mirror][0x1201000+0x200000 mirror]");
+  ASSERT_EQ(r.bind(vm, {r.mirror(kAt + k2M, kPageSize)}), 0);
+  EXPECT_EQ(r.vmas(1), "[0x1000000+0x401000 mirror]");
+}
+
+TEST(VmAdvice, E42_OnlyAFaultModeVmMayPreferAnotherDevice) {
+  DrmRig r;
+  r.fds.file = r.open();
+  for (auto [flags, answer] : {std::pair{DrmRig::kDmaFence, -ENOLINK}, {DrmRig::kFault, 0}}) {
+    const auto vm = r.vm(flags);
+    ASSERT_EQ(r.bind(vm, {r.null(kAt, k2M)}), 0);
+    auto request = r.advice(vm, kAt, k2M, DRM_XE_MEM_RANGE_ATTR_PREFERRED_LOC, NumberedFds::kDeviceFd);
+    request.preferred_mem_loc.region_instance = 1;
+    EXPECT_EQ(r.call(DRM_IOCTL_XE_MADVISE, request), answer);
+    request.preferred_mem_loc.region_instance = 9;
+    EXPECT_EQ(r.call(DRM_IOCTL_XE_MADVISE, request), -ENOENT);
+    request.preferred_mem_loc.devmem_fd = 5;
+    EXPECT_EQ(r.call(DRM_IOCTL_XE_MADVISE, request), -ENOENT) << "not a device file";
+    EXPECT_EQ(r.vmas(vm), "[0x1000000+0x200000 null]");
+  }
+}
+
+TEST(VmAdvice, Q13_TheSameNumberForAnotherRegionIsANewAdvice) {
+  DrmRig r({.profile = &kProfilePvc});
+  r.fds.file = r.open();
+  const auto vm = r.vm(DrmRig::kFault);
+  ASSERT_EQ(r.bind(vm, {r.mirror(0, 1ull << 40)}), 0);
+  auto request = r.advice(vm, kAt, k2M, DRM_XE_MEM_RANGE_ATTR_PREFERRED_LOC, NumberedFds::kDeviceFd);
+  for (auto region : {std::uint16_t{1}, std::uint16_t{2}}) {
+    request.preferred_mem_loc.region_instance = region;
+    ASSERT_EQ(r.call(DRM_IOCTL_XE_MADVISE, request), 0);
+    softxe::Vm& inner = r.context(1).vm;
+    ReadGuard hold(inner.lock);
+    EXPECT_EQ(inner.find(GpuVa(kAt))->attr.preferred.pagemap->tile(), region - 1u);
+  }
+}
+
+// --- faults ----------------------------------------------------------------------------------------------------
+
+TEST(VmFaults, B40_AFetchThatFaultsOnAPlainVmIsRecordedOnce) {
+  DrmRig r;
+  const auto vm = r.vm(DrmRig::kDmaFence);
+  drm_xe_vm_get_property property{};
+  property.vm_id = vm;
+  property.property = DRM_XE_VM_GET_PROPERTY_FAULTS;
+  ASSERT_EQ(r.call(DRM_IOCTL_XE_VM_GET_PROPERTY, property), 0);
+  EXPECT_EQ(property.size, 0u) << "no job yet";
+
+  const auto data = r.batch_at(vm, kBatch, {r.store(kBatch + 0x800, 7)});
+  const auto good = r.queue(vm), bad = r.queue(vm, DRM_XE_ENGINE_CLASS_RENDER);
+  const auto done = r.syncobj();
+  ASSERT_EQ(r.exec(bad, kAt + 0x40, {r.out(done)}), 0);
+  ASSERT_EQ(r.exec(good, kBatch), 0);
+  r.run();
+  EXPECT_TRUE(r.signalled(done));
+  EXPECT_TRUE(r.banned(bad));
+  EXPECT_FALSE(r.banned(good)) << "other queues are unharmed";
+  EXPECT_EQ(r.word(data, 0x800), 7u);
+
+  ASSERT_EQ(r.call(DRM_IOCTL_XE_VM_GET_PROPERTY, property), 0);
+  ASSERT_EQ(property.size, sizeof(xe_vm_fault)) << "exactly one record";
+  xe_vm_fault record{};
+  property.data = reinterpret_cast<std::uint64_t>(&record);
+  ASSERT_EQ(r.call(DRM_IOCTL_XE_VM_GET_PROPERTY, property), 0);
+  EXPECT_EQ(record.address, kAt);
+  EXPECT_EQ(record.access_type, FAULT_ACCESS_TYPE_READ);
+  EXPECT_EQ(record.fault_type, FAULT_TYPE_NOT_PRESENT);
+}
+
+TEST(VmFaults, E36_QueuesOfAClosedVmAreCanceledAndNothingIsTouched) {
+  DrmRig r;
+  const auto vm = r.vm(DrmRig::kFault);
+  ASSERT_EQ(r.bind(vm, {r.mirror(0, 1ull << 40)}), 0);
+  const auto data = r.batch_at(vm, kBatch, {r.store(kBatch + 0x800, 7)});
+  const auto queue = r.queue(vm);
+  ASSERT_EQ(r.exec(queue, kBatch), 0);
+  ASSERT_EQ(r.destroy_vm(vm), 0);
+  r.run();
+  EXPECT_TRUE(r.banned(queue)) << "its next access was a fault nobody serves";
+  EXPECT_EQ(r.word(data, 0x800), 0u);
+  EXPECT_EQ(r.exec(queue, kBatch), -ECANCELED);
+}
+
+TEST(VmFaults, R24_ANewVmDoesNotInheritTheFaultsOfAnOldOne) {
+  DrmRig r;
+  const auto old = r.vm(DrmRig::kFault);
+  PageFault late;
+  late.page = GpuVa(kAt);
+  late.asid = 1;
+  EXPECT_FALSE(r.device().faults().serve(late));
+  ASSERT_EQ(r.destroy_vm(old), 0);
+  const auto fresh = r.vm(DrmRig::kFault);
+  EXPECT_EQ(fresh, old) << "the id is used again";
+  EXPECT_EQ(r.device().faults().serve(late).error().err, EINVAL) << "the ASID is not";
+  EXPECT_EQ(r.device().faults().page_fault(late), FaultReply::kFail);
+  EXPECT_TRUE(r.context(2).vm.fault_records().empty());
+}
+
+}  // namespace
+}  // namespace softxe
