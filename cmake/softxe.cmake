@@ -60,7 +60,7 @@ endfunction()
 
 # Tests that cannot run under a sanitizer, since they move the memory its own runtime lives in or
 # rewrite the libc it intercepts. docs/TESTING.md lists them by name.
-set(SOFTXE_NOT_SANITIZED "/host/live/live_[a-z]+_test\\.cc$|/host/patch/(patcher|patcher_fork|stub)_test\\.cc$|/drv/svm_live_test\\.cc$")
+set(SOFTXE_NOT_SANITIZED "/host/live/live_[a-z]+_test\\.cc$|/host/patch/(patcher|patcher_fork|stub)_test\\.cc$|/drv/svm_live(_rows)?_test\\.cc$")
 
 # All *_test.cc of src/LAYER become one GoogleTest program softxe_LAYER_tests, run as one ctest.
 function(softxe_layer_tests layer)

@@ -344,30 +344,6 @@ TEST(ResetModes, B5_CyclesDoNotFragment) {
   EXPECT_EQ(d.vm->vm.vma_count(), 1u);
 }
 
-/// Runs an action every time a step is reached, a limited number of times.
-class AtStep final : public StepHook {
- public:
-  AtStep(const char* name, int times, std::function<void(int)> action)
-      : name_(name), left_(times), action_(std::move(action)) {
-    set_step_hook(this);
-  }
-  ~AtStep() override { set_step_hook(nullptr); }
-  Status on_step(StepSite& site, bool) override {
-    if (left_ == 0 || inside_ || std::string_view(site.name) != name_) return {};
-    inside_ = true;
-    action_(--left_);
-    inside_ = false;
-    return {};
-  }
-  int left() const { return left_; }
-
- private:
-  const char* name_;
-  int left_;
-  bool inside_ = false;
-  std::function<void(int)> action_;
-};
-
 TEST(ResetRetry, G6_B1_AnyNumberOfUnmapsDuringOneFault) {
   SimDevice d;
   ASSERT_TRUE(d.bind_mirror(kBase, 64 * k2M));

@@ -1,0 +1,327 @@
+// Rows of spec/svm.md 10 and spec/vm.md 10.2 that need a look inside or a step of the engine, on the simulated
+// process. Those that a scenario file can say are in tests/scenarios/rows.
+#include "drv/sim_device_fixture.h"
+#include "vm/vm_transaction.h"
+
+namespace softxe {
+namespace {
+
+constexpr std::uint64_t kBase = 0x10000000;
+
+PageFault fault_at(SimDevice& d, std::uint64_t at, AccessType access = AccessType::kRead) {
+  PageFault fault;
+  fault.page = GpuVa(at);
+  fault.asid = d.vm->vm.config().asid;
+  fault.access = access;
+  return fault;
+}
+
+Status bind_bo(SimDevice& d, VmContext& vm, const std::shared_ptr<GemBo>& bo, std::uint64_t at) {
+  ResolvedBind op{.op = {.range = {GpuVa(at), bo->size_bytes()},
+                         .pat_index = 2,
+                         .immediate = true,
+                         .what = BindMap{.backing = BindBo{.handle = GemHandle{1}}}},
+                  .range = GpuRange::of(GpuVa(at), bo->size_bytes()),
+                  .bo = bo};
+  return vm_bind(*d.device, vm, std::span(&op, 1), BindRun::kExecute);
+}
+
+std::shared_ptr<GemBo> make_bo(SimDevice& d, std::uint64_t bytes) {
+  GemCreateRequest request;
+  request.size_bytes = bytes;
+  request.placement = 2 | 1;
+  return *GemBo::create(d.device->bo_memory(), request, nullptr);
+}
+
+// --- faults ----------------------------------------------------------------------------------------------
+
+TEST(SvmRows, E9_AFaultOnAValidRangeChangesNothing) {
+  SimDevice d;
+  ASSERT_TRUE(d.bind_everything());
+  d.map_at(kBase, k2M);
+  ASSERT_TRUE(d.gpu_write(kBase, 1));
+  const auto valid = d.count(Counter::svm_2M_valid_pagefault_count);
+  const auto bound = d.vm->vm.table(0).present_pages();
+  const auto moved = d.count(Counter::svm_migrate_to_vram_count);
+  EXPECT_TRUE(d.device->faults().serve(fault_at(d, kBase + k64K)));
+  EXPECT_EQ(d.count(Counter::svm_2M_valid_pagefault_count), valid + 1);
+  EXPECT_EQ(d.vm->vm.table(0).present_pages(), bound);
+  EXPECT_EQ(d.count(Counter::svm_migrate_to_vram_count), moved);
+}
+
+TEST(SvmRows, B43_Q26_APrefetchReadOfAReadOnlyVmaIsServedLikeARead) {
+  SimDevice d;
+  ASSERT_TRUE(d.bind_mirror(0, 1ull << 40, AutoReset::kOff, true));
+  d.map_at(kBase, k2M);
+  PageFault fault = fault_at(d, kBase);
+  fault.origin = FaultOrigin::kPrefetch;
+  EXPECT_TRUE(d.device->faults().serve(fault)) << "Linux: -EPERM";
+  EXPECT_EQ(d.count(Counter::invalid_prefetch_pagefault_count), 0u);
+  fault.page = GpuVa(kBase + 16 * k2M);
+  EXPECT_EQ(d.device->faults().page_fault(fault), FaultReply::kFail);
+  EXPECT_EQ(d.count(Counter::invalid_prefetch_pagefault_count), 1u);
+}
+
+TEST(SvmRows, Q20_APageCollectionThatNeverSucceedsFailsTheFaultAfterThreeRounds) {
+  for (int error : {EBUSY, ENOMEM}) {
+    SimDevice d;
+    ASSERT_TRUE(d.bind_everything());
+    d.map_at(kBase, k2M);
+    const auto retries = d.count(Counter::svm_fault_retry_count);
+    FailNth hook("svm.pages.collect", 1, error, FailNth::Repeat::kForever);
+    set_step_hook(&hook);
+    EXPECT_EQ(d.device->faults().serve(fault_at(d, kBase)).error().err, error);
+    set_step_hook(nullptr);
+    EXPECT_EQ(d.count(Counter::svm_fault_retry_count), retries + 2);
+    EXPECT_TRUE(d.gpu_write(kBase, 1)) << "the next fault starts anew";
+  }
+}
+
+TEST(SvmRows, I4_FirstAccessReadsZeroOnEveryPath) {
+  SimDevice d({.vram_bytes = 2 * k2M});
+  ASSERT_TRUE(d.bind_everything());
+  d.map_at(kBase, 8 * k2M);
+  for (std::uint64_t i = 0; i < 4; ++i) {  // used VRAM goes from hand to hand, full of other data
+    for (std::uint64_t at = 0; at < k2M; at += kPageSize) {
+      ASSERT_TRUE(d.gpu_write(kBase + i * k2M + at, 0xdeadbeef));
+    }
+  }
+  ASSERT_EQ(d.cpu_read(kBase + 4 * k2M).value(), 0u) << "zero page";
+  for (std::uint64_t i = 4; i < 8; ++i) {
+    for (std::uint64_t at = 0; at < k2M; at += kPageSize) {
+      ASSERT_EQ(d.gpu_read(kBase + i * k2M + at).value(), 0u);
+    }
+  }
+  ASSERT_TRUE(d.mm.cpu_madvise(HostRange::of(HostVa(kBase), k2M), CpuAdvice::kDontNeed));
+  EXPECT_EQ(d.gpu_read(kBase).value(), 0u);
+}
+
+// --- attribute reset ---------------------------------------------------------------------------------------
+
+TEST(SvmRows, G8_AResetDropsTheReferenceToThePeersPagemap) {
+  SimDevice d;
+  ASSERT_TRUE(d.bind_mirror(kBase, 8 * k2M));
+  d.map_at(kBase, k2M);
+  const std::weak_ptr<Pagemap> watched = d.device->pagemap(0);
+  const auto references = watched.use_count();
+  const SetPreferred advice{{.devmem_fd = 5, .policy = MigrationPolicy::kAllPages,
+                             .pagemap = d.device->pagemap(0)}};
+  {
+    SetPreferred given = advice;
+    ASSERT_TRUE(d.advise(kBase, k2M, given));
+  }
+  EXPECT_EQ(watched.use_count(), references + 2) << "the advice of this test, and one VMA";
+  ASSERT_TRUE(d.gpu_write(kBase, 1));
+  ASSERT_TRUE(d.unmap(kBase, k2M));
+  d.device->flush_collector(*d.vm);
+  EXPECT_EQ(d.vmas(), "[0x10000000+0x1000000 default]");
+  EXPECT_EQ(watched.use_count(), references + 1);
+}
+
+TEST(SvmRows, G10_B2_AVmaMergedAwayUnderItsFaultIsNotUsedAgain) {
+  SimDevice d;
+  ASSERT_TRUE(d.bind_mirror(kBase, 16 * k2M));
+  d.map_at(kBase, 16 * k2M);
+  ASSERT_TRUE(d.advise_atomic(kBase + k2M, k2M, AtomicAccess::kDevice));
+  ASSERT_TRUE(d.gpu_write(kBase + k2M, 1));
+  AtStep merge("svm.fault.before_pages", 1, [&](int) {
+    // The advised memory goes: the next round merges it with its neighbours, the faulting VMA among them.
+    ASSERT_TRUE(d.unmap(kBase + k2M, k2M));
+    ASSERT_TRUE(d.unmap(kBase, k2M));
+    d.map_at(kBase, k2M);
+  });
+  EXPECT_TRUE(d.gpu_write(kBase, 7));
+  EXPECT_EQ(d.vmas(), "[0x10000000+0x2000000 default]");
+  EXPECT_TRUE(d.gpu_write(kBase + 8, 8)) << "the same place again";
+  ASSERT_TRUE(d.mm.cpu_madvise(HostRange::of(HostVa(kBase), k2M), CpuAdvice::kDontNeed));
+  EXPECT_TRUE(d.gpu_write(kBase, 9));
+  EXPECT_EQ(d.cpu_read(kBase).value(), 9u);
+}
+
+TEST(SvmRows, B6_AResetThatMeetsAnotherKindOfVmaLeavesItAlone) {
+  SimDevice d;
+  ASSERT_TRUE(d.bind_mirror(kBase, k2M));
+  d.map_at(kBase, k2M);
+  ASSERT_TRUE(d.advise_atomic(kBase, k2M, AtomicAccess::kDevice));
+  ASSERT_TRUE(d.gpu_write(kBase, 1));
+  ASSERT_TRUE(d.unmap(kBase, k2M));
+  {
+    // No request can do this: the mirror is replaced although a dead range stands in it.
+    Guard hold(d.vm->vm.lock);
+    VmTransaction change(d.vm->vm);
+    VmaTemplate null{.kind = VmaKind::kNull, .attr = MemAttr::defaults(PatIndex{3})};
+    null.attr.atomic = AtomicAccess::kGlobal;
+    ASSERT_TRUE(change.map(GpuRange::of(GpuVa(kBase), k2M), null, SvmRanges::kMayStay));
+    ASSERT_TRUE(change.prepare_ptes(VmLocalEviction::kForbidden));
+    change.commit();
+  }
+  d.device->flush_collector(*d.vm);
+  EXPECT_EQ(d.ranges(), 0u);
+  EXPECT_EQ(d.vmas(), "[0x10000000+0x200000 atomic=global]");
+  EXPECT_FALSE(d.vm->vm.banned());
+}
+
+TEST(SvmRows, B7_AdviceThatCutsADeadRangeTakesItOffTheCollectorsList) {
+  SimDevice d;
+  ASSERT_TRUE(d.bind_mirror(kBase, 8 * k2M));
+  d.map_at(kBase, k2M);
+  ASSERT_TRUE(d.gpu_write(kBase, 1));
+  ASSERT_TRUE(d.unmap(kBase, k2M));
+  ASSERT_TRUE(d.vm->svm->garbage_pending());
+  // Straight to the operation: the request would have flushed the collector first.
+  ASSERT_TRUE(madvise(*d.vm, GpuRange::of(GpuVa(kBase), k64K), SetAtomic{AtomicAccess::kDevice}));
+  EXPECT_EQ(d.ranges(), 0u);
+  EXPECT_FALSE(d.vm->svm->garbage_pending());
+  const auto collected = d.count(Counter::svm_range_collected_count);
+  d.device->flush_collector(*d.vm);
+  EXPECT_EQ(d.count(Counter::svm_range_collected_count), collected) << "no second removal";
+}
+
+TEST(SvmRows, ExactModeGrowsTheLastIntervalWhenItsListIsFull) {
+  SimDevice d({.reset = ResetMode::kExact});
+  const std::uint64_t pages = 5000;
+  ASSERT_TRUE(d.bind_mirror(kBase, 8 * k2M * 4, AutoReset::kOn));
+  d.map_at(kBase, 2 * pages * kPageSize);
+  ASSERT_TRUE(d.advise_atomic(kBase, 2 * pages * kPageSize, AtomicAccess::kDevice));
+  for (std::uint64_t i = 0; i < pages; ++i) ASSERT_TRUE(d.unmap(kBase + 2 * i * kPageSize, kPageSize));
+  d.device->flush_collector(*d.vm);
+  EXPECT_FALSE(d.vm->vm.banned());
+  ReadGuard hold(d.vm->vm.lock);
+  auto atomic_at = [&](std::uint64_t page) {
+    return d.vm->vm.find(GpuVa(kBase + page * kPageSize))->attr.atomic;
+  };
+  EXPECT_EQ(atomic_at(0), AtomicAccess::kUndefined);
+  EXPECT_EQ(atomic_at(1), AtomicAccess::kDevice) << "told apart while there was room";
+  EXPECT_EQ(atomic_at(2 * 4999), AtomicAccess::kUndefined);
+  EXPECT_EQ(atomic_at(2 * 4998 + 1), AtomicAccess::kUndefined) << "inside the hull of the last ones";
+}
+
+TEST(SvmRows, AQueryOfAttributesSeesAFinishedMunmap) {
+  SimDevice d;
+  ASSERT_TRUE(d.bind_mirror(kBase, 4 * k2M));
+  d.map_at(kBase, k2M);
+  ASSERT_TRUE(d.advise_atomic(kBase, k2M, AtomicAccess::kDevice));
+  ASSERT_TRUE(d.gpu_write(kBase, 1));
+  ASSERT_TRUE(d.unmap(kBase, k2M));
+  const auto seen = query_mem_range_attrs(*d.device, *d.vm, {GpuVa(kBase), 4 * k2M});
+  ASSERT_EQ(seen.size(), 1u);
+  EXPECT_EQ(seen[0].atomic, AtomicAccess::kUndefined);
+}
+
+// --- races ---------------------------------------------------------------------------------------------------
+
+TEST(SvmRows, R36_MunmapWhileAdviceRemovesAValidRangeFindsNothingToReach) {
+  SimDevice d;
+  ASSERT_TRUE(d.bind_mirror(kBase, 8 * k2M));
+  d.map_at(kBase, k2M);
+  ASSERT_TRUE(d.advise(kBase, k2M, SetPreferred{{.devmem_fd = kPreferDefaultSystem,
+                                                 .policy = MigrationPolicy::kAllPages,
+                                                 .pagemap = nullptr}}));
+  ASSERT_TRUE(d.gpu_write(kBase, 1));
+  AtStep race("hw.tlb.invalidate", 1, [&](int) {
+    ASSERT_TRUE(d.unmap(kBase, k2M));
+    EXPECT_EQ(d.vm->vm.table(0).present_pages(), 0u) << "I1 at munmap's return";
+  });
+  ASSERT_TRUE(d.advise_atomic(kBase, k64K, AtomicAccess::kDevice));
+  EXPECT_EQ(race.left(), 0);
+  EXPECT_FALSE(d.gpu_read(kBase));
+  d.device->flush_collector(*d.vm);
+  EXPECT_EQ(d.ranges(), 0u);
+}
+
+TEST(SvmRows, R7_AdviceBetweenTheChoiceOfAVictimAndItsEviction) {
+  SimDevice d;
+  ASSERT_TRUE(d.bind_mirror(kBase, 8 * k2M));
+  d.map_at(kBase, k2M);
+  ASSERT_TRUE(d.gpu_write(kBase, 7));
+  AtStep race("vm.vram.evict", 1, [&](int) {
+    ASSERT_TRUE(d.advise_atomic(kBase, k64K, AtomicAccess::kDevice));
+  });
+  static_cast<void>(d.device->vram(0).evict_all({}));
+  EXPECT_EQ(race.left(), 0);
+  EXPECT_FALSE(d.in_vram(kBase));
+  EXPECT_EQ(d.gpu_read(kBase).value(), 7u);
+}
+
+TEST(SvmRows, R23_AVmClosedInsideAnEvictionOfItsPages) {
+  SimDevice d;
+  ASSERT_TRUE(d.bind_everything());
+  d.map_at(kBase, k2M);
+  ASSERT_TRUE(d.gpu_write(kBase, 7));
+  auto second = *d.device->create_vm(
+      {.scratch = false, .long_running = true, .fault_mode = true, .no_overcommit = false});
+  AtStep race("vm.vram.evict", 1, [&](int) { d.device->close_vm(second); });
+  ASSERT_TRUE(d.device->vram(0).evict_all({}));
+  EXPECT_EQ(race.left(), 0);
+  EXPECT_EQ(d.cpu_read(kBase).value(), 7u);
+}
+
+TEST(SvmRows, B18_AVmClosesWhileAnotherEvictsTheObjectTheyShare) {
+  SimDevice d;
+  auto second = *d.device->create_vm(
+      {.scratch = false, .long_running = true, .fault_mode = true, .no_overcommit = false});
+  auto bo = make_bo(d, k2M);
+  ASSERT_TRUE(bind_bo(d, *d.vm, bo, kBase));
+  ASSERT_TRUE(bind_bo(d, *second, bo, 2 * kBase));
+  ASSERT_TRUE(d.gpu_write(kBase, 7));
+  ASSERT_TRUE(bo->in_vram());
+  AtStep race("vm.vram.evict", 1, [&](int) { d.device->close_vm(second); });
+  ASSERT_TRUE(d.device->vram(0).evict_all({}));
+  EXPECT_EQ(race.left(), 0);
+  EXPECT_FALSE(bo->in_vram());
+  EXPECT_EQ(d.gpu_read(kBase).value(), 7u) << "the other mapping comes back by a fault";
+}
+
+TEST(SvmRows, R32_WhenVramGoesAwayItsPagesGoHome) {
+  SimDevice d;
+  ASSERT_TRUE(d.bind_everything());
+  d.map_at(kBase, 4 * k2M);
+  for (std::uint32_t i = 0; i < 4; ++i) ASSERT_TRUE(d.gpu_write(kBase + i * k2M, 100 + i));
+  ASSERT_TRUE(d.device->pagemap(0)->evict_all());
+  EXPECT_EQ(d.device->vram(0).usage().used_bytes, 0u);
+  EXPECT_EQ(d.device->pagemap(0)->live_allocations(), 0u);
+  for (std::uint32_t i = 0; i < 4; ++i) EXPECT_EQ(d.cpu_read(kBase + i * k2M).value(), 100 + i);
+}
+
+TEST(SvmRows, B17_ATileThatIsZappedDoesNotInvalidateTheOthers) {
+  SvmRange range(HostRange::of(HostVa(kBase), k2M), MayMigrate::kYes);
+  range.set_collected(nullptr);
+  range.set_bound(0b01);
+  range.set_bound(0b10);
+  range.set_zapped(0b10);
+  EXPECT_TRUE(range.valid_on(0b01));
+  EXPECT_FALSE(range.valid_on(0b10));
+  range.set_zapped(0b100);
+  EXPECT_EQ(range.invalidated(), 0b10) << "what was never bound is not invalidated";
+  range.set_bound(0b10);
+  EXPECT_TRUE(range.valid_on(0b10));
+}
+
+TEST(SvmRows, AHugeSourcePageComesHomeWholeWhenOnlySmallPagesAreLeft) {
+  SimDevice d;
+  ASSERT_TRUE(d.bind_everything());
+  d.map_at(kBase, k2M);
+  for (std::uint64_t i = 0; i < 512; ++i) {
+    ASSERT_TRUE(d.gpu_write(kBase + i * kPageSize, static_cast<std::uint32_t>(1000 + i)));
+  }
+  ASSERT_TRUE(d.unmap(kBase + 3 * kPageSize, kPageSize));  // no 2M destination fits any more
+  for (std::uint64_t i = 0; i < 512; ++i) {
+    if (i == 3) continue;
+    ASSERT_EQ(d.cpu_read(kBase + i * kPageSize).value(), 1000 + i);
+  }
+}
+
+TEST(SvmRows, ASmallRangeOverAHugeCpuPageMapsNoNeighbour) {
+  SimDevice d;
+  ASSERT_TRUE(d.bind_everything());
+  d.map_at(kBase, k2M);
+  for (std::uint64_t at = 0; at < k2M; at += kPageSize) ASSERT_TRUE(d.cpu_write(kBase + at, 3));
+  ASSERT_TRUE(d.advise_atomic(kBase + k64K, k64K, AtomicAccess::kDevice));
+  ASSERT_TRUE(d.gpu_read(kBase + k64K));
+  EXPECT_EQ(d.vm->vm.table(0).present_pages(), k64K / kPageSize);
+  EXPECT_FALSE(d.vm->vm.table(0).walk(GpuVa(kBase)));
+  EXPECT_FALSE(d.vm->vm.table(0).walk(GpuVa(kBase + 2 * k64K)));
+}
+
+}  // namespace
+}  // namespace softxe
