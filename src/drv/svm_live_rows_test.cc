@@ -1,4 +1,9 @@
 // Rows of spec/svm.md 10.5 and spec/vm.md 10.2 that are about threads and real pages: R10, B19, B41.
+#include <linux/userfaultfd.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+
 #include <atomic>
 #include <cstring>
 #include <thread>
@@ -105,6 +110,62 @@ TEST_F(LiveRows, B41_BothSidesOfACutUserptrReachTheMemoryThatReplacedIt) {
   EXPECT_FALSE(gpu.load(middle.start(), seen)) << "unbound";
   gpu.mmu().unbind_vm();
   device_->close_vm(vm);
+}
+
+/// A client that serves its own missing pages: every page arrives full of 0x55.
+class OwnPager {
+ public:
+  OwnPager(char* memory, std::size_t bytes) {
+    fd_ = static_cast<int>(syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK));
+    uffdio_api api{.api = UFFD_API, .features = 0, .ioctls = 0};
+    uffdio_register area{};
+    area.range = {reinterpret_cast<std::uint64_t>(memory), bytes};
+    area.mode = UFFDIO_REGISTER_MODE_MISSING;
+    ok_ = fd_ >= 0 && ioctl(fd_, UFFDIO_API, &api) == 0 && ioctl(fd_, UFFDIO_REGISTER, &area) == 0;
+    if (ok_) thread_ = std::thread([this] { serve(); });
+  }
+  ~OwnPager() {
+    stop_.store(true);
+    if (thread_.joinable()) thread_.join();
+    close(fd_);
+  }
+  bool ok() const { return ok_; }
+  unsigned served() const { return served_.load(); }
+
+ private:
+  void serve() {
+    std::vector<char> page(kPageSize, 0x55);
+    while (!stop_.load()) {
+      pollfd ready{.fd = fd_, .events = POLLIN, .revents = 0};
+      if (poll(&ready, 1, 20) <= 0) continue;
+      uffd_msg message{};
+      if (read(fd_, &message, sizeof message) != sizeof message) continue;
+      uffdio_copy copy{};
+      copy.dst = align_down(message.arg.pagefault.address, kPageSize);
+      copy.src = reinterpret_cast<std::uint64_t>(page.data());
+      copy.len = kPageSize;
+      if (ioctl(fd_, UFFDIO_COPY, &copy) == 0) served_.fetch_add(1);
+    }
+  }
+  int fd_ = -1;
+  bool ok_ = false;
+  std::atomic<bool> stop_{false};
+  std::atomic<unsigned> served_{0};
+  std::thread thread_;
+};
+
+TEST_F(LiveRows, R34_MemoryThatTheClientPagesItselfIsUsedInPlace) {
+  char* memory = map(k2M);
+  OwnPager pager(memory, k2M);
+  ASSERT_TRUE(pager.ok());
+  std::uint32_t seen = 0;
+  ASSERT_TRUE(gpu_->load(va(memory + k64K), seen));
+  EXPECT_EQ(seen, 0x55555555u) << "what the client's pager put there, not zero";
+  EXPECT_GT(pager.served(), 0u);
+  EXPECT_TRUE(present(memory + k64K)) << "it cannot migrate: the descriptor is the client's";
+  ASSERT_TRUE(gpu_->store(va(memory), 7u));
+  memcpy(&seen, memory, sizeof seen);
+  EXPECT_EQ(seen, 7u);
 }
 
 }  // namespace

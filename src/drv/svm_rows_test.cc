@@ -272,6 +272,22 @@ TEST(SvmRows, B18_AVmClosesWhileAnotherEvictsTheObjectTheyShare) {
   EXPECT_EQ(d.gpu_read(kBase).value(), 7u) << "the other mapping comes back by a fault";
 }
 
+TEST(SvmRows, B44_MunmapBesideAMoveOfAnObjectOfTheSameVmDoesNotWaitForIt) {
+  SimDevice d;
+  ASSERT_TRUE(d.bind_everything());
+  d.map_at(kBase, k2M);
+  ASSERT_TRUE(d.gpu_write(kBase, 7));
+  auto bo = make_bo(d, k2M);
+  ASSERT_TRUE(bind_bo(d, *d.vm, bo, 4 * kBase));
+  AtStep race("vm.vram.evict", 2, [&](int) {
+    static_cast<void>(d.unmap(kBase, k2M));
+    EXPECT_FALSE(d.vm->vm.table(0).walk(GpuVa(kBase))) << "gone on return";
+  });
+  static_cast<void>(d.device->vram(0).evict_all({}));
+  EXPECT_EQ(race.left(), 0);
+  EXPECT_FALSE(bo->in_vram());
+}
+
 TEST(SvmRows, R32_WhenVramGoesAwayItsPagesGoHome) {
   SimDevice d;
   ASSERT_TRUE(d.bind_everything());
