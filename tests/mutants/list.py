@@ -164,6 +164,9 @@ MUTANTS = [
      "pick.job->user_fence->value));\n"
      "    if (end != SliceEnd::kDone) return end;\n",
      "client garbage"),
+    ("user fence written by the first batch of several", EXEC + "scheduler.cc",
+     "fetch_sub(1) == 1;", "fetch_sub(1) != 0;",
+     "drv Exec.TheUserFenceOfAParallelJob*"),
     ("a kill lets the batch run on", EXEC + "scheduler_jobs.cc",
      "    context->stop.store(true, std::memory_order_release);\n    if (context->state != QueueContext::State::kQueued) continue;",
      "    if (context->state != QueueContext::State::kQueued) continue;",

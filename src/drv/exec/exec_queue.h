@@ -35,7 +35,8 @@ using ExecQueuePtr = std::shared_ptr<ExecQueue>;
 struct Job {
   ExecQueuePtr queue;  ///< cleared under the scheduler's lock when the job is complete
   std::vector<GpuVa> batches;              ///< one per position
-  std::optional<SyncUserFence> user_fence; ///< address: GPU, written by every position
+  std::optional<SyncUserFence> user_fence; ///< address: GPU, written behind the last batch
+  std::atomic<std::uint32_t> batches_left{0};  ///< positions whose batch has not ended
   FencePtr done = Fence::pending();
 
   // Scheduler's lock:
@@ -63,6 +64,7 @@ struct QueueContext {
   Mood mood = Mood::kBusy;
   bool begin = false;                 ///< the job's batch has not begun
   bool batch_done = false;            ///< only the user fence is left to write
+  bool ended_last = false;            ///< of its job's batches: it writes the user fence
   Engine* engine = nullptr;           ///< where it is queued, running or resident
   std::uint64_t run_time_ns = 0;      ///< up to resident_since_ns
   std::uint64_t resident_since_ns = 0;///< 0: switched out

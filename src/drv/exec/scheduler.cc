@@ -277,8 +277,10 @@ SliceEnd Scheduler::run_slice(Engine& engine, Engine::Pick& pick) {
     const SliceEnd end = engine.backend_->run(*context.hw, pick.vm, pick.limits, context.stop);
     if (end != SliceEnd::kDone) return end;
     context.batch_done = true;
+    // Whoever sees the fence may unbind what the batches use: all of them must have ended.
+    context.ended_last = pick.job->batches_left.fetch_sub(1) == 1;
   }
-  if (!pick.job->user_fence) return SliceEnd::kDone;
+  if (!pick.job->user_fence || !context.ended_last) return SliceEnd::kDone;
   // Killed: never write. Paused: write when the VM's mappings are right again.
   if (context.stop.load(std::memory_order_acquire)) return SliceEnd::kBudget;
   const SyncUserFence& fence = *pick.job->user_fence;

@@ -85,6 +85,7 @@ void Scheduler::start_front(ExecQueue& queue, After& after) {
   const std::uint64_t now = config_.clock.now_ns();
   const std::vector<Engine*> engines = place(queue);
   job.left = queue.width_;
+  job.batches_left.store(queue.width_);
   enter_group(job, engines.front()->group_);
   for (unsigned i = 0; i < queue.width_; ++i) {
     queue.contexts_[i]->begin = true;
