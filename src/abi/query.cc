@@ -1,5 +1,6 @@
 #include "abi/query.h"
 
+#include <cstring>
 #include <ctime>
 #include <vector>
 
@@ -13,8 +14,9 @@ using Table = std::vector<std::byte>;
 
 template <typename T>
 void append(Table& table, const T& object) {
-  const auto* first = reinterpret_cast<const std::byte*>(&object);
-  table.insert(table.end(), first, first + sizeof object);
+  const std::size_t at = table.size();
+  table.resize(at + sizeof object);
+  std::memcpy(&table[at], &object, sizeof object);
 }
 
 /// The first 8 bytes of every counted table.

@@ -53,7 +53,10 @@ bool Outcome::accepts(int err) const {
 std::string Outcome::text() const {
   if (any) return "any";
   std::string text;
-  for (int err : allowed) text += (text.empty() ? "" : "|") + errno_name(err);
+  for (int err : allowed) {
+    if (!text.empty()) text += '|';
+    text += errno_name(err);
+  }
   return text;
 }
 

@@ -76,7 +76,9 @@ class GranuleMap {
       const std::uint64_t next = align_down(a, k2M) + k2M;
       const std::uint64_t end = next < range.end().value() ? next : range.end().value();
       const auto pages = static_cast<std::uint16_t>((end - a) >> kPageShift);
-      auto& count = find(HostVa(a))->vram_pages;
+      Granule* granule = find(HostVa(a));
+      SX_ASSERT(granule != nullptr);  // what is in VRAM was registered, so its words are there
+      auto& count = granule->vram_pages;
       sign > 0 ? count.fetch_add(pages) : count.fetch_sub(pages);
       a = next;
     }
