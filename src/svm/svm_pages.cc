@@ -51,12 +51,26 @@ Status Svm::get_pages(SvmRange& range, const Vma& vma, OwnerGroup owner, Pagemap
   }
 }
 
+namespace {
+
+/// The page behind `bytes` bytes that began at `first` goes on where they end.
+bool continues(const PageHome& first, std::uint64_t bytes, const PageHome& next) {
+  return next.where == first.where && next.allocation == first.allocation &&
+         next.writable == first.writable &&
+         (first.where == PageHome::Where::kDevice ? next.device == first.device + bytes
+                                                  : next.system == first.system + bytes);
+}
+
+}  // namespace
+
 // Neighbouring pages with consecutive addresses become one run, so that the encoder can use 64K and 2M
 // entries. VRAM of another tile or device is a peer: reached by pointer, without the DM bit (8.3).
 std::vector<PteRun> Svm::make_runs(const SvmRange& range, const Vma& vma, unsigned tile) const {
   std::vector<PteRun> runs;
   const DevmemHeap* local = tile < config_.tile_vram.size() ? config_.tile_vram[tile] : nullptr;
-  for (const PageHome& home : std::span(homes_).first(range.extent().pages())) {
+  const auto homes = std::span(homes_).first(range.extent().pages());
+  for (std::size_t i = 0; i < homes.size();) {
+    const PageHome& home = homes[i];
     PteRun run{.kind = PteKind::kSystem,
                .address = reinterpret_cast<std::uint64_t>(home.system),
                .bytes = kPageSize,
@@ -74,13 +88,7 @@ std::vector<PteRun> Svm::make_runs(const SvmRange& range, const Vma& vma, unsign
     }
     run.atomic_enable = vm_.atomic_enable(vma, run.kind == PteKind::kVram);
     run.pat_index = static_cast<std::uint8_t>(vma.attr.pat);
-    if (!runs.empty()) {
-      PteRun& last = runs.back();
-      if (last.flags() == run.flags() && last.address + last.bytes == run.address) {
-        last.bytes += kPageSize;
-        continue;
-      }
-    }
+    for (++i; i < homes.size() && continues(home, run.bytes, homes[i]); ++i) run.bytes += kPageSize;
     runs.push_back(run);
   }
   return runs;

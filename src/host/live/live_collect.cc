@@ -72,12 +72,16 @@ Result<std::uint64_t> LiveHostMm::collect_device_pages(HostRange range, OwnerGro
                                                        std::span<PageHome> homes) {
   constexpr std::uint64_t kRetryNs = 50'000;
   Locked lock(*this);
-  for (std::uint64_t i = 0; i < range.pages(); ++i) {
-    homes[i] = PageHome{};
-    homes[i].system = reinterpret_cast<std::byte*>(range.start().value() + (i << kPageShift));
-  }
+  auto in_system = [&](HostVa from, HostVa to) {
+    for (; from < to; from += kPageSize) {
+      PageHome& home = homes[(from - range.start()) >> kPageShift];
+      home = PageHome{};
+      home.system = reinterpret_cast<std::byte*>(from.value());
+    }
+  };
   for (HostVa at = range.start(); at < range.end();) {
     const auto piece = residency_.first_in(HostRange::between(at, range.end()));
+    in_system(at, piece ? piece->range.start() : range.end());
     if (!piece) break;
     at = piece->range.end();
     DevmemAllocation& allocation = *piece->allocation;
@@ -86,13 +90,14 @@ Result<std::uint64_t> LiveHostMm::collect_device_pages(HostRange range, OwnerGro
       // Like a CPU touch: it honours the residency deadline (spec/svm.md 5.7).
       if (const std::uint64_t left = residency_left_ns(piece->range)) return left;
       if (!bring_allocation_home(allocation, MoveCause::kCpuFault)) return kRetryNs;
+      in_system(piece->range.start(), piece->range.end());
       continue;
     }
     const std::uint64_t first = (piece->range.start() - range.start()) >> kPageShift;
     for (std::uint64_t i = 0; i < piece->range.pages(); ++i) {
       PageHome& home = homes[first + i];
+      home = PageHome{};
       home.where = PageHome::Where::kDevice;
-      home.system = nullptr;
       home.allocation = &allocation;
       home.device = allocation.block.start() + ((piece->first_page + i) << kPageShift);
     }
