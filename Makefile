@@ -65,9 +65,9 @@ conformance: build conformance-root
 	  $(if $(FAST),--set conformance/fast.txt) $(if $(TESTS),--tests '$(TESTS)') $(CONFORMANCE_ARGS)
 
 bench:
-	@$(MAKE) --no-print-directory build PRESET=release
-	@if [ -x bench/run ]; then bench/run build/release; \
-	 else echo "bench: there is no bench/run here" >&2; exit 1; fi
+	@$(MAKE) --no-print-directory deps build/release/build.ninja
+	@cmake --build build/release -j $(JOBS) --target softxe-bench
+	@bench/run build/release $(BENCH_ARGS)
 
 soak: build
 	@if [ -x tools/soak ]; then tools/soak --build $(BUILD) --minutes $(MINUTES); \

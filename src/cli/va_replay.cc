@@ -10,6 +10,7 @@
 
 #include "vm/va_apply.h"
 #include "vm/va_ops.h"
+#include "vm/va_slab.h"
 #include "vm/va_space.h"
 
 namespace softxe {
@@ -34,11 +35,13 @@ std::uint64_t attr_of(const VaNode& node) {
 struct ReplayPool {
   VaNode* create(const GpuRange& range, VaBacking* backing, std::uint64_t offset_bytes,
                  const VaNode* origin) {
-    auto* node = new (std::nothrow) ReplayNode(range, backing, offset_bytes);
+    ReplayNode* node = slab.make(range, backing, offset_bytes);
     if (node != nullptr && origin != nullptr) node->attr = attr_of(*origin);
     return node;
   }
-  void retire(VaNode& node) { delete static_cast<ReplayNode*>(&node); }
+  void retire(VaNode& node) { slab.drop(static_cast<ReplayNode&>(node)); }
+
+  VaSlab<ReplayNode> slab;
 };
 
 /// The numbers of a request after its letter.
