@@ -8,6 +8,7 @@
 #include "base/counters.h"
 #include "cli/scenario_text.h"
 #include "svm/madvise.h"
+#include "svm/self_check.h"
 
 namespace softxe::scenario {
 namespace {
@@ -96,6 +97,7 @@ Result<GpuRange> EngineWorld::checked_range(const OpenVm& vm, Span span) const {
 // --- devices, VMs, binds ----------------------------------------------------------------------------------
 
 Status EngineWorld::device(const DeviceSpec& spec) {
+  set_self_check(SelfCheck::kOn);
   SX_TRY(const DeviceProfile* profile, find_profile(spec.profile));
   DeviceOptions options;
   options.config = default_config(*profile, 0);
@@ -427,7 +429,8 @@ Status EngineWorld::check_invariants() {
   for (auto& [name, vm] : vms_) {
     if (vm.context->vm.closed()) continue;
     ReadGuard hold(vm.context->vm.lock);
-    vm.context->vm.validate();
+    broken_ = broken_invariant(*vm.context);
+    if (!broken_.empty()) return fail(EIO, broken_.c_str());
   }
   return {};
 }

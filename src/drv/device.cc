@@ -1,6 +1,8 @@
 #include "drv/device.h"
 
 #include "base/log.h"
+#include "base/step.h"
+#include "svm/self_check.h"
 
 namespace softxe {
 
@@ -80,6 +82,10 @@ PageTableConfig Device::page_table_config() const {
 
 Result<std::shared_ptr<VmContext>> Device::create_vm(const VmCreateRequest& request) {
   SX_TRY(std::uint32_t asid, asids_.reserve());
+  if (Status may = SX_STEP("drv.vm.create"); !may) {
+    asids_.erase(asid);
+    return fail(may.error());
+  }
   VmConfig config;
   config.modes = {.scratch = request.scratch,
                   .lr = request.long_running,
@@ -136,6 +142,7 @@ void Device::flush_collector(VmContext& context) SX_NO_THREAD_SAFETY_ANALYSIS {
   if (auto pass = context.svm->collect_garbage(); !pass) {
     SX_DEBUG("collector pass: {}", pass.error().why);
   }
+  self_check(context, "collector pass");
 }
 
 }  // namespace softxe

@@ -2,6 +2,7 @@
 
 #include "base/step.h"
 #include "svm/prefetch.h"
+#include "svm/self_check.h"
 #include "vm/vm_transaction.h"
 
 namespace softxe {
@@ -55,12 +56,32 @@ class BindRunner {
     if (Status ready = change_.prepare_ptes(eviction); !ready) return put_back(ready);
     if (injected) return put_back(fail(ENOSPC, "injected before the commit"));
     if (run_ == BindRun::kDryRun) return {};
+    const std::vector<GpuRange> stale = stale_mirrors();
     change_.commit();
+    for (const GpuRange& range : stale) context_.svm->zap(range);
     for (auto& mirror : mirrors_) SX_TRY_VOID(mirror->run());
     return {};
   }
 
  private:
+  // A mirror over a mirror keeps its SVM ranges; where the new VMA says something else about their entries
+  // than the old one did, these must be made anew (spec/vm.md 10.1, invariants 22 and 24).
+  std::vector<GpuRange> stale_mirrors() const {
+    std::vector<GpuRange> stale;
+    if (!context_.svm) return stale;
+    for (const auto& old : change_.removed()) {
+      if (!old->is_mirror()) continue;
+      for (const Vma* fresh : change_.inserted()) {
+        const auto both = fresh->range().intersection(old->range());
+        if (!both || !fresh->is_mirror()) continue;
+        const bool same = fresh->flags().read_only == old->flags().read_only &&
+                          fresh->attr.pat == old->attr.pat && fresh->attr.atomic == old->attr.atomic;
+        if (!same) stale.push_back(*both);
+      }
+    }
+    return stale;
+  }
+
   // May validation evict BOs of this very VM (spec/vm.md 2.1)?
   VmLocalEviction local_eviction(std::size_t num_binds) const {
     const VmModes& modes = vm_.config().modes;
@@ -195,7 +216,9 @@ Status vm_bind(Device& device, VmContext& context, std::span<const ResolvedBind>
   Guard hold(context.vm.lock);
   SX_TRY_VOID(context.vm.check_usable());
   if (run == BindRun::kExecute) context.counters.add(Counter::vm_bind_count);
-  return BindRunner(device, context, run, std::move(user_fence)).run(ops);
+  Status done = BindRunner(device, context, run, std::move(user_fence)).run(ops);
+  self_check(context, "VM_BIND");
+  return done;
 }
 
 std::vector<MemRangeAttr> query_mem_range_attrs(Device& device, VmContext& context,

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/step.h"
+#include "svm/self_check.h"
 
 namespace softxe {
 
@@ -233,6 +234,7 @@ Status FaultService::serve(const PageFault& fault) {
   Status status = vma->is_mirror() ? serve_mirror(*context, fault, vma)
                                    : serve_owned(*context, fault, *vma);
   SX_MARK("svm.fault.done");
+  self_check(*context, "GPU fault");
   return status;
 }
 

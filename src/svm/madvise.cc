@@ -1,6 +1,7 @@
 #include "svm/madvise.h"
 
 #include "base/step.h"
+#include "svm/self_check.h"
 #include "vm/vm_transaction.h"
 
 namespace softxe {
@@ -15,13 +16,13 @@ class Madvise {
     SX_TRY_VOID(split());
     const std::vector<Vma*> vmas = vm_.vmas_in(range_);
     SX_TRY_VOID(std::visit([&](const auto& a) { return check(vmas, a); }, advice));
+    SX_TRY_VOID(watch_exact(vmas, advice));
     InvalidationBatch batch(vm_.invalidations());
     for (Vma* vma : vmas) {
       const bool changed = std::visit([&](const auto& a) { return apply(*vma, a); }, advice);
       if (!changed) continue;
       if (vma->is_mirror()) {
         if (context_.svm) context_.svm->zap(vma->range());
-        SX_TRY_VOID(watch_exact(*vma));
       } else if (vm_.zap_vma(*vma, batch) != 0) {
         vm_.counters().add(Counter::madvise_zap_count);
       }
@@ -41,11 +42,23 @@ class Madvise {
     return {};
   }
 
-  // Memory the GPU never touches has no SVM range: in this mode its unmap matters all the same.
-  Status watch_exact(const Vma& vma) SX_NO_THREAD_SAFETY_ANALYSIS {
+  // Memory the GPU never touches has no SVM range: in this mode its unmap matters all the same. What the
+  // advice will leave with something to reset is watched before anything is applied: watching may fail.
+  Status watch_exact(const std::vector<Vma*>& vmas, const Advice& advice) SX_NO_THREAD_SAFETY_ANALYSIS {
     if (vm_.config().reset != ResetMode::kExact || !context_.svm) return {};
-    if (!vma.flags().autoreset || vma.attr.is_default()) return {};
-    return context_.svm->watch_unmaps(vma.range());
+    std::optional<GpuRange> hull;
+    for (const Vma* vma : vmas) {
+      if (!vma->is_mirror() || !vma->flags().autoreset) continue;
+      MemAttr after = vma->attr;
+      if (auto* preferred = std::get_if<SetPreferred>(&advice)) after.preferred = preferred->location;
+      if (auto* atomic = std::get_if<SetAtomic>(&advice)) after.atomic = atomic->access;
+      if (auto* pat = std::get_if<SetPat>(&advice)) after.pat = pat->pat;
+      const bool same = after.preferred == vma->attr.preferred && after.atomic == vma->attr.atomic &&
+                        after.pat == vma->attr.pat;
+      if (same || after.is_default()) continue;
+      hull = hull ? hull->hull(vma->range()) : vma->range();
+    }
+    return hull ? context_.svm->watch_unmaps(*hull) : Status{};
   }
 
   // --- what rejects the whole call; nothing is applied ------------------------------------------
@@ -120,7 +133,9 @@ Result<AdviseResult> madvise(VmContext& context, GpuRange range, const Advice& a
   if (range.end().value() > context.vm.size_bytes()) return fail(EINVAL, "range outside the VM");
   SX_TRY_VOID(SX_STEP("svm.madvise.enter"));
   context.vm.counters().add(Counter::madvise_count);
-  return Madvise(context, range).run(advice);
+  Result<AdviseResult> done = Madvise(context, range).run(advice);
+  self_check(context, "MADVISE");
+  return done;
 }
 
 }  // namespace softxe

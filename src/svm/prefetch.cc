@@ -95,6 +95,12 @@ Status SvmPrefetch::run() {
       return pages;
     }
     Status bound = svm_.bind(*item.range, *item.vma, vm_.all_tiles());
+    // VRAM pages that lost their neighbours fit no entry of a 64K device: home with them (spec/svm.md 10.2, E41).
+    // They are bound by a fault, when somebody comes.
+    if (!bound && bound.error().err == EINVAL && item.range->heap() != nullptr) {
+      static_cast<void>(svm_.evict(*item.range));
+      continue;
+    }
     if (!bound && !moved_ && bound.error().err != EAGAIN) return bound;
   }
   return {};

@@ -47,6 +47,7 @@ class SvmNotifier final
 
  private:
   friend class Svm;
+  friend class SelfChecker;
   using Ranges = boost::intrusive::set<SvmRange, boost::intrusive::key_of_value<SvmRangeKey>>;
 
   std::uint64_t window_end() const { return window().end().value(); }
@@ -159,6 +160,7 @@ class Svm final : public MirrorRanges {
   const SvmConfig& config() const { return config_; }
 
  private:
+  friend class SelfChecker;  // self_check.cc
   friend class SvmNotifier;
   friend class UnmapWatcher;
   struct WindowKey {

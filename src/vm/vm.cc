@@ -124,16 +124,4 @@ std::vector<FaultRecord> Vm::fault_records() const {
   return faults_;
 }
 
-void Vm::validate() {
-  space_.validate();
-  for (auto it = space_.begin(); it != space_.end(); ++it) {
-    VaNode& node = *it;
-    auto& vma = static_cast<Vma&>(node);
-    SX_ASSERT(vma.start().is_aligned(kPageSize) && vma.end().is_aligned(kPageSize));
-    SX_ASSERT((vma.kind() == VmaKind::kBo) == (vma.bo() != nullptr));
-    SX_ASSERT(!vma.is_mirror() || vma.tile_present == 0);
-    SX_ASSERT((vma.tile_invalidated & ~vma.tile_present) == 0);
-  }
-}
-
 }  // namespace softxe

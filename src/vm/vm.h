@@ -10,6 +10,7 @@
 //   vm.h              the class, life cycle, look-up, fault records
 //   vm_transaction.h  changes of the tree with unwind
 //   vm_pt.cc          PTEs of BO, null and userptr VMAs
+//   vm_check.cc       the invariants, for tests and debug builds
 //   vm_mirror.cc      extend, carve and reset of mirror VMAs (section 7: the starting patch)
 //   vm_madvise.h      attributes
 #pragma once
@@ -19,6 +20,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "base/counters.h"
@@ -173,7 +175,14 @@ class Vm {
   void record_fault(const FaultRecord& record);
   std::vector<FaultRecord> fault_records() const;
 
-  /// Structural invariants 1, 2, 10 of spec/vm.md 10.1; aborts when one is broken.
+  /// Pages mapped by VMAs that own entries, by tile. Not counted when a VMA is too large to be gone through.
+  struct OwnedPages {
+    std::array<std::uint64_t, 8> pages{};
+    bool counted = true;
+  };
+  /// Invariants 1, 10 and 22 of spec/vm.md 10.1: the first broken one as a text, empty when all hold.
+  std::string broken_invariant(OwnedPages& owned) SX_REQUIRES_SHARED(lock);
+  /// Aborts with that text.
   void validate() SX_REQUIRES_SHARED(lock);
 
  private:
@@ -194,6 +203,8 @@ class Vm {
   std::uint64_t zap_locked(Vma& vma, InvalidationBatch& batch) SX_REQUIRES(bo_lock_);
   /// Waits for the TLBs and counts what the batch revoked.
   void finish(InvalidationBatch& batch);
+
+  std::string broken_ptes(const Vma& vma, OwnedPages& owned) SX_EXCLUDES(bo_lock_);
 
   // vm_mirror.cc
   GpuRange extend_mirror(GpuRange range, VmaFlags flags, PatIndex default_pat);

@@ -1,7 +1,8 @@
 """Sabotages that the tests must notice. Read by tools/mutants; no code runs here but this list.
 
 One entry: name, file, the exact old text (once in the file), the new text, the test that must fail.
-The test is "LAYER FILTER" (GoogleTest program of that layer) or "client NAME" (ctest client.NAME).
+The test is "LAYER FILTER" (GoogleTest program of that layer), "client NAME" (ctest client.NAME) or "sim SEEDSxSTEPS"
+(random work against the model).
 Every entry is a mistake somebody could make: the name says which promise breaks.
 """
 
@@ -180,4 +181,33 @@ MUTANTS = [
     ("unknown flags of VM_CREATE accepted", "src/abi/decode_vm.cc",
      "  if (c.flags & ~kVmFlags) return fail(", "  if (false) return fail(",
      "client bad_input"),
+    # --- seen by random work and by failing steps -------------------------------------------------
+    ("mprotect zaps nothing", SVM + "svm_events.cc",
+     "    const std::uint64_t pages = closed ? 0 : zap_intersecting(window, range, batch);",
+     "    const std::uint64_t pages = closed || kind == HostEvent::kProtect ? 0 : zap_intersecting(window, range, batch);",
+     "sim 40x1000"),
+    ("collection overtaken by an event believed", SVM + "svm_pages.cc",
+     "    if (range.notifier->sequence() != sequence) continue;\n", "",
+     "sim 40x1000"),
+    ("live range in the way of a reset kept", SVM + "svm_gc.cc",
+     "  while (SvmRange* range = find_range(mirror_of(part))) discard(*range);\n", "",
+     "sim 40x1000"),
+    ("mirror over a mirror keeps stale entries", "src/drv/vm_ops.cc",
+     "    for (const GpuRange& range : stale) context_.svm->zap(range);\n", "",
+     "sim 40x1000"),
+    ("attributes applied before they are watched", SVM + "madvise.cc",
+     "    SX_TRY_VOID(watch_exact(vmas, advice));\n", "",
+     "sim 40x1000"),
+    ("VRAM kept by a move that failed", SVM + "svm_migrate.cc",
+     "  if (!moved) target.release(*allocation);\n", "",
+     "sim 40x1000"),
+    ("evicted object stays mapped", "src/drv/gem_bo.cc",
+     "  memory_.zap_everywhere(*this);\n  if (memory_.counters != nullptr) {", "  if (memory_.counters != nullptr) {",
+     "sim 40x1000"),
+    ("merge takes attributes that are not default", VM + "vm_mirror.cc",
+     "v->is_mirror() && v->attr.is_default() && v->flags() == flags", "v->is_mirror() && v->flags() == flags",
+     "sim 40x1000"),
+    ("failing bind leaves its last removal", VM + "vm_transaction.cc",
+     "    vm_.link_backing(*entry->vma);\n    auto owner", "    auto owner",
+     "abi */FailingSteps.*"),
 ]

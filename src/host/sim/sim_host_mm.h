@@ -165,6 +165,8 @@ class SimHostMm final : public HostMm {
     DevmemAllocation* allocation;
   };
   Peeked peek(HostVa va, Pid pid = Pid::kMain);
+  /// The same of all pages of `range` at once, of kMain; out.size() == range.pages().
+  void peek_all(HostRange range, std::span<Peeked> out);
   SimEventCounts events();
   std::uint64_t frames_in_use();
   /// Generation of the frame behind a PageHome::system pointer; moves when the frame is freed.
@@ -183,6 +185,7 @@ class SimHostMm final : public HostMm {
     std::uint64_t bytes;
   };
 
+  Peeked peeked(const SimVma* vma, const SimPte* pte, HostVa page) SX_REQUIRES(lock_);
   SimProcess& process(Pid pid) SX_REQUIRES(lock_);
   SimProcess& main() SX_REQUIRES(lock_) { return *processes_[0]; }
 

@@ -189,43 +189,47 @@ void SimHostMm::unpin(HostVa va) {
 
 // --- questions --------------------------------------------------------------------------------------------
 
-SimHostMm::PageState SimHostMm::page_state(HostVa va, Pid pid) {
-  Guard guard(lock_);
-  SimProcess& p = process(pid);
-  HostVa page = va.aligned_down(kPageSize);
-  if (p.find(page) == nullptr) return PageState::kUnmapped;
-  const SimPte* pte = p.pte(page);
-  if (pte == nullptr) return PageState::kHole;
-  switch (pte->kind) {
-    case SimPte::Kind::kFrame: return PageState::kSystem;
-    case SimPte::Kind::kZero: return PageState::kZero;
-    case SimPte::Kind::kDevice: return PageState::kDevice;
-    case SimPte::Kind::kSwapped: return PageState::kSwapped;
-    case SimPte::Kind::kGuard: return PageState::kGuard;
-  }
-  return PageState::kHole;
-}
+SimHostMm::PageState SimHostMm::page_state(HostVa va, Pid pid) { return peek(va, pid).state; }
 
 SimHostMm::Peeked SimHostMm::peek(HostVa va, Pid pid) {
-  Peeked seen{page_state(va, pid), nullptr, nullptr};
   Guard guard(lock_);
   SimProcess& p = process(pid);
   const HostVa page = va.aligned_down(kPageSize);
-  const SimPte* pte = p.pte(page);
+  return peeked(p.find(page), p.pte(page), page);
+}
+
+SimHostMm::Peeked SimHostMm::peeked(const SimVma* vma, const SimPte* pte, HostVa page) {
+  if (vma == nullptr) return {PageState::kUnmapped, nullptr, nullptr};
   if (pte == nullptr) {
-    const SimVma* vma = p.find(page);
-    if (vma == nullptr || vma->anonymous()) return seen;
+    Peeked hole{PageState::kHole, nullptr, nullptr};
+    if (vma->anonymous()) return hole;
     auto in_object = vma->object->pages.find(vma->object_page(page));
-    if (in_object != vma->object->pages.end()) seen.bytes = frames_.data(in_object->second);
-    return seen;
+    if (in_object != vma->object->pages.end()) hole.bytes = frames_.data(in_object->second);
+    return hole;
   }
-  if (pte->kind == SimPte::Kind::kFrame || pte->kind == SimPte::Kind::kSwapped) {
-    seen.bytes = frames_.data(pte->frame);
-  } else if (pte->kind == SimPte::Kind::kDevice) {
-    seen.allocation = pte->allocation;
-    seen.bytes = pte->allocation->frame + pte->page * kPageSize;
+  switch (pte->kind) {
+    case SimPte::Kind::kFrame: return {PageState::kSystem, frames_.data(pte->frame), nullptr};
+    case SimPte::Kind::kZero: return {PageState::kZero, frames_.data(SimFrames::kZeroPage), nullptr};
+    case SimPte::Kind::kSwapped: return {PageState::kSwapped, frames_.data(pte->frame), nullptr};
+    case SimPte::Kind::kGuard: return {PageState::kGuard, nullptr, nullptr};
+    case SimPte::Kind::kDevice: break;
   }
-  return seen;
+  return {PageState::kDevice, pte->allocation->frame + pte->page * kPageSize, pte->allocation};
+}
+
+void SimHostMm::peek_all(HostRange range, std::span<Peeked> out) {
+  SX_ASSERT(out.size() == range.pages());
+  Guard guard(lock_);
+  auto pte = main().ptes_begin(range);
+  const auto end = main().ptes_end(range);
+  const SimVma* vma = nullptr;
+  std::size_t index = 0;
+  for (HostVa page = range.start(); page < range.end(); page += kPageSize) {
+    if (vma == nullptr || !vma->range.contains(page)) vma = main().find(page);
+    const bool here = pte != end && pte->first == SimProcess::vpn(page);
+    out[index++] = peeked(vma, here ? &pte->second : nullptr, page);
+    if (here) ++pte;
+  }
 }
 
 DevmemAllocation* SimHostMm::allocation_at(HostVa va) {

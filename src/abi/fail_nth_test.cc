@@ -1,0 +1,439 @@
+// Every request, with every one of its steps failing once, and with every step failing from one on:
+// the request ends with an error or finds another way, nothing it was to change has changed, the
+// same request succeeds afterwards, and nothing is left when the file is closed (spec/vm.md 10.1,
+// invariants 19 and 20).
+//
+// One line per request. Requests go in as ioctl bytes; what is compared is the whole state of all
+// VMs.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "abi/drm_device.h"
+#include "abi/uapi.h"
+#include "base/log.h"
+#include "base/step.h"
+#include "host/sim/sim_host_mm.h"
+#include "svm/self_check.h"
+
+namespace softxe {
+namespace {
+
+constexpr std::uint64_t kMemory = 0x2000'0000;  ///< of the client, mirrored
+constexpr std::uint64_t kVa = 0x1'0000'0000;    ///< where objects are bound
+constexpr std::uint64_t kBoBytes = 4 * k2M;
+constexpr std::uint32_t kBatchEnd = 0x0500'0000;
+constexpr unsigned kStepsMax = 300;
+
+/// Fails steps of the test's own thread only: engines and the collector go on undisturbed.
+class FailHere final : public StepHook {
+ public:
+  FailHere(unsigned nth, FailNth::Repeat repeat) : nth_(nth), repeat_(repeat) {
+    set_step_hook(this);
+  }
+  ~FailHere() override { set_step_hook(nullptr); }
+  Status on_step(StepSite& site, bool may_fail) override {
+    if (!may_fail || std::this_thread::get_id() != thread_) return {};
+    ++seen_;
+    if (seen_ != nth_ && !(repeat_ == FailNth::Repeat::kForever && seen_ > nth_)) return {};
+    if (!fired) step = site.name;
+    fired = true;
+    return fail(ENOMEM, site.name);
+  }
+  bool fired = false;
+  const char* step = "";
+
+ private:
+  const std::thread::id thread_ = std::this_thread::get_id();
+  unsigned nth_;
+  FailNth::Repeat repeat_;
+  unsigned seen_ = 0;
+};
+
+class NoDescriptors final : public FdLayer {
+ public:
+  Result<int> publish_dma_buf(std::shared_ptr<GemBo>, FdAccess, OnExec) override {
+    return fail(EMFILE, "none");
+  }
+  Result<int> publish_sync_file(std::shared_ptr<SyncFile>) override { return fail(EMFILE, "none"); }
+  Result<int> publish_syncobj(SyncobjPtr) override { return fail(EMFILE, "none"); }
+  std::shared_ptr<GemBo> dma_buf(int) override { return nullptr; }
+  std::shared_ptr<SyncFile> sync_file(int) override { return nullptr; }
+  SyncobjPtr syncobj(int) override { return nullptr; }
+  std::shared_ptr<DrmFile> drm_file(int) override { return nullptr; }
+  bool is_open(int) override { return false; }
+};
+
+/// A device over a simulated process, one open file, and what most requests need.
+class Rig {
+ public:
+  explicit Rig(ResetMode reset) : mm(clock) {
+    set_self_check(SelfCheck::kOn);
+    options.profile = &kProfileBmg;
+    options.vram_bytes = 64ull << 20;
+    options.reset = reset;
+    options.fds = &descriptors;
+    auto made = DrmProcess::create(mm, options);
+    SX_ASSERT(made.has_value());
+    process = std::move(*made);
+    file = std::make_unique<DrmFile>(*process, 0, DrmNode::kRender);
+    dma_vm = create_vm(0);
+    fault_vm = create_vm(DRM_XE_VM_CREATE_FLAG_LR_MODE | DRM_XE_VM_CREATE_FLAG_FAULT_MODE);
+    system_bo = create_bo(1);
+    vram_bo = create_bo(2);
+    const std::uint32_t end = kBatchEnd;
+    std::memcpy(file->objects()[0]->engine_mapping(), &end, sizeof end);
+    SX_ASSERT(mm.cpu_mmap(
+        {.size_bytes = 2 * k2M, .at = HostVa(kMemory), .place = MmapRequest::Place::kFixed}));
+  }
+  ~Rig() {
+    file.reset();
+    mm.cpu_exit(Pid::kMain);
+  }
+
+  Device& device() { return process->device(0).device(); }
+  std::uint32_t create_vm(std::uint32_t flags) {
+    drm_xe_vm_create request{};
+    request.flags = flags;
+    last = file->ioctl(DRM_IOCTL_XE_VM_CREATE, &request);
+    return request.vm_id;
+  }
+  std::uint32_t create_bo(std::uint32_t placement) {
+    drm_xe_gem_create request{};
+    request.size = kBoBytes;
+    request.placement = placement;
+    request.cpu_caching = placement == 1 ? DRM_XE_GEM_CPU_CACHING_WB : DRM_XE_GEM_CPU_CACHING_WC;
+    last = file->ioctl(DRM_IOCTL_XE_GEM_CREATE, &request);
+    return request.handle;
+  }
+  int create_queue() {
+    drm_xe_engine_class_instance instance{};
+    instance.engine_class = DRM_XE_ENGINE_CLASS_COPY;
+    drm_xe_exec_queue_create request{};
+    request.width = request.num_placements = 1;
+    request.vm_id = dma_vm;
+    request.instances = reinterpret_cast<std::uint64_t>(&instance);
+    const int result = file->ioctl(DRM_IOCTL_XE_EXEC_QUEUE_CREATE, &request);
+    queue = request.exec_queue_id;
+    return result;
+  }
+  int exec(std::uint64_t batch) {
+    drm_xe_exec request{};
+    request.exec_queue_id = queue;
+    request.address = batch;
+    request.num_batch_buffer = 1;
+    return file->ioctl(DRM_IOCTL_XE_EXEC, &request);
+  }
+  int bind(std::uint32_t vm, std::vector<drm_xe_vm_bind_op> ops) {
+    drm_xe_vm_bind request{};
+    request.vm_id = vm;
+    request.num_binds = static_cast<std::uint32_t>(ops.size());
+    if (ops.size() == 1) request.bind = ops[0];
+    if (ops.size() > 1) request.vector_of_binds = reinterpret_cast<std::uint64_t>(ops.data());
+    return file->ioctl(DRM_IOCTL_XE_VM_BIND, &request);
+  }
+  int advise(std::uint64_t start, std::uint64_t bytes, std::uint32_t type, std::uint32_t value) {
+    drm_xe_madvise request{};
+    request.vm_id = fault_vm;
+    request.start = start;
+    request.range = bytes;
+    request.type = type;
+    request.atomic.val = value;  // the first word of every kind
+    return file->ioctl(DRM_IOCTL_XE_MADVISE, &request);
+  }
+  int gpu_fault(std::uint64_t page, AccessType access) {
+    std::uint32_t asid = 0;
+    device().for_each_vm([&](VmContext& context) {
+      if (context.vm.config().modes.fault) asid = context.vm.config().asid;
+    });
+    Status done = device().faults().serve(
+        {.page = GpuVa(page), .asid = asid, .access = access, .engine = {}});
+    return done ? 0 : -done.error().err;
+  }
+
+  ManualClock clock;
+  SimHostMm mm;
+  NoDescriptors descriptors;
+  ProcessOptions options;
+  std::unique_ptr<DrmProcess> process;
+  std::unique_ptr<DrmFile> file;
+  std::uint32_t dma_vm = 0, fault_vm = 0, system_bo = 0, vram_bo = 0, queue = 0;
+  int last = 0;
+};
+
+// --- requests
+// ---------------------------------------------------------------------------------------------
+
+drm_xe_vm_bind_op op_of(std::uint32_t op, std::uint64_t at, std::uint64_t bytes,
+                        std::uint32_t flags = 0) {
+  drm_xe_vm_bind_op result{};
+  result.op = op;
+  result.addr = at;
+  result.range = bytes;
+  result.flags = flags;
+  result.pat_index = op == DRM_XE_VM_BIND_OP_MAP ? 2 : 0;
+  return result;
+}
+drm_xe_vm_bind_op map(std::uint32_t bo, std::uint64_t at, std::uint64_t bytes,
+                      std::uint32_t flags = 0) {
+  drm_xe_vm_bind_op result = op_of(DRM_XE_VM_BIND_OP_MAP, at, bytes, flags);
+  result.obj = bo;
+  return result;
+}
+drm_xe_vm_bind_op map_null(std::uint64_t at, std::uint64_t bytes) {
+  return op_of(DRM_XE_VM_BIND_OP_MAP, at, bytes, DRM_XE_VM_BIND_FLAG_NULL);
+}
+drm_xe_vm_bind_op map_mirror(std::uint64_t at, std::uint64_t bytes) {
+  return op_of(DRM_XE_VM_BIND_OP_MAP, at, bytes,
+               DRM_XE_VM_BIND_FLAG_CPU_ADDR_MIRROR | DRM_XE_VM_BIND_FLAG_MADVISE_AUTORESET);
+}
+drm_xe_vm_bind_op map_userptr(std::uint64_t at, std::uint64_t bytes) {
+  drm_xe_vm_bind_op result = op_of(DRM_XE_VM_BIND_OP_MAP_USERPTR, at, bytes);
+  result.userptr = kMemory;
+  result.pat_index = 2;
+  return result;
+}
+drm_xe_vm_bind_op unmap(std::uint64_t at, std::uint64_t bytes) {
+  return op_of(DRM_XE_VM_BIND_OP_UNMAP, at, bytes);
+}
+drm_xe_vm_bind_op unmap_all(std::uint32_t bo) {
+  drm_xe_vm_bind_op result = op_of(DRM_XE_VM_BIND_OP_UNMAP_ALL, 0, 0);
+  result.obj = bo;
+  result.pat_index = 2;
+  return result;
+}
+drm_xe_vm_bind_op prefetch(std::uint64_t at, std::uint64_t bytes, std::uint32_t region) {
+  drm_xe_vm_bind_op result = op_of(DRM_XE_VM_BIND_OP_PREFETCH, at, bytes);
+  result.prefetch_mem_region_instance = region;
+  return result;
+}
+
+void mirrored(Rig& r) {
+  ASSERT_EQ(r.bind(r.fault_vm, {map_mirror(0, 1ull << 48)}), 0);
+}
+void mirrored_and_touched(Rig& r) {
+  mirrored(r);
+  ASSERT_EQ(r.gpu_fault(kMemory, AccessType::kWrite), 0);
+}
+void bound(Rig& r) {
+  ASSERT_EQ(r.bind(r.dma_vm, {map(r.system_bo, kVa, kBoBytes)}), 0);
+  ASSERT_EQ(r.bind(r.dma_vm, {map(r.vram_bo, kVa + kBoBytes, kBoBytes)}), 0);
+}
+void bound_and_queue(Rig& r) {
+  bound(r);
+  ASSERT_EQ(r.create_queue(), 0);
+}
+void bound_and_evicted(Rig& r) {
+  bound_and_queue(r);
+  ASSERT_TRUE(r.device().vram(0).evict_all({}).has_value());
+}
+void nothing(Rig&) {}
+
+/// What a failing request must leave as it was.
+enum class Keeps {
+  kAll,         ///< every object, range and entry
+  kTree,        ///< VMAs; ranges may have come, gone or moved (faults, prefetch)
+  kAttributes,  ///< attributes per address; VMAs may be cut at the borders
+};
+struct Row {
+  const char* name;
+  Keeps keeps;
+  void (*arrange)(Rig&);
+  int (*request)(Rig&);
+  ResetMode reset = ResetMode::kFlag;
+};
+
+constexpr std::uint32_t kImmediate = DRM_XE_VM_BIND_FLAG_IMMEDIATE;
+const Row kRows[] = {
+    {"VmCreate", Keeps::kAll, nothing, [](Rig& r) { return r.create_vm(0), r.last; }},
+    {"VmCreateWithFaults", Keeps::kAll, nothing,
+     [](Rig& r) {
+       return r.create_vm(DRM_XE_VM_CREATE_FLAG_LR_MODE | DRM_XE_VM_CREATE_FLAG_FAULT_MODE), r.last;
+     }},
+    {"GemCreateInVram", Keeps::kAll, nothing, [](Rig& r) { return r.create_bo(2), r.last; }},
+    {"GemCreateInEither", Keeps::kAll, nothing, [](Rig& r) { return r.create_bo(1), r.last; }},
+    {"ExecQueueCreate", Keeps::kAll, nothing, [](Rig& r) { return r.create_queue(); }},
+    {"Exec", Keeps::kAll, bound_and_queue, [](Rig& r) { return r.exec(kVa); }},
+    {"ExecAfterAnEviction", Keeps::kTree, bound_and_evicted, [](Rig& r) { return r.exec(kVa); }},
+    {"MapSystem", Keeps::kAll, nothing,
+     [](Rig& r) { return r.bind(r.dma_vm, {map(r.system_bo, kVa, k2M)}); }},
+    {"MapVram", Keeps::kAll, nothing,
+     [](Rig& r) { return r.bind(r.dma_vm, {map(r.vram_bo, kVa, k2M)}); }},
+    {"MapNull", Keeps::kAll, nothing,
+     [](Rig& r) { return r.bind(r.dma_vm, {map_null(kVa, k2M)}); }},
+    {"MapUserptr", Keeps::kAll, nothing,
+     [](Rig& r) { return r.bind(r.dma_vm, {map_userptr(kVa, k64K)}); }},
+    {"MapOverTheMiddle", Keeps::kAll, bound,
+     [](Rig& r) { return r.bind(r.dma_vm, {map_null(kVa + k2M + k64K, k2M)}); }},
+    {"MapOverTheBorderOfTwo", Keeps::kAll, bound,
+     [](Rig& r) { return r.bind(r.dma_vm, {map_userptr(kVa + kBoBytes - k64K, 2 * k64K)}); }},
+    {"UnmapTheMiddle", Keeps::kAll, bound,
+     [](Rig& r) { return r.bind(r.dma_vm, {unmap(kVa + k64K, k64K)}); }},
+    {"UnmapAllOfABo", Keeps::kAll, bound,
+     [](Rig& r) { return r.bind(r.dma_vm, {unmap_all(r.vram_bo)}); }},
+    {"ArrayOfAllKinds", Keeps::kAll, bound,
+     [](Rig& r) {
+       return r.bind(r.dma_vm,
+                     {map_null(kVa + k64K, k2M), unmap(kVa + k2M, k64K), map(r.vram_bo, kVa, k64K),
+                      map_userptr(kVa + 8 * kBoBytes, 2 * k64K), unmap_all(r.system_bo),
+                      unmap(kVa + 8 * kBoBytes + k64K, k64K), map(r.system_bo, kVa + k64K, k64K)});
+     }},
+    {"MirrorMap", Keeps::kAll, nothing,
+     [](Rig& r) { return r.bind(r.fault_vm, {map_mirror(0, 1ull << 40)}); }},
+    {"MirrorMapThatMerges", Keeps::kAll, mirrored_and_touched,
+     [](Rig& r) { return r.bind(r.fault_vm, {map_mirror(k2M, k2M)}); }},
+    {"MapOverAMirror", Keeps::kAll, mirrored_and_touched,
+     [](Rig& r) { return r.bind(r.fault_vm, {map(r.vram_bo, kVa, k2M, kImmediate)}); }},
+    {"UnmapOfAPartOfAMirror", Keeps::kAll, mirrored_and_touched,
+     [](Rig& r) { return r.bind(r.fault_vm, {unmap(kVa, k2M)}); }},
+    {"ArrayInAFaultVm", Keeps::kAll, mirrored_and_touched,
+     [](Rig& r) {
+       return r.bind(r.fault_vm, {unmap(kVa, kBoBytes), map(r.system_bo, kVa, k2M, kImmediate),
+                                  map_null(kVa + k2M, k2M), map_mirror(kVa + k2M, k64K),
+                                  unmap_all(r.system_bo), map_mirror(kVa, kBoBytes)});
+     }},
+    {"PrefetchToVram", Keeps::kTree, mirrored,
+     [](Rig& r) { return r.bind(r.fault_vm, {prefetch(kMemory, 2 * k2M, 1)}); }},
+    {"PrefetchBack", Keeps::kTree, mirrored_and_touched,
+     [](Rig& r) { return r.bind(r.fault_vm, {prefetch(kMemory, k2M, 0)}); }},
+    {"MadviseAtomic", Keeps::kAttributes, mirrored_and_touched,
+     [](Rig& r) { return r.advise(kMemory + k64K, k64K, DRM_XE_MEM_RANGE_ATTR_ATOMIC, 1); }},
+    {"MadvisePat", Keeps::kAttributes, mirrored_and_touched,
+     [](Rig& r) { return r.advise(kMemory + k64K, k64K, DRM_XE_MEM_RANGE_ATTR_PAT, 3); }},
+    {"MadvisePreferred", Keeps::kAttributes, mirrored_and_touched,
+     [](Rig& r) { return r.advise(kMemory, k2M, DRM_XE_MEM_RANGE_ATTR_PREFERRED_LOC, ~0u); }},
+    {"MadviseThatWatchesUnmaps", Keeps::kAttributes, mirrored_and_touched,
+     [](Rig& r) { return r.advise(kMemory, k2M, DRM_XE_MEM_RANGE_ATTR_ATOMIC, 1); },
+     ResetMode::kExact},
+    {"FaultOnAHole", Keeps::kTree, mirrored,
+     [](Rig& r) { return r.gpu_fault(kMemory, AccessType::kRead); }},
+    {"AtomicFault", Keeps::kTree, mirrored,
+     [](Rig& r) { return r.gpu_fault(kMemory, AccessType::kAtomic); }},
+    {"FaultOnABo", Keeps::kTree,
+     [](Rig& r) { ASSERT_EQ(r.bind(r.fault_vm, {map(r.vram_bo, kVa, k2M)}), 0); },
+     [](Rig& r) { return r.gpu_fault(kVa, AccessType::kWrite); }},
+};
+
+// --- the state of everything
+// ------------------------------------------------------------------------------
+
+std::string attributes(const Vma& vma) {
+  return fmt::format(
+      "kind={} flags={}{}{} atomic={} pat={}/{} preferred={}/{} purgeable={} backing={} bo={}",
+      static_cast<int>(vma.kind()), vma.flags().read_only, vma.flags().dumpable,
+      vma.flags().autoreset, static_cast<int>(vma.attr.atomic), static_cast<int>(vma.attr.pat),
+      static_cast<int>(vma.attr.default_pat), vma.attr.preferred.devmem_fd,
+      static_cast<int>(vma.attr.preferred.policy), static_cast<int>(vma.attr.purgeable),
+      fmt::ptr(vma.backing()), fmt::ptr(vma.bo().get()));
+}
+
+std::string tree_digest(Vm& vm, Keeps keeps) SX_NO_THREAD_SAFETY_ANALYSIS {
+  std::string text;
+  std::string run;  // of equal attributes, whatever the cuts
+  for (const Vma* vma : vm.vmas_in(vm.space().managed())) {
+    if (keeps == Keeps::kAttributes) {
+      const std::string mine = attributes(*vma);
+      if (mine != run) text += fmt::format("{:#x} {}\n", vma->start().value(), mine);
+      run = mine;
+      continue;
+    }
+    text += fmt::format("{} [{:#x}, {:#x}) +{:#x} {} fence={}", fmt::ptr(vma), vma->start().value(),
+                        vma->end().value(), vma->offset_bytes(), attributes(*vma),
+                        fmt::ptr(vma->user_fence.get()));
+    if (keeps == Keeps::kAll)
+      text += fmt::format(" tiles={}/{}", vma->tile_present, vma->tile_invalidated);
+    text += "\n";
+  }
+  return text;
+}
+
+std::string mapped_digest(VmContext& context) {
+  std::string text;
+  if (context.svm) {
+    context.svm->for_each_range([&](const SvmRange& range) {
+      text += fmt::format("range {} [{:#x}, +{:#x}) state={} tiles={}/{}\n", fmt::ptr(&range),
+                          range.extent().start().value(), range.extent().size(),
+                          range.state().index(), range.present(), range.invalidated());
+    });
+  }
+  context.vm.table(0).for_each_leaf(
+      GpuRange::of(GpuVa(0), context.vm.size_bytes()), [&](const Translation& leaf) {
+        text += fmt::format("entry {:#x} +{:#x} -> {:#x} kind={} writable={} atomic={} pat={}\n",
+                            leaf.entry_va.value(), leaf.entry_bytes, leaf.address,
+                            static_cast<int>(leaf.flags.kind), leaf.flags.writable,
+                            leaf.flags.atomic_enable, leaf.flags.pat_index);
+      });
+  return text;
+}
+
+std::string digest(Rig& rig, Keeps keeps) SX_NO_THREAD_SAFETY_ANALYSIS {
+  std::string text = fmt::format("objects={}\n", rig.file->objects().size());
+  rig.device().for_each_vm([&](VmContext& context) {
+    ReadGuard hold(context.vm.lock);
+    text += fmt::format("VM {} banned={} VMAs={}\n", context.vm.config().asid, context.vm.banned(),
+                        keeps == Keeps::kAttributes ? 0 : context.vm.vma_count());
+    text += tree_digest(context.vm, keeps);
+    if (keeps == Keeps::kAll) text += mapped_digest(context);
+    EXPECT_EQ(broken_invariant(context), "");
+  });
+  return text;
+}
+
+// --- the test
+// ---------------------------------------------------------------------------------------------
+
+/// Runs the request with step `nth` failing. False: it has fewer steps.
+bool fails_cleanly(const Row& row, unsigned nth, FailNth::Repeat repeat) {
+  Rig rig(row.reset);
+  row.arrange(rig);
+  const std::string before = digest(rig, row.keeps);
+  int result = 0;
+  bool fired = false;
+  {
+    FailHere hook(nth, repeat);
+    result = row.request(rig);
+    fired = hook.fired;
+    SCOPED_TRACE(fmt::format("step {}: {}", nth, hook.step));
+    if (!fired) {
+      EXPECT_EQ(result, 0);
+    }
+  }
+  if (fired && result != 0) {
+    EXPECT_EQ(digest(rig, row.keeps), before);
+    EXPECT_EQ(row.request(rig), 0) << "a second try, undisturbed";
+  }
+  rig.file.reset();
+  std::size_t vms = 0;
+  rig.device().for_each_vm([&](VmContext&) { ++vms; });
+  EXPECT_EQ(vms, 0u) << "VMs are left after the file";
+  rig.mm.cpu_exit(Pid::kMain);
+  EXPECT_EQ(rig.device().vram(0).usage().used_bytes, 0u) << "VRAM is left after the process";
+  EXPECT_EQ(rig.mm.frames_in_use(), 0u) << "frames are left after the process";
+  return fired;
+}
+
+class FailingSteps : public testing::TestWithParam<Row> {
+ protected:
+  void SetUp() override { set_log_level(LogLevel::kOff); }
+  void TearDown() override { set_log_level(LogLevel::kError); }
+};
+
+TEST_P(FailingSteps, LeaveEverythingAsItWas) {
+  for (auto repeat : {FailNth::Repeat::kOnce, FailNth::Repeat::kForever}) {
+    unsigned nth = 1;
+    while (nth < kStepsMax && fails_cleanly(GetParam(), nth, repeat)) {
+      if (HasFailure())
+        FAIL() << "at step " << nth << (repeat == FailNth::Repeat::kOnce ? ", once" : ", for ever");
+      ++nth;
+    }
+    EXPECT_GT(nth, 1u) << "the request has no step that may fail";
+    EXPECT_LT(nth, kStepsMax);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Requests, FailingSteps, testing::ValuesIn(kRows),
+                         [](const auto& row) { return std::string(row.param.name); });
+
+}  // namespace
+}  // namespace softxe
