@@ -201,6 +201,16 @@ TEST(BindArrays, B8_AFailingLastOperationRestoresTheTree) {
   }
 }
 
+TEST(BindArrays, WhatIsLeftOfAMappingMadeInTheSameArrayIsBound) {
+  DrmRig r;
+  const auto vm = r.vm(DrmRig::kDmaFence);
+  const auto a = r.bo(k2M, DrmRig::kSystem), b = r.bo(k64K, DrmRig::kSystem);
+  ASSERT_EQ(r.bind(vm, {r.map(a, kAt, k2M), r.map(b, kAt + k64K, k64K), r.unmap(kAt + 4 * k64K, k64K)}), 0);
+  EXPECT_EQ(r.vmas(1), "[0x1000000+0x10000 bo][0x1010000+0x10000 bo][0x1020000+0x20000 bo]"
+                       "[0x1050000+0x1b0000 bo]");
+  EXPECT_EQ(r.present_pages(1), (k2M - k64K) / kPageSize);
+}
+
 TEST(BindArrays, Q6_WhetherRangesMayStayIsDecidedPerOperation) {
   DrmRig r;
   const auto vm = r.vm(DrmRig::kFault);

@@ -12,12 +12,21 @@ constexpr std::uint64_t kJobsTimeoutNs = 10'000'000'000;  // twice the job time-
 
 // Restores what an eviction took from a VM with work; a VM without is left to its next EXEC. What cannot be
 // restored ends the VM (spec/vm.md 2.7).
-void rebind(DeviceExec& exec, ContextVm& vm) {
-  if (!exec.scheduler().busy(vm)) return;
+bool rebind(DeviceExec& exec, ContextVm& vm) {
+  if (!exec.scheduler().busy(vm)) return false;
   const Status done = revalidate(vm.context());
-  if (done || vm.closed() || vm.banned()) return;
+  if (done || vm.closed() || vm.banned()) return done.has_value();
   vm.context().vm.kill("an evicted object cannot come back");
   exec.vm_banned(vm);
+  return false;
+}
+
+// A VM runs this long before the next one's objects may push its own out (kernel: min_run_period).
+void let_run(DrmDevice& device) {
+  constexpr std::uint64_t kMinRunNs = 5'000'000;
+  WaitContext wait = device.wait_context();
+  if (wait.step) return;
+  static_cast<void>(Fence::pending()->wait(wait, Deadline::after(wait.clock, kMinRunNs)));
 }
 
 }  // namespace
@@ -41,11 +50,17 @@ DrmVmPtr DrmFile::make_vm(DrmDevice& device, VmMode mode, std::shared_ptr<VmCont
     if (!live || live->mode() != VmMode::kPreemptFence) return nullptr;
     return std::make_shared<DeviceExec::VmPause>(device.exec(), live);
   };
-  vm->context->rebind_later = [weak = std::weak_ptr(vm->exec), &device](std::shared_ptr<void> stopped) {
-    if (!stopped) return;
-    DeviceExec& exec = device.exec();
-    exec.work().post([weak, &exec, stopped = std::move(stopped)] {
-      if (auto live = weak.lock()) rebind(exec, *live);
+  // One piece of work for all evictions until it begins; it holds the pause, theirs end with the zap.
+  vm->context->rebind_later = [weak = std::weak_ptr(vm->exec), &device,
+                               posted = std::make_shared<std::atomic<bool>>(false)](
+                                  std::shared_ptr<void> stopped) {
+    if (!stopped || posted->exchange(true)) return;
+    device.exec().work().post([weak, &device, posted, stopped = std::move(stopped)]() mutable {
+      posted->store(false);
+      auto live = weak.lock();
+      const bool runs = live && rebind(device.exec(), *live);
+      stopped.reset();
+      if (runs) let_run(device);
     });
   };
   return vm;

@@ -128,6 +128,28 @@ TEST(RebindWorker, B37_AnObjectThatCannotComeBackBansTheVmAndItsQueues) {
   EXPECT_EQ(p.rig.bind(p.vm, {p.rig.null(2 * kAt, k2M)}), -ENOENT);
 }
 
+TEST(RebindWorker, TwoBusyVmsDoNotPushEachOtherOutForEver) {
+  DrmRig r({.vram_bytes = 8 * k2M});
+  std::uint32_t flags[2], objects[2], queues[2];
+  for (int i = 0; i < 2; ++i) {
+    const auto vm = r.vm(DrmRig::kLr);
+    objects[i] = r.bo(5 * k2M, DrmRig::kVram | DrmRig::kSystem);
+    ASSERT_EQ(r.bind(vm, {r.map(objects[i], kAt, 5 * k2M)}), 0);
+    flags[i] = r.bo(kPageSize, DrmRig::kSystem);
+    ASSERT_EQ(r.bind(vm, {r.map(flags[i], kAt / 2, kPageSize)}), 0);
+    r.batch_at(vm, kBatch, {r.wait_equal(kAt / 2, 1), r.store(kAt, 7)});
+    queues[i] = r.queue(vm);
+    ASSERT_EQ(r.exec(queues[i], kBatch), 0);
+    r.run(3);
+  }
+  for (auto flag : flags) *reinterpret_cast<std::uint32_t*>(r.object(flag).engine_mapping()) = 1;
+  r.run();
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_FALSE(r.banned(queues[i]));
+    EXPECT_EQ(r.word(objects[i]), 7u);
+  }
+}
+
 TEST(RebindWorker, EvictionWaitsForTheJobsOfADmaFenceVm) {
   DrmRig r({.vram_bytes = 8 * k2M});
   const auto vm = r.vm(DrmRig::kDmaFence);

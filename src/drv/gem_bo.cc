@@ -196,6 +196,9 @@ Status GemBo::enter_vram(unsigned tile, const BoUse& use) {
       return victim.vm_tag() != vm && !mapped.contains(&victim.client());
     };
   }
+  // Where VM-local eviction is forbidden many VMs may ask for more than there is, each for all of its objects.
+  // Who can live in system memory does, or they would push each other out for ever.
+  if (use.eviction == VmLocalEviction::kForbidden && allows_system()) policy.evict = AllocPolicy::Evict::kNo;
   SX_TRY_VOID(memory_.tiles[tile].vram->allocate(block_, size_bytes_, policy));
   std::uint64_t offset = 0;
   memory_.tiles[tile].vram->for_each_extent(block_, [&](DevRange extent) {

@@ -110,13 +110,15 @@ Status VmTransaction::apply(const VaOps& ops, const VmaTemplate* what, SvmRanges
       take_out(static_cast<Vma&>(*unmap->node));
     } else if (auto* remap = std::get_if<RemapOp>(&op)) {
       auto& old = static_cast<Vma&>(*remap->node);
+      // Pieces of what has PTEs get them, and so do those of what an operation before made in this array.
+      const bool bound = old.tile_present != 0 ||
+                         std::find(bind_now_.begin(), bind_now_.end(), &old) != bind_now_.end();
       take_out(old);
       vm_.counters_.add(Counter::vma_split_count);
       for (const auto& side : {remap->prev(), remap->next()}) {
         if (!side) continue;
         auto piece = old.piece(side->range, side->offset_bytes);
         piece->user_fence = old.user_fence;
-        const bool bound = old.tile_present != 0;
         piece->tile_present = old.tile_present;
         piece->tile_invalidated = old.tile_invalidated;
         if (bound) bind_now_.push_back(piece.get());
