@@ -1,6 +1,8 @@
 // Exec queues, EXEC, WAIT_USER_FENCE (spec/uapi.md 10-12, 15).
 #include <unistd.h>
 
+#include <optional>
+
 #include "abi/drm_device.h"
 #include "drv/vm_ops.h"
 
@@ -76,10 +78,14 @@ Result<int> DrmFile::exec(Bytes bytes) {
   process_.options().before_submit();
   device_.device().counters().add(Counter::exec_count);
   auto& context = static_cast<ContextVm&>(*queue->vm()).context();
-  if (!batches.empty() && queue->vm()->mode() != VmMode::kFault) {
-    SX_TRY_VOID(revalidate(context));
-  }
+  // No job of a preempt-fence VM starts before its entries are there: an eviction between the check and the
+  // submission finds no work to restore the VM for, so it is looked for again; a later one finds the job.
+  const bool checked = !batches.empty() && queue->vm()->mode() != VmMode::kFault;
+  std::optional<DeviceExec::VmPause> hold;
+  if (checked && queue->vm()->mode() == VmMode::kPreemptFence) hold.emplace(device_.exec(), queue->vm());
+  if (checked) SX_TRY_VOID(revalidate(context));
   SX_TRY_VOID(device_.exec().submit(queue, std::move(batches), syncs));
+  if (hold) static_cast<void>(revalidate(context));
   return 0;
 }
 
