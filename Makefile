@@ -4,6 +4,7 @@
 #   make check         build, run all tests but the long ones
 #   make conformance   Intel's own IGT programs and runtimes in a Debian root (TESTS=REGEX for a part, FAST=1 for
 #                      the CI set)
+#   make harmless      ordinary programs with and without softxe: same results (ONLY=REGEX for a part)
 #   make bench         the cost table
 #   make soak          random work for MINUTES=1 minutes
 #   make mutants       sabotages the source line by line: every mutant must be caught
@@ -17,13 +18,14 @@ PREFIX  ?= /usr/local
 JOBS    ?= $(shell nproc)
 MINUTES ?= 1
 TESTS   ?=
+ONLY    ?=
 # Where the Debian root of the conformance run lives; it survives `make clean` when set.
 CONFORMANCE_ROOT := $(or $(SOFTXE_CONFORMANCE_ROOT),build/conformance-root)
 SOFTXE   = $(BUILD)/src/cli/softxe
 EXAMPLES = svm_stores madvise_reset shared_counters
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo check conformance conformance-root bench soak mutants lint install clean
+.PHONY: help deps build demo check conformance conformance-root harmless bench soak mutants lint install clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
@@ -63,6 +65,11 @@ conformance: build conformance-root
 	@python3 conformance/run.py --root "$(CONFORMANCE_ROOT)" --softxe $(SOFTXE) \
 	  $(addprefix --add-counts ,$(RUNTIME_COUNTS)) \
 	  $(if $(FAST),--set conformance/fast.txt) $(if $(TESTS),--tests '$(TESTS)') $(CONFORMANCE_ARGS)
+
+harmless: build
+	@tools/deps.sh build harmless
+	@python3 tests/harmless/run.py --long --softxe $(SOFTXE) --opener $(BUILD)/tests/harmless/harmless-opener.so \
+	  --only '$(ONLY)'
 
 bench:
 	@$(MAKE) --no-print-directory deps build/release/build.ninja

@@ -107,7 +107,21 @@ int pin_library(dl_phdr_info* info, std::size_t, void* argument) {
   return 0;
 }
 
+/// Collects what this thread maps while it makes the session: tables and records.
+class OwnMappings {
+ public:
+  OwnMappings() { now = this; }
+  ~OwnMappings() { now = nullptr; }
+  OwnMappings(const OwnMappings&) = delete;
+  OwnMappings& operator=(const OwnMappings&) = delete;
+
+  static constinit thread_local OwnMappings* now;
+  std::vector<HostRange> ranges;
+};
+constinit thread_local OwnMappings* OwnMappings::now = nullptr;
+
 Result<Session*> make_session() {
+  const OwnMappings own;
   auto made = std::make_unique<Session>();
   live::LiveOptions live_options;
   live_options.dma = settings().copy_dma ? live::DmaMode::kCopy : live::DmaMode::kMove;
@@ -129,6 +143,7 @@ Result<Session*> make_session() {
   SX_TRY(made->drm, DrmProcess::create(*made->mm, options));
   for (unsigned index = 0; index < made->drm->device_count(); ++index)
     made->files.push_back(std::make_unique<PreloadDeviceFiles>(made->drm->device(index)));
+  for (const HostRange range : own.ranges) made->mm->pin(range);
   return made.release();  // lives until the process ends: engine threads do
 }
 
@@ -184,6 +199,11 @@ Result<Session*> session_or_make() {
   return made;
 }
 
+void note_engine_mapping(HostVa start, std::uint64_t bytes) {
+  if (OwnMappings::now != nullptr)
+    OwnMappings::now->ranges.push_back(HostRange::of(start, align_up(bytes, kPageSize)));
+}
+
 void abandon_session() {
   current.store(nullptr);
   current_mm.store(nullptr);
@@ -192,8 +212,13 @@ void abandon_session() {
 }
 
 namespace {
+// Before every other constructor, libc's own included: the library is linked with initfirst, since
+// libraries of the client may open a device in theirs. libc has no environment yet, the loader has.
 // Not marked as engine code: the patcher's self-test calls libc through our symbols.
-__attribute__((constructor)) void on_load() { start(); }
+__attribute__((constructor)) void on_load(int, char**, char** environment) {
+  if (environ == nullptr) environ = environment;
+  start();
+}
 }  // namespace
 
 }  // namespace softxe::preload

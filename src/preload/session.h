@@ -46,6 +46,10 @@ live::LiveHostMm* live_mm();
 /// Grows by one in every fork child: objects of an earlier generation must not be used.
 std::uint64_t generation();
 
+/// The engine has mapped anonymous memory. What it maps for a session, page tables and the like, must
+/// never be in VRAM: the thread that brings pages home reads it.
+void note_engine_mapping(HostVa start, std::uint64_t bytes);
+
 /// In a fork child: forgets the parent's session without touching it.
 void abandon_session();
 

@@ -200,7 +200,9 @@ void* mmap_any(const MapRequest& r) {
   // The engine's own mappings pass no hook: it may hold locks that a hook takes.
   if (in_engine()) {
     const long at = raw_syscall(SYS_mmap, r.wanted, r.length, r.prot, r.flags, r.fd, r.offset);
-    return libc_result(at) == -1 ? MAP_FAILED : reinterpret_cast<void*>(at);
+    if (libc_result(at) == -1) return MAP_FAILED;
+    if ((r.flags & MAP_ANONYMOUS) != 0) note_engine_mapping(HostVa(static_cast<std::uint64_t>(at)), r.length);
+    return reinterpret_cast<void*>(at);
   }
   long at = kNotOurs;
   if (interposing() && (r.flags & MAP_ANONYMOUS) == 0 && maybe_ours(r.fd)) at = mmap_ours(r);

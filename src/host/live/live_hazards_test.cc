@@ -83,6 +83,28 @@ TEST_F(LiveHazards, FaultInsideMallocNeedsNoMalloc) {
   }
 }
 
+TEST_F(LiveHazards, PinnedHolesAreTheKernelsBusiness) {
+  // The engine's own memory beside a client's, in one mapping: its first touch of a page, with the mm
+  // lock held, must not wait for the reader, whatever was registered or pinned first.
+  constexpr std::uint64_t kHole = 200;
+  for (const bool pin_first : {true, false}) {
+    std::byte* at = map(k2M);
+    for (std::uint64_t i = 0; i < 16; ++i) word(at, i) = i;
+    const HostRange pinned = range_at(at + 100 * kPageSize, 200 * kPageSize);
+    if (pin_first) mm_->pin(pinned);
+    migrate(at, k64K);
+    if (!pin_first) mm_->pin(pinned);
+    Apart<Callback> callback(
+        range_at(at, k2M),
+        [](void* context) { word(static_cast<std::byte*>(context), kHole) = 7; }, at);
+    ASSERT_TRUE(mm_->watch(*callback));
+    EXPECT_EQ(migrate_error(at + 104 * kPageSize, k64K), EBUSY);
+    expect_filled(at, 16, 0);  // calls back, on the reader
+    EXPECT_EQ(word(at, kHole), 7u);
+    mm_->unwatch(*callback);
+  }
+}
+
 TEST_F(LiveHazards, ReaderStandsOnPinnedMemory) {
   // The callback of a CPU touch runs on the reader thread: look where its stack and its TLS are.
   struct Seen {

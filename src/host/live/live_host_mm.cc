@@ -331,6 +331,7 @@ void LiveHostMm::pin(HostRange range) {
   }
   mm_lock_.lock();
   const bool entered = pins_.add(arena_, granules_, range);
+  if (!residency_.first_in(range)) unregister_range(range);  // see register_blocks()
   unlock();
   pins_.retract(slot);
   SX_ASSERT(entered);

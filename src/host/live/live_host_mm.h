@@ -148,7 +148,8 @@ class LiveHostMm final : public HostMm {
   // --- for the driver -------------------------------------------------------------------------------
   /// At every submission: waits until events that are in flight have been dealt with.
   void submission_probe();
-  /// From return on, no page of `range` is or will be in VRAM (until it is unmapped).
+  /// From return on, no page of `range` is or will be in VRAM, and no fault on it ours (until it is
+  /// unmapped).
   void pin(HostRange range);
   std::uint64_t pin_generation() const { return pins_.generation(); }
   /// The part of `window` that belongs to the stack which `stack_pointer` is on.

@@ -142,6 +142,8 @@ Result<MigrateCounts> LiveHostMm::migrate_to_device(HostRange range, DevmemAlloc
 Result<MigrateCounts> LiveHostMm::try_migrate(HostRange range, DevmemAllocation& allocation,
                                               std::uint64_t residency_ns, bool& shared_pages) {
   Locked lock(*this);
+  // Looked at once more below, when no thread can pin without being seen.
+  if (pins_.intersects(granules_, range)) return fail(EBUSY, "an engine thread stands on these pages");
   SX_TRY_VOID(admit_migration(range, allocation));
   Sketch sketch{range, allocation,
                 options_.dma == DmaMode::kCopy ? staging_.take_empty() : allocation.frame};
@@ -488,14 +490,16 @@ Result<HostRange> LiveHostMm::without_neighbours(HostRange block, HostRange rang
   return *part;
 }
 
-/// Registers the 2 MiB blocks of `range`, clamped to the mapping.
+/// Registers the 2 MiB blocks of `range`, clamped to the mapping and to what is not pinned: an engine
+/// thread that meets a hole in its own memory, with the mm lock held, would wait for the reader and the
+/// reader for the lock.
 Status LiveHostMm::register_blocks(HostRange range, HostRange vma) {
   if (chunks_.covers(range)) return {};
   SX_TRY_VOID(SX_STEP("live.migrate.register"));
   if (!chunks_.reserve(range)) return fail(ENOMEM, "the arena is used up");
   for (HostVa at = range.start(); at < range.end();) {
-    auto block = *HostRange::block_around(at, k2M).intersection(vma);
-    const HostVa next = block.end();
+    const auto whole = *HostRange::block_around(at, k2M).intersection(vma);
+    auto block = pins_.free_around(granules_, whole, *whole.intersection(range));
     if (!chunks_.covers(block)) {
       if (!chunks_.reserve(block)) return fail(ENOMEM, "the arena is used up");
       int err = client_.register_missing(block);
@@ -509,7 +513,7 @@ Status LiveHostMm::register_blocks(HostRange range, HostRange vma) {
       chunks_.insert(block);
       note_idle(block);
     }
-    at = next;
+    at = whole.end();
   }
   return {};
 }

@@ -32,6 +32,18 @@ bool PinSet::intersects(const GranuleMap& granules, HostRange range) const {
                      [&](const Entry& e) { return e.start < end && start < e.end; });
 }
 
+HostRange PinSet::free_around(const GranuleMap& granules, HostRange block, HostRange wanted) const {
+  if (!has_pins(granules, block)) return block;
+  std::uint64_t start = block.start().value();
+  std::uint64_t end = block.end().value();
+  for (std::uint32_t i = 0; i < count_; ++i) {
+    const Entry& e = entries_[i];
+    if (e.end <= wanted.start().value()) start = std::max(start, e.end);
+    if (e.start >= wanted.end().value()) end = std::min(end, e.start);
+  }
+  return HostRange::between(HostVa(start), HostVa(end));
+}
+
 bool PinSet::add(Arena& arena, GranuleMap& granules, HostRange range) {
   if (!GranuleMap::addressable(range)) return true;  // no user page can be there
   if (!granules.prepare(arena, range)) return false;

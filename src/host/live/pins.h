@@ -40,6 +40,9 @@ class PinSet {
   /// Mm lock held, inside the bracket.
   bool intersects(const GranuleMap& granules, HostRange range) const;
 
+  /// Mm lock held. The part of `block` around `wanted` that no entry reaches into; `wanted` is free of them.
+  HostRange free_around(const GranuleMap& granules, HostRange block, HostRange wanted) const;
+
   /// Mm lock held. False: the table or the arena is full.
   bool add(Arena& arena, GranuleMap& granules, HostRange range);
   /// Mm lock held. The memory has been unmapped: nobody stands there any more.
