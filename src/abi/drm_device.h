@@ -65,6 +65,8 @@ struct ProcessOptions {
   ExecPolicy policy = ExecPolicy::kThreads;
   /// Runs before every EXEC: the live backend's probe for unseen unmaps.
   std::function<void()> before_submit = [] {};
+  /// Asked by waits of the calling thread, which end with -EINTR when it says true; null: never.
+  bool (*signalled)() = nullptr;
   FdLayer* fds = nullptr;
 };
 
@@ -159,8 +161,6 @@ class DrmFile final : private IoctlHandler {
 
   /// As the system call: a value or a negative errno. Takes no errno, holds no lock on return.
   int ioctl(std::uint32_t request, void* argument);
-  /// May this request sleep for long? Then signals must stay deliverable during it.
-  static bool may_block(std::uint32_t request);
 
   struct MmapTarget {
     std::shared_ptr<GemBo> bo;
@@ -232,6 +232,12 @@ class DrmFile final : private IoctlHandler {
   FdLayer& fds() { return *process_.options().fds; }
   const DecodeLimits& limits() const { return device_.limits(); }
   WaitContext wait_context() { return device_.wait_context(); }
+  /// For the requests whose work is to wait: a signal ends them.
+  WaitContext interruptible_wait() {
+    WaitContext context = wait_context();
+    context.signalled = process_.options().signalled;
+    return context;
+  }
   static std::shared_ptr<DrmVm> make_vm(DrmDevice& device, VmMode mode,
                                         std::shared_ptr<VmContext> context);
 

@@ -32,20 +32,6 @@ int DrmFile::ioctl(std::uint32_t request, void* argument) {
   return run_ioctl(caller, memory_, request, HostVa(reinterpret_cast<std::uint64_t>(argument)), *this);
 }
 
-bool DrmFile::may_block(std::uint32_t request) {
-  switch (nr_of(request)) {
-    case nr_of(DRM_IOCTL_XE_WAIT_USER_FENCE):
-    case nr_of(DRM_IOCTL_SYNCOBJ_WAIT):
-    case nr_of(DRM_IOCTL_SYNCOBJ_TIMELINE_WAIT):
-    case nr_of(DRM_IOCTL_SYNCOBJ_TRANSFER):
-    case nr_of(DRM_IOCTL_XE_VM_DESTROY):
-    case nr_of(DRM_IOCTL_XE_MADVISE):
-      return true;
-    default:
-      return false;
-  }
-}
-
 Result<int> DrmFile::handle(const IoctlDescription& row, Bytes bytes) {
   switch (row.nr) {
     case nr_of(DRM_IOCTL_VERSION): return version(bytes);

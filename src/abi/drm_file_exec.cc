@@ -101,7 +101,7 @@ Result<int> DrmFile::wait_fence(Bytes bytes) {
     SX_TRY_VOID(memory_.read_object(at, word));
     return word;
   };
-  WaitContext wait = wait_context();
+  WaitContext wait = interruptible_wait();
   WaitUserFenceAnswer answer =
       wait_user_fence(request, queue, read, device_.exec().waiters(), wait);
   reply_wait_user_fence(bytes, answer.timeout_ns);

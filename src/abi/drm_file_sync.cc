@@ -124,7 +124,7 @@ Result<int> DrmFile::syncobj_wait(Bytes bytes) {
                           .available = false,
                           .deadline = deadline_of(request.timeout_nsec)};
   for (SyncobjHandle handle : handles) wait.points.push_back({handle, 0});
-  WaitContext context = wait_context();
+  WaitContext context = interruptible_wait();
   SX_TRY(SyncobjWaitAnswer answer, syncobjs_.wait(wait, context));
   request.first_signaled = answer.first_signalled;
   return 0;
@@ -147,7 +147,7 @@ Result<int> DrmFile::syncobj_timeline_wait(Bytes bytes) {
                           .available = (request.flags & DRM_SYNCOBJ_WAIT_FLAGS_WAIT_AVAILABLE) != 0,
                           .deadline = deadline_of(request.timeout_nsec)};
   for (std::size_t i = 0; i < handles.size(); ++i) wait.points.push_back({handles[i], values[i]});
-  WaitContext context = wait_context();
+  WaitContext context = interruptible_wait();
   SX_TRY(SyncobjWaitAnswer answer, syncobjs_.wait(wait, context));
   request.first_signaled = answer.first_signalled;
   return 0;
@@ -159,7 +159,7 @@ Result<int> DrmFile::syncobj_transfer(Bytes bytes) {
   if ((request.flags & ~static_cast<std::uint32_t>(DRM_SYNCOBJ_WAIT_FLAGS_WAIT_FOR_SUBMIT)) != 0) {
     return fail(EINVAL, "unknown transfer flags");
   }
-  WaitContext context = wait_context();
+  WaitContext context = interruptible_wait();
   SX_TRY_VOID(syncobjs_.transfer(
       {.source = {SyncobjHandle{request.src_handle}, request.src_point},
        .destination = {SyncobjHandle{request.dst_handle}, request.dst_point},

@@ -2,7 +2,7 @@
 //
 // While one is open, interposed symbols pass straight through (the engine uses libc too), the hooks of
 // patched call sites stand aside, client signals are blocked, errno is kept, and the thread's stack and
-// TLS stay out of VRAM. Not for calls that may sleep for long: signals must reach the client then.
+// TLS stay out of VRAM. A call that sleeps for long asks pending_interruption() now and then and ends early.
 #pragma once
 
 #include <cstdint>
@@ -31,6 +31,15 @@ class EngineScope {
   std::uint64_t mask_ = 0;
   int errno_ = 0;
 };
+
+/// What a signal that waits outside of the scope means for a system call that sleeps.
+enum class Interruption : std::uint8_t {
+  kNone,     ///< there is none, or nobody would notice it
+  kRestart,  ///< its handler runs (SA_RESTART), or the process stops or dies; then the call goes on
+  kReturn,   ///< its handler runs, then the call returns -EINTR
+};
+/// Inside an EngineScope of a client's thread.
+Interruption pending_interruption();
 
 /// Lighter, for hooks: only says that the thread is in the engine.
 class EngineMark {

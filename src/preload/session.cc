@@ -139,6 +139,7 @@ Result<Session*> make_session() {
   if (ProcessSlot* slot = claim_slot(); slot != nullptr) options.counters = slot->devices.data();
   options.start_thread = engine_thread_starter();
   options.before_submit = [mm = made->mm.get()] { mm->submission_probe(); };
+  options.signalled = [] { return pending_interruption() != Interruption::kNone; };
   options.fds = &fd_layer();
   SX_TRY(made->drm, DrmProcess::create(*made->mm, options));
   for (unsigned index = 0; index < made->drm->device_count(); ++index)

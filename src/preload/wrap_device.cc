@@ -112,33 +112,38 @@ std::shared_ptr<DrmFile> device_file(const FdObjectPtr& object, int& error) {
 
 constexpr long kNotOurs = 1L << 40;
 
-/// The result, negative errno, or kNotOurs.
+struct IoctlAnswer {
+  long result;  ///< or negative errno, or kNotOurs
+  Interruption interruption = Interruption::kNone;
+};
+
+IoctlAnswer ioctl_once(int fd, unsigned long request, void* argument) {
+  const EngineScope scope;
+  FdObjectPtr object = find_fd(fd);
+  if (object == nullptr && _IOC_TYPE(request) == DRM_IOCTL_BASE) object = adopt_fd(fd);
+  if (object == nullptr) return {kNotOurs};
+  if (const auto file = object->sync_file(); file != nullptr)
+    return {kernel_result(sync_file_ioctl(*file, request, argument))};
+  if (object->dma_buf() != nullptr) return {kernel_result(dma_buf_ioctl(request, argument))};
+  int error = 0;
+  const auto file = device_file(object, error);
+  if (error != 0) return {error};
+  // Requests of every file (FIONBIO and the like) are the kernel's.
+  if (file == nullptr || (_IOC_TYPE(request) == 'T' && _IOC_SIZE(request) == 0)) return {kNotOurs};
+  const int result = file->ioctl(static_cast<std::uint32_t>(request), argument);
+  // Only waits say so, and only for a signal: asked here, where it is still pending.
+  if (result != -EINTR) return {result};
+  const Interruption why = pending_interruption();
+  return {result, why == Interruption::kNone ? Interruption::kRestart : why};
+}
+
+/// The result, negative errno, or kNotOurs. Signals that end a wait are delivered between its parts.
 long ioctl_ours(int fd, unsigned long request, void* argument) {
-  std::shared_ptr<DrmFile> waiting;
-  {
-    const EngineScope scope;
-    FdObjectPtr object = find_fd(fd);
-    if (object == nullptr && _IOC_TYPE(request) == DRM_IOCTL_BASE) object = adopt_fd(fd);
-    if (object == nullptr) return kNotOurs;
-    if (const auto file = object->sync_file(); file != nullptr)
-      return kernel_result(sync_file_ioctl(*file, request, argument));
-    if (object->dma_buf() != nullptr) return kernel_result(dma_buf_ioctl(request, argument));
-    int error = 0;
-    auto file = device_file(object, error);
-    if (error != 0) return error;
-    // Requests of every file (FIONBIO and the like) are the kernel's.
-    if (file == nullptr || (_IOC_TYPE(request) == 'T' && _IOC_SIZE(request) == 0)) return kNotOurs;
-    if (!DrmFile::may_block(static_cast<std::uint32_t>(request)))
-      return file->ioctl(static_cast<std::uint32_t>(request), argument);
-    waiting = std::move(file);
-  }
-  // A long wait stays open to the client's signals.
-  const int before = errno;
-  const long result = waiting->ioctl(static_cast<std::uint32_t>(request), argument);
-  errno = before;
-  const EngineScope scope;  // the last reference may go here
-  waiting.reset();
-  return result;
+  IoctlAnswer answer{};
+  do {
+    answer = ioctl_once(fd, request, argument);
+  } while (answer.interruption == Interruption::kRestart);
+  return answer.result;
 }
 
 /// A mapping of `length` bytes at a huge page boundary, for clients that were told of huge pages.

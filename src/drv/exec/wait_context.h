@@ -39,9 +39,12 @@ struct WaitContext {
   std::function<bool()> step;
   /// Set by anybody who wants the wait to end with EINTR (process exit, device teardown). May be null.
   const std::atomic<bool>* interrupt = nullptr;
+  /// True when a signal wants the waiting thread. May be null.
+  bool (*signalled)() = nullptr;
 
   bool interrupted() const {
-    return interrupt != nullptr && interrupt->load(std::memory_order_acquire);
+    return (interrupt != nullptr && interrupt->load(std::memory_order_acquire)) ||
+           (signalled != nullptr && signalled());
   }
 };
 

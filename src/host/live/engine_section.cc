@@ -82,6 +82,8 @@ void EngineSection::leave() {
   if (--state.depth == 0) restore_signals(state.saved_mask);
 }
 
+std::uint64_t EngineSection::client_mask() { return state.saved_mask; }
+
 void EngineSection::adopt_engine_thread() { state.depth = 1; }
 
 }  // namespace softxe::live

@@ -26,6 +26,8 @@ class EngineSection {
   static void leave();
   /// For threads of the engine whose stack lies in the arena and whose signals are blocked for good.
   static void adopt_engine_thread();
+  /// Inside a section: the signals that the thread blocks by itself.
+  static std::uint64_t client_mask();
 };
 
 /// Blocks every signal but those that the CPU raises; returns the mask before.
