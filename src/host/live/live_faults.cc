@@ -2,6 +2,7 @@
 //
 // Rules (spec/live-memory.md 4): everything it touches is in the arena; no malloc, no stdio, no libc
 // wrapper; it never waits for a lock (whoever unlocks wakes it) and never sleeps but in ppoll.
+#include <linux/futex.h>
 #include <poll.h>
 #include <sys/mman.h>
 
@@ -24,7 +25,10 @@ void LiveHostMm::kick_reader() {
 
 void* LiveHostMm::reader_main(void* self) {
   EngineSection::adopt_engine_thread();
-  static_cast<LiveHostMm*>(self)->reader_loop();
+  auto& mm = *static_cast<LiveHostMm*>(self);
+  mm.reader_at_work_.store(1);
+  raw_syscall(SYS_futex, &mm.reader_at_work_, FUTEX_WAKE_PRIVATE, 1);
+  mm.reader_loop();
   return nullptr;
 }
 

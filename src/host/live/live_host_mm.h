@@ -285,6 +285,7 @@ class LiveHostMm final : public HostMm {
   int kick_fd_ = -1;
   pthread_t reader_{};
   bool reader_runs_ = false;
+  std::atomic<std::uint32_t> reader_at_work_{0};  ///< a futex: 1 once its thread is past libc's start-up
   std::atomic<bool> stop_{false};
   std::atomic<bool> disabled_{false};
   std::atomic<bool> reader_waits_for_lock_{false};
