@@ -60,6 +60,8 @@ struct ProcessOptions {
   ResetMode reset = ResetMode::kFlag;
   /// One per device, in memory that outlives the process object (a shared slot); null: private.
   CounterWords* counters = nullptr;
+  /// Likewise for one VM of a device; empty or null: private.
+  std::function<CounterWords*(unsigned device, std::uint32_t asid)> vm_counters{};
   ThreadStarter start_thread = default_thread_starter();
   /// kManual: no thread at all; waits run what can run (tests, simulators).
   ExecPolicy policy = ExecPolicy::kThreads;

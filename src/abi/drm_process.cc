@@ -67,6 +67,11 @@ Result<std::unique_ptr<DrmProcess>> DrmProcess::create(HostMm& host, const Proce
     device.start_thread = options.start_thread;
     if (options.policy == ExecPolicy::kManual) device.collector = GcWorker::Mode::kManual;
     if (options.counters != nullptr) device.counters = &options.counters[index];
+    if (options.vm_counters) {
+      device.vm_counters = [make = options.vm_counters, index](std::uint32_t asid) {
+        return make(index, asid);
+      };
+    }
     SX_TRY(auto made, Device::create(host, process->migrate_lock_, device));
     process->devices_.push_back(std::make_unique<DrmDevice>(std::move(made), options));
   }

@@ -64,6 +64,7 @@ namespace softxe {
   X(svm_fault_retry_count)              \
   X(svm_range_created_count)            \
   X(svm_range_collected_count)          \
+  X(svm_range_removed_count)            \
   X(svm_unmap_event_count)              \
   X(svm_invalidate_event_count)         \
   X(svm_attribute_reset_count)          \

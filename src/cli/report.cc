@@ -5,6 +5,9 @@
 #include <cerrno>
 #include <cstdio>
 #include <fstream>
+#include <optional>
+
+#include "base/counter_check.h"
 
 namespace softxe::cli {
 
@@ -26,6 +29,34 @@ std::string bytes_text(std::uint64_t bytes) {
   return fmt::format("{} B", bytes);
 }
 
+/// A VM's numbers: what never happened in it is left out.
+nlohmann::json vm_json(std::uint32_t asid, const CounterWords& words) {
+  nlohmann::json counters = nlohmann::json::object();
+  for (std::size_t i = 0; i < kCounterCount; ++i) {
+    const std::uint64_t value = words.value[i].load(std::memory_order_relaxed);
+    if (value != 0) counters[kCounterNames[i]] = value;
+  }
+  return {{"asid", asid}, {"counters", std::move(counters)}};
+}
+
+nlohmann::json vms_json(const preload::SlotFile& slots, std::uint32_t process, std::uint32_t device) {
+  nlohmann::json vms = nlohmann::json::array();
+  const std::uint32_t used = std::min(slots.vms_used.load(), preload::kVmSlotsMax);
+  for (std::uint32_t i = 0; i < used; ++i) {
+    const preload::VmSlot& slot = slots.vms[i];
+    if (slot.process.load() == process + 1 && slot.device == device) {
+      vms.push_back(vm_json(slot.asid, slot.counters));
+    }
+  }
+  const preload::ProcessSlot& owner = slots.slots[process];
+  if (const std::uint32_t others = owner.other_vm_count[device].load(); others != 0) {
+    nlohmann::json shared = vm_json(0, owner.other_vms[device]);
+    shared["vm_count"] = others;
+    vms.push_back(std::move(shared));
+  }
+  return vms;
+}
+
 }  // namespace
 
 nlohmann::json make_report(const preload::SlotFile& slots) {
@@ -37,7 +68,9 @@ nlohmann::json make_report(const preload::SlotFile& slots) {
     if (slot.pid.load() == 0) continue;
     nlohmann::json devices = nlohmann::json::array();
     for (std::uint32_t d = 0; d < slot.device_count && d < preload::kSlotDevices; ++d) {
-      devices.push_back({{"index", d}, {"counters", counters_json(slot.devices[d])}});
+      devices.push_back({{"index", d},
+                         {"counters", counters_json(slot.devices[d])},
+                         {"vms", vms_json(slots, i, d)}});
       for (std::size_t c = 0; c < kCounterCount; ++c) {
         total[c] += slot.devices[d].value[c].load(std::memory_order_relaxed);
       }
@@ -50,6 +83,34 @@ nlohmann::json make_report(const preload::SlotFile& slots) {
   nlohmann::json sums = nlohmann::json::object();
   for (std::size_t c = 0; c < kCounterCount; ++c) sums[kCounterNames[c]] = total[c];
   return {{"schema", kSchema}, {"processes", std::move(processes)}, {"total", std::move(sums)}};
+}
+
+std::string check_report(const nlohmann::json& report) {
+  const auto check = [](const nlohmann::json& counters, const std::string& where) -> std::string {
+    const std::string broken = broken_identity(
+        [&](Counter c) {
+          return counters.value(kCounterNames[static_cast<std::size_t>(c)], std::uint64_t{0});
+        },
+        std::nullopt);
+    return broken.empty() ? broken : where + ": " + broken;
+  };
+  for (const nlohmann::json& process : report.at("processes")) {
+    for (const nlohmann::json& device : process.at("devices")) {
+      const auto where = fmt::format("process {}, device {}", process.at("pid").get<unsigned>(),
+                                     device.at("index").get<unsigned>());
+      if (auto broken = check(device.at("counters"), where); !broken.empty()) return broken;
+      for (std::size_t i = 0; i < kCounterCount; ++i) {
+        std::uint64_t vms = 0;
+        for (const nlohmann::json& vm : device.at("vms")) {
+          vms += vm.at("counters").value(kCounterNames[i], std::uint64_t{0});
+        }
+        if (vms > device.at("counters").at(kCounterNames[i]).get<std::uint64_t>()) {
+          return fmt::format("{}: {} of the VMs together exceeds the device's", where, kCounterNames[i]);
+        }
+      }
+    }
+  }
+  return check(report.at("total"), "total");
 }
 
 int write_report(const nlohmann::json& report, const std::string& path) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/counter_check.h"
 #include "base/counters.h"
 #include "cli/scenario_text.h"
 #include "svm/madvise.h"
@@ -424,6 +425,22 @@ Result<std::uint64_t> EngineWorld::vm_size(const std::string& name) {
   return vm->context->vm.size_bytes();
 }
 
+// Only where nothing counts beside this thread.
+Status EngineWorld::check_counters() {
+  for (auto& card : cards_) {
+    std::uint64_t live = 0;
+    for (auto& [name, vm] : vms_) {
+      if (vm.card == card.get() && vm.context->svm) live += vm.context->svm->range_count();
+    }
+    const std::string broken =
+        broken_identity([&](Counter c) { return card->device->counters().get(c); }, live);
+    if (broken.empty()) continue;
+    fmt::print(stderr, "counters do not fit: {}\n", broken);
+    return fail(EPROTO, "the counters do not fit together");
+  }
+  return {};
+}
+
 Status EngineWorld::check_invariants() {
   check_host();
   for (auto& [name, vm] : vms_) {
@@ -432,7 +449,7 @@ Status EngineWorld::check_invariants() {
     broken_ = broken_invariant(*vm.context);
     if (!broken_.empty()) return fail(EIO, broken_.c_str());
   }
-  return {};
+  return parallel() == Parallel::kInterleave ? check_counters() : Status{};
 }
 
 }  // namespace softxe::scenario

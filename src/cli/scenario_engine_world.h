@@ -96,6 +96,7 @@ class EngineWorld : public ScenarioWorld {
     std::map<unsigned, std::unique_ptr<Engine>> engines;  ///< by tile
   };
 
+  Status check_counters();
   Result<Card*> find_card(const std::string& name);
   Result<OpenVm*> find_vm(const std::string& name);
   Result<Engine*> find_engine(const GpuTarget& gpu);

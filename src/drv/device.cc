@@ -99,7 +99,8 @@ Result<std::shared_ptr<VmContext>> Device::create_vm(const VmCreateRequest& requ
   config.page_table = page_table_config();
   config.discrete = profile().has(DeviceFact::kDiscrete);
   config.smem_atomics = profile().has(DeviceFact::kSmemAtomics);
-  auto context = std::make_shared<VmContext>(config, tables_, invalidations_, counters_.get());
+  CounterWords* words = options_.vm_counters ? options_.vm_counters(asid) : nullptr;
+  auto context = std::make_shared<VmContext>(config, tables_, invalidations_, counters_.get(), words);
   if (request.fault_mode) {
     SvmConfig svm{.host = host_,
                   .invalidations = invalidations_,

@@ -35,6 +35,8 @@ struct DeviceOptions {
   ThreadStarter start_thread = default_thread_starter();
   /// Where counts go; must outlive the device. One per GT, at most kGtsMax used.
   CounterWords* counters = nullptr;
+  /// Likewise for one VM, named by its ASID; empty or null: privately.
+  std::function<CounterWords*(std::uint32_t asid)> vm_counters{};
 };
 
 inline constexpr unsigned kGtsMax = 4;

@@ -67,24 +67,44 @@ class LowFdsTaken {
   int count_ = 0;
 };
 
-/// A slot of the run's counter file; null when there is none (no report then).
-ProcessSlot* claim_slot() {
+struct ClaimedSlot {
+  SlotFile* file = nullptr;
+  std::uint32_t index = 0;
+  ProcessSlot& process() const { return file->slots[index]; }
+};
+
+/// A slot of the run's counter file; no file when there is none (no report then).
+ClaimedSlot claim_slot() {
   const std::string path = settings().run_dir + "/slots";
   const long fd = raw_syscall(SYS_openat, AT_FDCWD, path.c_str(), O_RDWR | O_CLOEXEC, 0);
-  if (fd < 0) return nullptr;
+  if (fd < 0) return {};
   const long at = raw_syscall(SYS_mmap, nullptr, sizeof(SlotFile), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   raw_syscall(SYS_close, fd);
-  if (live::errno_of(at) != 0) return nullptr;
+  if (live::errno_of(at) != 0) return {};
   auto* file = reinterpret_cast<SlotFile*>(at);
-  if (file->magic != kSlotsMagic) return nullptr;
+  if (file->magic != kSlotsMagic) return {};
   const std::uint32_t index = file->used.fetch_add(1);
-  if (index >= kSlotsMax) return nullptr;
+  if (index >= kSlotsMax) return {};
   ProcessSlot& slot = file->slots[index];
   slot.device_count = static_cast<std::uint32_t>(settings().devices.size());
   std::strncpy(slot.profile, settings().profile->name, sizeof slot.profile - 1);
   raw_syscall(SYS_readlink, "/proc/self/exe", slot.exe, sizeof slot.exe - 1);
   slot.pid.store(static_cast<std::uint32_t>(getpid()));
-  return &slot;
+  return {file, index};
+}
+
+/// Where a VM of this process counts: a slot of its own, or the one its device's other VMs share.
+CounterWords* claim_vm_slot(const ClaimedSlot& claimed, unsigned device, std::uint32_t asid) {
+  const std::uint32_t index = claimed.file->vms_used.fetch_add(1);
+  if (index >= kVmSlotsMax) {
+    claimed.process().other_vm_count[device].fetch_add(1);
+    return &claimed.process().other_vms[device];
+  }
+  VmSlot& slot = claimed.file->vms[index];
+  slot.device = device;
+  slot.asid = asid;
+  slot.process.store(claimed.index + 1);
+  return &slot.counters;
 }
 
 /// What engine threads execute and read may never be in VRAM: this library, libc, the loader.
@@ -136,7 +156,12 @@ Result<Session*> make_session() {
   options.vram_bytes = settings().vram_bytes;
   options.visible_bytes = settings().visible_bytes;
   options.reset = settings().reset;
-  if (ProcessSlot* slot = claim_slot(); slot != nullptr) options.counters = slot->devices.data();
+  if (const ClaimedSlot slot = claim_slot(); slot.file != nullptr) {
+    options.counters = slot.process().devices.data();
+    options.vm_counters = [slot](unsigned device, std::uint32_t asid) {
+      return claim_vm_slot(slot, device, asid);
+    };
+  }
   options.start_thread = engine_thread_starter();
   options.before_submit = [mm = made->mm.get()] { mm->submission_probe(); };
   options.signalled = [] { return pending_interruption() != Interruption::kNone; };

@@ -11,9 +11,11 @@
 
 namespace softxe::preload {
 
-inline constexpr std::uint32_t kSlotsMagic = 0x58535831;
+inline constexpr std::uint32_t kSlotsMagic = 0x58535832;
 inline constexpr std::uint32_t kSlotsMax = 8192;
 inline constexpr unsigned kSlotDevices = 8;
+/// VMs of all processes together that have a slot of their own; later ones share one per device.
+inline constexpr std::uint32_t kVmSlotsMax = 16384;
 
 /// Zero-filled memory is a free slot.
 struct ProcessSlot {
@@ -22,14 +24,25 @@ struct ProcessSlot {
   char profile[16];
   char exe[232];
   std::array<CounterWords, kSlotDevices> devices;
+  std::array<std::atomic<std::uint32_t>, kSlotDevices> other_vm_count;
+  std::array<CounterWords, kSlotDevices> other_vms;  ///< the VMs that found no slot
+};
+
+/// A slot whose `process` is 0 is free, or was taken by a process that died on the spot.
+struct VmSlot {
+  std::atomic<std::uint32_t> process;  ///< index of the process slot, plus 1
+  std::uint32_t device;
+  std::uint32_t asid;
+  CounterWords counters;
 };
 
 struct SlotFile {
   std::uint32_t magic;
   std::uint32_t version;
   std::atomic<std::uint32_t> used;  ///< may exceed kSlotsMax: then some processes found no slot
-  std::uint32_t reserved;
+  std::atomic<std::uint32_t> vms_used;  ///< may exceed kVmSlotsMax
   std::array<ProcessSlot, kSlotsMax> slots;
+  std::array<VmSlot, kVmSlotsMax> vms;
 };
 
 }  // namespace softxe::preload

@@ -12,6 +12,7 @@ Svm::Svm(Vm& vm, SvmConfig config) : vm_(vm), config_(std::move(config)) {
 
 Svm::~Svm() {
   vm_.set_mirror_ranges(nullptr);
+  vm_.counters().add(Counter::svm_range_removed_count, range_count_);
   if (unmap_watcher_) config_.host.unwatch(*unmap_watcher_);
   while (!windows_.empty()) {
     SvmNotifier& window = *windows_.begin();

@@ -15,9 +15,11 @@ namespace softxe {
 /// One GPU address space as the driver and the fault service see it. `svm` exists in fault mode only.
 class VmContext {
  public:
+  /// `shared_words`: where to count, in memory that outlives this object; null: privately.
   VmContext(const VmConfig& config, TablePool& tables, InvalidationDomain& invalidations,
-            CounterSet* parent)
-      : counters(words, parent), vm(config, tables, invalidations, counters) {}
+            CounterSet* parent, CounterWords* shared_words = nullptr)
+      : counters(shared_words != nullptr ? *shared_words : words, parent),
+        vm(config, tables, invalidations, counters) {}
   ~VmContext() {
     SX_ASSERT(vm.closed());
     svm.reset();

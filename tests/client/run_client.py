@@ -63,6 +63,10 @@ def main():
         if ended.returncode != 0:
             print(f"the program ended with status {ended.returncode}: {' '.join(command)}")
             return 1
+        checked = subprocess.run([args.softxe, "report", "--check", path], capture_output=True, text=True)
+        if checked.returncode != 0:
+            print(checked.stdout)
+            return 1
         with open(path) as file:
             report = json.load(file)
     broken = broken_expectations(report, args.expect)
