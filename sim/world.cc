@@ -271,7 +271,7 @@ Model::Populated World::populated_before(const Op& op, OpenVm& vm) {
   std::array<State, k64K / kPageSize> before{};
   for (std::size_t i = 0; i < before.size(); ++i)
     before[i] = mm_.page_state(HostVa(first + i * kPageSize));
-  return [this, &op, &vm, before, first](std::uint64_t page) {
+  return [&op, &vm, before, first](std::uint64_t page) {
     // svm 4.5: VRAM counts only when the target is not system memory, by the attributes after
     // collection.
     const ModelVma* vma = vm.model->vma_at(op.span.start);

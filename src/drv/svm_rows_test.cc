@@ -187,7 +187,7 @@ TEST(SvmRows, ExactModeGrowsTheLastIntervalWhenItsListIsFull) {
   d.device->flush_collector(*d.vm);
   EXPECT_FALSE(d.vm->vm.banned());
   ReadGuard hold(d.vm->vm.lock);
-  auto atomic_at = [&](std::uint64_t page) {
+  auto atomic_at = [&](std::uint64_t page) SX_NO_THREAD_SAFETY_ANALYSIS {
     return d.vm->vm.find(GpuVa(kBase + page * kPageSize))->attr.atomic;
   };
   EXPECT_EQ(atomic_at(0), AtomicAccess::kUndefined);

@@ -213,28 +213,28 @@ void FaultService::livelock(const PageFault& fault, std::uint64_t rounds) {
 }
 
 Status FaultService::serve(const PageFault& fault) {
-  auto context = config_.vms.find(fault.asid);
-  if (!context) return fail(EINVAL, "no VM with this ASID");
-  Vm& vm = context->vm;
-  CounterSet& counters = context->counters;
+  const auto found = config_.vms.find(fault.asid);
+  if (!found) return fail(EINVAL, "no VM with this ASID");
+  VmContext& context = *found;
+  CounterSet& counters = context.counters;
   counters.add(Counter::gpu_fault_count);
   counters.add(fault.access == AccessType::kRead    ? Counter::gpu_fault_read_count
                : fault.access == AccessType::kWrite ? Counter::gpu_fault_write_count
                                                     : Counter::gpu_fault_atomic_count);
-  if (!vm.config().modes.fault) return fail(EINVAL, "VM is not in fault mode");
+  if (!context.vm.config().modes.fault) return fail(EINVAL, "VM is not in fault mode");
 
-  Guard hold(vm.lock);
-  if (vm.closed()) return fail(ENOENT, "VM is closed");
-  Vma* vma = vm.find(fault.page);
+  Guard hold(context.vm.lock);
+  if (context.vm.closed()) return fail(ENOENT, "VM is closed");
+  Vma* vma = context.vm.find(fault.page);
   if (vma == nullptr) return fail(EINVAL, "no VMA at the faulting address");
   // The prefetch bit is not part of the access here (quirk Q26 is fixed).
   if (vma->flags().read_only && fault.access != AccessType::kRead) {
     return fail(EPERM, "write to a READONLY VMA");
   }
-  Status status = vma->is_mirror() ? serve_mirror(*context, fault, vma)
-                                   : serve_owned(*context, fault, *vma);
+  Status status = vma->is_mirror() ? serve_mirror(context, fault, vma)
+                                   : serve_owned(context, fault, *vma);
   SX_MARK("svm.fault.done");
-  self_check(*context, "GPU fault");
+  self_check(context, "GPU fault");
   return status;
 }
 

@@ -149,7 +149,7 @@ std::string broken_invariant(VmContext& context) {
   Vm& vm = context.vm;
   if (vm.closed()) return {};
   Vm::OwnedPages owned;
-  if (std::string what = vm.broken_invariant(owned); !what.empty()) return what;
+  if (std::string what = context.vm.broken_invariant(owned); !what.empty()) return what;
   if (!context.svm) return {};
   SelfChecker checker(vm, *context.svm);
   if (std::string what = checker.run(); !what.empty()) return what;
@@ -160,7 +160,7 @@ std::string broken_invariant(VmContext& context) {
     // is judged.
     Vm::OwnedPages again;
     SelfChecker second(vm, *context.svm);
-    if (!vm.broken_invariant(again).empty() || !second.run().empty()) continue;
+    if (!context.vm.broken_invariant(again).empty() || !second.run().empty()) continue;
     if (again.pages != owned.pages || second.pages(tile) != checker.pages(tile)) continue;
     if (vm.table(tile).present_pages() != present) continue;
     return fmt::format("tile {}: {} pages are mapped, ranges and VMAs hold {}", tile, present,

@@ -96,7 +96,7 @@ class VmTransaction {
   void put_in(std::unique_ptr<Vma> vma, VaReservation& reservation);
   void unwind();
   TileMask tiles_to_bind(const Vma& vma) const;
-  Status prepare_vma(Vma& vma, TileMask tiles);
+  Status prepare_vma(Vma& vma, TileMask tiles) SX_NO_THREAD_SAFETY_ANALYSIS;
   std::vector<GpuRange> stale_intervals() const;
   std::vector<GpuRange> newly_faulting() const;
 
