@@ -189,16 +189,18 @@ Status GemBo::enter_vram(unsigned tile, const BoUse& use) {
   AllocPolicy policy;
   policy.shape = AllocPolicy::Shape::kScattered;
   policy.vm_tag = private_to_;
-  if (use.eviction == VmLocalEviction::kForbidden && use.vm != nullptr) {
+  if (use.eviction == VmLocalEviction::kForbidden && allows_system()) {
+    // Many VMs may ask for more than there is, each for all of its objects. Who can live in system memory
+    // does, or they would push each other out for ever.
+    policy.evict = AllocPolicy::Evict::kNo;
+  } else if (use.eviction == VmLocalEviction::kForbidden && use.vm != nullptr) {
     std::set<const VramClient*> mapped;
     for (const Bo* bo : use.vm->mapped_objects()) mapped.insert(static_cast<const GemBo*>(bo));
-    policy.may_evict = [vm = static_cast<const void*>(use.vm), mapped](const VramBlock& victim) {
+    policy.may_evict = [vm = static_cast<const void*>(use.vm),
+                        mapped = std::move(mapped)](const VramBlock& victim) {
       return victim.vm_tag() != vm && !mapped.contains(&victim.client());
     };
   }
-  // Where VM-local eviction is forbidden many VMs may ask for more than there is, each for all of its objects.
-  // Who can live in system memory does, or they would push each other out for ever.
-  if (use.eviction == VmLocalEviction::kForbidden && allows_system()) policy.evict = AllocPolicy::Evict::kNo;
   SX_TRY_VOID(memory_.tiles[tile].vram->allocate(block_, size_bytes_, policy));
   std::uint64_t offset = 0;
   memory_.tiles[tile].vram->for_each_extent(block_, [&](DevRange extent) {

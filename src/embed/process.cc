@@ -16,27 +16,17 @@ namespace {
 /// How far the heap may grow before its new pages are not known any more.
 constexpr std::uint64_t kHeapRoomBytes = 1 * k1G;
 
-HostRange pages_around(std::uint64_t low, std::uint64_t high) {
-  return HostRange::between(HostVa(align_down(low, kPageSize)), HostVa(align_up(high, kPageSize)));
-}
-
 // What engine calls execute and read may never be in VRAM: this library or program, libc and the
 // loader.
 int pin_object(dl_phdr_info* info, std::size_t, void* argument) {
-  const auto here = reinterpret_cast<std::uint64_t>(&pin_object);
-  std::uint64_t low = ~0ull;
-  std::uint64_t high = 0;
-  for (int i = 0; i < info->dlpi_phnum; ++i) {
-    const ElfW(Phdr)& segment = info->dlpi_phdr[i];
-    if (segment.p_type != PT_LOAD) continue;
-    low = std::min<std::uint64_t>(low, info->dlpi_addr + segment.p_vaddr);
-    high = std::max<std::uint64_t>(high, info->dlpi_addr + segment.p_vaddr + segment.p_memsz);
-  }
+  const auto pages = live::loaded_pages(*info);
+  if (!pages) return 0;
   const std::string_view path = info->dlpi_name;
   const std::string_view file = path.substr(path.rfind('/') + 1);
-  const bool needed = (low <= here && here < high) || file.starts_with("libc.so") ||
-                      file.starts_with("ld-linux") || file.starts_with("libstdc++");
-  if (needed && low < high) static_cast<live::LiveHostMm*>(argument)->pin(pages_around(low, high));
+  const bool needed = pages->contains(HostVa(reinterpret_cast<std::uint64_t>(&pin_object))) ||
+                      file.starts_with("libc.so") || file.starts_with("ld-linux") ||
+                      file.starts_with("libstdc++");
+  if (needed) static_cast<live::LiveHostMm*>(argument)->pin(*pages);
   return 0;
 }
 
@@ -49,7 +39,8 @@ void pin_engine(live::LiveHostMm& mm) {
   if (auto heap = mm.find_vma(HostVa(heap_end - kPageSize)); heap) {
     heap_start = heap->range.start().value();
   }
-  mm.pin(pages_around(heap_start, heap_end + kHeapRoomBytes));
+  mm.pin(HostRange::between(HostVa(align_down(heap_start, kPageSize)),
+                            HostVa(align_up(heap_end + kHeapRoomBytes, kPageSize))));
 }
 
 Status from_kernel(long result) {

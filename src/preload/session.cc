@@ -114,16 +114,7 @@ int pin_library(dl_phdr_info* info, std::size_t, void* argument) {
   const std::string_view file = name.substr(name.rfind('/') + 1);
   if (!file.starts_with("libc.so") && !file.starts_with("ld-linux") && !file.starts_with("libsoftxe-preload"))
     return 0;
-  std::uint64_t low = ~0ull;
-  std::uint64_t high = 0;
-  for (int i = 0; i < info->dlpi_phnum; ++i) {
-    const ElfW(Phdr)& segment = info->dlpi_phdr[i];
-    if (segment.p_type != PT_LOAD) continue;
-    low = std::min<std::uint64_t>(low, info->dlpi_addr + segment.p_vaddr);
-    high = std::max<std::uint64_t>(high, info->dlpi_addr + segment.p_vaddr + segment.p_memsz);
-  }
-  if (low < high)
-    mm->pin(HostRange::between(HostVa(align_down(low, kPageSize)), HostVa(align_up(high, kPageSize))));
+  if (const auto pages = live::loaded_pages(*info)) mm->pin(*pages);
   return 0;
 }
 

@@ -9,7 +9,6 @@ Rows come from the specification itself (section, how its rows begin). A line of
 | row | tests | note |; its tests are `Suite.Case`, `file.softxe` "scenario" or a ctest such as `client.forks`.
 Without tests the note must begin with "not here:".
 """
-import argparse
 import pathlib
 import re
 import sys
@@ -17,7 +16,6 @@ import tempfile
 
 import check_docs
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 NUMBERED = re.compile(r"^(\d+)\. ")
 TABLE = re.compile(r"^\| ([A-Z]\d+) \|")
 LISTED = re.compile(r"^([A-Z]\d+) ")
@@ -148,17 +146,8 @@ def selftest():
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--root", type=pathlib.Path, default=ROOT)
-    parser.add_argument("--selftest", action="store_true")
-    args = parser.parse_args()
-    if args.selftest:
-        return 0 if selftest() else 1
-    count, findings = check(args.root)
-    for finding in findings:
-        print(f"docs/COVERAGE.md:{finding}")
-    print(f"coverage: {count} rows, {len(findings)} findings")
-    return 0 if count and not findings else 1
+    return check_docs.run(__doc__, check, selftest,
+                          {"finding": "docs/COVERAGE.md:{}", "sum": "coverage: {} rows, {} findings"})
 
 
 if __name__ == "__main__":

@@ -182,18 +182,23 @@ def selftest():
     return failed == 0
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def run(doc, check, selftest, said):
+    """The command line of a check: `check(root)` gives a count and findings, `said` is how both are told."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
     parser.add_argument("--root", type=pathlib.Path, default=ROOT)
     parser.add_argument("--selftest", action="store_true")
     args = parser.parse_args()
     if args.selftest:
         return 0 if selftest() else 1
-    count, findings = check_tree(args.root)
+    count, findings = check(args.root)
     for finding in findings:
-        print(finding)
-    print(f"docs: {count} pages, {len(findings)} findings")
+        print(said["finding"].format(finding))
+    print(said["sum"].format(count, len(findings)))
     return 0 if count and not findings else 1
+
+
+def main():
+    return run(__doc__, check_tree, selftest, {"finding": "{}", "sum": "docs: {} pages, {} findings"})
 
 
 if __name__ == "__main__":

@@ -306,4 +306,17 @@ bool PageMap::occupied(HostVa page) const {
   return read(page, std::span(&word, 1)) && is_occupied(word);
 }
 
+std::optional<HostRange> loaded_pages(const dl_phdr_info& object) {
+  std::uint64_t low = ~0ull;
+  std::uint64_t high = 0;
+  for (int i = 0; i < object.dlpi_phnum; ++i) {
+    const ElfW(Phdr)& segment = object.dlpi_phdr[i];
+    if (segment.p_type != PT_LOAD) continue;
+    low = std::min<std::uint64_t>(low, object.dlpi_addr + segment.p_vaddr);
+    high = std::max<std::uint64_t>(high, object.dlpi_addr + segment.p_vaddr + segment.p_memsz);
+  }
+  if (low >= high) return std::nullopt;
+  return HostRange::between(HostVa(align_down(low, kPageSize)), HostVa(align_up(high, kPageSize)));
+}
+
 }  // namespace softxe::live

@@ -2,11 +2,15 @@
 //
 //   ProcMaps  one mapping per question: PROCMAP_QUERY (Linux 6.11) or a parse of /proc/self/maps
 //   PageMap   one word per page: present, swapped out, or nothing there
+//   loaded_pages()  where a loaded object lies
 //
 // Neither allocates, neither uses stdio; both are for use under the mm lock and on the fault thread.
 #pragma once
 
+#include <link.h>
+
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "base/address.h"
@@ -86,5 +90,9 @@ class PageMap {
  private:
   int fd_ = -1;
 };
+
+/// The pages between the first and the last segment of a program or library that the loader has mapped, as
+/// dl_iterate_phdr() shows it. Nothing when it has none.
+std::optional<HostRange> loaded_pages(const dl_phdr_info& object);
 
 }  // namespace softxe::live
