@@ -1,8 +1,8 @@
 #include <fmt/format.h>
 
+#include <sys/utsname.h>
 #include <cstdio>
 #include <cstring>
-#include <sys/utsname.h>
 
 #include "cli/commands.h"
 #include "host/live/uffd.h"
@@ -16,7 +16,9 @@ void say(const char* what, const std::string& found, const char* means) {
   std::printf("%-28s %-30s %s\n", what, found.c_str(), means);
 }
 
-int examine() {
+}  // namespace
+
+int doctor() {
   utsname kernel{};
   uname(&kernel);
   say("kernel", kernel.release, "");
@@ -31,7 +33,8 @@ int examine() {
       ladder.rung == live::Rung::kFull       ? "pages migrate; system calls on VRAM pages work"
       : ladder.rung == live::Rung::kUserOnly ? "only ranges the client named migrate"
                                              : "no migration: the GPU uses system memory in place");
-  if (ladder.refusal_errno != 0) say("", std::strerror(ladder.refusal_errno), "why not the full rung");
+  if (ladder.refusal_errno != 0)
+    say("", std::strerror(ladder.refusal_errno), "why not the full rung");
   say("UFFDIO_MOVE", ladder.has_move ? "yes" : "no", ladder.has_move ? "" : "needs kernel 6.8");
   say("unmap events", ladder.has_events ? "yes" : "no", "safety net for raw system calls");
   say("fork events", ladder.has_fork_event ? "yes" : "no", "");
@@ -42,18 +45,14 @@ int examine() {
       : ladder.move_defect == live::LadderReport::Defect::kAbsent ? "not seen"
                                                                   : "not tested",
       "harmless: the protocol absorbs it");
-  say("libc call sites", fmt::format("{} patched, {} refused", patches.patched(), patches.refused()),
-      patches.rung == patch::Rung::kEventsOnly ? patches.why : "unmaps are seen before they happen");
+  say("libc call sites",
+      fmt::format("{} patched, {} refused", patches.patched(), patches.refused()),
+      patches.rung == patch::Rung::kEventsOnly ? patches.why
+                                               : "unmaps are seen before they happen");
   const bool full = ladder.rung == live::Rung::kFull && patches.rung != patch::Rung::kEventsOnly;
-  std::printf("\n%s\n", full ? "A full run is possible." : "A run is possible with the limits above.");
+  std::printf("\n%s\n",
+              full ? "A full run is possible." : "A run is possible with the limits above.");
   return full ? 0 : 1;
-}
-
-}  // namespace
-
-void add_doctor(CLI::App& app, Action& action) {
-  auto* verb = app.add_subcommand("doctor", "What this machine allows and what that means for a run");
-  verb->callback([&action] { action = examine; });
 }
 
 }  // namespace softxe::cli

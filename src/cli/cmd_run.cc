@@ -31,19 +31,6 @@ namespace softxe::cli {
 
 namespace {
 
-struct RunOptions {
-  unsigned devices = 1;
-  std::string profile = "bmg";
-  std::string vram;
-  std::string visible;
-  std::string autoreset = "flag";
-  std::string dma = "move";
-  std::string report;
-  std::string root;
-  bool summary = false;
-  std::vector<std::string> program;
-};
-
 volatile pid_t child_pid = -1;
 
 // What the terminal sends goes to the whole foreground group, so the program has it already.
@@ -52,7 +39,8 @@ void forward_signal(int signal, siginfo_t* info, void*) {
 }
 
 void forward_signals() {
-  for (int signal : std::array{SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGCONT}) {
+  for (int signal :
+       std::array{SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGCONT}) {
     struct sigaction action {};
     action.sa_sigaction = forward_signal;
     action.sa_flags = SA_SIGINFO;
@@ -158,19 +146,21 @@ Status make_shadow_tree(const std::string& folder) {
   return materialise(build_tree(settings.devices), tree);
 }
 
-/// Makes `root` this process's root folder, with /proc and /dev as programs expect them, seen by this
-/// process and its children alone.
+/// Makes `root` this process's root folder, with /proc and /dev as programs expect them, seen by
+/// this process and its children alone.
 Status enter_root(const std::string& root) {
   const bool has_proc = access((root + "/proc/self").c_str(), F_OK) == 0;
   const bool has_dev = access((root + "/dev/null").c_str(), F_OK) == 0;
   if (!has_proc || !has_dev) {
-    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
+    if (unshare(CLONE_NEWNS) != 0 ||
+        mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
       return fail(errno, "--root: no private mounts (root may make them)");
     }
     if (!has_proc && mount("proc", (root + "/proc").c_str(), "proc", 0, nullptr) != 0) {
       return fail(errno, "--root: cannot mount /proc there");
     }
-    if (!has_dev && mount("/dev", (root + "/dev").c_str(), nullptr, MS_BIND | MS_REC, nullptr) != 0) {
+    if (!has_dev &&
+        mount("/dev", (root + "/dev").c_str(), nullptr, MS_BIND | MS_REC, nullptr) != 0) {
       return fail(errno, "--root: cannot show /dev there");
     }
   }
@@ -184,9 +174,10 @@ Status enter_root(const std::string& root) {
   setenv("LD_PRELOAD", preload.c_str(), 1);
   if (!options.root.empty()) {
     if (Status entered = enter_root(options.root); !entered) {
-      _exit(complain(options.root.c_str(), fmt::format("{}: {}", entered.error().why,
-                                                       std::strerror(entered.error().err)).c_str(),
-                     kExitCannotRun));
+      _exit(complain(
+          options.root.c_str(),
+          fmt::format("{}: {}", entered.error().why, std::strerror(entered.error().err)).c_str(),
+          kExitCannotRun));
     }
   }
   std::vector<char*> arguments;
@@ -222,6 +213,8 @@ int end_as(int status) {
   return 128 + signal;
 }
 
+}  // namespace
+
 int run(RunOptions options) {
   if (!options.root.empty()) options.root = std::filesystem::absolute(options.root).string();
   const std::string& name = options.program.front();
@@ -234,7 +227,8 @@ int run(RunOptions options) {
     return complain(name.c_str(), fit.error().why, kExitCannotRun);
   }
   std::string library = find_library();
-  if (library.empty()) return complain("libsoftxe-preload.so", "not found beside softxe", kExitCannotRun);
+  if (library.empty())
+    return complain("libsoftxe-preload.so", "not found beside softxe", kExitCannotRun);
 
   RunFolder folder;
   if (int error = folder.make(options.root)) {
@@ -260,35 +254,12 @@ int run(RunOptions options) {
   if (child_pid == 0) start_program(options, *file, preload_list(library));
   const int status = wait_for_program();
 
-  const auto report = make_report(folder.slots());
-  if (!options.report.empty()) {
-    if (int error = write_report(report, options.report)) {
-      complain(options.report.c_str(), std::strerror(error), 0);
-    }
+  if (int error =
+          deliver_report(folder.slots(), {.file = options.report, .summary = options.summary})) {
+    complain(options.report.c_str(), std::strerror(error), 0);
   }
-  if (options.summary) std::fprintf(stderr, "%s", summary_text(report).c_str());
   folder.remove();  // a signal may end us below, without destructors
   return end_as(status);
-}
-
-}  // namespace
-
-void add_run(CLI::App& app, Action& action) {
-  auto* verb = app.add_subcommand("run", "Run a program as if an Xe GPU were there");
-  auto options = std::make_shared<RunOptions>();
-  verb->add_option("--devices", options->devices, "Number of cards")->check(CLI::Range(1, 8));
-  verb->add_option("--profile", options->profile, "Which card")->check(CLI::IsMember({"bmg", "pvc", "lnl"}));
-  verb->add_option("--vram", options->vram, "VRAM per tile, like 512M or 4G");
-  verb->add_option("--visible", options->visible, "CPU-visible part of it (small BAR)");
-  verb->add_option("--autoreset", options->autoreset, "When munmap resets memory attributes")
-      ->check(CLI::IsMember({"flag", "always", "exact"}));
-  verb->add_option("--dma", options->dma, "How pages travel")->check(CLI::IsMember({"move", "copy"}));
-  verb->add_option("--report", options->report, "Write the counters as JSON");
-  verb->add_flag("--summary", options->summary, "Print what the program's memory did");
-  verb->add_option("--root", options->root, "Run inside this folder as root folder")
-      ->check(CLI::ExistingDirectory);
-  verb->add_option("PROGRAM", options->program, "Program and its arguments, after --")->required();
-  verb->callback([=, &action] { action = [=] { return run(*options); }; });
 }
 
 }  // namespace softxe::cli

@@ -11,33 +11,23 @@ namespace {
 bool live_memory_works() {
   const live::LadderReport ladder = live::probe(live::DefectProbe::kSkip);
   if (ladder.rung == live::Rung::kFull) return true;
-  std::fprintf(stderr, "softxe scenario: --live needs userfaultfd with MOVE; this machine: %s (errno %d)\n",
+  std::fprintf(stderr,
+               "softxe scenario: --live needs userfaultfd with MOVE; this machine: %s (errno %d)\n",
                live::rung_name(ladder.rung), ladder.refusal_errno);
   return false;
 }
 
 }  // namespace
 
-void add_scenario(CLI::App& app, Action& action) {
-  auto* verb = app.add_subcommand("scenario", "Run scenario files (docs/SCENARIOS.md)");
-  auto files = std::make_shared<std::vector<std::string>>();
-  auto seed = std::make_shared<std::uint64_t>(1);
-  auto live = std::make_shared<bool>(false);
-  verb->add_option("FILE", *files, "Scenario files")->required()->check(CLI::ExistingFile);
-  verb->add_option("--seed", *seed, "Order of parallel blocks");
-  verb->add_flag("--live", *live, "On the memory of this process instead of a simulated one");
-  verb->callback([=, &action] {
-    action = [=] {
-      if (*live && !live_memory_works()) return kExitCannotRun;
-      scenario::WorldFactory on_sim = [] { return std::make_unique<scenario::SimWorld>(); };
-      scenario::WorldFactory on_live = [] { return std::make_unique<scenario::LiveWorld>(); };
-      const auto summary =
-          scenario::run_scenario_files(*files, *live ? on_live : on_sim, {.seed = *seed});
-      for (const std::string& message : summary.messages) std::printf("%s\n", message.c_str());
-      std::printf("%s\n", summary.last_line().c_str());
-      return summary.failed == 0 ? 0 : 1;
-    };
-  });
+int run_scenarios(const ScenarioOptions& options) {
+  if (options.live && !live_memory_works()) return kExitCannotRun;
+  scenario::WorldFactory on_sim = [] { return std::make_unique<scenario::SimWorld>(); };
+  scenario::WorldFactory on_live = [] { return std::make_unique<scenario::LiveWorld>(); };
+  const auto summary = scenario::run_scenario_files(options.files, options.live ? on_live : on_sim,
+                                                    {.seed = options.seed});
+  for (const std::string& message : summary.messages) std::printf("%s\n", message.c_str());
+  std::printf("%s\n", summary.last_line().c_str());
+  return summary.failed == 0 ? 0 : 1;
 }
 
 }  // namespace softxe::cli

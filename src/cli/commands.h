@@ -1,21 +1,48 @@
-// The verbs of the softxe command: one file each, registered by main.cc. Help and parsing come from the
-// same CLI11 description, so they cannot drift apart.
+// The verbs of the softxe command, one file each. What they may be asked is a plain struct, filled
+// from the command line by main.cc alone, so that the argument parser (a header of 200,000 lines
+// when expanded) is compiled once.
 #pragma once
 
-#include <CLI/CLI.hpp>
-#include <functional>
+#include <cstdint>
 #include <string>
+#include <vector>
 
 namespace softxe::cli {
 
-/// What a verb does when it was chosen; its exit status.
-using Action = std::function<int()>;
+struct RunOptions {
+  unsigned devices = 1;
+  std::string profile = "bmg";
+  std::string vram;
+  std::string visible;
+  std::string autoreset = "flag";
+  std::string dma = "move";
+  std::string report;
+  std::string root;
+  bool summary = false;
+  std::vector<std::string> program;
+};
 
-void add_run(CLI::App& app, Action& action);
-void add_doctor(CLI::App& app, Action& action);
-void add_report(CLI::App& app, Action& action);
-void add_scenario(CLI::App& app, Action& action);
-void add_va_replay(CLI::App& app, Action& action);
+struct ReportOptions {
+  std::string file;
+  bool check = false;
+};
+
+struct ScenarioOptions {
+  std::vector<std::string> files;
+  std::uint64_t seed = 1;
+  bool live = false;
+};
+
+struct VaReplayOptions {
+  std::vector<std::string> files;
+  bool check = false;
+};
+
+// Each runs its verb and says with which status the command ends.
+int run(RunOptions options);
+int doctor();
+int show_report(const ReportOptions& options);
+int run_scenarios(const ScenarioOptions& options);
 
 /// Exit statuses of softxe's own failures, as env(1) and timeout(1) use them.
 inline constexpr int kExitUsage = 125;

@@ -1,6 +1,7 @@
 #include "cli/report.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <cerrno>
 #include <cstdio>
@@ -8,6 +9,7 @@
 #include <optional>
 
 #include "base/counter_check.h"
+#include "cli/commands.h"
 
 namespace softxe::cli {
 
@@ -24,8 +26,10 @@ nlohmann::json counters_json(const CounterWords& words) {
 }
 
 std::string bytes_text(std::uint64_t bytes) {
-  if (bytes >= 10ull << 20) return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1 << 20));
-  if (bytes >= 10ull << 10) return fmt::format("{:.1f} KiB", static_cast<double>(bytes) / (1 << 10));
+  if (bytes >= 10ull << 20)
+    return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1 << 20));
+  if (bytes >= 10ull << 10)
+    return fmt::format("{:.1f} KiB", static_cast<double>(bytes) / (1 << 10));
   return fmt::format("{} B", bytes);
 }
 
@@ -39,7 +43,8 @@ nlohmann::json vm_json(std::uint32_t asid, const CounterWords& words) {
   return {{"asid", asid}, {"counters", std::move(counters)}};
 }
 
-nlohmann::json vms_json(const preload::SlotFile& slots, std::uint32_t process, std::uint32_t device) {
+nlohmann::json vms_json(const preload::SlotFile& slots, std::uint32_t process,
+                        std::uint32_t device) {
   nlohmann::json vms = nlohmann::json::array();
   const std::uint32_t used = std::min(slots.vms_used.load(), preload::kVmSlotsMax);
   for (std::uint32_t i = 0; i < used; ++i) {
@@ -57,8 +62,10 @@ nlohmann::json vms_json(const preload::SlotFile& slots, std::uint32_t process, s
   return vms;
 }
 
-}  // namespace
-
+/// schema "softxe-report-1": processes (pid, exe, profile, devices with their counters and those of
+/// their VMs) and the total by counter name. Counter names: base/counters.h. A VM has its ASID and
+/// the counters that moved; beyond kVmSlotsMax VMs in a run, a device's others are one entry with
+/// ASID 0 and their number.
 nlohmann::json make_report(const preload::SlotFile& slots) {
   nlohmann::json processes = nlohmann::json::array();
   std::array<std::uint64_t, kCounterCount> total{};
@@ -85,6 +92,8 @@ nlohmann::json make_report(const preload::SlotFile& slots) {
   return {{"schema", kSchema}, {"processes", std::move(processes)}, {"total", std::move(sums)}};
 }
 
+/// The first thing in the report that cannot be (base/counter_check.h); empty when all numbers fit.
+/// Of a run that was killed half-way some may not.
 std::string check_report(const nlohmann::json& report) {
   const auto check = [](const nlohmann::json& counters, const std::string& where) -> std::string {
     const std::string broken = broken_identity(
@@ -105,7 +114,8 @@ std::string check_report(const nlohmann::json& report) {
           vms += vm.at("counters").value(kCounterNames[i], std::uint64_t{0});
         }
         if (vms > device.at("counters").at(kCounterNames[i]).get<std::uint64_t>()) {
-          return fmt::format("{}: {} of the VMs together exceeds the device's", where, kCounterNames[i]);
+          return fmt::format("{}: {} of the VMs together exceeds the device's", where,
+                             kCounterNames[i]);
         }
       }
     }
@@ -113,6 +123,7 @@ std::string check_report(const nlohmann::json& report) {
   return check(report.at("total"), "total");
 }
 
+/// Temporary file and rename, so that a reader never sees half a report. EXXX of the system call.
 int write_report(const nlohmann::json& report, const std::string& path) {
   const std::string temporary = path + ".tmp";
   {
@@ -124,6 +135,7 @@ int write_report(const nlohmann::json& report, const std::string& path) {
   return std::rename(temporary.c_str(), path.c_str()) == 0 ? 0 : errno;
 }
 
+/// What was faulted, moved, reset, and why, in the words of a driver engineer.
 std::string summary_text(const nlohmann::json& report) {
   const nlohmann::json& total = report.at("total");
   auto n = [&](const char* name) { return total.at(name).get<std::uint64_t>(); };
@@ -144,8 +156,8 @@ std::string summary_text(const nlohmann::json& report) {
   line("moved to VRAM", count("svm_migrate_to_vram_count"),
        fmt::format("{}; by GPU faults {}, by prefetch {}; refused {}",
                    bytes_text(n("svm_migrate_to_vram_bytes")),
-                   n("svm_migrate_to_vram_gpu_fault_count"), n("svm_migrate_to_vram_prefetch_count"),
-                   n("svm_migrate_to_vram_failed_count")));
+                   n("svm_migrate_to_vram_gpu_fault_count"),
+                   n("svm_migrate_to_vram_prefetch_count"), n("svm_migrate_to_vram_failed_count")));
   line("moved back to system memory", count("svm_migrate_to_system_count"),
        fmt::format("{}; by CPU faults {}, eviction {}, fork {}, mapping changes {}",
                    bytes_text(n("svm_migrate_to_system_bytes")), n("svm_cpu_fault_count"),
@@ -163,6 +175,29 @@ std::string summary_text(const nlohmann::json& report) {
   line("ioctls", count("exec_count") + " EXEC",
        fmt::format("{} VM_BIND, {} MADVISE", n("vm_bind_count"), n("madvise_count")));
   return text;
+}
+
+}  // namespace
+
+int deliver_report(const preload::SlotFile& slots, const ReportWish& wish) {
+  const nlohmann::json report = make_report(slots);
+  const int error = wish.file.empty() ? 0 : write_report(report, wish.file);
+  if (wish.summary) std::fprintf(stderr, "%s", summary_text(report).c_str());
+  return error;
+}
+
+int show_report(const ReportOptions& options) {
+  std::ifstream in(options.file);
+  const auto report = nlohmann::json::parse(in, nullptr, false);
+  if (report.is_discarded() || !report.contains("total")) {
+    std::fprintf(stderr, "softxe report: %s is not a report\n", options.file.c_str());
+    return kExitUsage;
+  }
+  std::printf("%s", summary_text(report).c_str());
+  if (!options.check) return 0;
+  const std::string broken = check_report(report);
+  if (!broken.empty()) std::printf("the numbers do not fit: %s\n", broken.c_str());
+  return broken.empty() ? 0 : 1;
 }
 
 }  // namespace softxe::cli
