@@ -10,6 +10,7 @@
 #include <map>
 #include <vector>
 
+#include "preload/engine_fds.h"
 #include "preload/engine_scope.h"
 #include "preload/paths.h"
 #include "preload/session.h"
@@ -220,7 +221,8 @@ void fd_table_before_fork() SX_NO_THREAD_SAFETY_ANALYSIS { lock.lock(); }
 void fd_table_after_fork() SX_NO_THREAD_SAFETY_ANALYSIS { lock.unlock(); }
 
 bool is_internal_fd(int fd) {
-  if (session() == nullptr || fd < kInternalFdMin || maybe_ours(fd)) return false;
+  if (session() == nullptr || !maybe_engine_fd(fd) || maybe_ours(fd)) return false;
+  if (fd < kInternalFdMin) return is_remembered_engine_fd(fd);
   const std::string link = link_of_fd(fd);
   for (const char* name : {"/memfd:softxe", "anon_inode:[userfaultfd]", "anon_inode:[eventfd]", "/proc/"})
     if (link.starts_with(name)) return true;

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "host/live/raw_syscall.h"
 #include "preload/engine_alloc.h"
+#include "preload/engine_fds.h"
 #include "preload/engine_scope.h"
 #include "preload/fd_table.h"
 #include "preload/hooks.h"
@@ -38,34 +39,6 @@ constinit std::atomic<live::LiveHostMm*> current_mm{nullptr};
 constinit std::atomic<std::uint64_t> generation_now{1};
 // Plain and outside the rank table: making a session takes every lock there is.
 constinit std::atomic<pthread_mutex_t*> make_lock{nullptr};
-
-/// The engine's own descriptors must not take the low numbers that clients count: all free ones below
-/// are taken while it opens them.
-class LowFdsTaken {
- public:
-  LowFdsTaken() {
-    const long first = raw_syscall(SYS_openat, AT_FDCWD, "/", O_PATH | O_CLOEXEC, 0);
-    while (first >= 0 && count_ < kInternalFdMin) {
-      const long fd = raw_syscall(SYS_fcntl, first, F_DUPFD_CLOEXEC, 0);
-      if (fd < 0) break;
-      if (fd >= kInternalFdMin) {
-        raw_syscall(SYS_close, fd);
-        break;
-      }
-      taken_[count_++] = static_cast<int>(fd);
-    }
-    if (first >= 0 && count_ < kInternalFdMin) taken_[count_++] = static_cast<int>(first);
-  }
-  ~LowFdsTaken() {
-    for (int i = 0; i < count_; ++i) raw_syscall(SYS_close, taken_[i]);
-  }
-  LowFdsTaken(const LowFdsTaken&) = delete;
-  LowFdsTaken& operator=(const LowFdsTaken&) = delete;
-
- private:
-  int taken_[kInternalFdMin + 1];
-  int count_ = 0;
-};
 
 struct ClaimedSlot {
   SlotFile* file = nullptr;
@@ -161,6 +134,7 @@ Result<Session*> make_session() {
   for (unsigned index = 0; index < made->drm->device_count(); ++index)
     made->files.push_back(std::make_unique<PreloadDeviceFiles>(made->drm->device(index)));
   for (const HostRange range : own.ranges) made->mm->pin(range);
+  low_fds.remember();
   return made.release();  // lives until the process ends: engine threads do
 }
 
@@ -209,7 +183,8 @@ Result<Session*> session_or_make() {
       wake_hooks();
     } else {
       SX_ERROR("no device: {} (errno {})", made.error().why, made.error().err);
-      made = fail(ENODEV, made.error().why);
+      // As the kernel says it where a descriptor is all that is missing; the next open tries again.
+      made = fail(made.error().err == EMFILE ? EMFILE : ENODEV, made.error().why);
     }
   }
   pthread_mutex_unlock(&lock);
@@ -225,6 +200,7 @@ void abandon_session() {
   current.store(nullptr);
   current_mm.store(nullptr);
   make_lock.store(nullptr);
+  forget_engine_fds();
   generation_now.fetch_add(1);
 }
 

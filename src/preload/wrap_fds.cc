@@ -13,6 +13,7 @@
 #include <string>
 
 #include "host/live/raw_syscall.h"
+#include "preload/engine_fds.h"
 #include "preload/engine_scope.h"
 #include "preload/interpose.h"
 #include "preload/open_file.h"
@@ -31,7 +32,7 @@ bool give_up(int fd) {
   return true;
 }
 
-bool concerns_us(int fd) { return maybe_ours(fd) || (fd >= kInternalFdMin && session() != nullptr); }
+bool concerns_us(int fd) { return maybe_ours(fd) || (maybe_engine_fd(fd) && session() != nullptr); }
 
 void follow_dup(int from, long to) {
   if (to < 0 || (!maybe_ours(from) && !maybe_ours(static_cast<int>(to)))) return;

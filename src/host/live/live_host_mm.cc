@@ -94,6 +94,7 @@ Status LiveHostMm::open_kernel_resources() SX_NO_THREAD_SAFETY_ANALYSIS {
   }
   SX_TRY(maps_, ProcMaps::open(options_.maps));
   const LadderReport ladder = probe(DefectProbe::kSkip);
+  if (ladder.lacked_descriptors) return fail(EMFILE, "no free descriptor for userfaultfd");
   rung_ = std::min(ladder.rung, options_.highest_rung);
   if (options_.arena_lock == ArenaLock::kMlock) {
     raw_syscall(SYS_mlock2, arena_.range().start().value(), arena_.range().size(),

@@ -117,6 +117,7 @@ struct LadderReport {
   bool has_events = false;    ///< UNMAP, REMAP, REMOVE
   bool has_fork_event = false;
   bool has_procmap_query = false;
+  bool lacked_descriptors = false;  ///< EMFILE or ENFILE on the way: the answer is not the machine's
   Defect move_defect = Defect::kNotTested;  ///< EEXIST of a page that did move (7.3)
 };
 
