@@ -6,13 +6,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-static unsigned claims, claims_broken;
+static atomic_uint claims, claims_broken; /* threads check as well */
 
 void kit_check(int holds, const char *file, int line, const char *format, ...) {
   ++claims;
