@@ -239,9 +239,8 @@ TEST_F(LiveHazards, FillDuringAnEventIsRetried) {
   std::byte* noisy = map_filled(k2M, 0);
   std::byte* quiet = map_filled(k64K, 0);
   migrate(noisy, kPageSize);  // keeps the block registered
-  std::atomic<bool> stop{false};
-  std::thread noise([&] {
-    while (!stop.load()) madvise(noisy + k64K, kPageSize, MADV_DONTNEED);
+  std::jthread noise([&](const std::stop_token& stop) {
+    while (!stop.stop_requested()) madvise(noisy + k64K, kPageSize, MADV_DONTNEED);
   });
   const std::uint64_t end_ns = mm_->clock().now_ns() + 3'000'000'000;
   std::uint64_t rounds = 0;
@@ -254,7 +253,7 @@ TEST_F(LiveHazards, FillDuringAnEventIsRetried) {
     ASSERT_EQ(word(quiet, 5), rounds);
     mm_->submission_probe();
   }
-  stop.store(true);
+  noise.request_stop();
   noise.join();
   EXPECT_GE(mm_->counters().eagain.load(), 1u);
   EXPECT_EQ(word(noisy, 0), 0u);

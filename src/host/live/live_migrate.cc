@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include <cstring>
+#include <ctime>
 
 #include "base/log.h"
 #include "base/step.h"
@@ -39,7 +40,15 @@ bool LiveHostMm::wait_turn(std::uint32_t& turns) {
   // EAGAIN of C: an event waits to be read, then its causer must run on (hazard 7).
   if (pump_.pump(client_)) reader_waits_for_lock_.store(true);
   if (pump_.is_full()) return false;  // only dealing with the events can help
-  if (++turns > 16) raw_syscall(SYS_sched_yield);
+  // The causer needs a processor only, never a lock of ours. On a busy machine yielding does not give it one
+  // for long; the bound (5 s) is for a process that somebody froze.
+  constexpr std::uint32_t kYieldsMax = 2'000;
+  if (++turns > kYieldsMax) {
+    const timespec pause{.tv_sec = 0, .tv_nsec = 50'000};
+    raw_syscall(SYS_nanosleep, &pause, nullptr);
+  } else if (turns > 16) {
+    raw_syscall(SYS_sched_yield);
+  }
   return turns < kTurnsMax;
 }
 
