@@ -9,7 +9,7 @@ set -eu
 
 build="g++ cmake ninja-build ccache pkg-config python3 libfmt-dev libcli11-dev nlohmann-json3-dev
   libexpected-dev libboost-dev libboost-context-dev libcapstone-dev libgtest-dev libgmock-dev
-  libbenchmark-dev librapidcheck-dev libabsl-dev libdrm-dev"
+  libbenchmark-dev librapidcheck-dev libabsl-dev libdrm-dev sqlite3"
 conformance="mmdebstrap debian-archive-keyring uidmap libze-dev"
 harmless="stress-ng redis-server redis-tools libpython3.11-testsuite git sqlite3 perl gzip"
 lint="clang clang-format clang-tidy libclang-rt-14-dev"

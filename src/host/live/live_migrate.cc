@@ -35,17 +35,17 @@ struct LiveHostMm::Sketch {
 // --- runs of pages ------------------------------------------------------------------------------
 
 bool LiveHostMm::wait_turn(std::uint32_t& turns) {
-  constexpr std::uint32_t kTurnsMax = 100'000;
+  constexpr std::uint32_t kTurnsMax = 1'000'000;
   counters_.eagain.fetch_add(1, std::memory_order_relaxed);
   // EAGAIN of C: an event waits to be read, then its causer must run on (hazard 7).
   if (pump_.pump(client_)) reader_waits_for_lock_.store(true);
   if (pump_.is_full()) return false;  // only dealing with the events can help
-  // The causer needs a processor only, never a lock of ours. On a busy machine yielding does not give it one
-  // for long; the bound (5 s) is for a process that somebody froze.
-  constexpr std::uint32_t kYieldsMax = 2'000;
-  if (++turns > kYieldsMax) {
-    const timespec pause{.tv_sec = 0, .tv_nsec = 50'000};
-    raw_syscall(SYS_nanosleep, &pause, nullptr);
+  // The causer needs a processor only, never a lock of ours. On a busy machine yielding alone does not give it
+  // one for long; where it causes one event after the other, the moment to try is right behind the read.
+  constexpr std::uint32_t kTurnsPerNap = 256;
+  if (++turns % kTurnsPerNap == 0) {
+    const timespec nap{.tv_sec = 0, .tv_nsec = 50'000};
+    raw_syscall(SYS_nanosleep, &nap, nullptr);
   } else if (turns > 16) {
     raw_syscall(SYS_sched_yield);
   }
