@@ -87,6 +87,9 @@ class DrmDevice {
   // Fake offsets and flink names, device-wide.
   void remember(const std::shared_ptr<GemBo>& bo);
   std::shared_ptr<GemBo> bo_at_offset(std::uint64_t offset);
+  /// In a fork child: the object of this device that has the bytes of one of the parent's, with its fake
+  /// offset. One for all files and dma-bufs.
+  Result<std::shared_ptr<GemBo>> inherited(const std::shared_ptr<GemBo>& parents);
   std::uint32_t flink(const std::shared_ptr<GemBo>& bo);
   std::shared_ptr<GemBo> by_name(std::uint32_t name);
   std::atomic<DeviceHealth>& health() { return health_; }
@@ -101,6 +104,8 @@ class DrmDevice {
   LeafMutex lock_{"DrmDevice"};
   std::map<std::uint64_t, std::weak_ptr<GemBo>> offsets_ SX_GUARDED_BY(lock_);
   std::map<std::uint32_t, std::weak_ptr<GemBo>> names_ SX_GUARDED_BY(lock_);
+  /// By the parent's object, which nobody frees in the child.
+  std::map<const GemBo*, std::weak_ptr<GemBo>> inherited_ SX_GUARDED_BY(lock_);
 };
 
 /// The devices of a process over one HostMm. Outlives its files.
@@ -160,6 +165,10 @@ class DrmFile final : private IoctlHandler {
   DrmNode node() const { return node_; }
   DrmDevice& device() { return device_; }
   std::uint32_t client_id() const { return client_id_; }
+
+  /// In a fork child, before the file is used: the handles of the parent's file mean the same bytes; the
+  /// numbers of its VMs, queues and syncobjs mean nothing (docs/DEVIATIONS.md). False: some are lost.
+  bool inherit(const DrmFile& parents);
 
   /// As the system call: a value or a negative errno. Takes no errno, holds no lock on return.
   int ioctl(std::uint32_t request, void* argument);

@@ -66,10 +66,32 @@ Status GemBo::create_backing() {
   if (ftruncate(memfd_, static_cast<off_t>(size_bytes_)) != 0) {
     return fail(ENOMEM, "cannot size a buffer object");
   }
+  return map_backing();
+}
+
+Status GemBo::map_backing() {
   void* at = mmap(nullptr, size_bytes_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, memfd_, 0);
   if (at == MAP_FAILED) return fail(ENOMEM, "cannot map a buffer object");
   bytes_ = static_cast<std::byte*>(at);
   return {};
+}
+
+// The parent's locks may have been held by threads that are not here: none is taken. What is purged stays so;
+// other advice was about mappings that this process has not.
+Result<std::shared_ptr<GemBo>> GemBo::inherit(BoMemory& memory,
+                                              const GemBo& parents) SX_NO_THREAD_SAFETY_ANALYSIS {
+  GemCreateRequest request;
+  request.size_bytes = parents.size_bytes_;
+  request.placement = parents.placement_;
+  request.no_compression = parents.no_compression_;
+  request.caching = parents.caching_;
+  std::shared_ptr<GemBo> bo(new GemBo(memory, request, parents.private_to_));
+  const int fd = fcntl(parents.memfd_, F_DUPFD_CLOEXEC, 0);
+  if (fd < 0) return fail(errno, "no descriptor for an inherited buffer object");
+  bo->memfd_ = raise_fd(fd);
+  SX_TRY_VOID(bo->map_backing());
+  if (parents.purgeable_ == PurgeableState::kPurged) bo->purgeable_ = PurgeableState::kPurged;
+  return bo;
 }
 
 GemBo::~GemBo() {

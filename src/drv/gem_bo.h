@@ -43,6 +43,9 @@ class GemBo final : public Bo, private VramClient {
   /// ENOSPC: larger than every allowed region. ENOMEM, ENFILE: the host has no more. Contents are zero.
   static Result<std::shared_ptr<GemBo>> create(BoMemory& memory, const GemCreateRequest& request,
                                                const void* private_to);
+  /// In a fork child: the same bytes as an object of the parent, of which only the descriptor is used.
+  /// EMFILE, ENOMEM.
+  static Result<std::shared_ptr<GemBo>> inherit(BoMemory& memory, const GemBo& parents);
   ~GemBo() override;
 
   // Bo
@@ -61,6 +64,7 @@ class GemBo final : public Bo, private VramClient {
   void vma_advised(PurgeableState from, PurgeableState to) override;
 
   // What the driver and the ABI need besides.
+  const BoMemory& memory() const { return memory_; }
   int memfd() const { return memfd_; }
   std::byte* engine_mapping() const { return bytes_; }
   CpuCaching caching() const { return caching_; }
@@ -83,6 +87,7 @@ class GemBo final : public Bo, private VramClient {
 
   GemBo(BoMemory& memory, const GemCreateRequest& request, const void* private_to);
   Status create_backing();
+  Status map_backing();
   Status enter_vram(unsigned tile, const BoUse& use);
   std::optional<unsigned> wanted_tile(const BoUse& use) const;
   bool allows_system() const { return (placement_ & 1) != 0; }

@@ -10,6 +10,7 @@
 #include <map>
 #include <vector>
 
+#include "base/log.h"
 #include "preload/engine_fds.h"
 #include "preload/engine_scope.h"
 #include "preload/paths.h"
@@ -122,6 +123,8 @@ FdObject::FdObject(DeviceNode node)
 FdObject::FdObject(std::shared_ptr<GemBo> bo)
     : kind_(Kind::kDmaBuf), generation_(generation()), bo_(std::move(bo)) {
   bo_->exported();
+  DrmProcess& drm = *session()->drm;
+  while (&drm.device(bo_device_).device().bo_memory() != &bo_->memory()) ++bo_device_;
 }
 FdObject::FdObject(std::shared_ptr<SyncFile> file)
     : kind_(Kind::kSyncFile), generation_(generation()), sync_file_(std::move(file)) {}
@@ -146,17 +149,61 @@ FdObject::~FdObject() {
 
 bool FdObject::current() const { return generation_ == generation(); }
 
+// What replaces the parent's is made with no lock held, since it takes those of the tables; of two threads
+// that do so at once, the first to publish decides.
 Result<std::shared_ptr<DrmFile>> FdObject::drm_file() {
   SX_ASSERT(kind_ == Kind::kDevice);
   SX_TRY(Session * made, session_or_make());
+  std::shared_ptr<DrmFile> parents;
+  {
+    Guard hold(lock_);
+    if (file_ != nullptr && current()) return file_;
+    parents = file_;
+  }
+  auto fresh = std::make_shared<DrmFile>(*made->drm, node_.device,
+                                         node_.is_render() ? DrmNode::kRender : DrmNode::kCard);
+  if (parents != nullptr) {
+    const bool complete = fresh->inherit(*parents);
+    SX_INFO("{} inherited over fork: the parent's objects are here{}, its VMs, queues and syncobjs are not",
+            client_path_, complete ? "" : " as far as no thread was changing them");
+    leak(parents);
+  }
   Guard hold(lock_);
   if (file_ == nullptr || !current()) {
-    leak(file_);
-    file_ = std::make_shared<DrmFile>(*made->drm, node_.device,
-                                      node_.is_render() ? DrmNode::kRender : DrmNode::kCard);
+    std::swap(file_, fresh);
     generation_ = generation();
+    leak(fresh);
   }
   return file_;
+}
+
+std::shared_ptr<GemBo> FdObject::dma_buf() {
+  if (kind_ != Kind::kDmaBuf) return nullptr;
+  auto made = session_or_make();
+  if (!made) return nullptr;
+  std::shared_ptr<GemBo> parents;
+  {
+    Guard hold(lock_);
+    if (current()) return bo_;
+    parents = bo_;
+  }
+  const auto mine = (*made)->drm->device(bo_device_).inherited(parents);
+  leak(parents);
+  if (!mine) {
+    SX_ERROR("a dma-buf is lost in a fork child: {}", mine.error().why);
+    return nullptr;
+  }
+  (*mine)->exported();
+  {
+    Guard hold(lock_);
+    if (!current()) {
+      bo_ = *mine;  // what it held is kept by the leak above
+      generation_ = generation();
+      return bo_;
+    }
+  }
+  (*mine)->unexported();
+  return *mine;
 }
 
 bool maybe_ours(int fd) {

@@ -36,7 +36,8 @@ class FdObject {
   const std::string& client_path() const { return client_path_; }
   /// The file behind a device descriptor, made at the first use in this process. Inside an EngineScope.
   Result<std::shared_ptr<DrmFile>> drm_file();
-  std::shared_ptr<GemBo> dma_buf() const { return current() ? bo_ : nullptr; }
+  /// In a fork child: an object of this process over the same bytes.
+  std::shared_ptr<GemBo> dma_buf();
   std::shared_ptr<SyncFile> sync_file() const { return current() ? sync_file_ : nullptr; }
   SyncobjPtr syncobj() const { return current() ? syncobj_ : nullptr; }
 
@@ -51,6 +52,7 @@ class FdObject {
   LeafMutex lock_{"FdObject"};
   std::shared_ptr<DrmFile> file_;
   std::shared_ptr<GemBo> bo_;
+  unsigned bo_device_ = 0;
   std::shared_ptr<SyncFile> sync_file_;
   SyncobjPtr syncobj_;
 };

@@ -131,6 +131,10 @@ Result<Session*> make_session() {
   options.signalled = [] { return pending_interruption() != Interruption::kNone; };
   options.fds = &fd_layer();
   SX_TRY(made->drm, DrmProcess::create(*made->mm, options));
+  // Objects that a fork child inherits keep their fake offsets: its own lie elsewhere.
+  constexpr std::uint64_t kOffsetsOfAProcess = 1ull << 40;
+  for (unsigned index = 0; index < made->drm->device_count() && generation() > 1; ++index)
+    made->drm->device(index).device().take_mmap_offset((generation() - 1) * kOffsetsOfAProcess);
   for (unsigned index = 0; index < made->drm->device_count(); ++index)
     made->files.push_back(std::make_unique<PreloadDeviceFiles>(made->drm->device(index)));
   for (const HostRange range : own.ranges) made->mm->pin(range);

@@ -50,6 +50,21 @@ class IdTable {
     return std::exchange(slots_[id - 1], Ptr{});
   }
 
+  /// In a fork child, before the table is used: `convert` is given what stood under each id of the
+  /// parent's table. What it gives stands there again; where it gives none the id stays unused, so that
+  /// it never means something else. False: a thread of the parent was inside of the table.
+  template <typename Convert>
+  bool inherit(const IdTable& parents, Convert convert) SX_NO_THREAD_SAFETY_ANALYSIS {
+    if (!parents.lock_.try_lock()) return false;
+    const std::vector<Ptr> before = parents.slots_;
+    parents.lock_.unlock();
+    std::vector<Ptr> converted;
+    for (const Ptr& object : before) converted.push_back(object ? convert(object) : Ptr{});
+    Guard hold(lock_);
+    slots_ = std::move(converted);
+    return true;
+  }
+
   /// Everything in the table with its id, in id order.
   std::vector<std::pair<std::uint32_t, Ptr>> all() const {
     Guard hold(lock_);
