@@ -70,6 +70,9 @@ struct ProcessOptions {
   /// Asked by waits of the calling thread, which end with -EINTR when it says true; null: never.
   bool (*signalled)() = nullptr;
   FdLayer* fds = nullptr;
+  /// The client named this memory: MADVISE to a device's VRAM, or PREFETCH into it. On a lower rung of live
+  /// memory nothing else migrates.
+  std::function<void(HostRange)> memory_named{};
 };
 
 /// One simulated card of this process.
@@ -218,6 +221,7 @@ class DrmFile final : private IoctlHandler {
   Status check_pending(DrmVm& vm, const std::vector<ResolvedBind>& ops);
   static void remember_pending(DrmVm& vm, const std::vector<ResolvedBind>& ops, PendingBind pending);
   void finish_user_fence(const SyncUserFence& fence);
+  void memory_named(const GpuRange& range) const;
 
   // drm_file_exec.cc
   Result<int> exec_queue_create(Bytes bytes);

@@ -215,6 +215,10 @@ Result<int> DrmFile::vm_bind(Bytes bytes) {
   }
   std::shared_ptr<BindUserFence> fence;
   if (syncs.user_fence()) fence = std::make_shared<BindUserFence>();
+  for (const ResolvedBind& op : ops) {
+    const auto* prefetch = std::get_if<BindPrefetch>(&op.op.what);
+    if (prefetch != nullptr && prefetch->region.value_or(1) != 0 && op.range) memory_named(*op.range);
+  }
   std::vector<FencePtr> waits_for{queue->last()};
   waits_for.insert(waits_for.end(), syncs.in_fences().begin(), syncs.in_fences().end());
   auto submitted = queue->submit(
@@ -259,6 +263,12 @@ bool maps_anything(VmContext& context, GpuRange range) {
 
 }  // namespace
 
+// GPU and CPU addresses are the same in a mirror; elsewhere the name is of no use and does no harm.
+void DrmFile::memory_named(const GpuRange& range) const {
+  const auto& named = process_.options().memory_named;
+  if (named) named(HostRange::of(HostVa(range.start().value()), range.size()));
+}
+
 Result<int> DrmFile::madvise_ioctl(Bytes bytes) {
   DrmVmPtr vm = vms_.find(static_cast<std::uint32_t>(madvise_target(bytes)));
   if (!vm) return fail(EINVAL, "no such VM");
@@ -295,6 +305,8 @@ Result<int> DrmFile::madvise_ioctl(Bytes bytes) {
     static_cast<void>(vm->exec->jobs.all()->wait(wait, Deadline::never()));
   }
   SX_TRY(AdviseResult result, madvise(*vm->context, range, advice));
+  if (const auto* to = std::get_if<AdvisePreferredLocation>(&request.advice); to != nullptr && to->devmem_fd >= 0)
+    memory_named(range);
   if (retained.value() != 0) {
     const std::uint32_t answer = result.purged_seen ? 0 : 1;
     SX_TRY_VOID(memory_.write_object(retained, answer));

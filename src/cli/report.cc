@@ -62,7 +62,7 @@ nlohmann::json vms_json(const preload::SlotFile& slots, std::uint32_t process,
   return vms;
 }
 
-/// schema "softxe-report-1": processes (pid, exe, profile, devices with their counters and those of
+/// schema "softxe-report-1": processes (pid, exe, profile, rung, devices with their counters and those of
 /// their VMs) and the total by counter name. Counter names: base/counters.h. A VM has its ASID and
 /// the counters that moved; beyond kVmSlotsMax VMs in a run, a device's others are one entry with
 /// ASID 0 and their number.
@@ -85,6 +85,7 @@ nlohmann::json make_report(const preload::SlotFile& slots) {
     processes.push_back({{"pid", slot.pid.load()},
                          {"exe", slot.exe},
                          {"profile", slot.profile},
+                         {"rung", slot.rung},
                          {"devices", std::move(devices)}});
   }
   nlohmann::json sums = nlohmann::json::object();

@@ -109,6 +109,7 @@ Result<Session*> make_session() {
   auto made = std::make_unique<Session>();
   live::LiveOptions live_options;
   live_options.dma = settings().copy_dma ? live::DmaMode::kCopy : live::DmaMode::kMove;
+  live_options.highest_rung = settings().highest_rung;
   const LowFdsTaken low_fds;
   SX_TRY(made->mm, live::LiveHostMm::create(live_options));
   made->user_only_rung = made->mm->rung() == live::Rung::kUserOnly;
@@ -121,6 +122,7 @@ Result<Session*> make_session() {
   options.visible_bytes = settings().visible_bytes;
   options.reset = settings().reset;
   if (const ClaimedSlot slot = claim_slot(); slot.file != nullptr) {
+    std::strncpy(slot.process().rung, live::rung_name(made->mm->rung()), sizeof slot.process().rung - 1);
     options.counters = slot.process().devices.data();
     options.vm_counters = [slot](unsigned device, std::uint32_t asid) {
       return claim_vm_slot(slot, device, asid);
@@ -130,6 +132,12 @@ Result<Session*> make_session() {
   options.before_submit = [mm = made->mm.get()] { mm->submission_probe(); };
   options.signalled = [] { return pending_interruption() != Interruption::kNone; };
   options.fds = &fd_layer();
+  if (made->user_only_rung) {
+    options.memory_named = [mm = made->mm.get()](HostRange range) {
+      if (const Status named = mm->allow_migration(range); !named)
+        SX_DEBUG("{:#x}+{:#x} will not migrate: {}", range.start().value(), range.size(), named.error().why);
+    };
+  }
   SX_TRY(made->drm, DrmProcess::create(*made->mm, options));
   // Objects that a fork child inherits keep their fake offsets: its own lie elsewhere.
   constexpr std::uint64_t kOffsetsOfAProcess = 1ull << 40;

@@ -33,6 +33,14 @@ Status read_modes(Settings& settings) {
     return fail(EINVAL, "SOFTXE_DMA is move or copy");
   }
   settings.copy_dma = dma == "copy";
+  const std::string_view rung = variable("SOFTXE_RUNG");
+  bool known = rung.empty();
+  for (const auto one : {live::Rung::kNone, live::Rung::kUserOnly, live::Rung::kFull}) {
+    if (rung != live::rung_name(one)) continue;
+    settings.highest_rung = one;
+    known = true;
+  }
+  if (!known) return fail(EINVAL, "SOFTXE_RUNG is full, user-only or none");
   return {};
 }
 

@@ -4,6 +4,8 @@
 //   SOFTXE_ACTIVE=1     without it the library does nothing at all
 //   SOFTXE_RUN_DIR      folder of the run: tree/ (shadow files), slots (counters)
 //   SOFTXE_DEVICES, SOFTXE_PROFILE, SOFTXE_VRAM, SOFTXE_VISIBLE, SOFTXE_AUTORESET, SOFTXE_DMA, SOFTXE_LOG
+//   SOFTXE_RUNG=full|user-only|none  the highest rung of live memory to climb to (for tests and for trying what
+//                         a program does on a machine that allows less); the report says where it stands
 //   SOFTXE_HOOKS=symbols  leave libc's code alone, as on a libc that cannot be patched (for tests)
 #pragma once
 
@@ -13,6 +15,7 @@
 
 #include "abi/vfs.h"
 #include "drv/profile.h"
+#include "host/live/uffd.h"
 #include "vm/vm.h"
 
 namespace softxe::preload {
@@ -27,6 +30,7 @@ struct Settings {
   std::uint64_t visible_bytes = 0;  ///< 0: all
   ResetMode reset = ResetMode::kFlag;
   bool copy_dma = false;
+  live::Rung highest_rung = live::Rung::kFull;
 };
 
 /// "512M", "4G", "0x1000": bytes; EINVAL.

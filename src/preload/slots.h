@@ -22,7 +22,8 @@ struct ProcessSlot {
   std::atomic<std::uint32_t> pid;
   std::uint32_t device_count;
   char profile[16];
-  char exe[232];
+  char rung[16];  ///< of live memory: full, user-only, none
+  char exe[216];
   std::array<CounterWords, kSlotDevices> devices;
   std::array<std::atomic<std::uint32_t>, kSlotDevices> other_vm_count;
   std::array<CounterWords, kSlotDevices> other_vms;  ///< the VMs that found no slot

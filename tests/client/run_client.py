@@ -5,7 +5,7 @@ run_client.py --softxe CMD [--live] [--opt OPTION]... [--expect EXPR]... -- PROG
 
 The program must end with status 0. EXPR is NAME OP NUMBER over the report, e.g.
 total.svm_unmap_event_count>0, device1.svm_migrate_to_vram_count>=2 (summed over processes) or
-processes>=2. With --live the test is about memory that moves: where this machine does not allow
+processes>=2; or rung==NAME, the rung of live memory of every process. With --live the test is about memory that moves: where this machine does not allow
 that (`softxe doctor`) it ends with status 77, which ctest lists as skipped.
 """
 import argparse
@@ -35,6 +35,11 @@ def value_of(report, name):
 def broken_expectations(report, expressions):
     broken = []
     for expression in expressions:
+        if expression.startswith("rung=="):
+            rungs = {process["rung"] for process in report["processes"]}
+            if rungs != {expression.removeprefix("rung==")}:
+                broken.append(f"expected {expression} in every process, it is {sorted(rungs)}")
+            continue
         name, comparison, number = re.fullmatch(r"([\w.]+)\s*(==|>=|<=|>|<)\s*(\d+)", expression).groups()
         value = value_of(report, name)
         if not OPERATORS[comparison](value, int(number)):

@@ -270,6 +270,7 @@ void LiveHostMm::notify(HostRange range, HostEvent kind) {
   struct StartsBefore {
     bool operator()(const IntervalNotifier& n, HostVa va) const { return n.window().start() < va; }
   };
+  if (kind == HostEvent::kUnmap && any_named_.load()) forget_named(range);
   const std::uint64_t from = range.start().value() > widest_window_
                                  ? range.start().value() - widest_window_ : 0;
   for (auto at = notifiers_.lower_bound(HostVa(from), StartsBefore{}); at != notifiers_.end();
@@ -344,11 +345,31 @@ void LiveHostMm::pin(HostRange range) {
 }
 
 Status LiveHostMm::allow_migration(HostRange range) {
+  if (rung_ != Rung::kUserOnly || disabled()) return {};
   Locked lock(*this);
+  SX_TRY(CpuVma vma, logical_vma(range.start()));
+  if (vma.kind != CpuVma::Kind::kAnonPrivate || !vma.range.contains(range))
+    return fail(EINVAL, "not a part of one anonymous mapping");
+  forget_named(range);  // said twice: one entry
   if (allowed_count_ == kAllowedMax) return fail(ENOMEM, "too many named ranges");
   allowed_[allowed_count_++] =
       Window{reinterpret_cast<std::byte*>(range.start().value()), range.size()};
+  any_named_.store(true);
   return {};
+}
+
+// What no longer finds a place stays in system memory, which is always correct.
+void LiveHostMm::forget_named(HostRange range) {
+  const std::size_t count = allowed_count_;
+  for (std::size_t i = count; i-- > 0;) {
+    const HostRange named = range_at(allowed_[i].base, allowed_[i].bytes);
+    if (!named.intersects(range)) continue;
+    allowed_[i] = allowed_[--allowed_count_];
+    if (named.start() < range.start())
+      allowed_[allowed_count_++] = Window{reinterpret_cast<std::byte*>(named.start().value()), range.start() - named.start()};
+    if (range.end() < named.end() && allowed_count_ < kAllowedMax)
+      allowed_[allowed_count_++] = Window{reinterpret_cast<std::byte*>(range.end().value()), named.end() - range.end()};
+  }
 }
 
 void LiveHostMm::submission_probe() {

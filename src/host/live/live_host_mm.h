@@ -102,7 +102,7 @@ class LiveHostMm final : public HostMm {
   /// Lock-free: may anything of softxe be in `range`?
   bool tracked(HostRange range) const {
     return !disabled_.load(std::memory_order_relaxed) && GranuleMap::addressable(range) &&
-           granules_.tracked(range);
+           (granules_.tracked(range) || any_named_.load(std::memory_order_relaxed));
   }
   long hook_munmap(std::uint64_t address, std::uint64_t length);
   struct MmapArgs {
@@ -155,7 +155,8 @@ class LiveHostMm final : public HostMm {
   /// The part of `window` that belongs to the stack which `stack_pointer` is on.
   HostRange clamp_to_stack(HostRange window, HostVa stack_pointer) const;
   std::uint64_t static_tls_size() const { return static_tls_bytes_; }
-  /// On Rung::kUserOnly only ranges named here may migrate (spec/live-memory.md 5).
+  /// On Rung::kUserOnly only ranges named here may migrate, until they are unmapped (spec/live-memory.md 5).
+  /// EINVAL: not a part of one anonymous mapping, for who names everything means no memory of his own.
   Status allow_migration(HostRange range);
 
  private:
@@ -199,6 +200,7 @@ class LiveHostMm final : public HostMm {
 
   // notifiers
   void notify(HostRange range, HostEvent kind) SX_REQUIRES(mm_lock_);
+  void forget_named(HostRange range) SX_REQUIRES(mm_lock_);
 
   // migration (live_migrate.cc)
   Status admit_migration(HostRange range, const DevmemAllocation& allocation)
@@ -309,6 +311,7 @@ class LiveHostMm final : public HostMm {
   static constexpr std::size_t kAllowedMax = 1024;
   std::array<Window, kAllowedMax> allowed_ SX_GUARDED_BY(mm_lock_){};
   std::size_t allowed_count_ SX_GUARDED_BY(mm_lock_) = 0;
+  std::atomic<bool> any_named_{false};
 
   struct Parked {
     std::uint64_t page;

@@ -376,5 +376,27 @@ TEST_F(LiveMigrate, UserOnlyRungMigratesNamedRangesOnly) {
   expect_filled(at, 16, 1);
 }
 
+TEST_F(LiveMigrate, UserOnlyRungForgetsNamesWhenTheMemoryIsUnmapped) {
+  LiveOptions options;
+  options.highest_rung = Rung::kUserOnly;
+  start(options);
+  if (IsSkipped()) return;
+  std::byte* at = map_filled(3 * k64K, 1);
+  ASSERT_TRUE(mm_->allow_migration(range_at(at, 3 * k64K)));
+  ASSERT_TRUE(mm_->allow_migration(range_at(at, 3 * k64K))) << "twice is once";
+  void* again = reinterpret_cast<void*>(mm_->hook_syscall(
+      SYS_mmap, {reinterpret_cast<long>(at + k64K), static_cast<long>(k64K), PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0}));
+  ASSERT_EQ(again, at + k64K);
+  std::memset(again, 2, k64K);
+  EXPECT_EQ(migrate_error(at + k64K, k64K), EBUSY) << "the new mapping was never named";
+  migrate(at, k64K);
+  migrate(at + 2 * k64K, k64K);
+  EXPECT_FALSE(occupied(at));
+  EXPECT_FALSE(occupied(at + 2 * k64K));
+  expect_filled(at, 16, 1);
+  ASSERT_FALSE(mm_->allow_migration(HostRange::of(HostVa(0x10000), 1ull << 46))) << "everything is no name";
+}
+
 }  // namespace
 }  // namespace softxe::live
