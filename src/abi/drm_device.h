@@ -185,6 +185,8 @@ class DrmFile final : private IoctlHandler {
                                  MapSharing sharing);
   /// Every object this file has a handle to (fdinfo).
   std::vector<std::shared_ptr<GemBo>> objects() const;
+  /// Signals when what is announced or submitted on a VM is done; for tests and checkers.
+  FencePtr jobs_of_vm(std::uint32_t vm) const { return vms_.find(vm)->exec->jobs.all(); }
 
  private:
   using Bytes = std::span<std::byte>;
@@ -229,6 +231,7 @@ class DrmFile final : private IoctlHandler {
   Result<int> exec_queue_get_property(Bytes bytes);
   Result<int> exec_queue_set_property(Bytes bytes);
   Result<int> exec(Bytes bytes);
+  Status submit_checked(const ExecQueuePtr& queue, std::vector<GpuVa> batches, const JobSyncs& syncs);
   Result<int> wait_fence(Bytes bytes);
   Result<int> observation(Bytes bytes);
 

@@ -1,6 +1,7 @@
 // Life, ban, advice and faults of VMs as clients see them: rows B36, B37, B39, B40 of spec/vm.md 10.2, E42 of
 // spec/svm.md 10.2, quirks of vm.md section 11, eviction beside jobs (2.7, 2.8).
 #include "abi/drm_test_rig.h"
+#include "drv/sim_device_fixture.h"
 
 namespace softxe {
 namespace {
@@ -148,6 +149,79 @@ TEST(RebindWorker, TwoBusyVmsDoNotPushEachOtherOutForEver) {
     EXPECT_FALSE(r.banned(queues[i]));
     EXPECT_EQ(r.word(objects[i]), 7u);
   }
+}
+
+/// A VM with an object in most of the VRAM, and a batch that writes to it.
+struct Tight {
+  explicit Tight(std::uint32_t mode) {
+    vm = rig.vm(mode);
+    mine = rig.bo(5 * k2M, DrmRig::kVram);
+    EXPECT_EQ(rig.bind(vm, {rig.map(mine, kAt, 5 * k2M)}), 0);
+    rig.batch_at(vm, kBatch, {rig.store(kAt, 7)});
+    queue = rig.queue(vm);
+  }
+  void expect_done(const char* when) {
+    rig.run();
+    EXPECT_FALSE(rig.banned(queue)) << when;
+    EXPECT_EQ(rig.word(mine), 7u) << when;
+  }
+
+  DrmRig rig{{.vram_bytes = 8 * k2M}};
+  std::uint32_t vm, mine, queue;
+};
+
+TEST(ExecBesideEviction, AnEvictionBetweenTheCheckAndTheSubmissionIsSeen) {
+  for (std::uint32_t mode : {DrmRig::kDmaFence, DrmRig::kLr}) {
+    Tight t(mode);
+    bool was_out = false;
+    {
+      AtStep race("abi.exec.validated", 1, [&](int) {
+        t.rig.bo(5 * k2M, DrmRig::kVram);
+        was_out = !t.rig.object(t.mine).in_vram();
+      });
+      ASSERT_EQ(t.rig.exec(t.queue, kBatch), 0);
+    }
+    EXPECT_TRUE(was_out);
+    t.expect_done(mode == DrmRig::kLr ? "preempt-fence" : "dma-fence");
+  }
+}
+
+TEST(ExecBesideEviction, WhoWaitsForAnAnnouncedJobWaitsUntilItIsDone) {
+  Tight t(DrmRig::kDmaFence);
+  FencePtr seen;
+  {
+    AtStep before("drv.exec.submit", 1, [&](int) { seen = t.rig.file->jobs_of_vm(t.vm); });
+    ASSERT_EQ(t.rig.exec(t.queue, kBatch), 0);
+  }
+  ASSERT_TRUE(seen);
+  EXPECT_FALSE(seen->signalled()) << "announced before it was submitted, and not done yet";
+  t.expect_done("after the announcement");
+  EXPECT_TRUE(seen->signalled());
+}
+
+TEST(ExecBesideEviction, AJobThatIsNotSubmittedIsNotWaitedFor) {
+  Tight t(DrmRig::kDmaFence);
+  FailNth refused("drv.exec.submit", 1, ENOMEM);
+  set_step_hook(&refused);
+  EXPECT_EQ(t.rig.exec(t.queue, kBatch), -ENOMEM);
+  set_step_hook(nullptr);
+  EXPECT_TRUE(t.rig.file->jobs_of_vm(t.vm)->signalled());
+}
+
+// One EXEC is inside the restoring, another of the same VM comes: it must not take the PTEs for restored.
+TEST(ExecBesideEviction, PtesBeingRestoredAreStillStale) {
+  Tight t(DrmRig::kDmaFence);
+  t.rig.bo(5 * k2M, DrmRig::kVram);
+  ASSERT_FALSE(t.rig.object(t.mine).in_vram());
+  softxe::Vm& vm = t.rig.context(1).vm;
+  bool stale = false;
+  {
+    AtStep inside("vm.fault.prepare_ptes", 1, [&](int) { stale = vm.has_stale_ptes(); });
+    ASSERT_EQ(t.rig.exec(t.queue, kBatch), 0);
+  }
+  EXPECT_TRUE(stale);
+  EXPECT_FALSE(vm.has_stale_ptes());
+  t.expect_done("after the restoring");
 }
 
 TEST(RebindWorker, EvictionWaitsForTheJobsOfADmaFenceVm) {

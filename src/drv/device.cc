@@ -39,8 +39,11 @@ Status Device::make_tiles() {
     for_each_vm([&](VmContext& context) {
       if (context.vm.config().modes.fault || !context.vm.maps(bo)) return context.vm.zap_bo(bo);
       // These jobs cannot fault: they are done, or off the engines, before their PTEs go (spec/vm.md 2.8).
+      context.evictions.fetch_add(1);
       std::shared_ptr<void> stopped = context.stop_jobs();
       context.vm.zap_bo(bo);
+      context.evictions.fetch_sub(1);
+      context.evictions.notify_all();
       context.rebind_later(std::move(stopped));
     });
   };

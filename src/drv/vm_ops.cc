@@ -262,17 +262,17 @@ Status rebind(Vm& vm, Vma& vma) SX_NO_THREAD_SAFETY_ANALYSIS {
 
 Status revalidate(VmContext& context) {
   Vm& vm = context.vm;
-  if (!vm.take_stale_ptes()) return {};
+  if (!vm.has_stale_ptes()) return {};
+  // An EXEC beside this one waits here until the PTEs are back: it finds them stale until then.
   Guard hold(vm.lock);
   SX_TRY_VOID(vm.check_usable());
+  const std::uint64_t zaps = vm.stale_zaps();
+  if (!vm.has_stale_ptes()) return {};
   for (Vma* vma : vm.vmas_in(vm.space().managed())) {
     if (vma->tile_invalidated == 0) continue;
-    Status bound = rebind(vm, *vma);
-    if (!bound) {
-      vm.mark_stale_ptes();
-      return bound;
-    }
+    SX_TRY_VOID(rebind(vm, *vma));
   }
+  vm.ptes_restored(zaps);
   return {};
 }
 

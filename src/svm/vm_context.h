@@ -1,6 +1,7 @@
 // VmContext: a VM together with its CPU mirror, and the one table that finds it by ASID.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -36,6 +37,10 @@ class VmContext {
   std::function<std::shared_ptr<void>()> stop_jobs = [] { return nullptr; };
   /// The eviction is done: puts the PTEs back when the VM has work, then lets `stopped` go. Must not wait.
   std::function<void(std::shared_ptr<void> stopped)> rebind_later = [](std::shared_ptr<void>) {};
+
+  /// Evictions between their decision and the zap of this VM's PTEs. Raised before stop_jobs(): a submission
+  /// that is announced in the VM's jobs and then finds 0 here, and no stale PTEs, is waited for.
+  std::atomic<std::uint32_t> evictions{0};
 
   CounterWords words;
   CounterSet counters;

@@ -158,9 +158,11 @@ class Vm {
   /// Every object with a mapping here: none of them may be evicted for this VM where VM-local eviction is
   /// forbidden, private or not (spec/vm.md 2.9).
   std::vector<const Bo*> mapped_objects() const SX_EXCLUDES(bo_lock_);
-  /// True once after something was zapped in a VM that does not fault: EXEC must revalidate.
-  bool take_stale_ptes() { return stale_ptes_.exchange(false); }
-  void mark_stale_ptes() { stale_ptes_.store(true); }
+  /// Zaps in a VM that does not fault, and up to which of them all PTEs are back. EXEC must revalidate while
+  /// they differ; who restores reads the count first, so that a zap meanwhile is not taken for restored.
+  std::uint64_t stale_zaps() const { return stale_zaps_.load(); }
+  bool has_stale_ptes() const { return restored_zaps_.load() != stale_zaps_.load(); }
+  void ptes_restored(std::uint64_t up_to_zap) SX_REQUIRES(lock) { restored_zaps_.store(up_to_zap); }
 
   // --- atomics policy (spec/svm.md 4.9) ---------------------------------------------------------------
 
@@ -223,7 +225,8 @@ class Vm {
   MirrorRanges* ranges_ = nullptr;
   std::atomic<VmLife> life_{VmLife::kOpen};
   std::atomic<bool> banned_{false};
-  std::atomic<bool> stale_ptes_{false};
+  std::atomic<std::uint64_t> stale_zaps_{0};
+  std::atomic<std::uint64_t> restored_zaps_{0};
 
   mutable LeafMutex faults_lock_{"Vm::faults"};
   std::vector<FaultRecord> faults_ SX_GUARDED_BY(faults_lock_);

@@ -87,7 +87,7 @@ std::uint64_t Vm::zap_locked(Vma& vma, InvalidationBatch& batch) {
     pages += affected.pages();
     batch.add(std::move(affected));
     vma.tile_invalidated |= bit;
-    if (!config_.modes.fault) mark_stale_ptes();
+    if (!config_.modes.fault) stale_zaps_.fetch_add(1);  // after the mask: who sees the count sees it
   }
   return pages;
 }
