@@ -149,6 +149,39 @@ TEST(BindBehindAFence, AMistakeIsReportedAtOnceAndNothingWaits) {
   EXPECT_EQ(r.vmas(1), "");
 }
 
+// One queue's bind waits for a job; what does a bind of another queue do?
+TEST(BindBehindAFence, OverlappingUpdatesOfOtherQueuesKeepTheirOrder) {
+  struct Case {
+    const char* name;
+    std::uint64_t first, second;
+    bool waits;
+  };
+  constexpr std::uint64_t kAway = kAt + 4 * k2M;
+  for (const Case& c : {Case{"pages of one table that exists", kAt + kPageSize, kAt + 2 * kPageSize, false},
+                        Case{"pages of one table that is made", kAway, kAway + kPageSize, true},
+                        Case{"tables that are made, side by side", kAway, kAway + k2M, false},
+                        Case{"the same page", kAt + kPageSize, kAt + kPageSize, true}}) {
+    SCOPED_TRACE(c.name);
+    DrmRig r;
+    const auto vm = r.vm(DrmRig::kDmaFence);
+    const auto one = r.bo(kPageSize, DrmRig::kSystem);
+    const auto two = r.bo(kPageSize, DrmRig::kSystem);
+    ASSERT_EQ(r.bind(vm, {r.map(one, kAt, kPageSize)}), 0);
+    const auto held = r.blocker();
+    const auto done = r.syncobj();
+    ASSERT_EQ(r.bind(vm, {r.map(one, c.first, kPageSize)}, {r.in(held)}, r.queue(vm, DRM_XE_ENGINE_CLASS_VM_BIND)), 0);
+    ASSERT_EQ(r.bind(vm, {r.map(two, c.second, kPageSize)}, {r.out(done)}, r.queue(vm, DRM_XE_ENGINE_CLASS_VM_BIND)), 0);
+    EXPECT_EQ(r.signalled(done), !c.waits);
+    r.run();
+    EXPECT_TRUE(r.signalled(done));
+    softxe::Vm& inner = r.context(1).vm;
+    ReadGuard hold(inner.lock);
+    Vma* last = inner.find(GpuVa(c.second));
+    ASSERT_NE(last, nullptr);
+    EXPECT_EQ(last->bo().get(), &r.object(two)) << "the later bind is on top";
+  }
+}
+
 TEST(BindBehindAFence, B32_TooManyOperationsAreEnobufs) {
   DrmRig r;
   const auto vm = r.vm(DrmRig::kDmaFence);

@@ -147,6 +147,13 @@ struct PendingBind {
   std::shared_ptr<BindUserFence> fence;
 };
 
+/// A bind that has not happened yet, as the binds of other queues see it: which intervals of the page tables
+/// it is going to write (spec/vm.md 3.2a, 3.7).
+struct PendingUpdate {
+  std::vector<GpuRange> intervals;
+  FencePtr done;
+};
+
 /// A VM of one file.
 struct DrmVm {
   VmMode mode;
@@ -155,6 +162,7 @@ struct DrmVm {
   std::shared_ptr<BindQueue> default_bind;
   LeafMutex pending_lock{"DrmVm::pending"};
   std::vector<PendingBind> pending SX_GUARDED_BY(pending_lock);
+  std::vector<PendingUpdate> updates SX_GUARDED_BY(pending_lock);
 };
 using DrmVmPtr = std::shared_ptr<DrmVm>;
 

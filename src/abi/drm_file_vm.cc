@@ -193,6 +193,59 @@ void DrmFile::remember_pending(DrmVm& vm, const std::vector<ResolvedBind>& ops, 
   vm.pending.push_back(std::move(pending));
 }
 
+namespace {
+
+std::uint64_t span_of_entry(unsigned level) { return std::uint64_t{1} << (kPageShift + 9 * level); }
+
+// The interval whose page-table entries an update of `range` writes: where a table is missing, or an entry
+// covers more than a page, that is all the entry of the directory covers. Tables go under the VM's lock only.
+GpuRange written_by(Vm& vm, GpuRange range) SX_REQUIRES_SHARED(vm.lock) {
+  unsigned level = 0;
+  for (GpuVa at : {range.start(), range.end() - 1}) {
+    const WalkResult found = vm.table(0).walk(at);
+    level = std::max<unsigned>(level, found ? found->level : found.error().level);
+  }
+  for (unsigned up = level + 1; up <= 2; ++up) {
+    const std::uint64_t span = span_of_entry(up);
+    if (align_up(range.start().value(), span) + span <= range.end().value()) level = up;
+  }
+  const std::uint64_t span = span_of_entry(level);
+  const std::uint64_t start = align_down(range.start().value(), span);
+  const std::uint64_t end = std::min(align_up(range.end().value(), span), vm.size_bytes());
+  return GpuRange::between(GpuVa(start), GpuVa(end));
+}
+
+std::vector<GpuRange> written_by(Vm& vm, const std::vector<ResolvedBind>& ops) {
+  std::vector<GpuRange> intervals;
+  ReadGuard hold(vm.lock);
+  for (const ResolvedBind& op : ops) {
+    const auto* map = std::get_if<BindMap>(&op.op.what);
+    if (map != nullptr && std::holds_alternative<BindMirror>(map->backing)) continue;
+    // UNMAP_ALL: the object may be anywhere by then.
+    intervals.push_back(op.range ? written_by(vm, *op.range) : vm.space().managed());
+  }
+  return intervals;
+}
+
+bool any_intersects(const std::vector<GpuRange>& some, const std::vector<GpuRange>& others) {
+  return std::any_of(some.begin(), some.end(), [&](const GpuRange& one) {
+    return std::any_of(others.begin(), others.end(), [&](const GpuRange& other) { return one.intersects(other); });
+  });
+}
+
+// Bind queues are independent, but updates of overlapping intervals happen in the order they were asked for.
+std::vector<FencePtr> earlier_updates(DrmVm& vm, const std::vector<GpuRange>& intervals) {
+  std::vector<FencePtr> fences;
+  Guard hold(vm.pending_lock);
+  std::erase_if(vm.updates, [](const PendingUpdate& update) { return update.done->signalled(); });
+  for (const PendingUpdate& update : vm.updates) {
+    if (any_intersects(update.intervals, intervals)) fences.push_back(update.done);
+  }
+  return fences;
+}
+
+}  // namespace
+
 Result<int> DrmFile::vm_bind(Bytes bytes) {
   DrmVmPtr vm = vms_.find(static_cast<std::uint32_t>(vm_bind_target(bytes)));
   if (!vm) return fail(EINVAL, "no such VM");
@@ -208,8 +261,12 @@ Result<int> DrmFile::vm_bind(Bytes bytes) {
                            vm->mode, memory_, sink));
   SX_TRY_VOID(check_pending(*vm, ops));
 
+  std::vector<GpuRange> intervals = written_by(vm->context->vm, ops);
+  std::vector<FencePtr> in_fences = earlier_updates(*vm, intervals);
+  in_fences.insert(in_fences.end(), syncs.in_fences().begin(), syncs.in_fences().end());
+
   // A bind that must wait is checked now and done later, as a whole (docs/DEVIATIONS.md).
-  if (queue->must_wait(syncs.in_fences())) {
+  if (queue->must_wait(in_fences)) {
     if (ops.size() >= kDeferredOpsMax) return fail(ENOBUFS, "page-table job too large");
     SX_TRY_VOID(softxe::vm_bind(device, *vm->context, ops, BindRun::kDryRun));
   }
@@ -220,15 +277,19 @@ Result<int> DrmFile::vm_bind(Bytes bytes) {
     if (prefetch != nullptr && prefetch->region.value_or(1) != 0 && op.range) memory_named(*op.range);
   }
   std::vector<FencePtr> waits_for{queue->last()};
-  waits_for.insert(waits_for.end(), syncs.in_fences().begin(), syncs.in_fences().end());
+  waits_for.insert(waits_for.end(), in_fences.begin(), in_fences.end());
   auto submitted = queue->submit(
-      syncs.in_fences(), [&device, context = vm->context, ops, fence]() -> Status {
+      in_fences, [&device, context = vm->context, ops, fence]() -> Status {
         if (ops.empty()) return {};
         device.flush_collector(*context);
         return softxe::vm_bind(device, *context, ops, BindRun::kExecute, fence);
       });
   if (submitted.finished_inline) SX_TRY_VOID(submitted.status);
   syncs.install(submitted.done);
+  if (!submitted.finished_inline && !intervals.empty()) {
+    Guard hold(vm->pending_lock);
+    vm->updates.push_back({.intervals = std::move(intervals), .done = submitted.done});
+  }
   if (!fence) return 0;
   if (submitted.done->signalled()) {
     fence->signal();
