@@ -30,6 +30,8 @@
 
 namespace softxe {
 
+struct FdinfoFacts;
+
 class DrmFile;
 
 /// Descriptors of the client's process. Every method may run client-visible system calls; none is called
@@ -193,6 +195,8 @@ class DrmFile final : private IoctlHandler {
                                  MapSharing sharing);
   /// Every object this file has a handle to (fdinfo).
   std::vector<std::shared_ptr<GemBo>> objects() const;
+  /// Memory by region and busy time by engine class; open flags and name are the caller's to fill in.
+  FdinfoFacts usage() const;
   /// Signals when what is announced or submitted on a VM is done; for tests and checkers.
   FencePtr jobs_of_vm(std::uint32_t vm) const { return vms_.find(vm)->exec->jobs.all(); }
 
@@ -264,6 +268,10 @@ class DrmFile final : private IoctlHandler {
     context.signalled = process_.options().signalled;
     return context;
   }
+  bool has_work_on(const GemBo& bo) const;
+  void add_regions(FdinfoFacts& facts) const;
+  void add_engines(FdinfoFacts& facts) const;
+  void retire(const ExecQueue& queue);
   static std::shared_ptr<DrmVm> make_vm(DrmDevice& device, VmMode mode,
                                         std::shared_ptr<VmContext> context);
 
@@ -276,6 +284,8 @@ class DrmFile final : private IoctlHandler {
   IdTable<std::shared_ptr<GemBo>> bos_;
   IdTable<DrmVmPtr> vms_;
   IdTable<ExecQueuePtr> queues_;
+  mutable LeafMutex retired_lock_{"DrmFile::retired"};
+  std::map<EngineClass, std::uint64_t> retired_ns_ SX_GUARDED_BY(retired_lock_);  ///< of destroyed queues
   SyncobjTable syncobjs_;
 };
 

@@ -42,6 +42,7 @@ Result<int> DrmFile::exec_queue_destroy(Bytes bytes) {
   ExecQueuePtr queue = queues_.remove(static_cast<std::uint32_t>(id));
   if (!queue) return fail(ENOENT, "no such exec queue");
   device_.exec().destroy_queue(queue);
+  retire(*queue);
   return 0;
 }
 

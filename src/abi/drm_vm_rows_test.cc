@@ -1,6 +1,7 @@
 // Life, ban, advice and faults of VMs as clients see them: rows B36, B37, B39, B40 of spec/vm.md 10.2, E42 of
 // spec/svm.md 10.2, quirks of vm.md section 11, eviction beside jobs (2.7, 2.8).
 #include "abi/drm_test_rig.h"
+#include "abi/vfs.h"
 #include "drv/sim_device_fixture.h"
 
 namespace softxe {
@@ -236,6 +237,63 @@ TEST(RebindWorker, EvictionWaitsForTheJobsOfADmaFenceVm) {
   EXPECT_TRUE(r.object(theirs).in_vram());
   EXPECT_EQ(r.word(mine), 7u) << "the job was done before the object went";
   EXPECT_FALSE(r.banned(queue));
+}
+
+// --- fdinfo (spec/uapi.md 19) ------------------------------------------------------------------------------
+
+FdinfoRegion region_of(const DrmRig& r, std::string_view name) {
+  for (const FdinfoRegion& region : r.file->usage().regions) {
+    if (region.name == name) return region;
+  }
+  return {};
+}
+
+TEST(Fdinfo, MemoryIsShownWhereItIs) {
+  Tight t(DrmRig::kDmaFence);
+  EXPECT_EQ(t.rig.file->usage().regions.size(), 3u) << "system, gtt, vram0";
+  EXPECT_EQ(region_of(t.rig, "vram0").total_bytes, 5 * k2M);
+  EXPECT_EQ(region_of(t.rig, "gtt").resident_bytes, kPageSize) << "the batch";
+  EXPECT_EQ(region_of(t.rig, "system").total_bytes, 0u);
+  t.rig.bo(4 * k2M, DrmRig::kVram);
+  EXPECT_EQ(region_of(t.rig, "vram0").total_bytes, 4 * k2M);
+  EXPECT_EQ(region_of(t.rig, "system").total_bytes, 5 * k2M) << "evicted, with no other place allowed";
+}
+
+TEST(Fdinfo, AnObjectIsActiveWhileAJobOfItsVmIsUnfinished) {
+  Tight t(DrmRig::kDmaFence);
+  t.rig.bo(k2M, DrmRig::kVram);  // not mapped
+  EXPECT_EQ(region_of(t.rig, "vram0").active_bytes, 0u);
+  ASSERT_EQ(t.rig.exec(t.queue, kBatch), 0);
+  EXPECT_EQ(region_of(t.rig, "vram0").active_bytes, 5 * k2M);
+  t.rig.run();
+  EXPECT_EQ(region_of(t.rig, "vram0").active_bytes, 0u);
+}
+
+TEST(Fdinfo, BusyTimeIsThatOfTheClassAndOutlivesTheQueue) {
+  DrmRig r;
+  const auto cycles = [&r](EngineClass cls) {
+    for (const FdinfoEngine& engine : r.file->usage().engines) {
+      if (engine.cls == cls) return engine.cycles;
+    }
+    return std::uint64_t{0};
+  };
+  const auto vm = r.vm(DrmRig::kDmaFence);
+  const auto flag = r.bo(kPageSize, DrmRig::kSystem);
+  ASSERT_EQ(r.bind(vm, {r.map(flag, kAt, kPageSize)}), 0);
+  r.batch_at(vm, kBatch, {r.wait_equal(kAt, 1)});
+  const auto queue = r.queue(vm);
+  ASSERT_EQ(r.exec(queue, kBatch), 0);
+  EXPECT_EQ(cycles(EngineClass::kCopy), 0u);
+  r.run(2);
+  r.clock.advance_ns(1'000'000);
+  r.run(2);
+  const auto used = cycles(EngineClass::kCopy);
+  EXPECT_GE(used, 19'200u) << "a millisecond on the engine, at 19.2 MHz";
+  EXPECT_EQ(cycles(EngineClass::kRender), 0u);
+  drm_xe_exec_queue_destroy destroy{};
+  destroy.exec_queue_id = queue;
+  ASSERT_EQ(r.call(DRM_IOCTL_XE_EXEC_QUEUE_DESTROY, destroy), 0);
+  EXPECT_GE(cycles(EngineClass::kCopy), used);
 }
 
 // --- advice ------------------------------------------------------------------------------------------------------

@@ -65,37 +65,6 @@ int give_dynamic(int fd, int flags, const DynamicFile& file, const std::string& 
   return served;
 }
 
-void add_regions(FdinfoFacts& facts, DrmFile& file) {
-  static constexpr const char* kNames[] = {"system", "vram0", "vram1"};
-  std::array<FdinfoRegion, 3> regions;
-  for (std::size_t i = 0; i < regions.size(); ++i) regions[i].name = kNames[i];
-  const unsigned tiles = file.device().device().vram_tiles();
-  for (const auto& bo : file.objects()) {
-    // The first allowed region stands for the object when it is not in VRAM now.
-    std::size_t region = 0;
-    if ((bo->placement() & 1) == 0 || bo->in_vram()) region = (bo->placement() & 2) != 0 ? 1 : 2;
-    FdinfoRegion& r = regions[region];
-    r.total_bytes += bo->size_bytes();
-    if (bo.use_count() > 2) r.shared_bytes += bo->size_bytes();
-    if (region == 0 || bo->in_vram()) r.resident_bytes += bo->size_bytes();
-    if (bo->purgeable() == PurgeableState::kDontNeed)
-      r.purgeable_bytes = r.purgeable_bytes.value_or(0) + bo->size_bytes();
-  }
-  for (std::size_t i = 0; i <= tiles; ++i) facts.regions.push_back(regions[i]);
-}
-
-void add_engines(FdinfoFacts& facts, DrmFile& file) {
-  std::map<EngineClass, std::uint32_t> count;
-  const DeviceProfile& profile = file.device().device().profile();
-  for (const EngineFact& engine : profile.engines) ++count[engine.cls];
-  const std::uint64_t now = file.device().exec().clock().now_ns();
-  for (const auto& [cls, capacity] : count) {
-    const std::uint32_t hz = profile.gts.front().reference_clock_hz;
-    facts.engines.push_back(
-        {.cls = cls, .cycles = 0, .total_cycles = cycles_at(now, hz), .capacity = capacity});
-  }
-}
-
 }  // namespace
 
 int open_suspect(const KernelPath& path, int flags, mode_t mode) {
@@ -131,13 +100,10 @@ int open_fdinfo(int target, int flags) {
   if (object == nullptr || object->kind() != FdObject::Kind::kDevice) return -ENOENT;
   auto file = object->drm_file();
   if (!file) return -file.error().err;
-  FdinfoFacts facts;
+  FdinfoFacts facts = (*file)->usage();
   const long open_flags = raw_syscall(SYS_fcntl, target, F_GETFL);
   facts.open_flags = open_flags < 0 ? 0u : static_cast<std::uint32_t>(open_flags);
   facts.device = object->node().device;
-  facts.client_id = (*file)->client_id();
-  add_regions(facts, **file);
-  add_engines(facts, **file);
   return text_file(fdinfo_text(facts), flags);
 }
 
