@@ -10,6 +10,8 @@ Each program of programs.py runs four times; exit status and output must be the 
 
     run.py --softxe CMD --opener LIB [--long] [--only REGEX] [--mode MODE]...
 
+Programs that fail without softxe (some of Python's own tests) must fail in the same way.
+
 Ends with `N passed, N failed, N skipped`: a pass is a program in a mode. A program that is not
 installed is skipped by name.
 """
@@ -77,7 +79,7 @@ def first_difference(wanted, got):
 
 def compare(row, options, counts):
     status, wanted, raw = run_once(row, "plain", options)
-    if status != 0 or not wanted:
+    if (status != 0 and not row.may_fail) or status == "timeout" or not wanted:
         counts["failed"] += 1
         print(f"FAILED {row.name}: without softxe it ends with {status} and {len(wanted)} lines\n{raw[-2000:]}")
         return
