@@ -70,13 +70,27 @@ namespace {
 /// another request, so this many in a row mean that the VM cannot keep what it needs.
 constexpr unsigned kAnnouncementsMax = 1000;
 
+/// Tries at VRAM that others are moving objects in and out of at this moment, a millisecond apart.
+constexpr unsigned kRoomTriesMax = 100;
+
+// An object that another request has pinned or is evicting just now is no victim, so there may be no room for
+// a moment. The kernel waits for the locks of such objects.
+Status revalidate_with_patience(VmContext& context, WaitContext wait) {
+  for (unsigned tries = 1;; ++tries) {
+    Status done = revalidate(context);
+    if (done || done.error().err != ENOSPC || tries == kRoomTriesMax) return done;
+    if (wait.step) continue;  // no threads: nothing to wait for
+    static_cast<void>(Fence::pending()->wait(wait, Deadline::after(wait.clock, 1'000'000)));
+  }
+}
+
 // The jobs of a dma-fence VM cannot fault and need their PTEs until they end. The PTEs are put right first,
 // which may wait for evictions; then the submission is announced, so that evictions wait for it, and checked
 // again. One that came in between shows in the counter or in stale PTEs. The fence stands for the job: the
 // caller signals it when the job is done, or is not to be.
-Result<FencePtr> announce(VmContext& context, VmJobs& jobs) {
+Result<FencePtr> announce(VmContext& context, VmJobs& jobs, const WaitContext& wait) {
   for (unsigned tries = 0; tries < kAnnouncementsMax; ++tries) {
-    SX_TRY_VOID(revalidate(context));
+    SX_TRY_VOID(revalidate_with_patience(context, wait));
     SX_MARK("abi.exec.validated");
     const FencePtr announced = Fence::pending();
     jobs.add(announced);
@@ -98,7 +112,7 @@ Status DrmFile::submit_checked(const ExecQueuePtr& queue, std::vector<GpuVa> bat
     case VmMode::kFault:
       return exec.submit(queue, std::move(batches), syncs);
     case VmMode::kDmaFence: {
-      SX_TRY(FencePtr announced, announce(context, queue->vm()->jobs));
+      SX_TRY(FencePtr announced, announce(context, queue->vm()->jobs, wait_context()));
       Status done = exec.submit(queue, std::move(batches), syncs);
       SX_MARK("abi.exec.submitted");
       if (done) {
@@ -112,7 +126,7 @@ Status DrmFile::submit_checked(const ExecQueuePtr& queue, std::vector<GpuVa> bat
       // No job starts before its entries are there: an eviction between the check and the submission finds no
       // work to restore the VM for, so it is looked for again; a later one finds the job.
       DeviceExec::VmPause hold(exec, queue->vm());
-      SX_TRY_VOID(revalidate(context));
+      SX_TRY_VOID(revalidate_with_patience(context, wait_context()));
       SX_MARK("abi.exec.validated");
       SX_TRY_VOID(exec.submit(queue, std::move(batches), syncs));
       static_cast<void>(revalidate(context));

@@ -200,6 +200,19 @@ TEST(ExecBesideEviction, WhoWaitsForAnAnnouncedJobWaitsUntilItIsDone) {
   EXPECT_TRUE(seen->signalled());
 }
 
+TEST(ExecBesideEviction, NoRoomForAMomentIsWaitedFor) {
+  for (std::uint32_t mode : {DrmRig::kDmaFence, DrmRig::kLr}) {
+    Tight t(mode);
+    t.rig.bo(5 * k2M, DrmRig::kVram);
+    FailNth busy("drv.gem.place", 1, ENOSPC);
+    set_step_hook(&busy);
+    EXPECT_EQ(t.rig.exec(t.queue, kBatch), 0);
+    set_step_hook(nullptr);
+    EXPECT_TRUE(busy.fired());
+    t.expect_done("after another try");
+  }
+}
+
 TEST(ExecBesideEviction, AJobThatIsNotSubmittedIsNotWaitedFor) {
   Tight t(DrmRig::kDmaFence);
   FailNth refused("drv.exec.submit", 1, ENOMEM);
