@@ -57,11 +57,13 @@ class IdTable {
   bool inherit(const IdTable& parents, Convert convert) SX_NO_THREAD_SAFETY_ANALYSIS {
     if (!parents.lock_.try_lock()) return false;
     const std::vector<Ptr> before = parents.slots_;
+    auto free_before = parents.free_;
     parents.lock_.unlock();
     std::vector<Ptr> converted;
     for (const Ptr& object : before) converted.push_back(object ? convert(object) : Ptr{});
     Guard hold(lock_);
     slots_ = std::move(converted);
+    free_ = std::move(free_before);
     return true;
   }
 

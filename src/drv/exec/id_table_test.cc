@@ -40,5 +40,25 @@ TEST(IdTable, AgreesWithAMapOfAllIds) {
   EXPECT_EQ(*table.add(std::make_shared<int>(0)), 1u);
 }
 
+TEST(IdTable, AForkChildKeepsTheNumbersOfItsParent) {
+  using Table = IdTable<std::shared_ptr<int>>;
+  Table parents;
+  for (int i = 1; i <= 5; ++i) ASSERT_EQ(*parents.add(std::make_shared<int>(i)), static_cast<std::uint32_t>(i));
+  parents.remove(2);
+  Table child;
+  ASSERT_TRUE(child.inherit(parents, [](const std::shared_ptr<int>& object) {
+    return *object == 4 ? nullptr : std::make_shared<int>(*object * 10);
+  }));
+  EXPECT_EQ(*child.find(1), 10);
+  EXPECT_EQ(child.find(2), nullptr);
+  EXPECT_EQ(*child.find(3), 30);
+  EXPECT_EQ(child.find(4), nullptr) << "given nothing";
+  EXPECT_EQ(child.remove(4), nullptr) << "and not to be freed";
+  EXPECT_EQ(*child.find(5), 50);
+  EXPECT_EQ(*child.add(std::make_shared<int>(0)), 2u) << "free in the parent";
+  EXPECT_EQ(*child.add(std::make_shared<int>(0)), 6u) << "4 never means something else";
+  EXPECT_EQ(*parents.find(3), 3) << "the parent's is untouched";
+}
+
 }  // namespace
 }  // namespace softxe
