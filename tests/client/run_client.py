@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Runs one client program under `softxe run` and checks what it did.
 
-run_client.py --softxe CMD [--live] [--opt OPTION]... [--expect EXPR]... -- PROGRAM ARGS...
+run_client.py --softxe CMD [--launcher CMD] [--live] [--opt OPTION]... [--expect EXPR]... -- PROGRAM ARGS...
 
 The program must end with status 0. EXPR is NAME OP NUMBER over the report, e.g.
 total.svm_unmap_event_count>0, device1.svm_migrate_to_vram_count>=2 (summed over processes) or
-processes>=2; or rung==NAME, the rung of live memory of every process. With --live the test is about memory that moves: where this machine does not allow
-that (`softxe doctor`) it ends with status 77, which ctest lists as skipped.
+processes>=2; or rung==NAME, the rung of live memory of every process. With --live the test is about memory that moves: where
+this machine does not allow that (`softxe doctor`) it ends with status 77, which ctest lists as skipped; so it
+does where the launcher, which starts softxe, ends so.
 """
 import argparse
 import json
@@ -50,6 +51,7 @@ def broken_expectations(report, expressions):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--softxe", required=True)
+    parser.add_argument("--launcher", action="append", default=[])
     parser.add_argument("--live", action="store_true")
     parser.add_argument("--opt", action="append", default=[])
     parser.add_argument("--expect", action="append", default=[])
@@ -57,13 +59,14 @@ def main():
     args = parser.parse_args()
 
     if args.live:
-        doctor = subprocess.run([args.softxe, "doctor"], capture_output=True, text=True)
+        doctor = subprocess.run([*args.launcher, args.softxe, "doctor"], capture_output=True, text=True)
         if doctor.returncode != 0:
             print("skipped: memory cannot move on this machine\n" + doctor.stdout)
             return SKIPPED
     with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)  # the launcher may make softxe another user's
         path = os.path.join(folder, "report.json")
-        command = [args.softxe, "run", "--report", path, *args.opt, "--", *args.program]
+        command = [*args.launcher, args.softxe, "run", "--report", path, *args.opt, "--", *args.program]
         ended = subprocess.run(command)
         if ended.returncode != 0:
             print(f"the program ended with status {ended.returncode}: {' '.join(command)}")
