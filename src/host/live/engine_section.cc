@@ -14,9 +14,9 @@ namespace {
 constexpr std::uint64_t kStackBelow = 256 * 1024;
 constexpr std::uint64_t kStackAbove = 64 * 1024;
 constexpr std::uint64_t kStackReserve = 128 * 1024;
-// Thread-local storage lies below the thread pointer (x86-64, variant II), the thread's descriptor
-// (glibc: 2304 bytes) above.
-constexpr std::uint64_t kTlsAbove = 2560;
+// Thread-local storage lies below the thread pointer (x86-64, variant II), the thread's descriptor above. In glibc
+// it has at least 2304 bytes and ends where the stack ends: more would pin the client's page that follows.
+constexpr std::uint64_t kTlsAbove = 2304;
 
 struct ThreadState {
   std::uint32_t depth;
@@ -42,8 +42,11 @@ HostRange pages_around(std::uint64_t address, std::uint64_t below, std::uint64_t
 
 void pin_this_thread(LiveHostMm& mm, std::uint64_t stack_pointer) {
   const std::uint64_t generation = mm.pin_generation();
-  const HostRange stack = mm.clamp_to_stack(
-      pages_around(stack_pointer, kStackBelow, kStackAbove), HostVa(stack_pointer));
+  HostRange stack = mm.clamp_to_stack(pages_around(stack_pointer, kStackBelow, kStackAbove), HostVa(stack_pointer));
+  // The mapping of a thread's stack may have merged with what the client mapped above it.
+  if (const std::uint64_t tp = thread_pointer(); tp > stack_pointer && tp < stack.end().value()) {
+    stack = HostRange::between(stack.start(), std::min(stack.end(), HostVa(align_up(tp + kTlsAbove, kPageSize))));
+  }
   mm.pin(stack);
   mm.pin(pages_around(thread_pointer(), mm.static_tls_size(), kTlsAbove));
   state.pinned_for = mm.instance();
@@ -84,6 +87,13 @@ void EngineSection::leave() {
 
 std::uint64_t EngineSection::client_mask() { return state.saved_mask; }
 
-void EngineSection::adopt_engine_thread() { state.depth = 1; }
+void EngineSection::adopt_engine_thread() {
+  state.depth = 1;
+  // The handler reads libc's data, which is pinned, and the sender's frame (preload/wrap_ids.cc pins it): it never
+  // waits for a page, whatever locks this thread holds.
+  constexpr int kSigSetXid = 33;  // nptl(7)
+  const std::uint64_t set_ids = 1ull << (kSigSetXid - 1);
+  raw_syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, &set_ids, nullptr, sizeof set_ids);
+}
 
 }  // namespace softxe::live

@@ -24,7 +24,8 @@ class EngineSection {
   /// The same as the constructor and destructor, for calls that begin and end in different hooks.
   static void enter(LiveHostMm& mm);
   static void leave();
-  /// For threads of the engine whose stack lies in the arena and whose signals are blocked for good.
+  /// For threads of the engine whose stack lies in the arena and whose signals are blocked for good, except
+  /// the one by which libc changes the ids of all threads: its sender waits until each has run the handler.
   static void adopt_engine_thread();
   /// Inside a section: the signals that the thread blocks by itself.
   static std::uint64_t client_mask();

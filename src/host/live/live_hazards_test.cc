@@ -259,6 +259,25 @@ TEST_F(LiveHazards, FillDuringAnEventIsRetried) {
   EXPECT_EQ(word(noisy, 0), 0u);
 }
 
+TEST_F(LiveHazards, MemoryRightAboveAThreadsStackMayMove) {
+  // Two mappings of one kind beside each other are one for the kernel; only the stack is pinned.
+  std::byte* stack = map_filled(2 * k2M, 3);
+  std::byte* data = stack + k2M;
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  ASSERT_EQ(pthread_attr_setstack(&attributes, stack, k2M), 0);
+  pthread_t thread;
+  const auto enter_engine = [](void* mm) -> void* {
+    static_cast<LiveHostMm*>(mm)->submission_probe();
+    return nullptr;
+  };
+  ASSERT_EQ(pthread_create(&thread, &attributes, enter_engine, mm_.get()), 0);
+  pthread_attr_destroy(&attributes);
+  ASSERT_EQ(pthread_join(thread, nullptr), 0);
+  migrate(data, k64K);
+  expect_filled(data, k64K / kPageSize, 3 + k2M / kPageSize);
+}
+
 /// Starts the writer of the next round a moment before the pages are moved.
 class Trigger final : public IntervalNotifier {
  public:
