@@ -103,7 +103,6 @@ int open_fdinfo(int target, int flags) {
   FdinfoFacts facts = (*file)->usage();
   const long open_flags = raw_syscall(SYS_fcntl, target, F_GETFL);
   facts.open_flags = open_flags < 0 ? 0u : static_cast<std::uint32_t>(open_flags);
-  facts.device = object->node().device;
   return text_file(fdinfo_text(facts), flags);
 }
 

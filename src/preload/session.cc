@@ -141,10 +141,11 @@ Result<Session*> make_session() {
   SX_TRY(made->drm, DrmProcess::create(*made->mm, options));
   // Objects that a fork child inherits keep their fake offsets: its own lie elsewhere.
   constexpr std::uint64_t kOffsetsOfAProcess = 1ull << 40;
-  for (unsigned index = 0; index < made->drm->device_count() && generation() > 1; ++index)
-    made->drm->device(index).device().take_mmap_offset((generation() - 1) * kOffsetsOfAProcess);
-  for (unsigned index = 0; index < made->drm->device_count(); ++index)
-    made->files.push_back(std::make_unique<PreloadDeviceFiles>(made->drm->device(index)));
+  for (unsigned index = 0; index < made->drm->device_count(); ++index) {
+    DrmDevice& device = made->drm->device(index);
+    if (generation() > 1) device.device().take_mmap_offset((generation() - 1) * kOffsetsOfAProcess);
+    made->files.push_back(std::make_unique<PreloadDeviceFiles>(device));
+  }
   for (const HostRange range : own.ranges) made->mm->pin(range);
   low_fds.remember();
   return made.release();  // lives until the process ends: engine threads do

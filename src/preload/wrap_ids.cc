@@ -12,15 +12,12 @@
 namespace softxe::preload {
 namespace {
 
-void pin_stack() {
-  if (live_mm() == nullptr || in_engine()) return;
-  const EngineMark mark;
-  const live::EngineSection pins(*live_mm());
-}
-
 template <typename R, typename... A>
 R with_pinned_stack(Real<R(A...)>& real, A... arguments) {
-  pin_stack();
+  if (live_mm() != nullptr && !in_engine()) {
+    const EngineMark mark;
+    const live::EngineSection pins(*live_mm());  // what it pins stays pinned
+  }
   return real(arguments...);
 }
 

@@ -75,14 +75,9 @@ int main(void) {
   if (pthread_create(&mover, NULL, keep_moving, NULL) != 0) xe_die("thread");
   const int root = geteuid() == 0;
   for (uint32_t turn = 1; turn <= CHANGES; ++turn) {
-    /* Root: to and fro, and at last for good. */
-    uid_t to = root && (turn % 2 == 1 || turn == CHANGES) ? NOBODY : geteuid();
-    if (root && turn % 2 == 0) {
-      KIT_CHECK(setresuid(0, 0, 0) == 0, "back to root: %s", strerror(errno));
-      to = 0;
-    } else {
-      KIT_CHECK(setresuid(to, to, (uid_t)-1) == 0, "setresuid: %s", strerror(errno));
-    }
+    /* Root: to and fro. */
+    uid_t to = !root ? geteuid() : turn % 2 == 1 ? NOBODY : 0;
+    KIT_CHECK(setresuid(to, to, (uid_t)-1) == 0, "setresuid to %u: %s", to, strerror(errno));
     KIT_CHECK(strangers(to) == 0, "%u threads kept their ids in turn %u", strangers(to), turn);
   }
   if (root) KIT_CHECK(setgroups(0, NULL) == 0 && setgid(NOBODY) == 0, "groups: %s", strerror(errno));

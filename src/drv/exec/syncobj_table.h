@@ -41,11 +41,11 @@ struct SyncobjTransferRequest {
 
 class SyncobjTable {
  public:
-  // ENOSPC when the table is full.
   /// In a fork child: the parent's handles stay unused (IdTable::inherit).
   bool inherit_numbers(const SyncobjTable& parents) {
     return table_.inherit(parents.table_, [](const SyncobjPtr&) { return SyncobjPtr(); });
   }
+  // ENOSPC when the table is full.
   Result<SyncobjHandle> create(Syncobj::Initially initially);
   /// FD_TO_HANDLE: always a new handle.
   Result<SyncobjHandle> import(SyncobjPtr object);

@@ -352,23 +352,24 @@ Status LiveHostMm::allow_migration(HostRange range) {
     return fail(EINVAL, "not a part of one anonymous mapping");
   forget_named(range);  // said twice: one entry
   if (allowed_count_ == kAllowedMax) return fail(ENOMEM, "too many named ranges");
-  allowed_[allowed_count_++] =
-      Window{reinterpret_cast<std::byte*>(range.start().value()), range.size()};
+  add_named(range);
   any_named_.store(true);
   return {};
 }
 
+void LiveHostMm::add_named(HostRange range) {
+  allowed_[allowed_count_++] = Window{reinterpret_cast<std::byte*>(range.start().value()), range.size()};
+}
+
 // What no longer finds a place stays in system memory, which is always correct.
 void LiveHostMm::forget_named(HostRange range) {
-  const std::size_t count = allowed_count_;
-  for (std::size_t i = count; i-- > 0;) {
+  for (std::size_t i = allowed_count_; i-- > 0;) {
     const HostRange named = range_at(allowed_[i].base, allowed_[i].bytes);
     if (!named.intersects(range)) continue;
     allowed_[i] = allowed_[--allowed_count_];
-    if (named.start() < range.start())
-      allowed_[allowed_count_++] = Window{reinterpret_cast<std::byte*>(named.start().value()), range.start() - named.start()};
+    if (named.start() < range.start()) add_named(HostRange::between(named.start(), range.start()));
     if (range.end() < named.end() && allowed_count_ < kAllowedMax)
-      allowed_[allowed_count_++] = Window{reinterpret_cast<std::byte*>(range.end().value()), named.end() - range.end()};
+      add_named(HostRange::between(range.end(), named.end()));
   }
 }
 

@@ -200,6 +200,7 @@ class LiveHostMm final : public HostMm {
 
   // notifiers
   void notify(HostRange range, HostEvent kind) SX_REQUIRES(mm_lock_);
+  void add_named(HostRange range) SX_REQUIRES(mm_lock_);
   void forget_named(HostRange range) SX_REQUIRES(mm_lock_);
 
   // migration (live_migrate.cc)

@@ -247,16 +247,15 @@ LadderReport probe(DefectProbe defect_probe) {
   auto full = Uffd::open(UffdAccess::kKernelAndUser, UffdFeature::kNone);
   const auto access = full ? UffdAccess::kKernelAndUser : UffdAccess::kUserOnly;
   if (!full) report.refusal_errno = full.error().err;
-  int lacks = full ? 0 : full.error().err;
-  auto can = [access, &lacks](UffdFeature f) {
+  report.lacked_descriptors = !full && is_lack_of_descriptors(full.error().err);
+  auto can = [access, &report](UffdFeature f) {
     const auto opened = Uffd::open(access, f);
-    if (!opened && is_lack_of_descriptors(opened.error().err)) lacks = opened.error().err;
+    report.lacked_descriptors |= !opened && is_lack_of_descriptors(opened.error().err);
     return opened.has_value();
   };
   report.has_move = can(UffdFeature::kMove);
   report.has_events = can(kEvents);
   report.has_fork_event = can(UffdFeature::kEventFork);
-  report.lacked_descriptors = is_lack_of_descriptors(lacks);
   if (!report.has_move) {
     if (report.refusal_errno == 0) report.refusal_errno = EOPNOTSUPP;
     return report;
