@@ -112,9 +112,9 @@ Result<std::string> LiveWorld::vram_of(HostVa page) {
       // The process has no page there, so only VRAM of this owner counts as populated; then collecting
       // the page looks and does not touch.
       if (!mm_->populated(range, owner)) continue;
-      PageHome home;
-      SX_TRY_VOID(mm_->collect(range, {.intent = CollectRequest::Intent::kRead, .owner = owner},
-                               std::span(&home, 1)));
+      PageHomes homes;
+      SX_TRY_VOID(mm_->collect(range, {.intent = CollectRequest::Intent::kRead, .owner = owner}, homes));
+      const PageHome home = homes[0];
       if (home.where == PageHome::Where::kDevice) return vram_name(home.allocation->heap);
     }
   }

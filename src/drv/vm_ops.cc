@@ -186,13 +186,12 @@ class BindRunner {
   // EBUSY of the collection becomes ENOMEM: EBUSY is reserved for user fences (spec/vm.md 8.2).
   Status pin_userptr(HostVa at, std::uint64_t bytes, VmaFlags flags) {
     SX_TRY_VOID(SX_STEP("drv.bind.pin_userptr"));
-    std::vector<PageHome> homes(std::min<std::uint64_t>(bytes, k2M) >> kPageShift);
+    const auto homes = std::make_unique<PageHomes>();
     const CollectRequest request{.intent = flags.read_only ? CollectRequest::Intent::kRead
                                                            : CollectRequest::Intent::kWrite};
     for (std::uint64_t done = 0; done < bytes;) {
       const std::uint64_t part = std::min<std::uint64_t>(bytes - done, k2M);
-      Status pages = device_.host().collect(HostRange::of(at + done, part), request,
-                                            std::span(homes).first(part >> kPageShift));
+      Status pages = device_.host().collect(HostRange::of(at + done, part), request, *homes);
       if (!pages && pages.error().err == EBUSY) return fail(ENOMEM, "userptr pages are busy");
       SX_TRY_VOID(pages);
       done += part;

@@ -9,6 +9,7 @@
 // successful migration until HostMm gives it back through DevmemHeap::release().
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstdint>
@@ -67,12 +68,27 @@ struct DevmemAllocation {
   bool page_present(std::uint32_t page) const {
     return (present[page / 64] >> (page % 64)) & 1;
   }
-  void set_present(std::uint32_t page) { present[page / 64] |= 1ull << (page % 64); }
-  void clear_present(std::uint32_t page) { present[page / 64] &= ~(1ull << (page % 64)); }
+  void set_present(std::uint32_t first, std::uint64_t count) {
+    for_words(first, count, [this](std::uint32_t word, std::uint64_t mask) { present[word] |= mask; });
+  }
+  void clear_present(std::uint32_t first, std::uint64_t count) {
+    for_words(first, count, [this](std::uint32_t word, std::uint64_t mask) { present[word] &= ~mask; });
+  }
   std::uint32_t present_count() const {
     std::uint32_t n = 0;
     for (std::uint64_t word : present) n += static_cast<std::uint32_t>(std::popcount(word));
     return n;
+  }
+
+ private:
+  template <typename Fn>
+  static void for_words(std::uint32_t first, std::uint64_t count, Fn fn) {
+    for (std::uint64_t page = first; page < first + count;) {
+      const std::uint64_t bit = page % 64;
+      const std::uint64_t n = std::min(64 - bit, first + count - page);
+      fn(static_cast<std::uint32_t>(page / 64), (n == 64 ? ~0ull : (1ull << n) - 1) << bit);
+      page += n;
+    }
   }
 };
 

@@ -22,12 +22,12 @@
 #include <boost/intrusive/set.hpp>
 #include <atomic>
 #include <cstdint>
-#include <span>
 
 #include "base/address.h"
 #include "base/clock.h"
 #include "base/result.h"
 #include "host/devmem.h"
+#include "host/page_homes.h"
 
 namespace softxe {
 
@@ -97,16 +97,6 @@ struct CpuVma {
   bool writable;
 };
 
-/// Where one 4 KiB page of the process stands.
-struct PageHome {
-  enum class Where : std::uint8_t { kSystem, kDevice };
-  Where where = Where::kSystem;
-  bool writable = true;                      ///< may the GPU store to it
-  std::byte* system = nullptr;               ///< kSystem: the address the GPU uses
-  DevmemAllocation* allocation = nullptr;    ///< kDevice
-  DevPa device{};                            ///< kDevice: address in allocation->heap's VRAM
-};
-
 struct CollectRequest {
   enum class Intent : std::uint8_t { kRead, kWrite };
   Intent intent = Intent::kWrite;  ///< kWrite also breaks COW and replaces the zero page
@@ -132,7 +122,10 @@ class HostMm {
   // --- looking ----------------------------------------------------------------------------------
 
   /// The mapping that covers `va`. ENOENT: nothing is mapped there. EFAULT: the process is gone.
-  virtual Result<CpuVma> find_vma(HostVa va) = 0;
+  Result<CpuVma> find_vma(HostVa va) { return vma_within(va, kEverywhere); }
+  /// The same, cheaper, for a caller who needs to know about `reach` only: the answer tells how the mapping lies
+  /// in `reach`, and may leave out what is beyond.
+  Result<CpuVma> find_vma(HostVa va, HostRange reach) { return vma_within(va, reach); }
   /// Start of the first mapping that begins in or covers a part of `range`, clamped. ENOENT: none.
   virtual Result<HostVa> next_mapped(HostRange range) = 0;
   /// Snapshot without faulting in: every page present, or in VRAM of `owner` (spec/svm.md 1.2).
@@ -149,10 +142,10 @@ class HostMm {
 
   // --- pages ------------------------------------------------------------------------------------
 
-  /// Faults in every page of `range` and tells where each stands; homes.size() == range.pages().
+  /// Faults in every page of `range` (at most 2 MiB) and tells where each stands.
   /// The answer is a snapshot: valid only if the covering notifier's sequence has not moved.
   /// EFAULT: hole, missing permission, bus error, beyond end of file. EBUSY: raced for too long. ENOMEM.
-  virtual Status collect(HostRange range, CollectRequest request, std::span<PageHome> homes) = 0;
+  virtual Status collect(HostRange range, CollectRequest request, PageHomes& homes) = 0;
 
   /// Moves all pages of `range` into `allocation` (same size, empty). All or nothing.
   /// Notifiers see kMigrate first. Holes and zero pages become zero-filled VRAM.
@@ -177,6 +170,11 @@ class HostMm {
   virtual Result<std::byte*> make_window(std::uint64_t bytes) = 0;
 
   virtual const Clock& clock() const = 0;
+
+ protected:
+  static constexpr HostRange kEverywhere = HostRange::of(HostVa(0), 1ull << 57);
+
+  virtual Result<CpuVma> vma_within(HostVa va, HostRange reach) = 0;
 };
 
 }  // namespace softxe

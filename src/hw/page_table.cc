@@ -25,8 +25,8 @@ PtUpdate::PtUpdate(PtUpdate&& o) noexcept
 }
 
 PtUpdate::~PtUpdate() {
-  pool_->give_back(reserve_);
-  pool_->give_back(run_pages_);
+  pool_->give_back(reserve_, TablePool::Content::kStillZero);
+  pool_->give_back(run_pages_, TablePool::Content::kWritten);
 }
 
 PteRun& PtUpdate::run_at(std::uint32_t i) {

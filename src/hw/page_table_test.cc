@@ -162,6 +162,30 @@ TEST_F(PageTableTest, PrepareRefusesWithoutChange) {
   EXPECT_TRUE(pt.prepare_map(gpu(0, 4096), std::vector{sys(0, 4096)}).has_value());
 }
 
+// Clearing is left out for tables that come back unused; a used one must be cleared.
+TEST(TablePool, EveryTableIsHandedOutZeroed) {
+  TablePool pool(4);
+  auto all_zero = [&] {
+    const auto list = *pool.take(4);
+    bool zero = true;
+    for (PtTable* t = list.head; t != nullptr; t = pool.info(*t).next) {
+      for (auto& entry : t->entry) zero = zero && entry.load() == 0;
+    }
+    pool.give_back(list, TablePool::Content::kStillZero);
+    return zero;
+  };
+  EXPECT_TRUE(all_zero());
+  const auto written = *pool.take(2);
+  written.head->entry[7] = 1;
+  pool.give_back(written, TablePool::Content::kWritten);
+  EXPECT_TRUE(all_zero());
+  EXPECT_TRUE(all_zero());
+  const auto linked = *pool.take(1);
+  linked.head->entry[9] = 2;  // no table: nothing hangs below
+  pool.free_subtrees(linked);
+  EXPECT_TRUE(all_zero());
+}
+
 TEST_F(PageTableTest, EveryAllocationOfPrepareMayFail) {
   PageTable pt(pool_, {});
   const std::uint64_t tables = pool_.in_use();

@@ -30,7 +30,6 @@ Status TablePool::ready() const {
 
 Result<PtTableList> TablePool::take(std::uint64_t count) {
   PtTableList list;
-  PtTable* recycled = nullptr;
   {
     Guard guard(lock_);
     const std::uint64_t fresh_left = tables_ == nullptr ? 0 : max_tables_ - bump_;
@@ -42,7 +41,6 @@ Result<PtTableList> TablePool::take(std::uint64_t count) {
       info(*t).next = list.head;
       list.head = t;
     }
-    recycled = list.head;
     for (; list.count < count; ++list.count) {
       PtTable* t = &tables_[bump_++];
       new (&info(*t)) PtTableInfo{};
@@ -51,26 +49,27 @@ Result<PtTableList> TablePool::take(std::uint64_t count) {
     }
     in_use_.fetch_add(count, std::memory_order_relaxed);
   }
-  for (PtTable* t = recycled; t != nullptr; t = info(*t).next) {
-    std::memset(static_cast<void*>(t), 0, sizeof *t);
+  for (PtTable* t = list.head; t != nullptr; t = info(*t).next) {
+    if (!info(*t).all_zero) std::memset(static_cast<void*>(t), 0, sizeof *t);
   }
   return list;
 }
 
-void TablePool::push_free(PtTable& table) {
+void TablePool::push_free(PtTable& table, Content content) {
   info(table) = PtTableInfo{};
+  info(table).all_zero = content == Content::kStillZero;
   info(table).next = free_;
   free_ = &table;
   ++free_count_;
   in_use_.fetch_sub(1, std::memory_order_relaxed);
 }
 
-void TablePool::give_back(PtTableList list) {
+void TablePool::give_back(PtTableList list, Content content) {
   if (list.head == nullptr) return;
   Guard guard(lock_);
   for (PtTable* t = list.head; t != nullptr;) {
     PtTable* next = info(*t).next;
-    push_free(*t);
+    push_free(*t, content);
     t = next;
   }
 }
@@ -89,7 +88,7 @@ void TablePool::free_subtrees(PtTableList list) {
       info(*child).next = rest;
       rest = child;
     }
-    push_free(*t);
+    push_free(*t, Content::kWritten);
     t = rest;
   }
 }

@@ -31,6 +31,7 @@ struct PtTableInfo {
   std::uint16_t used_entries = 0;    ///< entries that are not zero
   std::uint8_t level = 0;
   PtForm form = PtForm::kOrdinary;
+  bool all_zero = true;              ///< while free: nothing was ever written, take() need not clear it
 };
 
 /// A singly linked list of tables, e.g. a reserve or a garbage list. Plain data: the holder frees it.
@@ -55,7 +56,9 @@ class TablePool {
 
   /// Zeroed tables, all or nothing. ENOMEM when the arena is exhausted.
   Result<PtTableList> take(std::uint64_t count) SX_EXCLUDES(lock_);
-  void give_back(PtTableList list) SX_EXCLUDES(lock_);
+  /// `content` says what became of tables since take(): most reserves come back unused.
+  enum class Content : std::uint8_t { kStillZero, kWritten };
+  void give_back(PtTableList list, Content content) SX_EXCLUDES(lock_);
   /// Frees each table of the list with everything that hangs below it. No walker may be inside any more.
   void free_subtrees(PtTableList list) SX_EXCLUDES(lock_);
 
@@ -66,7 +69,7 @@ class TablePool {
   std::uint64_t in_use() const { return in_use_.load(std::memory_order_relaxed); }
 
  private:
-  void push_free(PtTable& table) SX_REQUIRES(lock_);
+  void push_free(PtTable& table, Content content) SX_REQUIRES(lock_);
 
   const std::uint64_t max_tables_;
   PtTable* tables_ = nullptr;      // reservation; set by the constructor only

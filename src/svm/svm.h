@@ -192,9 +192,8 @@ class Svm final : public MirrorRanges {
   void finish(InvalidationBatch& batch);
 
   // svm_pages.cc
-  Status classify(std::span<const PageHome> homes, const Pagemap* vram_only,
-                  DevmemHeap*& heap) const;
-  std::vector<PteRun> make_runs(const SvmRange& range, const Vma& vma, unsigned tile) const;
+  Status classify(const Pagemap* vram_only, DevmemHeap*& heap) const;
+  std::vector<PteRun> make_runs(const Vma& vma, unsigned tile) const;
 
   // svm_migrate.cc
   Status fault_in(SvmRange& range);
@@ -211,7 +210,7 @@ class Svm final : public MirrorRanges {
   SharedMutex<LockRank::kSvmNotifier> notifier_lock_{"Svm::notifier_lock"};
   Notifiers windows_;  ///< address order; Vm lock (w)
   std::size_t range_count_ = 0;
-  std::vector<PageHome> homes_;  ///< of the range collected last; Vm lock (w)
+  PageHomes homes_;  ///< of the range collected last; Vm lock (w)
 
   mutable Mutex<LockRank::kGcList> gc_lock_{"Svm::gc_list"};
   GarbageList garbage_ SX_GUARDED_BY(gc_lock_);

@@ -6,7 +6,6 @@
 namespace softxe {
 
 Svm::Svm(Vm& vm, SvmConfig config) : vm_(vm), config_(std::move(config)) {
-  homes_.resize(DevmemAllocation::kPagesMax);
   vm_.set_mirror_ranges(this);
 }
 
@@ -96,7 +95,7 @@ std::optional<HostRange> Svm::choose_chunk(HostVa at, const Vma& vma, const CpuV
 }
 
 bool Svm::fits(HostRange chunk, const Vma& vma) {
-  auto cpu = config_.host.find_vma(chunk.start());
+  auto cpu = config_.host.find_vma(chunk.start(), chunk);
   return cpu && cpu->range.contains(chunk) && mirror_of(vma.range()).contains(chunk) &&
          HostRange::block_around(chunk.start(), config_.window_bytes).contains(chunk);
 }
@@ -105,7 +104,7 @@ Result<SvmRange*> Svm::find_or_create(HostVa at, const Vma& vma, ChunkRules rule
   if (at.value() >= vm_.size_bytes()) return fail(EINVAL, "address outside the VM");
   SX_TRY(SvmNotifier * window, make_window(at));
   auto found = [&]() -> Result<SvmRange*> {
-    SX_TRY(CpuVma cpu, config_.host.find_vma(at));
+    SX_TRY(CpuVma cpu, config_.host.find_vma(at, HostRange::block_around(at, k2M)));
     if (!vma.flags().read_only && !cpu.writable) {
       return fail(EPERM, "CPU mapping is read-only and the mirror VMA is not");
     }

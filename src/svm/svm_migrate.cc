@@ -20,7 +20,7 @@ Status Svm::evict(SvmRange& range) {
 // Swapped-out pages come back; the error of a page that cannot is the migration's to find.
 Status Svm::fault_in(SvmRange& range) {
   const CollectRequest request{.intent = CollectRequest::Intent::kRead, .owner = OwnerGroup::kNobody};
-  return config_.host.collect(range.extent(), request, std::span(homes_).first(range.extent().pages()));
+  return config_.host.collect(range.extent(), request, homes_);
 }
 
 namespace {

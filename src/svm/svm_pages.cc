@@ -9,10 +9,9 @@ constexpr std::uint64_t kCollectTimeoutNs = 1'000'000'000;  // HMM's retry time-
 }  // namespace
 
 // One range is in system memory or in one allocation's VRAM, never mixed (1.6, allow_mixed = 0).
-Status Svm::classify(std::span<const PageHome> homes, const Pagemap* vram_only,
-                     DevmemHeap*& heap) const {
-  const DevmemAllocation* first = homes.front().allocation;
-  for (const PageHome& home : homes) {
+Status Svm::classify(const Pagemap* vram_only, DevmemHeap*& heap) const {
+  const DevmemAllocation* first = homes_.runs().front().allocation;
+  for (const PageHome& home : homes_.runs()) {
     if (home.allocation != first) return fail(EOPNOTSUPP, "pages of a range in different homes");
   }
   heap = first != nullptr ? first->heap : nullptr;
@@ -27,7 +26,6 @@ Status Svm::get_pages(SvmRange& range, const Vma& vma, OwnerGroup owner, Pagemap
                                       : CollectRequest::Intent::kWrite,
       // Pages still valid are looked up where they are: a zap by madvise moves nothing (5.2, E11).
       .owner = range.collected() ? config_.owner : owner};
-  const auto homes = std::span(homes_).first(range.extent().pages());
   for (;;) {
     if (config_.host.clock().now_ns() > deadline_ns) return fail(EBUSY, "collection raced for 1 s");
     const std::uint64_t sequence = config_.host.read_begin(*range.notifier);
@@ -36,10 +34,10 @@ Status Svm::get_pages(SvmRange& range, const Vma& vma, OwnerGroup owner, Pagemap
       if (range.dead()) return fail(EFAULT, "range was unmapped");
     }
     SX_TRY_VOID(SX_STEP("svm.pages.collect"));
-    SX_TRY_VOID(config_.host.collect(range.extent(), request, homes));
+    SX_TRY_VOID(config_.host.collect(range.extent(), request, homes_));
     SX_MARK("svm.pages.collected");
     DevmemHeap* heap = nullptr;
-    if (Status kind = classify(homes, vram_only, heap); !kind) {
+    if (Status kind = classify(vram_only, heap); !kind) {
       if (kind.error().err == EOPNOTSUPP) static_cast<void>(evict(range));
       return kind;
     }
@@ -51,29 +49,16 @@ Status Svm::get_pages(SvmRange& range, const Vma& vma, OwnerGroup owner, Pagemap
   }
 }
 
-namespace {
-
-/// The page behind `bytes` bytes that began at `first` goes on where they end.
-bool continues(const PageHome& first, std::uint64_t bytes, const PageHome& next) {
-  return next.where == first.where && next.allocation == first.allocation &&
-         next.writable == first.writable &&
-         (first.where == PageHome::Where::kDevice ? next.device == first.device + bytes
-                                                  : next.system == first.system + bytes);
-}
-
-}  // namespace
-
-// Neighbouring pages with consecutive addresses become one run, so that the encoder can use 64K and 2M
-// entries. VRAM of another tile or device is a peer: reached by pointer, without the DM bit (8.3).
-std::vector<PteRun> Svm::make_runs(const SvmRange& range, const Vma& vma, unsigned tile) const {
+// One run for each home, so that the encoder can use 64K and 2M entries. VRAM of another tile or device is a
+// peer: reached by pointer, without the DM bit (8.3).
+std::vector<PteRun> Svm::make_runs(const Vma& vma, unsigned tile) const {
   std::vector<PteRun> runs;
+  runs.reserve(homes_.runs().size());
   const DevmemHeap* local = tile < config_.tile_vram.size() ? config_.tile_vram[tile] : nullptr;
-  const auto homes = std::span(homes_).first(range.extent().pages());
-  for (std::size_t i = 0; i < homes.size();) {
-    const PageHome& home = homes[i];
+  for (const PageHome& home : homes_.runs()) {
     PteRun run{.kind = PteKind::kSystem,
                .address = reinterpret_cast<std::uint64_t>(home.system),
-               .bytes = kPageSize,
+               .bytes = home.bytes,
                .writable = !vma.flags().read_only && home.writable};
     if (home.where == PageHome::Where::kDevice) {
       const DevmemAllocation& allocation = *home.allocation;
@@ -88,7 +73,6 @@ std::vector<PteRun> Svm::make_runs(const SvmRange& range, const Vma& vma, unsign
     }
     run.atomic_enable = vm_.atomic_enable(vma, run.kind == PteKind::kVram);
     run.pat_index = static_cast<std::uint8_t>(vma.attr.pat);
-    for (++i; i < homes.size() && continues(home, run.bytes, homes[i]); ++i) run.bytes += kPageSize;
     runs.push_back(run);
   }
   return runs;
@@ -101,7 +85,7 @@ Status Svm::bind(SvmRange& range, const Vma& vma, TileMask tiles) {
     if ((tiles & bit) == 0) continue;
     SX_TRY_VOID(SX_STEP("svm.bind.prepare"));
     SX_TRY(PtUpdate update, vm_.table(tile).prepare_map(range.gpu_extent(),
-                                                        make_runs(range, vma, tile), MaxEntry::k2MiB));
+                                                        make_runs(vma, tile), MaxEntry::k2MiB));
     SX_MARK("svm.bind.before_commit");
     ReadGuard hold(notifier_lock_);
     // Events elsewhere in the window moved the sequence but not this range: only its pages count (1.5).

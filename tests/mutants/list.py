@@ -140,7 +140,7 @@ MUTANTS = [
      "      if (allocation.residency_deadline_ns > clock_.now_ns()) {", "      if (false) {",
      "host LiveMigrate.ResidencyDeadline*"),
 
-    ("neighbour that cannot be registered keeps all from moving", LIVE + "live_migrate.cc",
+    ("neighbour that cannot be registered keeps all from moving", LIVE + "live_register.cc",
      "      if (err == EINVAL || err == EBUSY) {", "      if (false) {",
      "host LiveHooks.Neighbour*"),
     ("locked neighbour taken for the same mapping", LIVE + "live_host_mm.cc",

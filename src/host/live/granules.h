@@ -19,6 +19,7 @@ struct Granule {
   std::atomic<bool> was_registered{false};      ///< our registration may have split a mapping here
   std::atomic<bool> has_pins{false};            ///< some page of this block was pinned once
   std::atomic<bool> real_borders{false};        ///< mappings here may differ in what maps does not tell
+  std::atomic<bool> may_have_table{false};      ///< of a device window: small pages were in this frame
 };
 
 class GranuleMap {
@@ -64,11 +65,13 @@ class GranuleMap {
   bool tracked(HostRange range) const {
     return any(range, [](const Granule& g) { return g.tracked.load() != 0; });
   }
+  /// Under the mm lock, so that only readers race. The fence: a call hooked from here on sees the new count.
   void add_tracked(HostRange range) {
-    any(range, [](Granule& g) { return g.tracked.fetch_add(1), false; });
+    any(range, [](Granule& g) { return count(g.tracked, 1u), false; });
+    std::atomic_thread_fence(std::memory_order_seq_cst);
   }
   void remove_tracked(HostRange range) {
-    any(range, [](Granule& g) { return g.tracked.fetch_sub(1), false; });
+    any(range, [](Granule& g) { return count(g.tracked, ~0u), false; });
   }
   /// `range` entered or left VRAM.
   void count_vram(HostRange range, int sign) {
@@ -85,6 +88,11 @@ class GranuleMap {
   }
 
  private:
+  // 256 words for the window of a notifier: without the bus lock, which nobody needs.
+  static void count(std::atomic<std::uint32_t>& word, std::uint32_t change) {
+    word.store(word.load(std::memory_order_relaxed) + change, std::memory_order_release);
+  }
+
   static constexpr unsigned kLeafShift = 21;
   static constexpr unsigned kRootShift = 30;
   static constexpr std::uint64_t kLeaves = 1ull << (kRootShift - kLeafShift);

@@ -47,8 +47,7 @@ Status fault_in(HostRange range, CollectRequest::Intent intent) {
 
 }  // namespace
 
-Status LiveHostMm::collect(HostRange range, CollectRequest request, std::span<PageHome> homes) {
-  SX_ASSERT(homes.size() == range.pages());
+Status LiveHostMm::collect(HostRange range, CollectRequest request, PageHomes& homes) {
   if (!GranuleMap::addressable(range)) return fail(EFAULT, "not a user address");
   SX_TRY_VOID(SX_STEP("live.collect.begin"));
   const std::uint64_t give_up_ns = clock_.now_ns() + kCollectTimeoutNs;
@@ -69,19 +68,17 @@ Status LiveHostMm::collect(HostRange range, CollectRequest request, std::span<Pa
 /// Describes what is in VRAM of `owner`, brings the rest home. Returns how long to wait before the
 /// next try; 0: `homes` tells device from system pages.
 Result<std::uint64_t> LiveHostMm::collect_device_pages(HostRange range, OwnerGroup owner,
-                                                       std::span<PageHome> homes) {
+                                                       PageHomes& homes) {
   constexpr std::uint64_t kRetryNs = 50'000;
   Locked lock(*this);
-  auto in_system = [&](HostVa from, HostVa to) {
-    for (; from < to; from += kPageSize) {
-      PageHome& home = homes[(from - range.start()) >> kPageShift];
-      home = PageHome{};
-      home.system = reinterpret_cast<std::byte*>(from.value());
-    }
+  homes.clear();
+  auto in_system = [&](HostRange part) {
+    homes.append({.system = reinterpret_cast<std::byte*>(part.start().value()), .bytes = part.size()});
   };
   for (HostVa at = range.start(); at < range.end();) {
     const auto piece = residency_.first_in(HostRange::between(at, range.end()));
-    in_system(at, piece ? piece->range.start() : range.end());
+    const HostVa gap_end = piece ? piece->range.start() : range.end();
+    if (at < gap_end) in_system(HostRange::between(at, gap_end));
     if (!piece) break;
     at = piece->range.end();
     DevmemAllocation& allocation = *piece->allocation;
@@ -90,45 +87,41 @@ Result<std::uint64_t> LiveHostMm::collect_device_pages(HostRange range, OwnerGro
       // Like a CPU touch: it honours the residency deadline (spec/svm.md 5.7).
       if (const std::uint64_t left = residency_left_ns(piece->range)) return left;
       if (!bring_allocation_home(allocation, MoveCause::kCpuFault)) return kRetryNs;
-      in_system(piece->range.start(), piece->range.end());
+      in_system(piece->range);
       continue;
     }
-    const std::uint64_t first = (piece->range.start() - range.start()) >> kPageShift;
-    for (std::uint64_t i = 0; i < piece->range.pages(); ++i) {
-      PageHome& home = homes[first + i];
-      home = PageHome{};
-      home.where = PageHome::Where::kDevice;
-      home.allocation = &allocation;
-      home.device = allocation.block.start() + ((piece->first_page + i) << kPageShift);
-    }
+    homes.append({.where = PageHome::Where::kDevice,
+                  .allocation = &allocation,
+                  .device = allocation.block.start() + (std::uint64_t{piece->first_page} << kPageShift),
+                  .bytes = piece->range.size()});
   }
   unregister_idle(range);  // what is to be faulted in goes at the kernel's own speed
   return 0;
 }
 
 Status LiveHostMm::collect_system_pages(HostRange range, CollectRequest::Intent intent,
-                                        std::span<PageHome> homes) {
-  const std::size_t pages = homes.size();
-  for (std::size_t i = 0; i < pages;) {
-    if (homes[i].where == PageHome::Where::kDevice) {
-      ++i;
-      continue;
+                                        PageHomes& homes) {
+  HostVa at = range.start();
+  for (const PageHome& home : homes.runs()) {
+    const auto run = HostRange::of(at, home.bytes);
+    at = run.end();
+    if (home.where == PageHome::Where::kSystem) SX_TRY_VOID(fault_in(run, intent));
+  }
+  return intent == CollectRequest::Intent::kRead ? forbid_writes(range, homes) : Status{};
+}
+
+/// System pages that the process may not store to are not the GPU's to store to.
+Status LiveHostMm::forbid_writes(HostRange range, PageHomes& homes) {
+  for (HostVa at = range.start(); at < range.end();) {
+    const std::uint64_t page = (at - range.start()) >> kPageShift;
+    const PageHome home = homes.from(page);
+    HostVa stop = at + home.bytes;
+    if (home.where == PageHome::Where::kSystem) {
+      SX_TRY(RawVma vma, maps_.at_or_above(at));
+      stop = std::min(stop, vma.range.end());
+      if (!vma.writable) homes.forbid_writes(page, (stop - range.start()) >> kPageShift);
     }
-    std::size_t end = i;
-    while (end < pages && homes[end].where == PageHome::Where::kSystem) ++end;
-    const auto run = HostRange::between(range.start() + (i << kPageShift),
-                                        range.start() + (end << kPageShift));
-    SX_TRY_VOID(fault_in(run, intent));
-    if (intent == CollectRequest::Intent::kRead) {
-      for (HostVa at = run.start(); at < run.end();) {
-        SX_TRY(RawVma vma, maps_.at_or_above(at));
-        const HostVa stop = std::min(vma.range.end(), run.end());
-        for (; at < stop; at += kPageSize) {
-          homes[(at - range.start()) >> kPageShift].writable = vma.writable;
-        }
-      }
-    }
-    i = end;
+    at = stop;
   }
   return {};
 }

@@ -7,12 +7,11 @@ namespace {
 class LiveCollect : public LiveTest {
  protected:
   Status collect(std::byte* at, CollectRequest request) {
-    homes = std::vector<PageHome>(16);
     return mm_->collect(range_at(at, k64K), request, homes);
   }
   static constexpr auto kRead = CollectRequest::Intent::kRead;
   static constexpr auto kWrite = CollectRequest::Intent::kWrite;
-  std::vector<PageHome> homes;
+  PageHomes homes;
 };
 
 TEST_F(LiveCollect, SystemPagesAreFaultedInAtTheirAddress) {
@@ -96,6 +95,16 @@ TEST_F(LiveCollect, RefusesWhatTheCpuCouldNotTouch) {
   EXPECT_FALSE(homes[0].writable);
   munmap(beyond, k64K);
   close(fd);
+}
+
+TEST_F(LiveCollect, OnlyPagesTheCpuMayStoreToAreWritable) {
+  std::byte* at = map_filled(k64K, 0);
+  migrate(at + 8 * kPageSize, kPageSize);
+  mprotect(at + 2 * kPageSize, 3 * kPageSize, PROT_READ);
+  ASSERT_TRUE(collect(at, {kRead, kOwner}));
+  for (std::size_t i = 0; i < 16; ++i) EXPECT_EQ(homes[i].writable, i < 2 || i > 4) << i;
+  EXPECT_EQ(homes.runs().size(), 5u);  // 0-1, 2-4, 5-7, 8 in VRAM, 9-15
+  EXPECT_EQ(homes.pages(), 16u);
 }
 
 TEST_F(LiveCollect, Populated) {

@@ -178,7 +178,7 @@ bool LiveHostMm::is_engine_memory(HostRange range) const SX_NO_THREAD_SAFETY_ANA
   return false;
 }
 
-Result<CpuVma> LiveHostMm::logical_vma(HostVa va) const {
+Result<CpuVma> LiveHostMm::logical_vma(HostVa va, HostRange reach) const {
   SX_TRY(RawVma here, maps_.at_or_above(va));
   if (here.range.start() > va) return fail(ENOENT, "nothing is mapped there");
   CpuVma out{here.range, maps_.kind_of(here, options_.is_device_mapping), here.readable,
@@ -204,12 +204,13 @@ Result<CpuVma> LiveHostMm::logical_vma(HostVa va) const {
            maps_.kind_of(other, options_.is_device_mapping) == CpuVma::Kind::kAnonPrivate &&
            !is_engine_memory(other.range);
   };
-  while (GranuleMap::addressable(HostRange::of(out.range.end(), 1)) && ours(out.range.end())) {
+  while (out.range.end() < reach.end() && GranuleMap::addressable(HostRange::of(out.range.end(), 1)) &&
+         ours(out.range.end())) {
     auto next = maps_.at_or_above(out.range.end());
     if (!next || next->range.start() != out.range.end() || !same(*next)) break;
     out.range = out.range.hull(next->range);
   }
-  while (out.range.start().value() != 0 && ours(out.range.start())) {
+  while (out.range.start() > reach.start() && ours(out.range.start())) {
     auto before = maps_.at_or_above(out.range.start() - 1);
     if (!before || before->range.end() != out.range.start() || !same(*before)) break;
     out.range = out.range.hull(before->range);
@@ -217,11 +218,11 @@ Result<CpuVma> LiveHostMm::logical_vma(HostVa va) const {
   return out;
 }
 
-Result<CpuVma> LiveHostMm::find_vma(HostVa va) {
+Result<CpuVma> LiveHostMm::vma_within(HostVa va, HostRange reach) {
   if (disabled()) return fail(EFAULT, "the address space belongs to the parent of a fork");
   if (va.value() >> GranuleMap::kAddressBits != 0) return fail(ENOENT, "not a user address");
   EngineSection section(*this);
-  return logical_vma(va);
+  return logical_vma(va, reach);
 }
 
 Result<HostVa> LiveHostMm::next_mapped(HostRange range) {
@@ -310,6 +311,10 @@ Result<std::byte*> LiveHostMm::make_window(std::uint64_t bytes) {
     raw_syscall(SYS_munmap, base, size);
     return fail(err, "a device window cannot be registered");
   }
+  if (!granules_.prepare(arena_, HostRange::of(HostVa(base), size))) {
+    raw_syscall(SYS_munmap, base, size);
+    return fail(ENOMEM, "the arena is used up");
+  }
   windows_[index] = Window{reinterpret_cast<std::byte*>(base), size};
   window_count_.store(index + 1, std::memory_order_release);
   return windows_[index].base;
@@ -347,7 +352,7 @@ void LiveHostMm::pin(HostRange range) {
 Status LiveHostMm::allow_migration(HostRange range) {
   if (rung_ != Rung::kUserOnly || disabled()) return {};
   Locked lock(*this);
-  SX_TRY(CpuVma vma, logical_vma(range.start()));
+  SX_TRY(CpuVma vma, logical_vma(range.start(), range));
   if (vma.kind != CpuVma::Kind::kAnonPrivate || !vma.range.contains(range))
     return fail(EINVAL, "not a part of one anonymous mapping");
   forget_named(range);  // said twice: one entry

@@ -80,14 +80,13 @@ class LiveHostMm final : public HostMm {
   std::uint64_t instance() const { return instance_; }
 
   // --- HostMm ---------------------------------------------------------------------------------------
-  Result<CpuVma> find_vma(HostVa va) override;
   Result<HostVa> next_mapped(HostRange range) override;
   bool populated(HostRange range, OwnerGroup owner) override;
   Status watch(IntervalNotifier& notifier) override;
   void unwatch(IntervalNotifier& notifier) override;
   std::uint64_t read_begin(IntervalNotifier& notifier) override;
   /// `homes` must be engine memory: it is written with the mm lock held.
-  Status collect(HostRange range, CollectRequest request, std::span<PageHome> homes) override;
+  Status collect(HostRange range, CollectRequest request, PageHomes& homes) override;
   Result<MigrateCounts> migrate_to_device(HostRange range, DevmemAllocation& allocation,
                                           std::uint64_t residency_ns) override;
   Status migrate_to_system(HostRange range, MoveCause cause, Residency residency) override;
@@ -195,7 +194,8 @@ class LiveHostMm final : public HostMm {
   void unlock() SX_RELEASE(mm_lock_);
 
   // looking
-  Result<CpuVma> logical_vma(HostVa va) const;
+  Result<CpuVma> vma_within(HostVa va, HostRange reach) override;
+  Result<CpuVma> logical_vma(HostVa va, HostRange reach) const;
   bool is_engine_memory(HostRange range) const;
 
   // notifiers
@@ -209,6 +209,8 @@ class LiveHostMm final : public HostMm {
   Result<MigrateCounts> try_migrate(HostRange range, DevmemAllocation& allocation,
                                     std::uint64_t residency_ns, bool& shared_pages)
       SX_EXCLUDES(mm_lock_);
+  void prepare_landing(const Sketch& sketch) SX_REQUIRES(mm_lock_);
+  void note_page_tables(HostRange frame) SX_REQUIRES(mm_lock_);
   Result<MigrateCounts> take_pages(Sketch& sketch) SX_REQUIRES(mm_lock_);
   int take_gap(Sketch& sketch, HostRange gap) SX_REQUIRES(mm_lock_);
   int take_hole(Sketch& sketch, HostVa at, HostVa end) SX_REQUIRES(mm_lock_);
@@ -232,9 +234,11 @@ class LiveHostMm final : public HostMm {
 
   // collecting (live_collect.cc)
   Result<std::uint64_t> collect_device_pages(HostRange range, OwnerGroup owner,
-                                             std::span<PageHome> homes) SX_EXCLUDES(mm_lock_);
+                                             PageHomes& homes) SX_EXCLUDES(mm_lock_);
   Status collect_system_pages(HostRange range, CollectRequest::Intent intent,
-                              std::span<PageHome> homes) SX_EXCLUDES(mm_lock_);
+                              PageHomes& homes) SX_EXCLUDES(mm_lock_);
+
+  Status forbid_writes(HostRange range, PageHomes& homes);
 
   // registration
   Status register_blocks(HostRange range, HostRange vma) SX_REQUIRES(mm_lock_);

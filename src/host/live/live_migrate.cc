@@ -116,7 +116,20 @@ Status LiveHostMm::admit_migration(HostRange range, const DevmemAllocation& allo
   }
   if (!GranuleMap::addressable(range)) return fail(ENOENT, "not a user address");
   SX_ASSERT(allocation.present_count() == 0 && allocation.frame != nullptr);
-  SX_TRY(CpuVma vma, logical_vma(range.start()));
+  if (!residency_.reserve()) return fail(ENOMEM, "the arena is used up");
+  if (rung_ == Rung::kUserOnly) {
+    bool named = false;
+    for (std::size_t i = 0; i < allowed_count_; ++i) {
+      named = named || range_at(allowed_[i].base, allowed_[i].bytes).contains(range);
+    }
+    if (!named) return fail(EBUSY, "on rung user-only, only named ranges migrate");
+  }
+  // What is registered is anonymous private memory, and who replaces it waits until its event is read.
+  // Borders that came since (a raw mprotect) are MOVE's to refuse.
+  if (chunks_.covers(range)) return {};
+  const auto blocks = HostRange::between(range.start().aligned_down(k2M),
+                                         HostVa(align_up(range.end().value(), k2M)));
+  SX_TRY(CpuVma vma, logical_vma(range.start(), blocks));
   if (!vma.range.contains(range)) return fail(EINVAL, "range spans mappings");
   switch (vma.kind) {
     case CpuVma::Kind::kAnonPrivate: break;
@@ -126,14 +139,6 @@ Status LiveHostMm::admit_migration(HostRange range, const DevmemAllocation& allo
     case CpuVma::Kind::kShmem:
     case CpuVma::Kind::kFile: return fail(EBUSY, "not anonymous private memory");
   }
-  if (rung_ == Rung::kUserOnly) {
-    bool named = false;
-    for (std::size_t i = 0; i < allowed_count_; ++i) {
-      named = named || range_at(allowed_[i].base, allowed_[i].bytes).contains(range);
-    }
-    if (!named) return fail(EBUSY, "on rung user-only, only named ranges migrate");
-  }
-  if (!residency_.reserve()) return fail(ENOMEM, "the arena is used up");
   return register_blocks(range, vma.range);
 }
 
@@ -160,11 +165,7 @@ Result<MigrateCounts> LiveHostMm::try_migrate(HostRange range, DevmemAllocation&
   Result<MigrateCounts> result = fail(EBUSY, "an engine thread stands on these pages");
   if (!pins_.intersects(granules_, range)) {
     notify(range, HostEvent::kMigrate);
-    // An empty page table left by small pages would make MOVE split a huge page. Where the kernel can
-    // (6.14), zapping the empty block frees that table.
-    if (range.size() == k2M && pagemap_.maybe_huge(range.start())) {
-      discard_frame(number_of(sketch.landing), k2M);
-    }
+    prepare_landing(sketch);
     result = take_pages(sketch);
     if (result) {
       commit(sketch, residency_ns);
@@ -179,6 +180,22 @@ Result<MigrateCounts> LiveHostMm::try_migrate(HostRange range, DevmemAllocation&
   if (!result) note_idle(range);
   shared_pages = sketch.shared_pages;
   return result;
+}
+
+/// An empty page table left in the frame by small pages would make MOVE split a huge page. Where the kernel
+/// can (6.14), zapping the empty block frees that table. What small pages leave behind now is noted when they
+/// have left (bring_home) or were split (undo); a smaller range says so at once.
+void LiveHostMm::prepare_landing(const Sketch& sketch) {
+  const auto landing = HostRange::of(HostVa(number_of(sketch.landing)), sketch.range.size());
+  if (landing.size() != k2M) return note_page_tables(landing);
+  std::atomic<bool>& may_have_table = granules_.find(landing.start())->may_have_table;
+  if (!may_have_table.load(std::memory_order_relaxed) || !pagemap_.maybe_huge(sketch.range.start())) return;
+  discard_frame(landing.start().value(), k2M);
+  may_have_table.store(false, std::memory_order_relaxed);
+}
+
+void LiveHostMm::note_page_tables(HostRange frame) {
+  granules_.any(frame, [](Granule& g) { return g.may_have_table.store(true, std::memory_order_relaxed), false; });
 }
 
 /// Lands every page, or says why not; `sketch.done_bytes` tells how far it came.
@@ -263,6 +280,8 @@ Status LiveHostMm::land(Sketch& sketch) {
   if (sketch.landing == sketch.allocation.frame) return {};
   const std::uint64_t bytes = sketch.range.size();
   const std::uint64_t frame = number_of(sketch.allocation.frame);
+  note_page_tables(HostRange::of(HostVa(number_of(sketch.landing)), bytes));
+  note_page_tables(HostRange::of(HostVa(frame), bytes));
   if (std::byte* full = staging_.take_full(bytes)) {
     const RunEnd end = move_run(vram_, {frame, number_of(full), bytes});
     SX_ASSERT(end.err == 0 || end.err == ENOMEM);
@@ -308,6 +327,7 @@ void LiveHostMm::commit(Sketch& sketch, std::uint64_t residency_ns) {
 
 /// Every landed page goes back where it came from.
 void LiveHostMm::undo(Sketch& sketch) {
+  note_page_tables(HostRange::of(HostVa(number_of(sketch.landing)), sketch.range.size()));
   const HostVa end = sketch.at();
   for (HostVa at = sketch.range.start(); at < end;) {
     const auto rest = HostRange::between(at, end);
@@ -411,6 +431,10 @@ LiveHostMm::HomeEnd LiveHostMm::bring_home(Piece piece, MoveCause cause) {
     done += kPageSize;
   }
   if (done == 0) return HomeEnd::kStuck;
+  // Small pages, or a huge page that came in pieces or was split on its way, left a table in the frame.
+  if (bytes != k2M || !pagemap_.maybe_huge(piece.range.start())) {
+    note_page_tables(HostRange::of(HostVa(frame), bytes));
+  }
   DevmemAllocation& allocation = *piece.allocation;
   residency_.erase(HostRange::of(piece.range.start(), done));
   const std::uint64_t pages = (done - lost) >> kPageShift;
@@ -484,107 +508,6 @@ Status LiveHostMm::evict(DevmemAllocation& allocation) {
   Locked lock(*this);
   if (bring_allocation_home(allocation, MoveCause::kEviction)) return {};
   return fail(EBUSY, "some pages could not leave VRAM");
-}
-
-// --- registration -------------------------------------------------------------------------------
-
-/// A block cannot be registered: a neighbour of `range` only looks alike (droppable memory, as glibc has
-/// it for random numbers; memory of another userfaultfd). What is left are the kernel's own mappings there.
-Result<HostRange> LiveHostMm::without_neighbours(HostRange block, HostRange range) {
-  note_real_borders(block);
-  SX_TRY(RawVma first, maps_.at_or_above(std::max(block.start(), range.start())));
-  SX_TRY(RawVma last, maps_.at_or_above(std::min(block.end(), range.end()) - 1));
-  const auto part = block.intersection(first.range.hull(last.range));
-  if (!part || *part == block) return fail(EBUSY, "the mapping cannot be registered");
-  return *part;
-}
-
-/// Registers the 2 MiB blocks of `range`, clamped to the mapping and to what is not pinned: an engine
-/// thread that meets a hole in its own memory, with the mm lock held, would wait for the reader and the
-/// reader for the lock.
-Status LiveHostMm::register_blocks(HostRange range, HostRange vma) {
-  if (chunks_.covers(range)) return {};
-  SX_TRY_VOID(SX_STEP("live.migrate.register"));
-  if (!chunks_.reserve(range)) return fail(ENOMEM, "the arena is used up");
-  for (HostVa at = range.start(); at < range.end();) {
-    const auto whole = *HostRange::block_around(at, k2M).intersection(vma);
-    auto block = pins_.free_around(granules_, whole, *whole.intersection(range));
-    if (!chunks_.covers(block)) {
-      if (!chunks_.reserve(block)) return fail(ENOMEM, "the arena is used up");
-      int err = client_.register_missing(block);
-      if (err == EINVAL || err == EBUSY) {
-        SX_TRY(block, without_neighbours(block, range));
-        err = client_.register_missing(block);
-      }
-      if (err == ENOMEM) return fail(ENOMEM, "no memory to register the mapping");
-      if (err != 0) return fail(EBUSY, "the mapping cannot be registered (another userfaultfd?)");
-      counters_.registered.fetch_add(1, std::memory_order_relaxed);
-      chunks_.insert(block);
-      note_idle(block);
-    }
-    at = whole.end();
-  }
-  return {};
-}
-
-void LiveHostMm::unregister_range(HostRange range) {
-  while (auto part = chunks_.first_in(range)) {
-    const bool reserved = chunks_.reserve(*part);
-    SX_ASSERT(reserved);
-    client_.unregister(*part);  // fails only when a raw call has unmapped it already
-    counters_.unregistered.fetch_add(1, std::memory_order_relaxed);
-    chunks_.erase(*part);
-  }
-}
-
-/// A system call that was to replace the mapping has failed: pages in VRAM need their chunks again.
-void LiveHostMm::restore_registration(HostRange range) {
-  for (HostVa at = range.start(); at < range.end();) {
-    const auto piece = residency_.first_in(HostRange::between(at, range.end()));
-    if (!piece) return;
-    at = piece->range.end();
-    // A thread that touched a page while it was unregistered got a fresh one; VRAM has the data.
-    // Before the registration: after it the call would raise an event.
-    for (HostVa page = piece->range.start(); page < at; page += kPageSize) {
-      if (pagemap_.occupied(page)) {
-        raw_syscall(SYS_madvise, page.value(), kPageSize, MADV_DONTNEED);
-      }
-    }
-    auto vma = logical_vma(piece->range.start());
-    if (!vma || !vma->range.contains(piece->range) ||
-        !register_blocks(piece->range, vma->range)) {
-      drop_pages(piece->range);  // the failed call has unmapped it all the same
-      continue;
-    }
-    chunks_.mark_busy(piece->range);
-  }
-}
-
-void LiveHostMm::note_idle(HostRange range) {
-  // Kept registered for the next migration, up to a number; the oldest goes.
-  constexpr std::size_t kIdleKept = 64;
-  for (HostVa at = range.start(); at < range.end(); at = at.aligned_down(k2M) + k2M) {
-    const auto part = chunks_.first_in(HostRange::of(at.aligned_down(kPageSize), kPageSize));
-    if (!part) continue;
-    const auto block = HostRange::block_around(at, k2M);
-    if (!residency_.first_in(block)) chunks_.mark_idle(*part);
-  }
-  while (auto oldest = chunks_.oldest_idle_above(kIdleKept)) unregister_range(*oldest);
-}
-
-/// Gives chunks without VRAM pages back to the kernel's own fault handler.
-void LiveHostMm::unregister_idle(HostRange range) {
-  for (HostVa at = range.start(); at < range.end();) {
-    const auto part = chunks_.first_in(HostRange::between(at, range.end()));
-    if (!part) return;
-    const auto block = HostRange::block_around(part->start(), k2M);
-    at = part->end();
-    while (!residency_.first_in(block)) {
-      const auto whole = chunks_.first_in(block);
-      if (!whole) break;
-      unregister_range(*whole);
-    }
-  }
 }
 
 }  // namespace softxe::live

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <sys/uio.h>
 
+#include <functional>
 #include <thread>
 
 #include "base/step.h"
@@ -99,22 +100,68 @@ TEST_F(LiveMigrate, HolesBecomeZeroFilledVram) {
   EXPECT_EQ(word(at, 7), 0u);
 }
 
+// MOVE splits a huge page where the target has a page table, even an empty one.
 TEST_F(LiveMigrate, HugePageStaysWholeInAFrameUsedBefore) {
   PageMap pagemap = *PageMap::open();
-  std::byte* small = map_filled(k2M, 0);
-  std::byte* huge = map(k2M);
-  madvise(huge, k2M, MADV_HUGEPAGE);
-  std::memset(huge, 1, k2M);
-  if (!pagemap.maybe_huge(HostVa(number_of(huge)))) GTEST_SKIP() << "no huge page to be had";
-  EXPECT_FALSE(pagemap.maybe_huge(HostVa(number_of(small))));
-  DevmemAllocation& before = migrate(small, k2M);
-  std::byte* frame = before.frame;
-  ASSERT_TRUE(mm_->evict(before));
-  EXPECT_EQ(migrate(huge, k2M).frame, frame);
-  EXPECT_TRUE(pagemap.maybe_huge(HostVa(number_of(frame))));
-  EXPECT_EQ(word(huge, 7), 0x0101010101010101u);
-  EXPECT_EQ(released(), 2u);
-  EXPECT_TRUE(pagemap.maybe_huge(HostVa(number_of(huge))));
+  auto whole = [&](const std::byte* at) { return pagemap.maybe_huge(HostVa(number_of(at))); };
+  auto huge_page = [&] {
+    std::byte* at = map(k2M);
+    madvise(at, k2M, MADV_HUGEPAGE);
+    std::memset(at, 1, k2M);
+    return at;
+  };
+  if (!whole(huge_page())) GTEST_SKIP() << "no huge page to be had";
+  auto small_pages = [&](std::uint64_t bytes) {
+    std::byte* at = map(k2M);
+    madvise(at, k2M, MADV_NOHUGEPAGE);
+    std::memset(at, 1, k2M);
+    EXPECT_FALSE(whole(at));
+    EXPECT_TRUE(mm_->evict(migrate(at, bytes)));
+  };
+  struct Row {
+    const char* before;
+    std::function<void()> use;
+  };
+  const Row rows[] = {
+      {"nothing", [] {}},
+      {"2 MiB of small pages", [&] { small_pages(k2M); }},
+      {"a smaller range", [&] { small_pages(k64K); }},
+      {"a smaller range, unmapped there",
+       [&] {
+         std::byte* at = map_filled(k64K, 0);
+         migrate(at, k64K);
+         EXPECT_EQ(mm_->hook_munmap(number_of(at), k64K), 0);
+       }},
+      {"a huge page, still whole", [&] { EXPECT_TRUE(mm_->evict(migrate(huge_page(), k2M))); }},
+      {"a huge page of which a part was dropped",
+       [&] {
+         std::byte* at = huge_page();
+         DevmemAllocation& allocation = migrate(at, k2M);
+         EXPECT_EQ(mm_->hook_madvise(number_of(at), k64K, MADV_DONTNEED), 0);
+         EXPECT_TRUE(mm_->evict(allocation));
+       }},
+  };
+  for (const Row& row : rows) {
+    row.use();
+    std::byte* huge = huge_page();
+    DevmemAllocation& allocation = migrate(huge, k2M);
+    EXPECT_EQ(allocation.frame, heap().window()) << row.before;  // the same frame each time
+    EXPECT_TRUE(whole(allocation.frame)) << row.before;
+    EXPECT_EQ(word(huge, 7), 0x0101010101010101u) << row.before;
+    EXPECT_TRUE(whole(huge)) << row.before;
+  }
+}
+
+// A registered block is not looked at again: what a raw call did to the mapping, MOVE refuses.
+TEST_F(LiveMigrate, RawProtectionOfAKnownBlockIsRefusedByMove) {
+  std::byte* at = map_filled(k2M, 0);
+  ASSERT_TRUE(mm_->evict(migrate(at, k2M)));  // stays registered
+  mprotect(at + k64K, kPageSize, PROT_READ);  // no hook is told
+  EXPECT_EQ(migrate_error(at, k2M), EBUSY);
+  expect_filled(at, 512, 0);
+  mprotect(at + k64K, kPageSize, PROT_READ | PROT_WRITE);
+  migrate(at, k2M);
+  expect_filled(at, 512, 0);
 }
 
 TEST_F(LiveMigrate, PartOfAHugePage) {
@@ -360,7 +407,7 @@ TEST_F(LiveMigrate, RungNoneRefusesAndStaysCorrect) {
   if (IsSkipped()) return;
   std::byte* at = map_filled(k64K, 1);
   EXPECT_EQ(migrate_error(at, k64K), EBUSY);
-  std::vector<PageHome> homes(16);
+  PageHomes homes;
   ASSERT_TRUE(mm_->collect(range_at(at, k64K), {}, homes));
   EXPECT_EQ(homes[3].system, at + 3 * kPageSize);
 }

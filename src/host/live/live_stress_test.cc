@@ -35,12 +35,11 @@ class FakeEngine final : public IntervalNotifier {
 
   /// Adds one to a word of `page` as the GPU would. False: could not be translated this time.
   bool increment(std::byte* page, std::size_t index) {
-    PageHome home;
+    PageHomes homes;
     const std::uint64_t sequence = mm_.read_begin(*this);
     const auto range = range_at(page, kPageSize);
-    if (!mm_.collect(range, {CollectRequest::Intent::kWrite, OwnerGroup{1}}, std::span(&home, 1))) {
-      return false;
-    }
+    if (!mm_.collect(range, {CollectRequest::Intent::kWrite, OwnerGroup{1}}, homes)) return false;
+    const PageHome home = homes[0];
     active_.fetch_add(1);
     std::atomic_thread_fence(std::memory_order_seq_cst);
     const bool valid = this->sequence() == sequence;

@@ -30,7 +30,7 @@ void ResidencyMap::insert(HostRange range, DevmemAllocation& allocation, std::ui
   Segment* segment = pool_.make(arena_, range, allocation, first_page);
   SX_ASSERT(segment != nullptr);
   link(*segment);
-  for (std::uint32_t i = 0; i < range.pages(); ++i) allocation.set_present(first_page + i);
+  allocation.set_present(first_page, range.pages());
   granules_.count_vram(range, +1);
 }
 
@@ -43,8 +43,7 @@ void ResidencyMap::erase(HostRange range) {
   const std::uint32_t first = segment.first_page;
   unlink(segment);
   pool_.drop(&segment);
-  const std::uint32_t cut_from = first + pages_between(whole.start(), range.start());
-  for (std::uint32_t i = 0; i < range.pages(); ++i) allocation.clear_present(cut_from + i);
+  allocation.clear_present(first + pages_between(whole.start(), range.start()), range.pages());
   granules_.count_vram(range, -1);
   auto put_back = [&](HostVa from, HostVa to) {
     if (from == to) return;

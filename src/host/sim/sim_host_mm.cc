@@ -53,7 +53,7 @@ SimProcess& SimHostMm::process(Pid pid) {
 
 // --- looking --------------------------------------------------------------------------------------
 
-Result<CpuVma> SimHostMm::find_vma(HostVa va) {
+Result<CpuVma> SimHostMm::vma_within(HostVa va, HostRange) {
   SX_TRY_VOID(SX_STEP("host.sim.find_vma"));
   Guard guard(lock_);
   if (!main().alive) return fail(EFAULT, "the mirrored process is gone");
@@ -120,17 +120,16 @@ void SimHostMm::notify(HostRange range, HostEvent kind) {
 
 // --- collecting -----------------------------------------------------------------------------------
 
-Status SimHostMm::collect(HostRange range, CollectRequest request, std::span<PageHome> homes) {
-  SX_ASSERT(homes.size() == range.pages());
+Status SimHostMm::collect(HostRange range, CollectRequest request, PageHomes& homes) {
+  homes.clear();
   SX_TRY_VOID(SX_STEP("host.sim.collect.enter"));
   Guard guard(lock_);
   if (!main().alive) return fail(EFAULT, "the mirrored process is gone");
-  std::size_t index = 0;
   for (HostVa page = range.start(); page < range.end(); page += kPageSize) {
     auto home = collect_page(page, request);
     // A load's bus error is what hmm_range_fault reports as EFAULT too.
     if (!home) return home.error().err == kCpuBus ? fail(EFAULT, home.error().why) : fail(home.error());
-    homes[index++] = *home;
+    homes.append(*home);
   }
   return {};
 }
@@ -237,7 +236,7 @@ void SimHostMm::enter_device(HostVa page, DevmemAllocation& allocation, std::uin
                               .frame = FrameId{},
                               .allocation = &allocation,
                               .page = index});
-  allocation.set_present(index);
+  allocation.set_present(index, 1);
   homes_[&allocation][index] = page;
 }
 
@@ -299,7 +298,7 @@ Status SimHostMm::move_home(std::span<const HostVa> pages, MoveCause cause) {
 void SimHostMm::leave_device(DevmemAllocation& allocation, std::uint32_t page) {
   SX_ASSERT(allocation.page_present(page));
   std::memset(device_page(allocation, page), static_cast<int>(SimFrames::kPoison), kPageSize);
-  allocation.clear_present(page);
+  allocation.clear_present(page, 1);
 }
 
 void SimHostMm::release_if_empty(DevmemAllocation& allocation) {

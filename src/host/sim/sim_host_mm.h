@@ -109,13 +109,12 @@ class SimHostMm final : public HostMm {
   ~SimHostMm() override;
 
   // --- HostMm -----------------------------------------------------------------------------------
-  Result<CpuVma> find_vma(HostVa va) override;
   Result<HostVa> next_mapped(HostRange range) override;
   bool populated(HostRange range, OwnerGroup owner) override;
   Status watch(IntervalNotifier& notifier) override;
   void unwatch(IntervalNotifier& notifier) override;
   std::uint64_t read_begin(IntervalNotifier& notifier) override;
-  Status collect(HostRange range, CollectRequest request, std::span<PageHome> homes) override;
+  Status collect(HostRange range, CollectRequest request, PageHomes& homes) override;
   Result<MigrateCounts> migrate_to_device(HostRange range, DevmemAllocation& allocation,
                                           std::uint64_t residency_ns) override;
   Status migrate_to_system(HostRange range, MoveCause cause, Residency residency) override;
@@ -175,6 +174,7 @@ class SimHostMm final : public HostMm {
   void check_invariants();
 
  private:
+  Result<CpuVma> vma_within(HostVa va, HostRange reach) override;
   enum class Access : std::uint8_t { kRead, kWrite };
   struct Faulted {
     FrameId frame;

@@ -112,8 +112,9 @@ TEST(SimHostMm, LateNotifiersSeePoison) {
     Machine m({.order = order});
     m.map(0, 1);
     ASSERT_TRUE(m.write(kBase, 0x11223344));
-    PageHome home;
-    ASSERT_TRUE(m.mm.collect(m.pages(0, 1), {}, std::span(&home, 1)));
+    PageHomes homes;
+    ASSERT_TRUE(m.mm.collect(m.pages(0, 1), {}, homes));
+    const PageHome home = homes[0];
     std::uint64_t generation = m.mm.frame_generation(home.system);
     std::uint32_t seen = 0;
     m.notifier.on_event = [&] { std::memcpy(&seen, home.system, sizeof seen); };
@@ -131,15 +132,15 @@ TEST(SimHostMm, MigrationMovesDataExactlyOnceAndPoisonsTheSource) {
   m.map(0, 16);
   ASSERT_TRUE(m.write(kBase, 7));
   EXPECT_EQ(m.read(kBase + kPageSize), 0);  // page 1 is the zero page, the others are holes
-  PageHome home;
-  ASSERT_TRUE(m.mm.collect(m.pages(0, 1), {}, std::span(&home, 1)));
+  PageHomes homes;
+  ASSERT_TRUE(m.mm.collect(m.pages(0, 1), {}, homes));
+  const PageHome home = homes[0];
   auto counts = m.to_device(m.pages(0, 16), m.heap);
   ASSERT_TRUE(counts);
   EXPECT_EQ(counts->pages_moved, 1u);
   EXPECT_EQ(counts->pages_zero_filled, 15u);
   EXPECT_EQ(home.system[0], SimFrames::kPoison);
 
-  std::array<PageHome, 16> homes;
   ASSERT_TRUE(m.mm.collect(m.pages(0, 16), {.owner = kOurs}, homes));
   EXPECT_EQ(homes[2].where, PageHome::Where::kDevice);
   const std::byte* vram = homes[0].allocation->frame;
@@ -160,7 +161,7 @@ TEST(SimHostMm, CollectBringsForeignPagesHome) {
   EXPECT_FALSE(m.mm.populated(m.pages(0, 16), kOurs));
   EXPECT_TRUE(m.mm.populated(m.pages(0, 16), kTheirs));
   EXPECT_EQ(m.to_device(m.pages(0, 16), m.heap).error().err, EBUSY);
-  std::array<PageHome, 16> homes;
+  PageHomes homes;
   ASSERT_TRUE(m.mm.collect(m.pages(0, 16), {.owner = kOurs}, homes));
   EXPECT_EQ(homes[0].system[0], std::byte{7});
   EXPECT_EQ(m.far.live(), 0u);
@@ -321,7 +322,7 @@ TEST(SimHostMm, CollectTable) {
     Machine m;
     m.map(0, 2);
     c.prepare(m);
-    std::array<PageHome, 2> homes;
+    PageHomes homes;
     auto status = m.mm.collect(m.pages(0, 2), {.intent = c.intent}, homes);
     EXPECT_EQ(status ? 0 : status.error().err, c.err) << c.name;
     if (status) {
@@ -372,11 +373,13 @@ TEST(SimHostMm, PinnedPageStaysWithTheParentAcrossFork) {
   m.map(0, 1);
   ASSERT_TRUE(m.write(kBase, 1));
   ASSERT_TRUE(m.mm.pin(kBase));
-  PageHome before, after;
-  ASSERT_TRUE(m.mm.collect(m.pages(0, 1), {}, std::span(&before, 1)));
+  PageHomes homes;
+  ASSERT_TRUE(m.mm.collect(m.pages(0, 1), {}, homes));
+  const PageHome before = homes[0];
   Pid child = *m.mm.cpu_fork();
   ASSERT_TRUE(m.write(kBase, 2));
-  ASSERT_TRUE(m.mm.collect(m.pages(0, 1), {}, std::span(&after, 1)));
+  ASSERT_TRUE(m.mm.collect(m.pages(0, 1), {}, homes));
+  const PageHome after = homes[0];
   EXPECT_EQ(before.system, after.system);
   EXPECT_EQ(m.read(kBase, child), 1);
   ASSERT_TRUE(m.mm.cpu_munmap(m.pages(0, 1)));
@@ -444,7 +447,7 @@ TEST(SimHostMm, EveryFailingStepLeavesDataAndHomesIntact) {
     static_cast<void>(m.to_device(m.pages(0, 8), m.heap));
     if (auto* allocation = m.mm.allocation_at(kBase)) static_cast<void>(m.mm.evict(*allocation));
     static_cast<void>(m.mm.cpu_madvise(m.pages(0, 8), CpuAdvice::kPageout));
-    std::array<PageHome, 8> homes;
+    PageHomes homes;
     static_cast<void>(m.mm.collect(m.pages(0, 8), {}, homes));
     set_step_hook(nullptr);
     fired += hook.fired() ? 1 : 0;

@@ -107,10 +107,10 @@ class RandomWorld {
     flat_.push_back(flat_[0]);
   }
   void collect(HostRange range) {
-    std::vector<PageHome> homes(range.pages());
+    PageHomes homes;
     if (!m_.mm.collect(range, {.owner = kOurs}, homes)) return;
-    for (std::size_t i = 0; i < homes.size(); ++i) {
-      const PageHome& home = homes[i];
+    for (std::size_t i = 0; i < homes.pages(); ++i) {
+      const PageHome home = homes[i];
       bool device = home.where == PageHome::Where::kDevice;
       std::byte* at = device ? home.allocation->frame + (home.device - home.allocation->block.start())
                              : home.system;

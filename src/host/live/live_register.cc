@@ -1,0 +1,109 @@
+// Which blocks of the process are registered with the client's userfaultfd.
+#include <sys/mman.h>
+
+#include "base/step.h"
+#include "host/live/live_host_mm.h"
+#include "host/live/raw_syscall.h"
+
+namespace softxe::live {
+
+/// A block cannot be registered: a neighbour of `range` only looks alike (droppable memory, as glibc has
+/// it for random numbers; memory of another userfaultfd). What is left are the kernel's own mappings there.
+Result<HostRange> LiveHostMm::without_neighbours(HostRange block, HostRange range) {
+  note_real_borders(block);
+  SX_TRY(RawVma first, maps_.at_or_above(std::max(block.start(), range.start())));
+  SX_TRY(RawVma last, maps_.at_or_above(std::min(block.end(), range.end()) - 1));
+  const auto part = block.intersection(first.range.hull(last.range));
+  if (!part || *part == block) return fail(EBUSY, "the mapping cannot be registered");
+  return *part;
+}
+
+/// Registers the 2 MiB blocks of `range`, clamped to the mapping and to what is not pinned: an engine
+/// thread that meets a hole in its own memory, with the mm lock held, would wait for the reader and the
+/// reader for the lock.
+Status LiveHostMm::register_blocks(HostRange range, HostRange vma) {
+  if (chunks_.covers(range)) return {};
+  SX_TRY_VOID(SX_STEP("live.migrate.register"));
+  if (!chunks_.reserve(range)) return fail(ENOMEM, "the arena is used up");
+  for (HostVa at = range.start(); at < range.end();) {
+    const auto whole = *HostRange::block_around(at, k2M).intersection(vma);
+    auto block = pins_.free_around(granules_, whole, *whole.intersection(range));
+    if (!chunks_.covers(block)) {
+      if (!chunks_.reserve(block)) return fail(ENOMEM, "the arena is used up");
+      int err = client_.register_missing(block);
+      if (err == EINVAL || err == EBUSY) {
+        SX_TRY(block, without_neighbours(block, range));
+        err = client_.register_missing(block);
+      }
+      if (err == ENOMEM) return fail(ENOMEM, "no memory to register the mapping");
+      if (err != 0) return fail(EBUSY, "the mapping cannot be registered (another userfaultfd?)");
+      counters_.registered.fetch_add(1, std::memory_order_relaxed);
+      chunks_.insert(block);
+      note_idle(block);
+    }
+    at = whole.end();
+  }
+  return {};
+}
+
+void LiveHostMm::unregister_range(HostRange range) {
+  while (auto part = chunks_.first_in(range)) {
+    const bool reserved = chunks_.reserve(*part);
+    SX_ASSERT(reserved);
+    client_.unregister(*part);  // fails only when a raw call has unmapped it already
+    counters_.unregistered.fetch_add(1, std::memory_order_relaxed);
+    chunks_.erase(*part);
+  }
+}
+
+/// A system call that was to replace the mapping has failed: pages in VRAM need their chunks again.
+void LiveHostMm::restore_registration(HostRange range) {
+  for (HostVa at = range.start(); at < range.end();) {
+    const auto piece = residency_.first_in(HostRange::between(at, range.end()));
+    if (!piece) return;
+    at = piece->range.end();
+    // A thread that touched a page while it was unregistered got a fresh one; VRAM has the data.
+    // Before the registration: after it the call would raise an event.
+    for (HostVa page = piece->range.start(); page < at; page += kPageSize) {
+      if (pagemap_.occupied(page)) {
+        raw_syscall(SYS_madvise, page.value(), kPageSize, MADV_DONTNEED);
+      }
+    }
+    auto vma = logical_vma(piece->range.start(), HostRange::block_around(piece->range.start(), k2M));
+    if (!vma || !vma->range.contains(piece->range) ||
+        !register_blocks(piece->range, vma->range)) {
+      drop_pages(piece->range);  // the failed call has unmapped it all the same
+      continue;
+    }
+    chunks_.mark_busy(piece->range);
+  }
+}
+
+void LiveHostMm::note_idle(HostRange range) {
+  // Kept registered for the next migration, up to a number; the oldest goes.
+  constexpr std::size_t kIdleKept = 64;
+  for (HostVa at = range.start(); at < range.end(); at = at.aligned_down(k2M) + k2M) {
+    const auto part = chunks_.first_in(HostRange::of(at.aligned_down(kPageSize), kPageSize));
+    if (!part) continue;
+    const auto block = HostRange::block_around(at, k2M);
+    if (!residency_.first_in(block)) chunks_.mark_idle(*part);
+  }
+  while (auto oldest = chunks_.oldest_idle_above(kIdleKept)) unregister_range(*oldest);
+}
+
+/// Gives chunks without VRAM pages back to the kernel's own fault handler.
+void LiveHostMm::unregister_idle(HostRange range) {
+  for (HostVa at = range.start(); at < range.end();) {
+    const auto part = chunks_.first_in(HostRange::between(at, range.end()));
+    if (!part) return;
+    const auto block = HostRange::block_around(part->start(), k2M);
+    at = part->end();
+    while (!residency_.first_in(block)) {
+      const auto whole = chunks_.first_in(block);
+      if (!whole) break;
+      unregister_range(*whole);
+    }
+  }
+}
+
+}  // namespace softxe::live
