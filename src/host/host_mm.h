@@ -156,6 +156,10 @@ class HostMm {
   virtual Result<MigrateCounts> migrate_to_device(HostRange range, DevmemAllocation& allocation,
                                                   std::uint64_t residency_ns) = 0;
 
+  /// False: this machine cannot move any page of `range`, whatever becomes of it (a lower rung of live memory);
+  /// what needs VRAM then has to do where the memory is.
+  virtual bool can_move(HostRange range) = 0;
+
   /// Brings every VRAM page of `range` home. Success when none is left. EBUSY: some could not move.
   virtual Status migrate_to_system(HostRange range, MoveCause cause, Residency residency) = 0;
 

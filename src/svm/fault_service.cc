@@ -67,6 +67,7 @@ class MirrorFault {
     CounterSet& counters = vm_.counters();
     counters.add(counter_for_size(Counter::svm_4K_pagefault_count, bytes));
 
+    if (required_ != nullptr && svm_.immovable(range)) required_ = target = nullptr;
     if (required_ != nullptr && range.may_migrate() == MayMigrate::kNo) {
       return done(fail(EACCES, "atomic needs VRAM, memory cannot migrate"));
     }

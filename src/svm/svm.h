@@ -106,6 +106,11 @@ class Svm final : public MirrorRanges {
   Result<SvmRange*> find_or_create(HostVa at, const Vma& vma, ChunkRules rules)
       SX_REQUIRES(vm_.lock);
 
+  /// Memory that would migrate, on a machine that cannot move it: atomics that need VRAM act on it in place.
+  bool immovable(const SvmRange& range) const {
+    return range.may_migrate() == MayMigrate::kYes && !config_.host.can_move(range.extent());
+  }
+
   /// True when a range of exactly this extent would be legal: inside one CPU mapping, one window and `vma`.
   bool fits(HostRange chunk, const Vma& vma);
 
@@ -193,7 +198,7 @@ class Svm final : public MirrorRanges {
 
   // svm_pages.cc
   Status classify(const Pagemap* vram_only, DevmemHeap*& heap) const;
-  std::vector<PteRun> make_runs(const Vma& vma, unsigned tile) const;
+  std::vector<PteRun> make_runs(const SvmRange& range, const Vma& vma, unsigned tile) const;
 
   // svm_migrate.cc
   Status fault_in(SvmRange& range);

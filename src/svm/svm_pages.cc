@@ -51,10 +51,11 @@ Status Svm::get_pages(SvmRange& range, const Vma& vma, OwnerGroup owner, Pagemap
 
 // One run for each home, so that the encoder can use 64K and 2M entries. VRAM of another tile or device is a
 // peer: reached by pointer, without the DM bit (8.3).
-std::vector<PteRun> Svm::make_runs(const Vma& vma, unsigned tile) const {
+std::vector<PteRun> Svm::make_runs(const SvmRange& range, const Vma& vma, unsigned tile) const {
   std::vector<PteRun> runs;
   runs.reserve(homes_.runs().size());
   const DevmemHeap* local = tile < config_.tile_vram.size() ? config_.tile_vram[tile] : nullptr;
+  const bool atomics_in_place = immovable(range);
   for (const PageHome& home : homes_.runs()) {
     PteRun run{.kind = PteKind::kSystem,
                .address = reinterpret_cast<std::uint64_t>(home.system),
@@ -71,7 +72,7 @@ std::vector<PteRun> Svm::make_runs(const Vma& vma, unsigned tile) const {
             allocation.frame + (home.device - allocation.block.start()));
       }
     }
-    run.atomic_enable = vm_.atomic_enable(vma, run.kind == PteKind::kVram);
+    run.atomic_enable = vm_.atomic_enable(vma, run.kind == PteKind::kVram || atomics_in_place);
     run.pat_index = static_cast<std::uint8_t>(vma.attr.pat);
     runs.push_back(run);
   }
@@ -85,7 +86,7 @@ Status Svm::bind(SvmRange& range, const Vma& vma, TileMask tiles) {
     if ((tiles & bit) == 0) continue;
     SX_TRY_VOID(SX_STEP("svm.bind.prepare"));
     SX_TRY(PtUpdate update, vm_.table(tile).prepare_map(range.gpu_extent(),
-                                                        make_runs(vma, tile), MaxEntry::k2MiB));
+                                                        make_runs(range, vma, tile), MaxEntry::k2MiB));
     SX_MARK("svm.bind.before_commit");
     ReadGuard hold(notifier_lock_);
     // Events elsewhere in the window moved the sequence but not this range: only its pages count (1.5).

@@ -349,6 +349,18 @@ void LiveHostMm::pin(HostRange range) {
   SX_ASSERT(entered);
 }
 
+bool LiveHostMm::is_named(HostRange range) const {
+  return std::any_of(allowed_.begin(), allowed_.begin() + allowed_count_, [&](const Window& named) {
+    return range_at(named.base, named.bytes).contains(range);
+  });
+}
+
+bool LiveHostMm::can_move(HostRange range) {
+  if (rung_ != Rung::kUserOnly) return rung_ == Rung::kFull;
+  Locked lock(*this);
+  return is_named(range);
+}
+
 Status LiveHostMm::allow_migration(HostRange range) {
   if (rung_ != Rung::kUserOnly || disabled()) return {};
   Locked lock(*this);

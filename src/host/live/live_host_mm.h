@@ -89,6 +89,7 @@ class LiveHostMm final : public HostMm {
   Status collect(HostRange range, CollectRequest request, PageHomes& homes) override;
   Result<MigrateCounts> migrate_to_device(HostRange range, DevmemAllocation& allocation,
                                           std::uint64_t residency_ns) override;
+  bool can_move(HostRange range) override;
   Status migrate_to_system(HostRange range, MoveCause cause, Residency residency) override;
   Status evict(DevmemAllocation& allocation) override;
   Result<std::byte*> make_window(std::uint64_t bytes) override;
@@ -202,6 +203,7 @@ class LiveHostMm final : public HostMm {
   void notify(HostRange range, HostEvent kind) SX_REQUIRES(mm_lock_);
   void add_named(HostRange range) SX_REQUIRES(mm_lock_);
   void forget_named(HostRange range) SX_REQUIRES(mm_lock_);
+  bool is_named(HostRange range) const SX_REQUIRES(mm_lock_);
 
   // migration (live_migrate.cc)
   Status admit_migration(HostRange range, const DevmemAllocation& allocation)

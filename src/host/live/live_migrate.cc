@@ -117,12 +117,8 @@ Status LiveHostMm::admit_migration(HostRange range, const DevmemAllocation& allo
   if (!GranuleMap::addressable(range)) return fail(ENOENT, "not a user address");
   SX_ASSERT(allocation.present_count() == 0 && allocation.frame != nullptr);
   if (!residency_.reserve()) return fail(ENOMEM, "the arena is used up");
-  if (rung_ == Rung::kUserOnly) {
-    bool named = false;
-    for (std::size_t i = 0; i < allowed_count_; ++i) {
-      named = named || range_at(allowed_[i].base, allowed_[i].bytes).contains(range);
-    }
-    if (!named) return fail(EBUSY, "on rung user-only, only named ranges migrate");
+  if (rung_ == Rung::kUserOnly && !is_named(range)) {
+    return fail(EBUSY, "on rung user-only, only named ranges migrate");
   }
   // What is registered is anonymous private memory, and who replaces it waits until its event is read.
   // Borders that came since (a raw mprotect) are MOVE's to refuse.

@@ -117,6 +117,7 @@ class SimHostMm final : public HostMm {
   Status collect(HostRange range, CollectRequest request, PageHomes& homes) override;
   Result<MigrateCounts> migrate_to_device(HostRange range, DevmemAllocation& allocation,
                                           std::uint64_t residency_ns) override;
+  bool can_move(HostRange) override { return true; }
   Status migrate_to_system(HostRange range, MoveCause cause, Residency residency) override;
   Status evict(DevmemAllocation& allocation) override;
   Result<std::byte*> make_window(std::uint64_t bytes) override;
