@@ -9,7 +9,7 @@
 //   drm_file.cc       dispatch, close, mmap
 //   drm_file_core.cc  DRM core and prime         drm_file_gem.cc   queries, buffer objects
 //   drm_file_vm.cc    VMs, binds, advice         drm_file_exec.cc  queues, EXEC, waits
-//   drm_file_sync.cc  syncobj
+//   drm_file_sync.cc  syncobj                    drm_file_fork.cc  what a fork child has
 #pragma once
 
 #include <atomic>
@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "abi/decode.h"
+#include "abi/file_image.h"
 #include "abi/ioctl_table.h"
 #include "abi/user_copy.h"
 #include "drv/device.h"
@@ -93,8 +94,8 @@ class DrmDevice {
   void remember(const std::shared_ptr<GemBo>& bo);
   std::shared_ptr<GemBo> bo_at_offset(std::uint64_t offset);
   /// In a fork child: the object of this device that has the bytes of one of the parent's, with its fake
-  /// offset. One for all files and dma-bufs.
-  Result<std::shared_ptr<GemBo>> inherited(const std::shared_ptr<GemBo>& parents);
+  /// offset. One for all files and dma-bufs. `private_to`: the child's VM that stands for the parent's.
+  Result<std::shared_ptr<GemBo>> inherited(const std::shared_ptr<GemBo>& parents, const void* private_to);
   std::uint32_t flink(const std::shared_ptr<GemBo>& bo);
   std::shared_ptr<GemBo> by_name(std::uint32_t name);
   std::atomic<DeviceHealth>& health() { return health_; }
@@ -179,9 +180,11 @@ class DrmFile final : private IoctlHandler {
   DrmDevice& device() { return device_; }
   std::uint32_t client_id() const { return client_id_; }
 
-  /// In a fork child, before the file is used: the handles of the parent's file mean the same bytes; the
-  /// numbers of its VMs, queues and syncobjs mean nothing (docs/DEVIATIONS.md). False: some are lost.
-  bool inherit(const DrmFile& parents);
+  /// Before a fork, in the parent; and in the child, before this file is used: the parent's file again, as a
+  /// copy that shares the bytes of buffer objects. How many handles and ids could not be made again: they stay
+  /// unused.
+  FileImage image(ForkSyncs& syncs);
+  std::size_t inherit(const FileImage& image);
 
   /// As the system call: a value or a negative errno. Takes no errno, holds no lock on return.
   int ioctl(std::uint32_t request, void* argument);
@@ -274,6 +277,10 @@ class DrmFile final : private IoctlHandler {
   void retire(const ExecQueue& queue);
   static std::shared_ptr<DrmVm> make_vm(DrmDevice& device, VmMode mode,
                                         std::shared_ptr<VmContext> context);
+
+  // drm_file_fork.cc
+  DrmVmPtr inherited_vm(const FileImage::VmEntry& entry, std::map<const void*, const void*>& vm_of);
+  ExecVmPtr closed_vm(const ExecQueue& parents);
 
   DrmProcess& process_;
   const unsigned device_index_;

@@ -26,17 +26,6 @@ DrmFile::~DrmFile() {
   for (const DrmVmPtr& vm : vms_.drain()) close_vm(vm);
 }
 
-bool DrmFile::inherit(const DrmFile& parents) {
-  bool complete = bos_.inherit(parents.bos_, [&](const std::shared_ptr<GemBo>& bo) {
-    auto mine = device_.inherited(bo);
-    if (!mine) SX_ERROR("a buffer object is lost in a fork child: {}", mine.error().why);
-    return mine ? *mine : nullptr;
-  });
-  complete &= vms_.inherit(parents.vms_, [](const DrmVmPtr&) { return DrmVmPtr(); });
-  complete &= queues_.inherit(parents.queues_, [](const ExecQueuePtr&) { return ExecQueuePtr(); });
-  return syncobjs_.inherit_numbers(parents.syncobjs_) && complete;
-}
-
 int DrmFile::ioctl(std::uint32_t request, void* argument) {
   const IoctlCaller caller{.node = node_,
                            .auth = DrmAuth::kMaster,

@@ -35,14 +35,15 @@ std::shared_ptr<GemBo> DrmDevice::bo_at_offset(std::uint64_t offset) {
   return it == offsets_.end() ? nullptr : it->second.lock();
 }
 
-Result<std::shared_ptr<GemBo>> DrmDevice::inherited(const std::shared_ptr<GemBo>& parents) {
+Result<std::shared_ptr<GemBo>> DrmDevice::inherited(const std::shared_ptr<GemBo>& parents,
+                                                    const void* private_to) {
   {
     Guard hold(lock_);
     const auto known = inherited_.find(parents.get());
     if (known != inherited_.end())
       if (auto bo = known->second.lock(); bo != nullptr) return bo;
   }
-  SX_TRY(auto bo, GemBo::inherit(device_->bo_memory(), *parents));
+  SX_TRY(auto bo, GemBo::inherit(device_->bo_memory(), *parents, private_to));
   bo->set_mmap_offset(parents->mmap_offset());
   Guard hold(lock_);
   inherited_[parents.get()] = bo;

@@ -83,7 +83,7 @@ PageTableConfig Device::page_table_config() const {
   return table;
 }
 
-Result<std::shared_ptr<VmContext>> Device::create_vm(const VmCreateRequest& request) {
+Result<std::shared_ptr<VmContext>> Device::create_vm(const VmCreateRequest& request, MirrorOf mirror) {
   SX_TRY(std::uint32_t asid, asids_.reserve());
   if (Status may = SX_STEP("drv.vm.create"); !may) {
     asids_.erase(asid);
@@ -105,7 +105,7 @@ Result<std::shared_ptr<VmContext>> Device::create_vm(const VmCreateRequest& requ
   CounterWords* words = options_.vm_counters ? options_.vm_counters(asid) : nullptr;
   auto context = std::make_shared<VmContext>(config, tables_, invalidations_, counters_.get(), words);
   if (request.fault_mode) {
-    SvmConfig svm{.host = host_,
+    SvmConfig svm{.host = mirror == MirrorOf::kThisProcess ? host_ : parent_mm_,
                   .invalidations = invalidations_,
                   .migrate_lock = migrate_lock_,
                   .counters = context->counters,

@@ -17,6 +17,7 @@
 #include "base/counters.h"
 #include "drv/gc_worker.h"
 #include "drv/gem_bo.h"
+#include "drv/parent_mm.h"
 #include "drv/profile.h"
 #include "drv/vram_pagemap.h"
 #include "host/host_mm.h"
@@ -41,6 +42,10 @@ struct DeviceOptions {
 
 inline constexpr unsigned kGtsMax = 4;
 inline constexpr std::uint64_t kAtomicTimesliceDefaultNs = 5'000'000;
+
+/// Whose memory the mirror VMAs of a VM show. A VM that a fork child inherited goes on mirroring the parent
+/// (spec/svm.md 2.3), which this process cannot reach.
+enum class MirrorOf : std::uint8_t { kThisProcess, kParentOfFork };
 
 /// Thread-safe. Every VM is closed before it is destroyed.
 class Device {
@@ -70,7 +75,8 @@ class Device {
   // --- VMs ---------------------------------------------------------------------------------------
 
   /// ENOSPC: no ASID. ENOMEM. The request has passed the decoder.
-  Result<std::shared_ptr<VmContext>> create_vm(const VmCreateRequest& request);
+  Result<std::shared_ptr<VmContext>> create_vm(const VmCreateRequest& request,
+                                               MirrorOf mirror = MirrorOf::kThisProcess);
   /// Empties the VM and forgets its ASID; the object lives while queues point to it (spec/vm.md 2.5).
   void close_vm(const std::shared_ptr<VmContext>& context);
   /// Runs `visit` for every live VM, without the device lock held.
@@ -98,6 +104,7 @@ class Device {
   PageTableConfig page_table_config() const;
 
   HostMm& host_;
+  ParentMm parent_mm_{host_.clock()};
   MigrateLock& migrate_lock_;
   const DeviceOptions options_;
   CounterWords own_words_;

@@ -76,21 +76,23 @@ Status GemBo::map_backing() {
   return {};
 }
 
-// The parent's locks may have been held by threads that are not here: none is taken. What is purged stays so;
-// other advice was about mappings that this process has not.
-Result<std::shared_ptr<GemBo>> GemBo::inherit(BoMemory& memory,
-                                              const GemBo& parents) SX_NO_THREAD_SAFETY_ANALYSIS {
+// The parent's locks may have been held by threads that are not here: none is taken. The advice on it is
+// counted anew by the mappings and dma-bufs that the child makes of the parent's.
+Result<std::shared_ptr<GemBo>> GemBo::inherit(BoMemory& memory, const GemBo& parents,
+                                              const void* private_to) SX_NO_THREAD_SAFETY_ANALYSIS {
   GemCreateRequest request;
   request.size_bytes = parents.size_bytes_;
   request.placement = parents.placement_;
   request.no_compression = parents.no_compression_;
   request.caching = parents.caching_;
-  std::shared_ptr<GemBo> bo(new GemBo(memory, request, parents.private_to_));
+  std::shared_ptr<GemBo> bo(new GemBo(memory, request, private_to));
+  bo->inherited_ = true;
   const int fd = fcntl(parents.memfd_, F_DUPFD_CLOEXEC, 0);
   if (fd < 0) return fail(errno, "no descriptor for an inherited buffer object");
   bo->memfd_ = raise_fd(fd);
   SX_TRY_VOID(bo->map_backing());
-  if (parents.purgeable_ == PurgeableState::kPurged) bo->purgeable_ = PurgeableState::kPurged;
+  bo->purgeable_ = parents.purgeable_;
+  bo->atomic_.store(parents.atomic_.load());
   return bo;
 }
 
@@ -336,6 +338,7 @@ void GemBo::settle_purgeable() {
 }
 
 void GemBo::purge() {
+  if (inherited_) return;  // the parent may still need it
   {
     Guard hold(state_lock_);
     if (purgeable_ != PurgeableState::kDontNeed) return;

@@ -43,9 +43,10 @@ class GemBo final : public Bo, private VramClient {
   /// ENOSPC: larger than every allowed region. ENOMEM, ENFILE: the host has no more. Contents are zero.
   static Result<std::shared_ptr<GemBo>> create(BoMemory& memory, const GemCreateRequest& request,
                                                const void* private_to);
-  /// In a fork child: the same bytes as an object of the parent, of which only the descriptor is used.
-  /// EMFILE, ENOMEM.
-  static Result<std::shared_ptr<GemBo>> inherit(BoMemory& memory, const GemBo& parents);
+  /// In a fork child: the same bytes as an object of the parent, of which only the descriptor and the advice
+  /// are used. EMFILE, ENOMEM.
+  static Result<std::shared_ptr<GemBo>> inherit(BoMemory& memory, const GemBo& parents,
+                                                const void* private_to);
   ~GemBo() override;
 
   // Bo
@@ -111,6 +112,7 @@ class GemBo final : public Bo, private VramClient {
   std::uint64_t mmap_offset_ = 0;
   int memfd_ = -1;
   std::byte* bytes_ = nullptr;
+  bool inherited_ = false;  ///< by a fork child: the bytes are not its own to throw away
   std::atomic<AtomicAccess> atomic_{AtomicAccess::kUndefined};
 
   mutable Mutex<LockRank::kBo> place_lock_{"GemBo::place"};

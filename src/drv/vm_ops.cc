@@ -34,6 +34,16 @@ class UserptrNotifier final : public IntervalNotifier {
   VmContext& context_;  ///< owns the VMA that owns this
 };
 
+}  // namespace
+
+Result<std::shared_ptr<void>> watch_userptr(Device& device, VmContext& context, HostVa start,
+                                            std::uint64_t bytes) {
+  const HostVa end(align_up((start + bytes).value(), kPageSize));
+  return UserptrNotifier::watch(device.host(), context, HostRange::between(start.aligned_down(kPageSize), end));
+}
+
+namespace {
+
 /// The operations of one VM_BIND, applied to one transaction. Vm lock (w) held throughout.
 class BindRunner {
  public:
@@ -107,10 +117,8 @@ class BindRunner {
       what.offset_bytes = userptr->address.value();
       SX_TRY_VOID(pin_userptr(userptr->address, range.size(), what.flags));
       if (!vm_.config().modes.fault && run_ == BindRun::kExecute) {
-        const auto first = HostVa(userptr->address.value()).aligned_down(kPageSize);
-        const auto last = HostVa(align_up(userptr->address.value() + range.size(), kPageSize));
-        SX_TRY(what.backing_guard, UserptrNotifier::watch(device_.host(), context_,
-                                                          HostRange::between(first, last)));
+        SX_TRY(what.backing_guard,
+               watch_userptr(device_, context_, HostVa(userptr->address.value()), range.size()));
       }
     } else if (std::holds_alternative<BindNull>(map.backing)) {
       what.kind = VmaKind::kNull;

@@ -33,6 +33,11 @@ Status vm_bind(Device& device, VmContext& context, std::span<const ResolvedBind>
 std::vector<MemRangeAttr> query_mem_range_attrs(Device& device, VmContext& context,
                                                 const UncheckedRange& range);
 
+/// For a userptr of a VM without faults: keeps its memory until the VM's jobs are done, for as long as the
+/// result lives. ENOMEM.
+Result<std::shared_ptr<void>> watch_userptr(Device& device, VmContext& context, HostVa start,
+                                            std::uint64_t bytes);
+
 /// EXEC of a VM without faults: buffer objects that were evicted come back and their PTEs are restored
 /// (spec/vm.md 2.8). ENOSPC, ENOMEM.
 Status revalidate(VmContext& context);

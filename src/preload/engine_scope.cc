@@ -2,9 +2,12 @@
 
 #include <csignal>
 
+#include <atomic>
 #include <bit>
 #include <cerrno>
+#include <string_view>
 
+#include "base/log.h"
 #include "host/live/raw_syscall.h"
 #include "preload/session.h"
 
@@ -28,7 +31,20 @@ bool ignored_by_default(int signal) {
 }  // namespace
 
 bool in_engine() { return depth != 0; }
-bool interposing() { return depth == 0 && active(); }
+
+/// Nothing of the engine can be used there, its log included.
+bool say_that_nothing_works() {
+  static constinit std::atomic<bool> said{false};
+  if (log_level() < LogLevel::kInfo || said.exchange(true)) return false;
+  constexpr std::string_view kText = "softxe: this process was forked by a raw system call: it has no device\n";
+  live::raw_syscall(SYS_write, 2, kText.data(), kText.size());
+  return false;
+}
+
+bool interposing() {
+  if (depth != 0 || !active()) return false;
+  return missed_fork() ? say_that_nothing_works() : true;
+}
 void adopt_engine_thread() { depth = 1; }
 
 EngineScope::EngineScope() : errno_(errno) {

@@ -149,33 +149,47 @@ FdObject::~FdObject() {
 
 bool FdObject::current() const { return generation_ == generation(); }
 
-// What replaces the parent's is made with no lock held, since it takes those of the tables; of two threads
-// that do so at once, the first to publish decides.
+// What the parent had is never released: its threads are not here.
+template <typename T>
+void FdObject::replace(std::shared_ptr<T> FdObject::*member, std::shared_ptr<T> mine) {
+  Guard hold(lock_);
+  if (this->*member != nullptr && current()) return;
+  std::swap(this->*member, mine);
+  generation_ = generation();
+  leak(mine);
+}
+void FdObject::inherit(std::shared_ptr<DrmFile> file) { replace(&FdObject::file_, std::move(file)); }
+void FdObject::inherit(std::shared_ptr<SyncFile> file) { replace(&FdObject::sync_file_, std::move(file)); }
+void FdObject::inherit(SyncobjPtr object) { replace(&FdObject::syncobj_, std::move(object)); }
+
+std::shared_ptr<DrmFile> FdObject::existing_drm_file() {
+  Guard hold(lock_);
+  return current() ? file_ : nullptr;
+}
+
+// Made with no lock held, since that takes those of the tables; of two threads that do so at once, the first
+// to publish decides. In a fork child the session has given inherited descriptors their files already; one
+// that another thread opened beside the fork may have none, and starts empty.
 Result<std::shared_ptr<DrmFile>> FdObject::drm_file() {
   SX_ASSERT(kind_ == Kind::kDevice);
   SX_TRY(Session * made, session_or_make());
-  std::shared_ptr<DrmFile> parents;
-  {
-    Guard hold(lock_);
-    if (file_ != nullptr && current()) return file_;
-    parents = file_;
-  }
-  auto fresh = std::make_shared<DrmFile>(*made->drm, node_.device,
-                                         node_.is_render() ? DrmNode::kRender : DrmNode::kCard);
-  if (parents != nullptr) {
-    const bool complete = fresh->inherit(*parents);
-    SX_INFO("{} inherited over fork: the parent's objects are here{}, its VMs, queues and syncobjs are not",
-            client_path_, complete ? "" : " as far as no thread was changing them");
-    leak(parents);
-  }
-  Guard hold(lock_);
-  if (file_ == nullptr || !current()) {
-    std::swap(file_, fresh);
-    generation_ = generation();
-    leak(fresh);
-  }
-  return file_;
+  if (auto file = existing_drm_file()) return file;
+  replace(&FdObject::file_,
+          std::make_shared<DrmFile>(*made->drm, node_.device,
+                                    node_.is_render() ? DrmNode::kRender : DrmNode::kCard));
+  return existing_drm_file();
 }
+
+template <typename T>
+std::shared_ptr<T> FdObject::of_this_process(Kind kind, std::shared_ptr<T> FdObject::*member) {
+  if (kind_ != kind || !session_or_make()) return nullptr;
+  Guard hold(lock_);
+  return current() ? this->*member : nullptr;
+}
+std::shared_ptr<SyncFile> FdObject::sync_file() {
+  return of_this_process(Kind::kSyncFile, &FdObject::sync_file_);
+}
+SyncobjPtr FdObject::syncobj() { return of_this_process(Kind::kSyncobj, &FdObject::syncobj_); }
 
 std::shared_ptr<GemBo> FdObject::dma_buf() {
   if (kind_ != Kind::kDmaBuf) return nullptr;
@@ -187,7 +201,7 @@ std::shared_ptr<GemBo> FdObject::dma_buf() {
     if (current()) return bo_;
     parents = bo_;
   }
-  const auto mine = (*made)->drm->device(bo_device_).inherited(parents);
+  const auto mine = (*made)->drm->device(bo_device_).inherited(parents, nullptr);
   leak(parents);
   if (!mine) {
     SX_ERROR("a dma-buf is lost in a fork child: {}", mine.error().why);
@@ -245,6 +259,13 @@ FdObjectPtr take_fd(int fd) {
   return object;
 }
 
+std::vector<std::pair<int, FdObjectPtr>> all_fds() {
+  std::vector<std::pair<int, FdObjectPtr>> all;
+  Hold hold;
+  for (const auto& [fd, entry] : entries()) all.emplace_back(fd, entry.object);
+  return all;
+}
+
 void copy_fd(int from, int to) {
   if (from == to || to < 0) return;
   if (auto object = find_fd(from); object != nullptr) {
@@ -271,7 +292,7 @@ bool is_internal_fd(int fd) {
   if (session() == nullptr || !maybe_engine_fd(fd) || maybe_ours(fd)) return false;
   if (fd < kInternalFdMin) return is_remembered_engine_fd(fd);
   const std::string link = link_of_fd(fd);
-  for (const char* name : {"/memfd:softxe", "anon_inode:[userfaultfd]", "anon_inode:[eventfd]", "/proc/"})
+  for (const char* name : {"/memfd:softxe", "anon_inode:[userfaultfd]", "anon_inode:[eventfd]", "anon_inode:[pidfd]", "/proc/"})
     if (link.starts_with(name)) return true;
   return false;
 }

@@ -8,6 +8,8 @@
 
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "abi/drm_device.h"
 #include "abi/vfs.h"
@@ -36,13 +38,24 @@ class FdObject {
   const std::string& client_path() const { return client_path_; }
   /// The file behind a device descriptor, made at the first use in this process. Inside an EngineScope.
   Result<std::shared_ptr<DrmFile>> drm_file();
+  /// The same if it is there already: no session is made.
+  std::shared_ptr<DrmFile> existing_drm_file();
+  /// In a fork child, while its session is made: what this descriptor means here (fork_image.h).
+  void inherit(std::shared_ptr<DrmFile> file);
+  void inherit(std::shared_ptr<SyncFile> file);
+  void inherit(SyncobjPtr object);
   /// In a fork child: an object of this process over the same bytes.
   std::shared_ptr<GemBo> dma_buf();
-  std::shared_ptr<SyncFile> sync_file() const { return current() ? sync_file_ : nullptr; }
-  SyncobjPtr syncobj() const { return current() ? syncobj_ : nullptr; }
+  /// In a fork child: copies that follow the parent's. None: not of this kind, or no session can be made.
+  std::shared_ptr<SyncFile> sync_file();
+  SyncobjPtr syncobj();
 
  private:
   bool current() const;
+  template <typename T>
+  void replace(std::shared_ptr<T> FdObject::*member, std::shared_ptr<T> mine);
+  template <typename T>
+  std::shared_ptr<T> of_this_process(Kind kind, std::shared_ptr<T> FdObject::*member);
 
   const Kind kind_;
   DeviceNode node_{};
@@ -67,6 +80,8 @@ FdObjectPtr find_fd(int fd);
 void put_fd(int fd, FdObjectPtr object);
 /// Call before the descriptor is closed. What is returned dies with the caller's copy.
 FdObjectPtr take_fd(int fd);
+/// Every descriptor in the table and what it means.
+std::vector<std::pair<int, FdObjectPtr>> all_fds();
 /// After a successful dup.
 void copy_fd(int from, int to);
 /// A device descriptor that was inherited over exec: recognised by what /proc/self/fd says.

@@ -10,6 +10,7 @@
 #include "preload/engine_alloc.h"
 #include "preload/engine_scope.h"
 #include "preload/fd_table.h"
+#include "preload/fork_image.h"
 #include "preload/session.h"
 
 namespace softxe::preload {
@@ -26,10 +27,13 @@ long on_call(patch::SyscallArgs& call) {
 
 /// Everything comes home, and no lock that the child needs is held by another thread.
 void before_fork() {
+  note_fork();
+  if (!fork_image_taken()) fork_image_take();
   if (live::LiveHostMm* mm = live_mm(); mm != nullptr) {
     const EngineMark mark;
     mm->fork_before();
   }
+  fork_image_hold();
   fd_table_before_fork();
   engine_heap_before_fork();
 }
@@ -37,34 +41,46 @@ void before_fork() {
 void after_fork_parent() {
   engine_heap_after_fork();
   fd_table_after_fork();
+  fork_image_release();
   if (live::LiveHostMm* mm = live_mm(); mm != nullptr) mm->fork_after_parent();
 }
 
 void after_fork_child() {
+  note_fork_child();
   engine_heap_after_fork();
   fd_table_after_fork();
+  fork_image_keep();
   if (live::LiveHostMm* mm = live_mm(); mm != nullptr) mm->fork_after_child();
   if (patch::active()) patch::deactivate();
   abandon_session();
 }
 
-// In the child the site's hook has put the hooks to sleep already: a flag tells who acted.
+// fork() also runs these, around the patched site; what else they do is for where there is none. In the child
+// the site's hook has put the hooks to sleep already: a flag tells who acted.
 thread_local constinit bool site_acted = false;
-// fork() also runs these, before the patched site is reached; they act where no site does.
+thread_local constinit bool in_fork = false;
 void at_fork_prepare() {
   site_acted = false;
+  in_fork = true;
+  fork_image_take();
   if (!sites_are_patched()) before_fork();
 }
 void at_fork_parent() {
   if (!sites_are_patched()) after_fork_parent();
+  fork_image_drop();
+  in_fork = false;
 }
 void at_fork_child() {
   if (!site_acted) after_fork_child();
   site_acted = false;
+  in_fork = false;
 }
 
 void site_before(unsigned long) { before_fork(); }
-void site_parent(long) { after_fork_parent(); }
+void site_parent(long) {
+  after_fork_parent();
+  if (!in_fork) fork_image_drop();
+}
 void site_child() {
   site_acted = true;
   after_fork_child();

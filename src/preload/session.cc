@@ -15,6 +15,7 @@
 #include "preload/engine_fds.h"
 #include "preload/engine_scope.h"
 #include "preload/fd_table.h"
+#include "preload/fork_image.h"
 #include "preload/hooks.h"
 #include "preload/paths.h"
 #include "preload/signals.h"
@@ -39,6 +40,23 @@ constinit std::atomic<live::LiveHostMm*> current_mm{nullptr};
 constinit std::atomic<std::uint64_t> generation_now{1};
 // Plain and outside the rank table: making a session takes every lock there is.
 constinit std::atomic<pthread_mutex_t*> make_lock{nullptr};
+
+/// 1 on a page that the kernel wipes at every fork; no page before the first session.
+constinit std::atomic<std::atomic<std::uint32_t>*> fork_mark{nullptr};
+constinit std::atomic<std::uint32_t> mark_at_fork{0};
+
+void make_fork_mark() {
+  if (fork_mark.load() != nullptr) return;
+  const long at = raw_syscall(SYS_mmap, nullptr, kPageSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (live::errno_of(at) != 0) return;
+  if (raw_syscall(SYS_madvise, at, kPageSize, MADV_WIPEONFORK) != 0) {
+    raw_syscall(SYS_munmap, at, kPageSize);
+    return;
+  }
+  note_engine_mapping(HostVa(static_cast<std::uint64_t>(at)), kPageSize);
+  auto* mark = ::new (reinterpret_cast<void*>(at)) std::atomic<std::uint32_t>(1);
+  fork_mark.store(mark, std::memory_order_release);
+}
 
 struct ClaimedSlot {
   SlotFile* file = nullptr;
@@ -106,6 +124,7 @@ constinit thread_local OwnMappings* OwnMappings::now = nullptr;
 
 Result<Session*> make_session() {
   const OwnMappings own;
+  make_fork_mark();
   auto made = std::make_unique<Session>();
   live::LiveOptions live_options;
   live_options.dma = settings().copy_dma ? live::DmaMode::kCopy : live::DmaMode::kMove;
@@ -165,8 +184,8 @@ pthread_mutex_t& session_lock() {
 bool active() { return run != nullptr; }
 const Settings& settings() { return run->settings; }
 const PathMap& paths() { return run->paths; }
-Session* session() { return current.load(std::memory_order_acquire); }
-live::LiveHostMm* live_mm() { return current_mm.load(std::memory_order_acquire); }
+Session* session() { return missed_fork() ? nullptr : current.load(std::memory_order_acquire); }
+live::LiveHostMm* live_mm() { return missed_fork() ? nullptr : current_mm.load(std::memory_order_acquire); }
 std::uint64_t generation() { return generation_now.load(std::memory_order_acquire); }
 
 void start() {
@@ -190,6 +209,7 @@ Result<Session*> session_or_make() {
   if (*made == nullptr) {
     made = make_session();
     if (made) {
+      claim_fork_image(*(*made)->drm);
       take_memory_signals();
       current_mm.store((*made)->mm.get(), std::memory_order_release);
       current.store(*made, std::memory_order_release);
@@ -207,6 +227,17 @@ Result<Session*> session_or_make() {
 void note_engine_mapping(HostVa start, std::uint64_t bytes) {
   if (OwnMappings::now != nullptr)
     OwnMappings::now->ranges.push_back(HostRange::of(start, align_up(bytes, kPageSize)));
+}
+
+bool missed_fork() {
+  const auto* mark = fork_mark.load(std::memory_order_acquire);
+  return mark != nullptr && mark->load(std::memory_order_relaxed) == 0;
+}
+
+void note_fork() { mark_at_fork.store(missed_fork() ? 0 : 1); }
+
+void note_fork_child() {
+  if (auto* mark = fork_mark.load(); mark != nullptr) mark->store(mark_at_fork.load());
 }
 
 void abandon_session() {

@@ -53,4 +53,12 @@ void note_engine_mapping(HostVa start, std::uint64_t bytes);
 /// In a fork child: forgets the parent's session without touching it.
 void abandon_session();
 
+/// True in a child whose fork no hook saw (a raw system call), and in its children: threads of the parent may
+/// have been anywhere in the engine, and its userfaultfds mean the parent's memory. There is no engine here
+/// then; session() and live_mm() are null.
+bool missed_fork();
+/// Around a fork that was seen: in the parent before it, in the child first of all.
+void note_fork();
+void note_fork_child();
+
 }  // namespace softxe::preload

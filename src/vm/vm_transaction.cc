@@ -34,6 +34,7 @@ void VmTransaction::unwind() {
   journal_.clear();
   inserted_.clear();
   bind_now_.clear();
+  bind_at_exec_.clear();
   prefetched_.clear();
   for_unwind_.clear();
 }
@@ -140,6 +141,8 @@ Status VmTransaction::apply(const VaOps& ops, const VmaTemplate* what, SvmRanges
         vma->backing_guard = what->backing_guard;
         if (what->timing == BindTiming::kNow && !vma->is_mirror()) {
           bind_now_.push_back(vma.get());
+        } else if (what->timing == BindTiming::kAtExec && !vma->is_mirror()) {
+          bind_at_exec_.push_back(vma.get());
         } else if (vm_.config_.modes.scratch) {
           deferred_maps_.push_back(map->range);
         }
@@ -157,6 +160,7 @@ void VmTransaction::take_out(Vma& old) {
   removed_.emplace_back(&old);
   std::erase(inserted_, &old);
   std::erase(bind_now_, &old);
+  std::erase(bind_at_exec_, &old);
   std::erase(prefetched_, &old);
 }
 
@@ -267,6 +271,15 @@ std::vector<GpuRange> VmTransaction::stale_intervals() const {
   return stale;
 }
 
+// As a VMA whose entries were zapped: revalidation makes them.
+void VmTransaction::leave_to_exec(Vma& vma) {
+  SX_ASSERT(!vm_.config_.modes.fault);
+  Guard hold(vm_.bo_lock_);
+  vma.tile_present = vm_.all_tiles();
+  vma.tile_invalidated = vm_.all_tiles();
+  vm_.stale_zaps_.fetch_add(1);
+}
+
 void VmTransaction::commit() {
   SX_ASSERT(!committed_);
   SX_MARK("vm.bind.commit");
@@ -284,6 +297,7 @@ void VmTransaction::commit() {
     }
   }
   vm_.finish(batch);
+  for (Vma* vma : bind_at_exec_) leave_to_exec(*vma);
   if (user_fence_) {
     for (Vma* vma : inserted_) {
       if (!vma->is_mirror()) vma->user_fence = user_fence_;

@@ -27,7 +27,11 @@ enum class SvmRanges : std::uint8_t {
   kDropStraddling,  ///< madvise: those across a new border go, the others stay
 };
 
-enum class BindTiming : std::uint8_t { kDeferred, kNow };
+enum class BindTiming : std::uint8_t {
+  kDeferred,  ///< at the first fault
+  kNow,
+  kAtExec,    ///< in VMs that do not fault: the next EXEC makes the entries, as after an eviction
+};
 
 /// What MAP makes.
 struct VmaTemplate {
@@ -99,6 +103,7 @@ class VmTransaction {
   Status prepare_vma(Vma& vma, TileMask tiles) SX_NO_THREAD_SAFETY_ANALYSIS;
   std::vector<GpuRange> stale_intervals() const;
   std::vector<GpuRange> newly_faulting() const;
+  void leave_to_exec(Vma& vma);
 
   Vm& vm_;
   std::vector<Entry> journal_;
@@ -106,6 +111,7 @@ class VmTransaction {
   std::vector<Vma*> inserted_;
   std::vector<Vma*> bind_now_;
   std::vector<Vma*> prefetched_;  ///< bound on all tiles
+  std::vector<Vma*> bind_at_exec_;
   std::shared_ptr<UserFence> user_fence_;
   std::vector<GpuRange> deferred_maps_;  ///< requests of a scratch VM without PTEs of their own
   std::vector<VaReservation> for_unwind_;

@@ -1,7 +1,8 @@
 /*
  * What a fork child has of its parent's device: the descriptor, the buffer objects under their handles and
- * fake offsets, dma-bufs. All of them are the parent's bytes, for the CPU and for the child's GPU. VMs,
- * queues and syncobjs are not there: their numbers are refused, and never mean anything else.
+ * fake offsets, dma-bufs. All of them are the parent's bytes, for the CPU and for the child's GPU. VMs and
+ * queues of the child's own work beside the inherited ones; what is destroyed here stays in the parent.
+ * Inherited VMs, queues and syncobjs: inherited_vm.c, inherited_syncs.c.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -64,13 +65,15 @@ static int dma_buf_of(int fd, uint32_t handle) {
   return made;
 }
 
-/* The numbers of what is not there. */
-static void strangers_are_refused(const struct xe_device *parents, uint32_t syncobj) {
-  struct drm_xe_vm_destroy vm = {.vm_id = parents->vm_id};
-  KIT_CHECK(kit_ioctl(parents->fd, DRM_IOCTL_XE_VM_DESTROY, &vm) == ENOENT, "the parent's VM");
+/* The copies go, the parent's stay. */
+static void destroy_the_parents(const struct xe_device *parents, uint32_t syncobj) {
   struct drm_xe_exec_queue_destroy queue = {.exec_queue_id = parents->queue_id};
-  KIT_CHECK(kit_ioctl(parents->fd, DRM_IOCTL_XE_EXEC_QUEUE_DESTROY, &queue) == ENOENT, "the parent's queue");
-  KIT_CHECK(drmSyncobjDestroy(parents->fd, syncobj) != 0 && errno == EINVAL, "the parent's syncobj");
+  KIT_CHECK(kit_ioctl(parents->fd, DRM_IOCTL_XE_EXEC_QUEUE_DESTROY, &queue) == 0, "the parent's queue");
+  struct drm_xe_vm_destroy vm = {.vm_id = parents->vm_id};
+  KIT_CHECK(kit_ioctl(parents->fd, DRM_IOCTL_XE_VM_DESTROY, &vm) == 0, "the parent's VM");
+  KIT_CHECK(kit_ioctl(parents->fd, DRM_IOCTL_XE_VM_DESTROY, &vm) == ENOENT, "and it is gone");
+  KIT_CHECK(drmSyncobjDestroy(parents->fd, syncobj) == 0, "the parent's syncobj: %s", strerror(errno));
+  KIT_CHECK(drmSyncobjDestroy(parents->fd, syncobj) != 0 && errno == EINVAL, "and it is gone");
 }
 
 /* A VM and a queue of the child in the inherited file. */
@@ -94,7 +97,6 @@ static int in_the_child(struct xe_device *parents, struct object *objects, int d
   uint32_t *again = map_object(parents->fd, objects[1].offset);
   KIT_CHECK(again[1] == 101, "mapped again at its offset: %u", again[1]);
   KIT_CHECK(offset_of(parents->fd, objects[1].handle) == objects[1].offset, "another offset");
-  strangers_are_refused(parents, syncobj);
 
   struct xe_device own = own_vm(parents);
   for (uint32_t i = 0; i < OBJECTS; ++i) gpu_writes(&own, objects[i].handle, 200 + i);
@@ -118,6 +120,7 @@ static int in_the_child(struct xe_device *parents, struct object *objects, int d
   KIT_CHECK(drmPrimeFDToHandle(other.fd, dma_buf, &imported) == 0, "import there: %s", strerror(errno));
   KIT_CHECK(map_object(other.fd, offset_of(other.fd, imported))[0] == 302, "the bytes there");
   xe_close(&other);
+  destroy_the_parents(parents, syncobj);
   return kit_finish("inherited, in the child");
 }
 

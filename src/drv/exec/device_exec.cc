@@ -42,6 +42,25 @@ Result<ExecQueuePtr> DeviceExec::create_queue(const ExecQueueCreateRequest& requ
   return queue;
 }
 
+ExecQueuePtr DeviceExec::inherit_queue(const ExecQueue& parents, ExecVmPtr vm) {
+  ExecQueuePtr queue(new ExecQueue);
+  queue->vm_ = std::move(vm);
+  queue->gt_ = parents.gt_;
+  queue->width_ = parents.width_;
+  queue->properties_ = parents.properties_;
+  queue->cls_ = parents.cls_;
+  queue->logical_mask_ = parents.logical_mask_;
+  if (parents.is_bind_queue()) {
+    queue->bind_ = make_bind_queue();
+    return queue;
+  }
+  queue->vm_->queues_.fetch_add(1, std::memory_order_acq_rel);
+  queue->counted_.store(true);
+  scheduler_->attach(*queue);
+  if (parents.reset()) scheduler_->reset(*queue, Scheduler::ResetCause::kKilled);
+  return queue;
+}
+
 std::shared_ptr<BindQueue> DeviceExec::make_bind_queue() {
   return std::make_shared<BindQueue>(work_);
 }

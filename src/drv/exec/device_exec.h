@@ -55,6 +55,9 @@ class DeviceExec {
   /// ENOENT: VM closed or banned. The request and its properties were decoded.
   Result<ExecQueuePtr> create_queue(const ExecQueueCreateRequest& request,
                                     const ExecQueueProperties& properties, ExecVmPtr vm);
+  /// In a fork child: a queue like one of the parent's, of which only what never changes is read; reset as
+  /// that one is. Nothing of its jobs is here.
+  ExecQueuePtr inherit_queue(const ExecQueue& parents, ExecVmPtr vm);
   /// A VM's own bind queue, which has no id.
   std::shared_ptr<BindQueue> make_bind_queue();
   /// Kills: see exec_queue.h. Returns at once; unfinished jobs complete when they have left their engines.

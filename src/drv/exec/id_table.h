@@ -50,21 +50,28 @@ class IdTable {
     return std::exchange(slots_[id - 1], Ptr{});
   }
 
-  /// In a fork child, before the table is used: `convert` is given what stood under each id of the
-  /// parent's table. What it gives stands there again; where it gives none the id stays unused, so that
-  /// it never means something else. False: a thread of the parent was inside of the table.
-  template <typename Convert>
-  bool inherit(const IdTable& parents, Convert convert) SX_NO_THREAD_SAFETY_ANALYSIS {
-    if (!parents.lock_.try_lock()) return false;
-    const std::vector<Ptr> before = parents.slots_;
-    auto free_before = parents.free_;
-    parents.lock_.unlock();
-    std::vector<Ptr> converted;
-    for (const Ptr& object : before) converted.push_back(object ? convert(object) : Ptr{});
+  /// What stands under each id, index id - 1; none where the id is free.
+  std::vector<Ptr> slots() const {
     Guard hold(lock_);
+    return slots_;
+  }
+
+  /// In a fork child, before the table is used: `parents` is what slots() gave before the fork, `convert` makes
+  /// this process's object of each. Where it gives none the id stays unused, so that it never means something
+  /// else. How many got none.
+  template <typename Parents, typename Convert>
+  std::size_t inherit(const std::vector<Parents>& parents, Convert convert) {
+    std::vector<Ptr> converted;
+    for (const Parents& object : parents) converted.push_back(object ? convert(object) : Ptr{});
+    std::size_t lost = 0;
+    Guard hold(lock_);
+    SX_ASSERT(slots_.empty());
     slots_ = std::move(converted);
-    free_ = std::move(free_before);
-    return true;
+    for (std::size_t i = 0; i < slots_.size(); ++i) {
+      if (!parents[i]) free_.push(static_cast<std::uint32_t>(i + 1));
+      else if (!slots_[i]) ++lost;
+    }
+    return lost;
   }
 
   /// Everything in the table with its id, in id order.

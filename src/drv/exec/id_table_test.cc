@@ -46,9 +46,11 @@ TEST(IdTable, AForkChildKeepsTheNumbersOfItsParent) {
   for (int i = 1; i <= 5; ++i) ASSERT_EQ(*parents.add(std::make_shared<int>(i)), static_cast<std::uint32_t>(i));
   parents.remove(2);
   Table child;
-  ASSERT_TRUE(child.inherit(parents, [](const std::shared_ptr<int>& object) {
-    return *object == 4 ? nullptr : std::make_shared<int>(*object * 10);
-  }));
+  EXPECT_EQ(child.inherit(parents.slots(),
+                          [](const std::shared_ptr<int>& object) {
+                            return *object == 4 ? nullptr : std::make_shared<int>(*object * 10);
+                          }),
+            1u);
   EXPECT_EQ(*child.find(1), 10);
   EXPECT_EQ(child.find(2), nullptr);
   EXPECT_EQ(*child.find(3), 30);

@@ -43,6 +43,22 @@ std::shared_ptr<ChainNode> ChainNode::append(const FencePtr& before, std::uint64
   return node;
 }
 
+std::shared_ptr<ChainNode> ChainNode::copy_of(const ChainNode& original, const FencePtr& before) {
+  auto node = std::make_shared<ChainNode>(original.sequence_, original.sequence_before_);
+  {
+    Guard hold(node->link_lock_);
+    node->before_ = before;
+  }
+  node->on_signal([weak = std::weak_ptr<ChainNode>(node)] {
+    const auto self = weak.lock();
+    if (self == nullptr) return;
+    FencePtr dropped;
+    Guard hold(self->link_lock_);
+    dropped.swap(self->before_);
+  });
+  return node;
+}
+
 FencePtr ChainNode::before() const {
   Guard hold(link_lock_);
   return before_;

@@ -22,6 +22,10 @@ class ChainNode final : public Fence {
   static std::shared_ptr<ChainNode> append(const FencePtr& before, std::uint64_t point,
                                            const FencePtr& work);
 
+  /// A pending node that stands for `original`, which whoever owns the copy signals (fork_syncs.h). `before`:
+  /// the copy of what is before it, or none.
+  static std::shared_ptr<ChainNode> copy_of(const ChainNode& original, const FencePtr& before);
+
   /// Never goes back along a chain: an out-of-order point takes the number of the newest one.
   std::uint64_t sequence() const { return sequence_; }
   /// Sequence of the node before when this point was in order, else 0.

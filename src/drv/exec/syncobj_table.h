@@ -41,9 +41,10 @@ struct SyncobjTransferRequest {
 
 class SyncobjTable {
  public:
-  /// In a fork child: the parent's handles stay unused (IdTable::inherit).
-  bool inherit_numbers(const SyncobjTable& parents) {
-    return table_.inherit(parents.table_, [](const SyncobjPtr&) { return SyncobjPtr(); });
+  /// By handle (IdTable::slots), and in a fork child: these stand under those handles.
+  std::vector<SyncobjPtr> slots() const { return table_.slots(); }
+  void inherit(const std::vector<SyncobjPtr>& copies) {
+    table_.inherit(copies, [](const SyncobjPtr& copy) { return copy; });
   }
   // ENOSPC when the table is full.
   Result<SyncobjHandle> create(Syncobj::Initially initially);

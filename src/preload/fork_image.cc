@@ -1,0 +1,132 @@
+#include "preload/fork_image.h"
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+
+#include "abi/file_image.h"
+#include "base/log.h"
+#include "drv/exec/fork_syncs.h"
+#include "preload/engine_scope.h"
+#include "preload/fd_table.h"
+#include "preload/session.h"
+#include "preload/spin_futex.h"
+#include "preload/threads.h"
+
+namespace softxe::preload {
+namespace {
+
+/// By the object behind a descriptor, which the child's table has at the same place.
+struct ForkImage {
+  /// Weak: the last reference to a file may close it, and a fork is no place for that.
+  template <typename T>
+  struct Entry {
+    std::weak_ptr<FdObject> object;
+    T what;
+  };
+  template <typename T>
+  using Entries = std::map<const FdObject*, Entry<T>>;
+
+  ForkSyncs syncs;
+  Entries<FileImage> files;
+  Entries<FencePtr> sync_files;
+  Entries<SyncobjPtr> syncobjs;
+};
+
+/// Of the fork that this thread is about to do; only this thread knows it.
+constinit thread_local ForkImage* taken = nullptr;
+/// In a child: what it has not yet used.
+constinit ForkImage* inherited = nullptr;
+/// Between the two, `inherited` is about to be used up by a thread that makes the session.
+constinit bool claiming = false;
+constinit SpinFutex gate;
+
+template <typename T>
+const T* find_in(const ForkImage::Entries<T>& entries, const FdObjectPtr& object) {
+  const auto at = entries.find(object.get());
+  return at != entries.end() && at->second.object.lock() == object ? &at->second.what : nullptr;
+}
+
+void add_to(ForkImage& image, const FdObjectPtr& object) {
+  if (const auto file = object->existing_drm_file())
+    image.files[object.get()] = {object, file->image(image.syncs)};
+  if (const auto file = object->sync_file())
+    image.sync_files[object.get()] = {object, image.syncs.copy(file->fence())};
+  if (const auto syncobj = object->syncobj()) image.syncobjs[object.get()] = {object, image.syncs.copy(syncobj)};
+}
+
+/// The inherited descriptor itself becomes readable when the parent's fence signals; that it does so when the
+/// parent has ended is up to us.
+std::shared_ptr<SyncFile> sync_file_over(int fd, const FencePtr& fence) {
+  auto event = EventFd::from_client(fd);
+  if (!event) return nullptr;
+  fence->on_signal([event = *event] { event->add_one(); });
+  return std::make_shared<SyncFile>(fence, std::move(*event));
+}
+
+void claim_one(ForkImage& image, DrmProcess& drm, int fd, const FdObjectPtr& object) {
+  if (const auto* parents = find_in(image.files, object); parents != nullptr) {
+    const DeviceNode& node = object->node();
+    auto file = std::make_shared<DrmFile>(drm, node.device,
+                                          node.is_render() ? DrmNode::kRender : DrmNode::kCard);
+    const std::size_t lost = file->inherit(*parents);
+    SX_INFO("{} inherited over fork: {} VMs, {} queues, {} objects, {} syncobjs; {} lost", object->client_path(),
+            parents->vms.size(), parents->queues.size(), parents->objects.size(), parents->syncobjs.size(), lost);
+    object->inherit(std::move(file));
+  }
+  if (const auto* fence = find_in(image.sync_files, object); fence != nullptr)
+    if (auto file = sync_file_over(fd, *fence)) object->inherit(std::move(file));
+  if (const auto* syncobj = find_in(image.syncobjs, object); syncobj != nullptr) object->inherit(*syncobj);
+}
+
+}  // namespace
+
+void fork_image_take() {
+  fork_image_drop();
+  if (session() == nullptr) return;
+  const EngineScope scope;
+  auto image = std::make_unique<ForkImage>();
+  std::set<const FdObject*> seen;
+  for (const auto& [fd, object] : all_fds())
+    if (seen.insert(object.get()).second) add_to(*image, object);
+  image->syncs.open_parent();
+  taken = image.release();
+}
+
+bool fork_image_taken() { return taken != nullptr; }
+
+// Held over a fork: not a scope that the analysis can see.
+void fork_image_hold() SX_NO_THREAD_SAFETY_ANALYSIS { gate.lock(); }
+void fork_image_release() SX_NO_THREAD_SAFETY_ANALYSIS { gate.unlock(); }
+
+void fork_image_drop() {
+  if (taken == nullptr) return;
+  const EngineScope scope;
+  delete std::exchange(taken, nullptr);
+}
+
+// A parent that had a session has used up what it had inherited, or is in the middle of it: then that is lost.
+void fork_image_keep() SX_NO_THREAD_SAFETY_ANALYSIS {
+  if (taken != nullptr || claiming) inherited = std::exchange(taken, nullptr);
+  claiming = false;
+  gate.unlock();
+}
+
+void claim_fork_image(DrmProcess& drm) {
+  gate.lock();
+  ForkImage* image = inherited;
+  if (image != nullptr) claiming = true;
+  gate.unlock();
+  if (image == nullptr) return;
+  std::set<const FdObject*> seen;
+  for (const auto& [fd, object] : all_fds())
+    if (seen.insert(object.get()).second) claim_one(*image, drm, fd, object);
+  if (image->syncs.has_pending()) {
+    // Never joined: it ends by itself, or with the process. Its handle must stay.
+    static_cast<void>(new std::function<void()>(engine_thread_starter()([image] { image->syncs.watch(); })));
+  }
+  inherited = nullptr;  // and never destroyed: it holds what is the parent's
+}
+
+}  // namespace softxe::preload
