@@ -22,6 +22,7 @@ class ParentMm final : public HostMm {
   Result<MigrateCounts> migrate_to_device(HostRange, DevmemAllocation&, std::uint64_t) override {
     return out_of_reach();
   }
+  bool can_move(HostRange) override { return false; }
   Status migrate_to_system(HostRange, MoveCause, Residency) override { return {}; }
   Status evict(DevmemAllocation&) override { return out_of_reach(); }
   Result<std::byte*> make_window(std::uint64_t) override { return out_of_reach(); }
