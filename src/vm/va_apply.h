@@ -41,20 +41,16 @@ class VaApply {
       while (count_ > 0) pool_.retire(*made_[--count_]);
       return fail(reservation.error());
     }
-    space_.adopt(ops.place());
-    used_ = 0;
-    for (const VaOp& op : ops) {
-      if (const auto* unmap = std::get_if<UnmapOp>(&op)) {
-        space_.remove(*unmap->node);
-        drop(*unmap->node);
-      } else if (const auto* remap = std::get_if<RemapOp>(&op)) {
-        commit_remap(*remap, *reservation);
-      } else if (std::holds_alternative<MapOp>(op)) {
-        VaNode& node = take();
-        space_.insert(node, *reservation);
-        link(node);
-      }
+    if (ops.is_one_splice()) {
+      VaIndex::Fresh fresh;
+      for (std::size_t i = 0; i < count_; ++i) fresh.add(*made_[i]);
+      space_.splice(ops.place(), ops.gone(), fresh, *reservation);
+    } else {
+      used_ = 0;
+      for (const VaOp& op : ops) change_space(op, *reservation);
     }
+    used_ = 0;
+    for (const VaOp& op : ops) change_lists(op);
     SX_ASSERT(used_ == count_);
     count_ = 0;
     return {};
@@ -87,13 +83,27 @@ class VaApply {
     made_[count_++] = node;
     return {};
   }
-  void commit_remap(const RemapOp& remap, VaReservation& reservation) {
-    VaNode* prev = remap.has_prev() ? &take() : nullptr;
-    VaNode* next = remap.has_next() ? &take() : nullptr;
-    space_.replace(*remap.node, prev, next, reservation);
-    if (prev != nullptr) link(*prev);
-    if (next != nullptr) link(*next);
-    drop(*remap.node);
+  void change_space(const VaOp& op, VaReservation& reservation) {
+    if (const auto* unmap = std::get_if<UnmapOp>(&op)) {
+      space_.remove(*unmap->node);
+    } else if (const auto* remap = std::get_if<RemapOp>(&op)) {
+      space_.remove(*remap->node);
+      if (remap->has_prev()) space_.insert(take(), reservation);
+      if (remap->has_next()) space_.insert(take(), reservation);
+    } else if (std::holds_alternative<MapOp>(op)) {
+      space_.insert(take(), reservation);
+    }
+  }
+  void change_lists(const VaOp& op) {
+    if (const auto* unmap = std::get_if<UnmapOp>(&op)) {
+      drop(*unmap->node);
+    } else if (const auto* remap = std::get_if<RemapOp>(&op)) {
+      if (remap->has_prev()) link(take());
+      if (remap->has_next()) link(take());
+      drop(*remap->node);
+    } else if (std::holds_alternative<MapOp>(op)) {
+      link(take());
+    }
   }
   VaNode& take() { return *made_[used_++]; }
   static void link(VaNode& node) {

@@ -35,19 +35,23 @@ inline void prefetch_rest(const Block& block) {
   for (unsigned i = 0; i < kSlots; i += 8) __builtin_prefetch(&block.slots[i]);
 }
 
+/// Moves the entries from `from` on so that they begin at `to`.
+inline void move_entries(Block& block, unsigned from, unsigned to) {
+  if (from == block.count) return;  // at the end, as ascending requests are: no call
+  const std::size_t bytes = (block.count - from) * 8;
+  std::memmove(&block.keys[to], &block.keys[from], bytes);
+  std::memmove(&block.slots[to], &block.slots[from], bytes);
+}
+
 inline void open_slot(Block& block, unsigned slot, std::uint64_t key, void* value) {
-  const std::size_t bytes = (block.count - slot) * 8;
-  std::memmove(&block.keys[slot + 1], &block.keys[slot], bytes);
-  std::memmove(&block.slots[slot + 1], &block.slots[slot], bytes);
+  move_entries(block, slot, slot + 1);
   block.keys[slot] = key;
   block.slots[slot] = value;
   ++block.count;
 }
 
 inline void close_slot(Block& block, unsigned slot) {
-  const std::size_t bytes = (block.count - slot - 1) * 8;
-  std::memmove(&block.keys[slot], &block.keys[slot + 1], bytes);
-  std::memmove(&block.slots[slot], &block.slots[slot + 1], bytes);
+  move_entries(block, slot + 1, slot);
   --block.count;
   block.keys[block.count] = VaIndex::kInfinity;
 }
@@ -86,29 +90,71 @@ VaIndex::Iterator VaIndex::begin() const {
   return {block, 0};
 }
 
-VaIndex::Iterator VaIndex::first_ending_after(GpuVa va, Finger* finger) const {
-  if (size_ == 0) return {};
-  const std::uint64_t key = va.value();
+/// Where `key` belongs: behind all that start at it or below.
+inline std::pair<Block*, unsigned> VaIndex::place_of(std::uint64_t key) const {
   Block* block = root_;
-  std::uint64_t lo = 0;
-  std::uint64_t hi = kInfinity;
   for (unsigned level = height_; level > 0; --level) {
-    const unsigned above = count_not_above(*block, key);
-    lo = std::max(lo, block->keys[above - 1]);
-    hi = std::min(hi, block->keys[above]);
-    block = block->child(above - 1);
+    block = block->child(count_not_above(*block, key) - 1);
     prefetch_rest(*block);
   }
-  if (finger != nullptr) *finger = {block, lo, hi, shape_};
-  const unsigned slot = count_not_above(*block, key);
-  if (slot > 0) {
-    if (block->node(slot - 1)->end() > va) return {block, slot - 1};
-  } else if (block->prev != nullptr) {
-    const Block* prev = block->prev;
-    if (prev->node(prev->count - 1)->end() > va) return {prev, prev->count - 1};
+  return {block, count_not_above(*block, key)};
+}
+
+inline VaIndex::Hint VaIndex::bounded_place_of(std::uint64_t key) const {
+  Hint place{root_, 0, 0, kInfinity, shape_};
+  for (unsigned level = height_; level > 0; --level) {
+    const unsigned above = count_not_above(*place.leaf, key);
+    place.lo = std::max(place.lo, place.leaf->keys[above - 1]);
+    place.hi = std::min(place.hi, place.leaf->keys[above]);
+    place.leaf = place.leaf->child(above - 1);
+    prefetch_rest(*place.leaf);
   }
-  if (slot < block->count) return {block, slot};
-  return block->next == nullptr ? Iterator() : Iterator(block->next, 0);
+  place.slot = count_not_above(*place.leaf, key);
+  return place;
+}
+
+inline VaIndex::Iterator VaIndex::iterator_at(const Block& leaf, unsigned slot) {
+  if (slot < leaf.count) return {&leaf, slot};
+  return leaf.next == nullptr ? Iterator() : Iterator(leaf.next, 0);
+}
+
+/// Whether the node before the first one of the leaf ends after `va`.
+inline bool VaIndex::reaches_back(const Block& leaf, GpuVa va) {
+  return leaf.prev != nullptr && leaf.prev->node(leaf.prev->count - 1)->end() > va;
+}
+
+VaIndex::Iterator VaIndex::first_ending_after(GpuVa va) const {
+  if (size_ == 0) return {};
+  auto [leaf, slot] = place_of(va.value());
+  if (slot == 0) {
+    if (reaches_back(*leaf, va)) return {leaf->prev, leaf->prev->count - 1};
+  } else if (leaf->node(slot - 1)->end() > va) {
+    --slot;
+  }
+  return iterator_at(*leaf, slot);
+}
+
+/// Branches where the look-up computes: requests are of one kind for a while, and guessing right
+/// lets the change begin before the node has been read.
+VaIndex::Iterator VaIndex::first_to_change(GpuVa va, Hint& hint) const {
+  if (size_ == 0) return {};
+  const Block& last = *last_leaf_;
+  if (last.keys[last.count - 1] <= va.value()) {  // ascending requests need no search
+    hint = {last_leaf_, last.count, last.keys[0], kInfinity, shape_};
+  } else {
+    hint = bounded_place_of(va.value());
+  }
+  if (hint.slot == 0) {
+    if (reaches_back(*hint.leaf, va)) {
+      Block* prev = hint.leaf->prev;
+      hint = {prev, prev->count - 1, prev->keys[0], hint.lo, shape_};
+      return {prev, hint.slot};
+    }
+  } else if (__builtin_expect(hint.leaf->node(hint.slot - 1)->end() > va, 1)) {
+    --hint.slot;
+    return {hint.leaf, hint.slot};
+  }
+  return iterator_at(*hint.leaf, hint.slot);
 }
 
 VaNode* VaIndex::before(GpuVa start) const {
@@ -126,7 +172,7 @@ VaNode* VaIndex::before(GpuVa start) const {
 /// The leaf where `key` is or belongs; leaves the finger there.
 Block* VaIndex::locate(std::uint64_t key) {
   if (finger_.leaf != nullptr && finger_.lo <= key && key < finger_.hi) return finger_.leaf;
-  finger_ = {root_, 0, kInfinity, shape_};
+  finger_ = {root_, 0, kInfinity};
   for (unsigned level = height_; level > 0; --level) {
     const unsigned above = count_not_above(*finger_.leaf, key);
     finger_.lo = std::max(finger_.lo, finger_.leaf->keys[above - 1]);
@@ -215,7 +261,7 @@ void VaIndex::insert_split(VaNode& node) {
     if (level == 0) {
       right->prev = left;
       right->next = left->next;
-      if (right->next != nullptr) right->next->prev = right;
+      (right->next != nullptr ? right->next->prev : last_leaf_) = right;
       left->next = right;
     } else {
       right->keys[0] = 0;
@@ -266,7 +312,7 @@ void VaIndex::rebalance(std::uint64_t key) {
     }
     if (level == 0) {
       if (block->prev != nullptr) block->prev->next = block->next;
-      if (block->next != nullptr) block->next->prev = block->prev;
+      (block->next != nullptr ? block->next->prev : last_leaf_) = block->prev;
     }
     SX_ASSERT(slot > 0 || parent->count == 1);  // key 0 stays minus infinity
     close_slot(*parent, slot);
@@ -282,41 +328,118 @@ void VaIndex::rebalance(std::uint64_t key) {
   }
 }
 
-void VaIndex::replace(VaNode& old, VaNode* prev, VaNode* next) {
-  SX_ASSERT(prev != nullptr || next != nullptr);
-  Block* leaf = locate(old.start().value());
-  const unsigned slot = slot_of(*leaf, old);
-  if (prev != nullptr) {
-    SX_ASSERT(prev->start() == old.start() && prev->end() <= old.end());
-    leaf->slots[slot] = prev;
-    if (next == nullptr) return forgive(1);
-    SX_ASSERT(prev->end() <= next->start() && next->end() <= old.end());
-    insert(*next);
-    return;
+void VaIndex::splice(const Hint& hint, const Run& gone, const Fresh& fresh) {
+  SX_ASSERT(promised_ >= fresh.count());
+  if (is_leaf_of(hint, gone, fresh)) return splice_in_leaf(*hint.leaf, hint.slot, gone, fresh);
+  if (!splice_in_two(hint, gone, fresh)) splice_one_by_one(gone, fresh);
+}
+
+/// With one move of what stands behind.
+inline void VaIndex::splice_in_leaf(Block& leaf, unsigned slot, const Run& gone,
+                                    const Fresh& fresh) {
+  const unsigned before = leaf.count;
+  const unsigned end = slot + static_cast<unsigned>(gone.count);
+  const unsigned after = before + fresh.count() - (end - slot);
+  const std::uint64_t key = leaf.keys[slot];
+  if (after != before) move_entries(leaf, end, slot + fresh.count());
+  for (unsigned i = 0; i < fresh.count(); ++i) {
+    leaf.keys[slot + i] = fresh[i].start().value();
+    leaf.slots[slot + i] = &fresh[i];
   }
-  SX_ASSERT(old.start() <= next->start() && next->end() <= old.end());
-  if (next->start().value() < finger_.hi) {
-    leaf->keys[slot] = next->start().value();
-    leaf->slots[slot] = next;
-    return forgive(1);
+  leaf.count = after;
+  promised_ -= fresh.count();
+  size_ = size_ + after - before;
+  if (after >= before) return;
+  leaf.keys[after] = kInfinity;
+  for (unsigned i = after + 1; i < before; ++i) leaf.keys[i] = kInfinity;
+  if (after < kTooFew && height_ > 0) rebalance(key);
+}
+
+/// Whether the hint is right, and the leaf is the only one concerned and has room. Aborts when a
+/// fresh node overlaps what stays.
+bool VaIndex::is_leaf_of(const Hint& hint, const Run& gone, const Fresh& fresh) const {
+  if (hint.shape != shape_) return false;
+  const Block& leaf = *hint.leaf;
+  const unsigned slot = hint.slot;
+  if (slot > leaf.count || gone.count > leaf.count - slot) return false;
+  const unsigned end = slot + static_cast<unsigned>(gone.count);
+  // First and last of neighbours in their places: so are those between.
+  if (slot < end && (leaf.slots[slot] != gone.first || leaf.slots[end - 1] != gone.last)) {
+    return false;
   }
-  // `old` reached past the separator on its right; what is left of it belongs to the next leaf.
-  erase(old);
-  insert(*next);
+  if (fresh.empty()) return true;
+  if (leaf.count - (end - slot) + fresh.count() > kSlots) return false;
+  const std::uint64_t start = fresh.first().start().value();
+  if (start < hint.lo || fresh.last().start().value() >= hint.hi) return false;
+  if (start < leaf.keys[slot]) {
+    if (slot > 0) {
+      if (leaf.keys[slot - 1] >= start) return false;
+      SX_ASSERT(leaf.node(slot - 1)->end().value() <= start);
+    } else if (leaf.prev != nullptr) {
+      SX_ASSERT(leaf.prev->node(leaf.prev->count - 1)->end().value() <= start);
+    }
+  } else if (slot == end) {
+    return false;
+  }  // else it begins where a node that goes does, or behind: nothing to see on the left
+  const std::uint64_t fresh_end = fresh.last().end().value();
+  if (end < leaf.count) {
+    SX_ASSERT(fresh_end <= leaf.keys[end]);
+  } else if (leaf.next != nullptr) {
+    SX_ASSERT(fresh_end <= leaf.next->keys[0]);
+  }
+  return true;
+}
+
+/// A run that ends in the next leaf: what goes there, then this leaf, then what belongs there now.
+/// False when it is not such a run. Merging blocks in between only costs the hints their use.
+bool VaIndex::splice_in_two(const Hint& hint, const Run& gone, const Fresh& fresh) {
+  if (hint.shape != shape_ || hint.slot >= hint.leaf->count) return false;
+  Block& leaf = *hint.leaf;
+  Block* next = leaf.next;
+  const std::size_t here = leaf.count - hint.slot;
+  if (next == nullptr || gone.count <= here || gone.count - here > next->count) return false;
+  const std::size_t there = gone.count - here;
+  if (leaf.slots[hint.slot] != gone.first || next->slots[there - 1] != gone.last) return false;
+  Fresh first_part, second_part;
+  for (unsigned i = 0; i < fresh.count(); ++i) {
+    (fresh[i].start().value() < hint.hi ? first_part : second_part).add(fresh[i]);
+  }
+  const Hint right{next, 0, hint.hi, next->keys[next->count - 1], shape_};
+  VaNode* last_here = leaf.node(leaf.count - 1);
+  splice(right, {next->node(0), gone.last, there}, {});
+  splice(hint, {gone.first, last_here, here}, first_part);
+  if (!second_part.empty()) splice(right, {}, second_part);
+  return true;
+}
+
+void VaIndex::splice_one_by_one(const Run& gone, const Fresh& fresh) {
+  constexpr std::size_t kBatch = 16;  // nodes whose successors are known before the first goes
+  VaNode* nodes[kBatch];
+  std::size_t left = gone.count;
+  GpuVa start = left > 0 ? gone.first->start() : GpuVa(0);
+  while (left > 0) {
+    const std::size_t count = std::min(left, kBatch);
+    Iterator it = first_ending_after(start);
+    for (std::size_t i = 0; i < count; it.advance(0)) nodes[i++] = it.get();
+    start = nodes[count - 1]->end();
+    for (std::size_t i = 0; i < count; ++i) erase(*nodes[i]);
+    left -= count;
+  }
+  for (unsigned i = 0; i < fresh.count(); ++i) insert(fresh[i]);
 }
 
 /// How many blocks `inserts` insertions can use up; the smaller of two bounds. By path: each
 /// insertion splits at most one block per level. By shape: each block of today splits once, after
 /// that both halves take kHalf entries before they are full; only an append leaves a full block
-/// behind, one per level, that can split again. Both: a new root takes a block, rarely. Erasing in between changes neither: a merge gives back the block that a later split of
-/// its result needs.
+/// behind, one per level, that can split again. Both: a new root takes a block, rarely. Erasing in
+/// between changes neither: a merge gives back the block that a later split of its result needs.
 std::size_t VaIndex::blocks_needed(std::size_t inserts) const {
   if (inserts == 0) return 0;
   const std::size_t later = 2 * inserts / kHalf + 1;
   return std::min(inserts * (height_ + 1), blocks_ + blocks_ / 8 + height_ + 2) + later;
 }
 
-Status VaIndex::promise(std::size_t inserts) {
+Status VaIndex::promise_more(std::size_t inserts) {
   const std::size_t needed = blocks_needed(promised_ + inserts);
   while (spare_count_ < needed || root_ == nullptr) {
     SX_TRY_VOID(SX_STEP("vm.va_index.grow"));
@@ -325,15 +448,11 @@ Status VaIndex::promise(std::size_t inserts) {
     block->next = spare_;
     spare_ = block;
     ++spare_count_;
-    if (root_ == nullptr) root_ = take_block();
+    if (root_ == nullptr) root_ = last_leaf_ = take_block();
   }
   promised_ += inserts;
+  covered_ = promised_;
   return {};
-}
-
-void VaIndex::forgive(std::size_t inserts) {
-  SX_ASSERT(inserts <= promised_);
-  promised_ -= inserts;
 }
 
 Block* VaIndex::take_block() {
@@ -342,6 +461,7 @@ Block* VaIndex::take_block() {
   spare_ = block->next;
   --spare_count_;
   ++blocks_;
+  covered_ = 0;
   std::fill_n(block->keys, kKeys, kInfinity);
   std::fill_n(block->slots, kSlots, nullptr);
   block->prev = block->next = nullptr;
@@ -373,7 +493,7 @@ void VaIndex::validate() const {
   }
   const Block* last_leaf = nullptr;
   const std::size_t blocks = validate_block(*root_, height_, 0, kInfinity, &last_leaf);
-  SX_ASSERT(blocks == blocks_ && last_leaf->next == nullptr);
+  SX_ASSERT(blocks == blocks_ && last_leaf->next == nullptr && last_leaf == last_leaf_);
   std::size_t nodes = 0;
   const VaNode* last = nullptr;
   for (Iterator it = begin(); it != end(); ++it, ++nodes) {

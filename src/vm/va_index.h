@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "base/result.h"
 #include "vm/va_node.h"
@@ -40,13 +41,47 @@ class VaIndex {
   };
   static_assert(sizeof(Block) == 512);
 
-  /// A leaf and the starts [lo, hi) that belong to it: spares the next change a descent. Ignored
-  /// when the tree's shape has changed since.
-  struct Finger {
+  /// Where a look-up ended: spares the change that follows a search. It is checked before use, so
+  /// one that is out of date costs no more than that search.
+  struct Hint {
     Block* leaf = nullptr;
-    std::uint64_t lo = 0;
+    unsigned slot = 0;
+    std::uint64_t lo = 0;  // starts in [lo, hi) belong to the leaf
     std::uint64_t hi = 0;
     std::uint64_t shape = 0;
+  };
+
+  /// Neighbours in address order.
+  struct Run {
+    VaNode* first = nullptr;
+    VaNode* last = nullptr;
+    std::size_t count = 0;
+
+    void add(VaNode& node) {
+      if (count++ == 0) first = &node;
+      last = &node;
+    }
+  };
+  /// What takes the place of a run.
+  class Fresh {
+   public:
+    static constexpr unsigned kMax = 3;  // what is left on both sides, and what is mapped
+    /// In any order.
+    void add(VaNode& node) {
+      SX_ASSERT(count_ < kMax);
+      unsigned at = count_++;
+      for (; at > 0 && nodes_[at - 1]->start() > node.start(); --at) nodes_[at] = nodes_[at - 1];
+      nodes_[at] = &node;
+    }
+    unsigned count() const { return count_; }
+    bool empty() const { return count_ == 0; }
+    VaNode& operator[](unsigned i) const { return *nodes_[i]; }
+    const VaNode& first() const { return *nodes_[0]; }
+    const VaNode& last() const { return *nodes_[count_ - 1]; }
+
+   private:
+    VaNode* nodes_[kMax];
+    unsigned count_ = 0;
   };
 
   /// A place in address order. Invalid after any change of the index.
@@ -57,10 +92,14 @@ class VaIndex {
     VaNode& operator*() const { return *leaf_->node(slot_); }
     VaNode* operator->() const { return leaf_->node(slot_); }
     VaNode* get() const { return leaf_ == nullptr ? nullptr : leaf_->node(slot_); }
-    Iterator& operator++() {
+    /// True for a node that starts below `end`; does not touch the node.
+    bool is_below(std::uint64_t end) const { return leaf_ != nullptr && leaf_->keys[slot_] < end; }
+    Iterator& operator++() { return advance(kInfinity); }
+    /// The same when nobody cares for nodes from `end` on: those are not fetched ahead.
+    Iterator& advance(std::uint64_t end) {
       if (++slot_ == leaf_->count) {
-        enter(leaf_->next);
-      } else if (slot_ + kAhead < leaf_->count) {
+        enter(leaf_->next, end);
+      } else if (slot_ + kAhead < leaf_->count && leaf_->keys[slot_ + kAhead] < end) {
         __builtin_prefetch(leaf_->slots[slot_ + kAhead]);
       }
       return *this;
@@ -69,10 +108,10 @@ class VaIndex {
 
    private:
     static constexpr unsigned kAhead = 8;
-    void enter(const Block* leaf) {
+    void enter(const Block* leaf, std::uint64_t end) {
       leaf_ = leaf;
       slot_ = 0;
-      if (leaf == nullptr) return;
+      if (leaf == nullptr || leaf->keys[0] >= end) return;
       for (unsigned i = 0; i <= kAhead && i < leaf->count; ++i) __builtin_prefetch(leaf->slots[i]);
       if (leaf->next == nullptr) return;
       for (unsigned i = 0; i < kSlots; i += 8) __builtin_prefetch(&leaf->next->slots[i]);
@@ -89,27 +128,32 @@ class VaIndex {
   std::size_t size() const { return size_; }
   Iterator begin() const;
   Iterator end() const { return {}; }
-  /// The first node that ends after `va`; also says where the change that follows will be.
-  Iterator first_ending_after(GpuVa va, Finger* finger) const;
+  /// The first node that ends after `va`.
+  Iterator first_ending_after(GpuVa va) const;
+  /// The same for a change, which will be at `hint`.
+  Iterator first_to_change(GpuVa va, Hint& hint) const;
   /// The last node that starts below `start`, or null.
   VaNode* before(GpuVa start) const;
 
   /// Makes sure that `inserts` more insertions need no memory. ENOMEM leaves all as it was.
-  Status promise(std::size_t inserts);
+  Status promise(std::size_t inserts) {
+    if (promised_ + inserts > covered_) return promise_more(inserts);
+    promised_ += inserts;
+    return {};
+  }
   /// Gives unused promises back.
-  void forgive(std::size_t inserts);
+  void forgive(std::size_t inserts) {
+    SX_ASSERT(inserts <= promised_);
+    promised_ -= inserts;
+  }
   std::size_t promised() const { return promised_; }
 
-  /// Use `finger` for the changes that follow, if it is still good.
-  void adopt(const Finger& finger) {
-    if (finger.shape == shape_) finger_ = finger;
-  }
   /// Uses up one promise. Aborts when the node overlaps another.
   void insert(VaNode& node);
   void erase(VaNode& node);
-  /// Puts one or two nodes, which lie inside `old`, into its place. Uses up one promise in any
-  /// case.
-  void replace(VaNode& old, VaNode* prev, VaNode* next);
+  /// Takes `gone` out and puts `fresh` in, which uses up one promise per node. Aborts when one
+  /// overlaps what stays. Those that go are still alive.
+  void splice(const Hint& hint, const Run& gone, const Fresh& fresh);
 
   /// Aborts when an invariant does not hold. Linear.
   void validate() const;
@@ -122,6 +166,23 @@ class VaIndex {
     unsigned slot[kHeightMax];
   };
 
+  /// A leaf and the starts [lo, hi) that belong to it: spares the next change a descent. Reset when
+  /// the tree's shape changes.
+  struct Finger {
+    Block* leaf = nullptr;
+    std::uint64_t lo = 0;
+    std::uint64_t hi = 0;
+  };
+
+  Status promise_more(std::size_t inserts);
+  std::pair<Block*, unsigned> place_of(std::uint64_t key) const;
+  Hint bounded_place_of(std::uint64_t key) const;
+  static bool reaches_back(const Block& leaf, GpuVa va);
+  static Iterator iterator_at(const Block& leaf, unsigned slot);
+  bool is_leaf_of(const Hint& hint, const Run& gone, const Fresh& fresh) const;
+  void splice_in_leaf(Block& leaf, unsigned slot, const Run& gone, const Fresh& fresh);
+  bool splice_in_two(const Hint& hint, const Run& gone, const Fresh& fresh);
+  void splice_one_by_one(const Run& gone, const Fresh& fresh);
   Block* locate(std::uint64_t key);
   unsigned slot_of(const Block& leaf, const VaNode& node) const;
   void insert_split(VaNode& node);
@@ -136,6 +197,7 @@ class VaIndex {
                              std::uint64_t hi, const Block** last_leaf) const;
 
   Block* root_ = nullptr;
+  Block* last_leaf_ = nullptr;
   unsigned height_ = 0;  // inner levels above the leaves
   std::size_t size_ = 0;
   std::size_t blocks_ = 0;  // in the tree
@@ -144,6 +206,7 @@ class VaIndex {
   Block* spare_ = nullptr;   // linked through next
   std::size_t spare_count_ = 0;
   std::size_t promised_ = 0;
+  std::size_t covered_ = 0;  // so many promises the spare blocks are known to be enough for
 };
 
 }  // namespace softxe

@@ -44,16 +44,14 @@ void VaOps::take(VaOps& other) {
   capacity_ = std::exchange(other.capacity_, kInline);
   inserts_ = std::exchange(other.inserts_, 0);
   place_ = other.place_;
+  gone_ = other.gone_;
+  reach_ = other.reach_;
   if (other.data_ == other.inline_ops()) {
     data_ = inline_ops();
     std::uninitialized_copy_n(other.data_, size_, data_);
   } else {
     data_ = std::exchange(other.data_, other.inline_ops());
   }
-}
-
-void VaOps::release() {
-  if (data_ != inline_ops()) ::operator delete(data_);
 }
 
 Status VaOps::grow() {
@@ -72,8 +70,9 @@ namespace {
 
 Status collect_map(const VaSpace& space, const MapRequest& request, VaOps& ops) {
   SX_TRY_VOID(space.check(request.range));
+  ops.set_reach(VaOps::Reach::kNeighbours);
   unsigned remaps = 0;
-  for (VaNode& node : space.overlapping(request.range, ops.mutable_place())) {
+  for (VaNode& node : space.overlapping(request.range, ops.place_to_set())) {
     const Keep keep = keeps(node, request);
     if (request.range.contains(node.range())) {
       SX_TRY_VOID(ops.add(UnmapOp{&node, keep}));
@@ -88,8 +87,9 @@ Status collect_map(const VaSpace& space, const MapRequest& request, VaOps& ops) 
 
 Status collect_unmap(const VaSpace& space, const GpuRange& range, VaOps& ops) {
   SX_TRY_VOID(space.check(range));
+  ops.set_reach(VaOps::Reach::kNeighbours);
   unsigned remaps = 0;
-  for (VaNode& node : space.overlapping(range, ops.mutable_place())) {
+  for (VaNode& node : space.overlapping(range, ops.place_to_set())) {
     if (range.contains(node.range())) {
       SX_TRY_VOID(ops.add(UnmapOp{&node, Keep::kNo}));
     } else {
@@ -104,7 +104,7 @@ Status collect_unmap(const VaSpace& space, const GpuRange& range, VaOps& ops) {
 Status collect_split(const VaSpace& space, const GpuRange& range, SplitOffset offset, VaOps& ops) {
   SX_TRY_VOID(space.check(range));
   unsigned remaps = 0;
-  for (VaNode& node : space.overlapping(range, ops.mutable_place())) {
+  for (VaNode& node : space.overlapping(range, ops.place_to_set())) {
     if (node.backing() != nullptr || range.contains(node.range())) continue;
     const RemapOp remap = cut(node, range, Keep::kNo);
     const std::uint64_t carried = node.offset_bytes() + (remap.hole.start() - node.start());

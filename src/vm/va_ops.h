@@ -99,8 +99,11 @@ class VaOps {
   }
   /// How many insertions the list makes: what VaSpace::reserve() wants.
   std::size_t inserts() const { return inserts_; }
-  /// Where in the space the work is, for VaSpace::adopt().
-  const VaIndex::Finger& place() const { return place_; }
+  /// Where in the space the work begins, for VaSpace::splice().
+  const VaIndex::Hint& place() const { return place_; }
+  /// What is removed or replaced are neighbours (`gone`): VaSpace::splice() can do all at once.
+  bool is_one_splice() const { return reach_ == Reach::kNeighbours; }
+  const VaIndex::Run& gone() const { return gone_; }
 
   /// For planners. ENOMEM leaves the list as it was.
   template <typename Op>
@@ -108,28 +111,36 @@ class VaOps {
     if (size_ == capacity_) SX_TRY_VOID(grow());
     ::new (static_cast<void*>(&data_[size_])) VaOp(op);
     ++size_;
-    inserts_ += inserts_of(op);
+    count(op);
     return {};
   }
-  VaIndex::Finger* mutable_place() { return &place_; }
+  VaIndex::Hint& place_to_set() { return place_; }
+  enum class Reach : std::uint8_t { kScattered, kNeighbours };
+  void set_reach(Reach reach) { reach_ = reach; }
 
  private:
-  static std::size_t inserts_of(const MapOp&) { return 1; }
-  /// A one-sided remap also takes one: its piece may belong to another block of the index.
-  static std::size_t inserts_of(const RemapOp& op) { return op.is_two_sided() ? 2 : 1; }
-  static std::size_t inserts_of(const UnmapOp&) { return 0; }
-  static std::size_t inserts_of(const PrefetchOp&) { return 0; }
+  void count(const MapOp&) { ++inserts_; }
+  void count(const RemapOp& op) {
+    inserts_ += op.is_two_sided() ? 2 : 1;
+    gone_.add(*op.node);
+  }
+  void count(const UnmapOp& op) { gone_.add(*op.node); }
+  void count(const PrefetchOp&) {}
 
   VaOp* inline_ops() { return reinterpret_cast<VaOp*>(inline_); }
   Status grow();
   void take(VaOps& other);
-  void release();
+  void release() {
+    if (data_ != inline_ops()) ::operator delete(data_);
+  }
 
   VaOp* data_;
   std::size_t size_ = 0;
   std::size_t capacity_ = kInline;
   std::size_t inserts_ = 0;
-  VaIndex::Finger place_;
+  VaIndex::Hint place_;
+  VaIndex::Run gone_;
+  Reach reach_ = Reach::kScattered;
   alignas(VaOp) std::byte inline_[kInline * sizeof(VaOp)];
 };
 

@@ -33,9 +33,13 @@ class VaSlab {
   /// Null without memory.
   template <typename... Args>
   Node* make(Args&&... args) {
-    if (free_ == nullptr && !grow()) return nullptr;
     Place* place = free_;
-    free_ = place->next;
+    if (place != nullptr) {
+      free_ = place->next;
+    } else {
+      if (unused_ == unused_end_ && !grow()) return nullptr;
+      place = unused_++;
+    }
     ++alive_;
     return ::new (static_cast<void*>(place)) Node(std::forward<Args>(args)...);
   }
@@ -49,9 +53,9 @@ class VaSlab {
   std::size_t alive() const { return alive_; }
 
  private:
-  static constexpr std::size_t kNodes = 64;
+  static constexpr std::size_t kNodes = 960 / sizeof(Node);
   union Place {
-    Place() : next(nullptr) {}
+    Place() {}
     ~Place() {}
     Place* next;
     alignas(Node) std::byte bytes[sizeof(Node)];
@@ -61,20 +65,20 @@ class VaSlab {
     Chunk* next;
   };
 
-  /// New places are handed out in address order.
   bool grow() {
     auto* chunk = new (std::nothrow) Chunk;
     if (chunk == nullptr) return false;
     chunk->next = chunks_;
     chunks_ = chunk;
-    for (std::size_t i = kNodes; i-- > 0;) {
-      chunk->places[i].next = free_;
-      free_ = &chunk->places[i];
-    }
+    unused_ = chunk->places;
+    unused_end_ = unused_ + kNodes;
     return true;
   }
 
   Place* free_ = nullptr;
+  Place* unused_ =
+      nullptr;  // of the newest chunk: handed out in address order, untouched until then
+  Place* unused_end_ = nullptr;
   Chunk* chunks_ = nullptr;
   std::size_t alive_ = 0;
 };

@@ -15,16 +15,8 @@ Status VaSpace::set_reserved_window(const GpuRange& window) {
   return {};
 }
 
-Status VaSpace::check(const GpuRange& range) const {
-  if (!managed_.contains(range)) return fail(EINVAL, "range is outside the VA space");
-  if (reserved_ && reserved_->range().intersects(range)) {
-    return fail(EINVAL, "range touches the reserved window");
-  }
-  return {};
-}
-
 VaNode* VaSpace::find_first(const GpuRange& range) const {
-  const Iterator it = start_of(range, nullptr);
+  const Iterator it = index_.first_ending_after(range.start());
   return it != index_.end() && it->start() < range.end() ? it.get() : nullptr;
 }
 
@@ -34,12 +26,7 @@ VaNode* VaSpace::find_exact(const GpuRange& range) const {
 }
 
 VaNode* VaSpace::next(const VaNode& node) const {
-  return index_.first_ending_after(node.end(), nullptr).get();
-}
-
-Result<VaReservation> VaSpace::reserve(std::size_t inserts) {
-  SX_TRY_VOID(index_.promise(inserts));
-  return VaReservation(index_, inserts);
+  return index_.first_ending_after(node.end()).get();
 }
 
 Status VaSpace::insert(VaNode& node) {
@@ -52,19 +39,13 @@ Status VaSpace::insert(VaNode& node) {
 
 void VaSpace::insert(VaNode& node, VaReservation& reservation) {
   SX_ASSERT(managed_.contains(node.range()));
-  reservation.use_one();
+  reservation.use(1);
   index_.insert(node);
 }
 
 void VaSpace::remove(VaNode& node) {
   SX_ASSERT(!is_reserved(node));
   index_.erase(node);
-}
-
-void VaSpace::replace(VaNode& old, VaNode* prev, VaNode* next, VaReservation& reservation) {
-  SX_ASSERT(!is_reserved(old));
-  reservation.use_one();
-  index_.replace(old, prev, next);
 }
 
 void VaSpace::validate() const {

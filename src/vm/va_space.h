@@ -31,9 +31,9 @@ class [[nodiscard]] VaReservation {
  private:
   friend class VaSpace;
   VaReservation(VaIndex& index, std::size_t inserts) : index_(&index), left_(inserts) {}
-  void use_one() {
-    SX_ASSERT(left_ > 0);
-    --left_;
+  void use(std::size_t inserts) {
+    SX_ASSERT(left_ >= inserts);
+    left_ -= inserts;
   }
   VaIndex* index_;
   std::size_t left_;
@@ -54,24 +54,21 @@ class VaSpace {
   /// change meanwhile.
   class Walk {
    public:
-    struct Sentinel {
-      std::uint64_t end;
-    };
+    struct Sentinel {};
     struct Cursor {
       Iterator at;
+      std::uint64_t end;
       VaNode& operator*() const { return *at; }
       VaNode* operator->() const { return at.get(); }
       Cursor& operator++() {
-        ++at;
+        at.advance(end);
         return *this;
       }
-      friend bool operator!=(const Cursor& c, const Sentinel& s) {
-        return c.at != Iterator() && c.at->start().value() < s.end;
-      }
+      friend bool operator!=(const Cursor& c, const Sentinel&) { return c.at.is_below(c.end); }
     };
     Walk(Iterator first, std::uint64_t end) : first_(first), end_(end) {}
-    Cursor begin() const { return {first_}; }
-    Sentinel end() const { return {end_}; }
+    Cursor begin() const { return {first_, end_}; }
+    Sentinel end() const { return {}; }
 
    private:
     Iterator first_;
@@ -89,7 +86,13 @@ class VaSpace {
   const GpuRange& managed() const { return managed_; }
   bool is_reserved(const VaNode& node) const { return reserved_ && &node == &*reserved_; }
   /// EINVAL unless the range lies inside the managed range and outside the reserved window.
-  Status check(const GpuRange& range) const;
+  Status check(const GpuRange& range) const {
+    if (!managed_.contains(range)) return fail(EINVAL, "range is outside the VA space");
+    if (reserved_ && reserved_->range().intersects(range)) {
+      return fail(EINVAL, "range touches the reserved window");
+    }
+    return {};
+  }
 
   bool empty() const { return size() == 0; }
   std::size_t size() const { return index_.size() - (reserved_ ? 1 : 0); }
@@ -99,7 +102,7 @@ class VaSpace {
   VaNode* find_exact(const GpuRange& range) const;
   /// The mapping that holds `va`, or null.
   VaNode* find_covering(GpuVa va) const {
-    const Iterator it = index_.first_ending_after(va, nullptr);
+    const Iterator it = index_.first_ending_after(va);
     return it != index_.end() && it->start() <= va ? it.get() : nullptr;
   }
   /// Neighbours in address order, or null; they need not touch.
@@ -109,16 +112,18 @@ class VaSpace {
   Iterator begin() const { return index_.begin(); }
   Iterator end() const { return index_.end(); }
   Walk overlapping(const GpuRange& range) const {
-    return {start_of(range, nullptr), end_of(range)};
+    return {index_.first_ending_after(range.start()), end_of(range)};
   }
-  /// The same, and remembers the place for the changes that follow (`adopt`).
-  Walk overlapping(const GpuRange& range, VaIndex::Finger* finger) const {
-    return {start_of(range, finger), end_of(range)};
+  /// The same, and remembers the place for the splice that follows.
+  Walk overlapping(const GpuRange& range, VaIndex::Hint& hint) const {
+    return {index_.first_to_change(range.start(), hint), end_of(range)};
   }
-  void adopt(const VaIndex::Finger& finger) { index_.adopt(finger); }
 
   /// Memory for `inserts` insertions. ENOMEM changes nothing.
-  Result<VaReservation> reserve(std::size_t inserts);
+  Result<VaReservation> reserve(std::size_t inserts) {
+    SX_TRY_VOID(index_.promise(inserts));
+    return VaReservation(index_, inserts);
+  }
 
   /// EINVAL: outside the space or in the reserved window. EEXIST: overlaps a mapping. ENOMEM.
   Status insert(VaNode& node);
@@ -126,9 +131,17 @@ class VaSpace {
   void insert(VaNode& node, VaReservation& reservation);
   /// Takes one mapping out. Cannot fail and needs no memory.
   void remove(VaNode& node);
-  /// A split: `prev` and/or `next`, which lie inside `old`, take its place. Takes one insertion
-  /// from the reservation.
-  void replace(VaNode& old, VaNode* prev, VaNode* next, VaReservation& reservation);
+  /// Takes neighbours out and puts others in their place. Cannot fail; takes one insertion per
+  /// fresh node from the reservation. `hint` is where the walk over the interval began.
+  void splice(const VaIndex::Hint& hint, const VaIndex::Run& gone, const VaIndex::Fresh& fresh,
+              VaReservation& reservation) {
+    // Neighbours from first to last: the window is one of them when it lies between.
+    SX_ASSERT(
+        !reserved_ || gone.count == 0 ||
+        !GpuRange::between(gone.first->start(), gone.last->end()).intersects(reserved_->range()));
+    reservation.use(fresh.count());
+    index_.splice(hint, gone, fresh);
+  }
 
   /// Aborts when an invariant does not hold. Linear; for tests and checkers.
   void validate() const;
@@ -136,9 +149,6 @@ class VaSpace {
   std::size_t index_bytes() const { return index_.memory_bytes(); }
 
  private:
-  Iterator start_of(const GpuRange& range, VaIndex::Finger* finger) const {
-    return index_.first_ending_after(range.start(), finger);
-  }
   static std::uint64_t end_of(const GpuRange& range) { return range.end().value(); }
 
   const GpuRange managed_;

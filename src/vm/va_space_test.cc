@@ -300,7 +300,7 @@ TEST(VaSpace, FailedReservationChangesNothing) {
 }
 
 /// A split may move what is left over into the next block; it must be found there.
-TEST(VaSpace, ReplaceAcrossTheBorderOfBlocks) {
+TEST(VaSpace, SpliceAcrossTheBorderOfBlocks) {
   for (std::uint64_t wide = 0; wide < 90; ++wide) {
     VaSpace space(pages(0, 1000));
     Nodes n;
@@ -312,17 +312,70 @@ TEST(VaSpace, ReplaceAcrossTheBorderOfBlocks) {
     ASSERT_TRUE(space.insert(old));
     Result<VaReservation> reservation = space.reserve(3);
     VaNode& tail = n.make(4 * wide + 30, 2);
-    space.replace(old, nullptr, &tail, *reservation);
+    VaIndex::Hint hint;
+    static_cast<void>(space.overlapping(old.range(), hint));
+    VaIndex::Fresh tail_only;
+    tail_only.add(tail);
+    space.splice(hint, {&old, &old, 1}, tail_only, *reservation);
     space.validate();
     EXPECT_EQ(space.find_first(pages(4 * wide, 32)), &tail);
     VaNode& left = n.make(4 * wide + 30, 1);
     VaNode& right = n.make(4 * wide + 31, 1);
-    space.replace(tail, &left, &right, *reservation);
-    EXPECT_EQ(reservation->left(), 1u);
+    VaIndex::Fresh halves;
+    halves.add(right);
+    halves.add(left);
+    space.splice(hint, {&tail, &tail, 1}, halves, *reservation);
+    EXPECT_EQ(reservation->left(), 0u);
     space.validate();
     EXPECT_EQ(space.next(left), &right);
     clear(space);
   }
+}
+
+/// Requests cut what they touch; runs of all lengths, over one border of blocks and over several.
+/// Every third hint is that of the request before.
+TEST(VaSpace, SplicesAgreeWithAnOrderedMap) {
+  constexpr std::uint64_t kSpacePages = 6000;
+  Prng prng(13);
+  VaSpace space(pages(0, kSpacePages));
+  std::map<std::uint64_t, std::unique_ptr<VaNode>> model;
+  VaIndex::Hint hint;
+  for (int step = 0; step < 20000; ++step) {
+    const std::uint64_t count = 1 + prng.below(prng.chance(1, 100) ? 400 : 8);
+    const std::uint64_t first = prng.below(kSpacePages - count + 1);
+    const GpuRange range = pages(first, count);
+    VaIndex::Hint found;
+    VaIndex::Run gone;
+    for (VaNode& node : space.overlapping(range, found)) gone.add(node);
+    VaIndex::Fresh fresh;
+    std::vector<std::unique_ptr<VaNode>> made;
+    const auto make = [&](GpuVa start, GpuVa end) {
+      made.push_back(std::make_unique<VaNode>(GpuRange::between(start, end), nullptr, 0));
+      fresh.add(*made.back());
+    };
+    if (gone.count > 0 && gone.last->end() > range.end()) make(range.end(), gone.last->end());
+    if (prng.chance(2, 3)) make(range.start(), range.end());
+    if (gone.count > 0 && gone.first->start() < range.start()) {
+      make(gone.first->start(), range.start());
+    }
+    Result<VaReservation> reservation = space.reserve(fresh.count());
+    ASSERT_TRUE(reservation);
+    space.splice(step % 3 == 0 ? hint : found, gone, fresh, *reservation);
+    EXPECT_EQ(reservation->left(), 0u);
+    hint = found;
+    if (gone.count > 0) {
+      const std::uint64_t last = gone.last->start().value();
+      model.erase(model.find(gone.first->start().value()), model.upper_bound(last));
+    }
+    for (auto& node : made) model.emplace(node->start().value(), std::move(node));
+    ASSERT_EQ(space.size(), model.size());
+    if (step % 20 == 0) {
+      space.validate();
+      auto expected = model.begin();
+      for (const VaNode& node : space) ASSERT_EQ(&node, (expected++)->second.get());
+    }
+  }
+  clear(space);
 }
 
 // --- costs and broken callers -------------------------------------------------------------------
@@ -350,6 +403,15 @@ TEST(VaSpaceDeathTest, AbortsOnBrokenInvariants) {
   EXPECT_DEATH(space.insert(n.make(15, 10), *reservation), "");
   EXPECT_DEATH(space.insert(n.make(95, 10), *reservation), "");
   EXPECT_DEATH(space.remove(n.make(10, 10)), "");
+  for (const GpuRange& range : {pages(5, 6), pages(15, 1), pages(19, 10)}) {
+    VaIndex::Hint hint;
+    static_cast<void>(space.overlapping(range, hint));
+    VaNode node(range, nullptr, 0);
+    VaIndex::Fresh fresh;
+    fresh.add(node);
+    EXPECT_DEATH(space.splice(hint, {}, fresh, *reservation), "");
+    EXPECT_DEATH(space.splice({}, {}, fresh, *reservation), "");
+  }
   space.remove(a);
   EXPECT_DEATH(space.remove(a), "");
 }

@@ -79,12 +79,17 @@ class Vma final : public VaNode {
   std::shared_ptr<UserFence> user_fence;
   /// Whatever must live as long as a piece of the mapping does (a userptr's notifier).
   std::shared_ptr<void> backing_guard;
+
+ private:
+  std::shared_ptr<Bo> bo_;
+
+ public:
+  // The small members together: a VMA has a memory budget (docs/BENCH.md).
   /// BO, null and userptr VMAs: tiles with PTEs, and of those the zapped ones (spec/vm.md 4.1).
   TileMask tile_present = 0;
   TileMask tile_invalidated = 0;
 
  private:
-  std::shared_ptr<Bo> bo_;
   VmaKind kind_;
   VmaFlags flags_;
 };
