@@ -1,19 +1,21 @@
 #!/usr/bin/env python3
 """Runs one client program under `softxe run` and checks what it did.
 
-run_client.py --softxe CMD [--launcher CMD] [--live] [--opt OPTION]... [--expect EXPR]... -- PROGRAM ARGS...
+run_client.py --softxe CMD [--launcher CMD] [--under TOOL] [--live] [--opt OPTION]... [--expect EXPR]... -- PROGRAM ARGS...
 
 The program must end with status 0. EXPR is NAME OP NUMBER over the report, e.g.
 total.svm_unmap_event_count>0, device1.svm_migrate_to_vram_count>=2 (summed over processes) or
 processes>=2; or rung==NAME, the rung of live memory of every process. With --live the test is about memory that moves: where
 this machine does not allow that (`softxe doctor`) it ends with status 77, which ctest lists as skipped; so it
-does where the launcher, which starts softxe, ends so.
+does where the launcher, which starts softxe, ends so, or the tool, which softxe starts the program with, is missing.
 """
 import argparse
 import json
 import operator
 import os
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -52,12 +54,16 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--softxe", required=True)
     parser.add_argument("--launcher", action="append", default=[])
+    parser.add_argument("--under", type=shlex.split, default=[])
     parser.add_argument("--live", action="store_true")
     parser.add_argument("--opt", action="append", default=[])
     parser.add_argument("--expect", action="append", default=[])
     parser.add_argument("program", nargs="+")
     args = parser.parse_args()
 
+    if args.under and shutil.which(args.under[0]) is None:
+        print(f"skipped: there is no {args.under[0]}")
+        return SKIPPED
     if args.live:
         doctor = subprocess.run([*args.launcher, args.softxe, "doctor"], capture_output=True, text=True)
         if doctor.returncode != 0:
@@ -66,7 +72,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o777)  # the launcher may make softxe another user's
         path = os.path.join(folder, "report.json")
-        command = [*args.launcher, args.softxe, "run", "--report", path, *args.opt, "--", *args.program]
+        command = [*args.launcher, args.softxe, "run", "--report", path, *args.opt, "--", *args.under, *args.program]
         ended = subprocess.run(command)
         if ended.returncode != 0:
             print(f"the program ended with status {ended.returncode}: {' '.join(command)}")

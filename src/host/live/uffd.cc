@@ -239,11 +239,32 @@ bool is_lack_of_descriptors(int err) { return err == EMFILE || err == ENFILE; }
 
 }  // namespace
 
+namespace {
+
+/// Valgrind's documented request "running on Valgrind?": rotations that add up to nothing elsewhere.
+bool under_valgrind() {
+  const std::uint64_t request[6] = {0x1001, 0, 0, 0, 0, 0};
+  std::uint64_t answer = 0;
+  asm volatile("rolq $3, %%rdi\n\trolq $13, %%rdi\n\trolq $61, %%rdi\n\trolq $51, %%rdi\n\txchgq %%rbx, %%rbx"
+               : "+d"(answer)
+               : "a"(request)
+               : "cc", "memory");
+  return answer != 0;
+}
+
+}  // namespace
+
 LadderReport probe(DefectProbe defect_probe) {
   constexpr auto kEvents =
       UffdFeature::kEventUnmap | UffdFeature::kEventRemap | UffdFeature::kEventRemove;
   LadderReport report;
   report.has_procmap_query = ProcMaps::query_supported();
+  // Valgrind runs one thread at a time. One that waits in the kernel for its page would keep the reader, which is
+  // to bring that page, from running: this cannot be tried.
+  if (under_valgrind()) {
+    report.refusal_errno = EDEADLK;
+    return report;
+  }
   auto full = Uffd::open(UffdAccess::kKernelAndUser, UffdFeature::kNone);
   const auto access = full ? UffdAccess::kKernelAndUser : UffdAccess::kUserOnly;
   if (!full) report.refusal_errno = full.error().err;
