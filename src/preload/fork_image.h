@@ -2,8 +2,9 @@
 // device (design decision 18, docs/decisions/0013).
 //
 // The image is taken on the forking thread before any lock of the fork is held, one object at a time under its
-// own locks, by pthread_atfork where the client calls fork(): libc has not locked its heap there yet, and
-// engine threads that must start meanwhile can. It is the forking thread's alone, so the child finds it whole
+// own locks. fork() does it first of all: neither libc nor the client's allocator has locked its heap yet, and
+// engine threads that must start meanwhile can. libc's own forks (forkpty) do it in our pthread_atfork handler,
+// _Fork() and clone() at the patched site. It is the forking thread's alone, so the child finds it whole
 // whatever other threads did. A fork without an image (a raw system call) inherits nothing.
 //
 //   parent: fork_image_take() -> fork_image_hold() -> fork -> fork_image_release(), fork_image_drop()

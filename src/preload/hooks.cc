@@ -62,7 +62,7 @@ thread_local constinit bool in_fork = false;
 void at_fork_prepare() {
   site_acted = false;
   in_fork = true;
-  fork_image_take();
+  if (!fork_image_taken()) fork_image_take();
   if (!sites_are_patched()) before_fork();
 }
 void at_fork_parent() {

@@ -1,9 +1,11 @@
-// Privileged calls that a simulated device makes harmless (spec/clients.md 1.3 and 5).
+// Privileged calls that a simulated device makes harmless (spec/clients.md 1.3 and 5), and fork().
 #include <sys/mount.h>
 #include <sys/msg.h>
+#include <unistd.h>
 
 #include "abi/vfs.h"
 #include "preload/engine_scope.h"
+#include "preload/fork_image.h"
 #include "preload/interpose.h"
 
 namespace softxe::preload {
@@ -33,6 +35,14 @@ SX_INTERPOSE(int, umount, (const char* target)) {
 SX_INTERPOSE(int, umount2, (const char* target, int flags)) {
   static constinit Real<int(const char*, int)> real{"umount2"};
   return is_there_already(target) ? 0 : real(target, flags);
+}
+
+// Here and not first in the handlers of pthread_atfork: those of the client run before ours, and an allocator
+// that locks its heap in one would keep engine threads from starting that a lock of a VM may wait for.
+SX_INTERPOSE(pid_t, fork, ()) {
+  static constinit Real<pid_t()> real{"fork"};
+  if (interposing()) fork_image_take();
+  return real();
 }
 
 // A larger queue is a wish: containers refuse it without CAP_SYS_RESOURCE, and messages fit anyway.

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <linux/sync_file.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -135,8 +136,18 @@ static void a_job_behind_the_parents(struct world *w) {
   KIT_CHECK(inh_wait_point(w->xe.fd, done, 0, 20000) == 0 && *counter == 1, "it waits for ever");
 }
 
+static int late_fd = -1;
+static uint32_t late;
+
+/* An allocator locks its heap in such a handler: what a child inherits is settled before. */
+static void before_fork(void) {
+  if (late_fd >= 0) late = syncobj(late_fd, 0);
+}
+
 static int in_the_child(struct world *w) {
   as_it_was_at_the_fork(w);
+  KIT_CHECK(late != 0 && drmSyncobjDestroy(w->xe.fd, late) != 0 && errno == EINVAL, "%u came after the image", late);
+  late_fd = -1;
   uint32_t imported = 0;
   KIT_CHECK(drmSyncobjFDToHandle(w->xe.fd, w->syncobj_fd, &imported) == 0, "import: %s", strerror(errno));
   KIT_CHECK(imported != w->moved, "a number that is in use");
@@ -195,8 +206,11 @@ int main(void) {
   orphan_is_told();
   struct world w;
   make_world(&w);
+  late_fd = w.xe.fd;
+  pthread_atfork(before_fork, NULL, NULL);
   pid_t child = fork();
   if (child == 0) _exit(in_the_child(&w));
+  KIT_CHECK(drmSyncobjDestroy(w.xe.fd, late) == 0, "the parent has it: %s", strerror(errno));
   inh_reap(child, "the child");
   uint32_t imported = 0;
   KIT_CHECK(drmSyncobjFDToHandle(w.xe.fd, w.syncobj_fd, &imported) == 0, "import: %s", strerror(errno));
