@@ -149,6 +149,8 @@ FdObject::~FdObject() {
 
 bool FdObject::current() const { return generation_ == generation(); }
 
+void FdObject::renew_lock() { ::new (&lock_) LeafMutex("FdObject"); }
+
 // What the parent had is never released: its threads are not here.
 template <typename T>
 void FdObject::replace(std::shared_ptr<T> FdObject::*member, std::shared_ptr<T> mine) {

@@ -40,6 +40,9 @@ class FdObject {
   Result<std::shared_ptr<DrmFile>> drm_file();
   /// The same if it is there already: no session is made.
   std::shared_ptr<DrmFile> existing_drm_file();
+  /// In a fork child, while its session is made and nobody can be inside: a thread of the parent may have held
+  /// the lock at the fork.
+  void renew_lock();
   /// In a fork child, while its session is made: what this descriptor means here (fork_image.h).
   void inherit(std::shared_ptr<DrmFile> file);
   void inherit(std::shared_ptr<SyncFile> file);

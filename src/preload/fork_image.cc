@@ -114,6 +114,8 @@ void fork_image_keep() SX_NO_THREAD_SAFETY_ANALYSIS {
 }
 
 void claim_fork_image(DrmProcess& drm) {
+  if (generation() > 1)
+    for (const auto& [fd, object] : all_fds()) object->renew_lock();
   gate.lock();
   ForkImage* image = inherited;
   if (image != nullptr) claiming = true;
