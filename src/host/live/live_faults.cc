@@ -246,14 +246,18 @@ void LiveHostMm::evict_everything(MoveCause cause) {
   std::uint32_t tries = 0;
   while (const auto piece = residency_.first()) {
     if (bring_allocation_home(*piece->allocation, cause)) continue;
-    // Raced with a call that no hook saw, or out of memory: giving up here would lose data.
+    // Raced with a call that no hook saw, out of memory, or in a sandbox: giving up here would lose data.
     constexpr std::uint32_t kTriesMax = 100'000;
+    constexpr std::uint32_t kTriesPerTouch = 100;
     SX_ASSERT(++tries < kTriesMax);
+    if (tries % kTriesPerTouch == 0) fetch_by_touch(piece->range);
     std::uint32_t turns = 0;
     wait_turn(turns);
     drain_events();
   }
-  while (const auto part = chunks_.first()) unregister_range(*part);
+  while (const auto part = chunks_.first()) {
+    if (!unregister_range(*part)) break;
+  }
 }
 
 }  // namespace softxe::live

@@ -63,6 +63,19 @@ void LiveHostMm::insist_home(HostRange range) {
     wait_turn(turns);
     drain_events();
   }
+  for (int i = 0; i < kTriesMax; ++i) {
+    const auto piece = residency_.first_in(range);
+    if (!piece) return;
+    fetch_by_touch(piece->range);
+  }
+}
+
+/// A thread that may not move pages (it is in a sandbox now) touches them, and the reader brings them.
+void LiveHostMm::fetch_by_touch(HostRange range) {
+  unlock();
+  raw_syscall(SYS_madvise, range.start().value(), range.size(), MADV_POPULATE_READ);
+  mm_lock_.lock();
+  drain_events();
 }
 
 /// The mapping of `range` goes away or is replaced: munmap, mmap(MAP_FIXED), brk, shmdt ...
@@ -341,7 +354,7 @@ long LiveHostMm::hook_mlock(std::uint64_t address, std::uint64_t length, unsigne
     // Locking populates, and a lock held meanwhile would keep the reader from serving that: what
     // comes home here stays home, because it is no more registered when the call runs.
     Locked lock(*this);
-    bring_range_home(*range, MoveCause::kMapping);
+    insist_home(*range);
     unregister_range(*range);
     restore_registration(*range);
     const long result = raw_syscall(SYS_mlock2, address, length, kMlockOnFault);

@@ -245,7 +245,7 @@ class LiveHostMm final : public HostMm {
   // registration
   Status register_blocks(HostRange range, HostRange vma) SX_REQUIRES(mm_lock_);
   Result<HostRange> without_neighbours(HostRange block, HostRange range) SX_REQUIRES(mm_lock_);
-  void unregister_range(HostRange range) SX_REQUIRES(mm_lock_);
+  bool unregister_range(HostRange range) SX_REQUIRES(mm_lock_);
   void restore_registration(HostRange range) SX_REQUIRES(mm_lock_);
   void unregister_idle(HostRange range) SX_REQUIRES(mm_lock_);
   void note_idle(HostRange range) SX_REQUIRES(mm_lock_);
@@ -278,6 +278,7 @@ class LiveHostMm final : public HostMm {
   long change_mapping(HostRange range, HostEvent kind, Call call);
   void notify_late(HostRange range, HostEvent kind);
   void insist_home(HostRange range) SX_REQUIRES(mm_lock_);
+  void fetch_by_touch(HostRange range) SX_REQUIRES(mm_lock_);
   long move_mapping(const MremapArgs& args, HostRange old_range);
   bool is_own_pidfd(int pidfd) const;
 

@@ -46,14 +46,25 @@ Status LiveHostMm::register_blocks(HostRange range, HostRange vma) {
   return {};
 }
 
-void LiveHostMm::unregister_range(HostRange range) {
-  while (auto part = chunks_.first_in(range)) {
+/// False: a part stays registered, because this thread may not do that any more (a sandbox).
+bool LiveHostMm::unregister_range(HostRange range) {
+  bool all = true;
+  for (HostVa at = range.start(); at < range.end();) {
+    const auto part = chunks_.first_in(HostRange::between(at, range.end()));
+    if (!part) break;
+    at = part->end();
+    const int err = client_.unregister(*part);
+    if (err == EPERM || err == EACCES) {
+      all = false;
+      continue;
+    }
+    // Any other error: a raw call has unmapped it already.
     const bool reserved = chunks_.reserve(*part);
     SX_ASSERT(reserved);
-    client_.unregister(*part);  // fails only when a raw call has unmapped it already
     counters_.unregistered.fetch_add(1, std::memory_order_relaxed);
     chunks_.erase(*part);
   }
+  return all;
 }
 
 /// A system call that was to replace the mapping has failed: pages in VRAM need their chunks again.
@@ -62,6 +73,7 @@ void LiveHostMm::restore_registration(HostRange range) {
     const auto piece = residency_.first_in(HostRange::between(at, range.end()));
     if (!piece) return;
     at = piece->range.end();
+    if (chunks_.covers(piece->range)) continue;  // could not be unregistered
     // A thread that touched a page while it was unregistered got a fresh one; VRAM has the data.
     // Before the registration: after it the call would raise an event.
     for (HostVa page = piece->range.start(); page < at; page += kPageSize) {
@@ -88,7 +100,9 @@ void LiveHostMm::note_idle(HostRange range) {
     const auto block = HostRange::block_around(at, k2M);
     if (!residency_.first_in(block)) chunks_.mark_idle(*part);
   }
-  while (auto oldest = chunks_.oldest_idle_above(kIdleKept)) unregister_range(*oldest);
+  while (auto oldest = chunks_.oldest_idle_above(kIdleKept)) {
+    if (!unregister_range(*oldest)) break;
+  }
 }
 
 /// Gives chunks without VRAM pages back to the kernel's own fault handler.
@@ -100,8 +114,7 @@ void LiveHostMm::unregister_idle(HostRange range) {
     at = part->end();
     while (!residency_.first_in(block)) {
       const auto whole = chunks_.first_in(block);
-      if (!whole) break;
-      unregister_range(*whole);
+      if (!whole || !unregister_range(*whole)) break;
     }
   }
 }
