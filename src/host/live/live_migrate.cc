@@ -470,7 +470,9 @@ void LiveHostMm::drop_pages(HostRange range) {
   while (auto piece = residency_.first_in(range)) {
     const bool reserved = residency_.reserve();
     SX_ASSERT(reserved);
-    discard_frame(number_of(piece->frame()), piece->range.size());
+    const auto frame = HostRange::of(HostVa(number_of(piece->frame())), piece->range.size());
+    discard_frame(frame.start().value(), frame.size());
+    if (frame.size() != k2M) note_page_tables(frame);  // a huge page is split now
     residency_.erase(piece->range);
     counters_.pages_dropped.fetch_add(piece->range.pages(), std::memory_order_relaxed);
     note_idle(piece->range);

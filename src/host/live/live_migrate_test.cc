@@ -133,6 +133,13 @@ TEST_F(LiveMigrate, HugePageStaysWholeInAFrameUsedBefore) {
          EXPECT_EQ(mm_->hook_munmap(number_of(at), k64K), 0);
        }},
       {"a huge page, still whole", [&] { EXPECT_TRUE(mm_->evict(migrate(huge_page(), k2M))); }},
+      {"a huge page, dropped in two parts",
+       [&] {
+         std::byte* at = huge_page();
+         migrate(at, k2M);
+         for (std::uint64_t part : {std::uint64_t{0}, k2M / 2})
+           EXPECT_EQ(mm_->hook_madvise(number_of(at) + part, k2M / 2, MADV_DONTNEED), 0);
+       }},
       {"a huge page of which a part was dropped",
        [&] {
          std::byte* at = huge_page();
