@@ -1,9 +1,11 @@
 // Paths of the engine against the bare calls they stand on, taking turns in one process
 // (docs/BENCH.md).
 #include <fmt/format.h>
+#include <sched.h>
 
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <numeric>
 
 #include "bench/live_machine.h"
@@ -130,6 +132,32 @@ void bench_copy(LiveMachine& machine, Report& report, std::uint64_t bytes, const
 // --- faults
 // -----------------------------------------------------------------------------------------
 
+/// Keeps every thread of the process on its first processor for a while: whether a waking handler gets the
+/// processor that waits for it or another one, and whether a move has to interrupt another processor, is the
+/// scheduler's mood, and counts more than the work.
+class OneProcessor {
+ public:
+  OneProcessor() {
+    sched_getaffinity(0, sizeof before_, &before_);
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    int first = 0;
+    while (!CPU_ISSET(first, &before_)) ++first;
+    CPU_SET(first, &one);
+    apply(one);
+  }
+  ~OneProcessor() { apply(before_); }
+  OneProcessor(const OneProcessor&) = delete;
+  OneProcessor& operator=(const OneProcessor&) = delete;
+
+ private:
+  static void apply(const cpu_set_t& set) {
+    for (const auto& task : std::filesystem::directory_iterator("/proc/self/task"))
+      sched_setaffinity(std::stoi(task.path().filename()), sizeof set, &set);
+  }
+  cpu_set_t before_;
+};
+
 void add_gpu_fault(Report& report, const char* pages, const char* what, const Best& ours,
                    const Best& bare, double goal) {
   report.add({.path = fmt::format("GPU fault to VRAM, 2M of {}, {}", pages, what),
@@ -143,6 +171,7 @@ void add_gpu_fault(Report& report, const char* pages, const char* what, const Be
 /// Memory the GPU sees for the first time, beside memory it knows.
 void bench_first_gpu_fault(LiveMachine& machine, Report& report, Memory::Pages pages,
                            const char* name, double goal) {
+  const OneProcessor together;
   const live::EngineSection worker(machine.mm());  // as the threads of engines are, for good
   BareMove bare_move(k2M);
   Memory neighbour(k2M, pages);
@@ -176,6 +205,7 @@ void bench_first_gpu_fault(LiveMachine& machine, Report& report, Memory::Pages p
 /// the move, so the bare MOVE follows upon a CPU fault, too.
 void bench_next_gpu_fault(LiveMachine& machine, Report& report, Memory::Pages pages,
                           const char* name, double goal) {
+  const OneProcessor together;
   const live::EngineSection worker(machine.mm());
   BareMove bare_move(k2M);
   Memory plain(k2M, pages);
@@ -202,6 +232,7 @@ void bench_next_gpu_fault(LiveMachine& machine, Report& report, Memory::Pages pa
 }
 
 void bench_cpu_fault(LiveMachine& machine, Report& report, std::uint64_t bytes, const char* name) {
+  const OneProcessor together;
   BareMove bare_move(k2M);
   Memory memory(bytes, Memory::Pages::kSmall);
   Memory plain(bytes, Memory::Pages::kSmall);
@@ -238,6 +269,7 @@ void bench_cpu_fault(LiveMachine& machine, Report& report, std::uint64_t bytes, 
 }
 
 void bench_munmap(LiveMachine& machine, Report& report, Memory::Pages pages, const char* name) {
+  const OneProcessor together;
   BareMove bare_move(k2M);
   Best ours, bare;
   for (unsigned round = 0; round < kRounds; ++round) {
