@@ -85,11 +85,8 @@ DrmVmPtr DrmFile::inherited_vm(const FileImage::VmEntry& entry,
 
 // A queue outlives its VM's id: EXEC on it says so.
 ExecVmPtr DrmFile::closed_vm(const ExecQueue& parents) {
-  const VmModes& modes = static_cast<const ContextVm&>(*parents.vm()).context().vm.config().modes;
-  auto context = device_.device().create_vm({.scratch = modes.scratch,
-                                             .long_running = modes.lr,
-                                             .fault_mode = modes.fault,
-                                             .no_overcommit = modes.no_overcommit});
+  const Vm& vm = static_cast<const ContextVm&>(*parents.vm()).context().vm;
+  auto context = device_.device().create_vm(request_for(vm.config().modes));
   if (!context) return nullptr;
   device_.device().close_vm(*context);
   return std::make_shared<ContextVm>(parents.vm()->mode(), std::move(*context));

@@ -5,15 +5,18 @@
 
 namespace softxe {
 
+VmCreateRequest request_for(const VmModes& modes) {
+  return {.scratch = modes.scratch,
+          .long_running = modes.lr,
+          .fault_mode = modes.fault,
+          .no_overcommit = modes.no_overcommit};
+}
+
 VmImage take_vm_image(Device& device, VmContext& context) {
   device.flush_collector(context);
   VmImage image;
   Vm& vm = context.vm;
-  const VmModes& modes = vm.config().modes;
-  image.request = {.scratch = modes.scratch,
-                   .long_running = modes.lr,
-                   .fault_mode = modes.fault,
-                   .no_overcommit = modes.no_overcommit};
+  image.request = request_for(vm.config().modes);
   image.faults = vm.fault_records();
   ReadGuard hold(vm.lock);
   image.banned = vm.banned();

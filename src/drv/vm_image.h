@@ -29,6 +29,9 @@ struct VmImage {
   std::vector<FaultRecord> faults;
 };
 
+/// The request that makes a VM of these modes.
+VmCreateRequest request_for(const VmModes& modes);
+
 /// Takes the VM's lock, after a pass of the collector.
 VmImage take_vm_image(Device& device, VmContext& context);
 

@@ -28,22 +28,23 @@ struct KernelAction {
 bool ignored_by_default(int signal) {
   return signal == SIGCHLD || signal == SIGCONT || signal == SIGURG || signal == SIGWINCH;
 }
+/// In a child without an engine: nothing of it can be used, its log included.
+void say_once_that_nothing_works() {
+  static constinit std::atomic<bool> said{false};
+  if (log_level() < LogLevel::kInfo || said.exchange(true)) return;
+  constexpr std::string_view kText = "softxe: this process was forked by a raw system call: it has no device\n";
+  live::raw_syscall(SYS_write, 2, kText.data(), kText.size());
+}
+
 }  // namespace
 
 bool in_engine() { return depth != 0; }
 
-/// Nothing of the engine can be used there, its log included.
-bool say_that_nothing_works() {
-  static constinit std::atomic<bool> said{false};
-  if (log_level() < LogLevel::kInfo || said.exchange(true)) return false;
-  constexpr std::string_view kText = "softxe: this process was forked by a raw system call: it has no device\n";
-  live::raw_syscall(SYS_write, 2, kText.data(), kText.size());
-  return false;
-}
-
 bool interposing() {
   if (depth != 0 || !active()) return false;
-  return missed_fork() ? say_that_nothing_works() : true;
+  if (!missed_fork()) return true;
+  say_once_that_nothing_works();
+  return false;
 }
 void adopt_engine_thread() { depth = 1; }
 

@@ -176,9 +176,7 @@ Result<std::shared_ptr<DrmFile>> FdObject::drm_file() {
   SX_ASSERT(kind_ == Kind::kDevice);
   SX_TRY(Session * made, session_or_make());
   if (auto file = existing_drm_file()) return file;
-  replace(&FdObject::file_,
-          std::make_shared<DrmFile>(*made->drm, node_.device,
-                                    node_.is_render() ? DrmNode::kRender : DrmNode::kCard));
+  replace(&FdObject::file_, open_node(*made->drm, node_));
   return existing_drm_file();
 }
 
@@ -259,6 +257,10 @@ FdObjectPtr take_fd(int fd) {
   entries().erase(at);
   set_ours(fd, false);
   return object;
+}
+
+std::shared_ptr<DrmFile> open_node(DrmProcess& drm, const DeviceNode& node) {
+  return std::make_shared<DrmFile>(drm, node.device, node.is_render() ? DrmNode::kRender : DrmNode::kCard);
 }
 
 std::vector<std::pair<int, FdObjectPtr>> all_fds() {

@@ -83,6 +83,8 @@ FdObjectPtr find_fd(int fd);
 void put_fd(int fd, FdObjectPtr object);
 /// Call before the descriptor is closed. What is returned dies with the caller's copy.
 FdObjectPtr take_fd(int fd);
+/// A file of its own for an opened node.
+std::shared_ptr<DrmFile> open_node(DrmProcess& drm, const DeviceNode& node);
 /// Every descriptor in the table and what it means.
 std::vector<std::pair<int, FdObjectPtr>> all_fds();
 /// After a successful dup.

@@ -67,9 +67,7 @@ std::shared_ptr<SyncFile> sync_file_over(int fd, const FencePtr& fence) {
 
 void claim_one(ForkImage& image, DrmProcess& drm, int fd, const FdObjectPtr& object) {
   if (const auto* parents = find_in(image.files, object); parents != nullptr) {
-    const DeviceNode& node = object->node();
-    auto file = std::make_shared<DrmFile>(drm, node.device,
-                                          node.is_render() ? DrmNode::kRender : DrmNode::kCard);
+    auto file = open_node(drm, object->node());
     const std::size_t lost = file->inherit(*parents);
     SX_INFO("{} inherited over fork: {} VMs, {} queues, {} objects, {} syncobjs; {} lost", object->client_path(),
             parents->vms.size(), parents->queues.size(), parents->objects.size(), parents->syncobjs.size(), lost);

@@ -1,17 +1,15 @@
 #include "preload/threads.h"
 
-#include <linux/futex.h>
 #include <pthread.h>
 
 #include <atomic>
-#include <climits>
 #include <deque>
 #include <memory>
 #include <new>
 
 #include "base/result.h"
 #include "host/live/engine_section.h"
-#include "host/live/raw_syscall.h"
+#include "host/live/futex.h"
 #include "preload/engine_alloc.h"
 #include "preload/engine_scope.h"
 #include "preload/session.h"
@@ -19,6 +17,9 @@
 
 namespace softxe::preload {
 namespace {
+
+using live::wait_while;
+using live::wake_all;
 
 constexpr std::size_t kStackBytes = 512 * 1024;
 
@@ -34,14 +35,6 @@ struct EngineThread {
   pthread_t id{};
   std::atomic<std::uint32_t> ended{0};  ///< a futex: 1 once the body has returned
 };
-
-void wait_while(std::atomic<std::uint32_t>& word, std::uint32_t value) {
-  while (word.load(std::memory_order_acquire) == value)
-    live::raw_syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, value, nullptr);
-}
-void wake_all(std::atomic<std::uint32_t>& word) {
-  live::raw_syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, INT_MAX);
-}
 
 /// The thread that makes and joins all others. Engine threads come and go, and a new one has what its maker has: a
 /// client's thread may be in a sandbox by now (seccomp), where the engine could not work. Nor may a client's thread

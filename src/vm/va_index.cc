@@ -100,17 +100,17 @@ inline std::pair<Block*, unsigned> VaIndex::place_of(std::uint64_t key) const {
   return {block, count_not_above(*block, key)};
 }
 
-inline VaIndex::Hint VaIndex::bounded_place_of(std::uint64_t key) const {
-  Hint place{root_, 0, 0, kInfinity, shape_};
+/// The leaf where `key` is or belongs, and what else belongs there.
+inline VaIndex::Finger VaIndex::bounded_leaf_of(std::uint64_t key) const {
+  Finger at{root_, 0, kInfinity};
   for (unsigned level = height_; level > 0; --level) {
-    const unsigned above = count_not_above(*place.leaf, key);
-    place.lo = std::max(place.lo, place.leaf->keys[above - 1]);
-    place.hi = std::min(place.hi, place.leaf->keys[above]);
-    place.leaf = place.leaf->child(above - 1);
-    prefetch_rest(*place.leaf);
+    const unsigned above = count_not_above(*at.leaf, key);
+    at.lo = std::max(at.lo, at.leaf->keys[above - 1]);
+    at.hi = std::min(at.hi, at.leaf->keys[above]);
+    at.leaf = at.leaf->child(above - 1);
+    prefetch_rest(*at.leaf);
   }
-  place.slot = count_not_above(*place.leaf, key);
-  return place;
+  return at;
 }
 
 inline VaIndex::Iterator VaIndex::iterator_at(const Block& leaf, unsigned slot) {
@@ -142,7 +142,8 @@ VaIndex::Iterator VaIndex::first_to_change(GpuVa va, Hint& hint) const {
   if (last.keys[last.count - 1] <= va.value()) {  // ascending requests need no search
     hint = {last_leaf_, last.count, last.keys[0], kInfinity, shape_};
   } else {
-    hint = bounded_place_of(va.value());
+    const Finger at = bounded_leaf_of(va.value());
+    hint = {at.leaf, count_not_above(*at.leaf, va.value()), at.lo, at.hi, shape_};
   }
   if (hint.slot == 0) {
     if (reaches_back(*hint.leaf, va)) {
@@ -172,13 +173,7 @@ VaNode* VaIndex::before(GpuVa start) const {
 /// The leaf where `key` is or belongs; leaves the finger there.
 Block* VaIndex::locate(std::uint64_t key) {
   if (finger_.leaf != nullptr && finger_.lo <= key && key < finger_.hi) return finger_.leaf;
-  finger_ = {root_, 0, kInfinity};
-  for (unsigned level = height_; level > 0; --level) {
-    const unsigned above = count_not_above(*finger_.leaf, key);
-    finger_.lo = std::max(finger_.lo, finger_.leaf->keys[above - 1]);
-    finger_.hi = std::min(finger_.hi, finger_.leaf->keys[above]);
-    finger_.leaf = finger_.leaf->child(above - 1);
-  }
+  finger_ = bounded_leaf_of(key);
   return finger_.leaf;
 }
 

@@ -176,7 +176,7 @@ class VaIndex {
 
   Status promise_more(std::size_t inserts);
   std::pair<Block*, unsigned> place_of(std::uint64_t key) const;
-  Hint bounded_place_of(std::uint64_t key) const;
+  Finger bounded_leaf_of(std::uint64_t key) const;
   static bool reaches_back(const Block& leaf, GpuVa va);
   static Iterator iterator_at(const Block& leaf, unsigned slot);
   bool is_leaf_of(const Hint& hint, const Run& gone, const Fresh& fresh) const;

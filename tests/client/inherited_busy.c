@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,7 +112,7 @@ int main(void) {
   pthread_create(&threads[2], NULL, binds, NULL);
   for (uint32_t round = 1; round <= FORKS; ++round) {
     uint32_t before[3] = {world.submitted, world.faulted, world.bound};
-    while (world.submitted == before[0] || world.faulted == before[1] || world.bound == before[2]) usleep(100);
+    while (world.submitted == before[0] || world.faulted == before[1] || world.bound == before[2]) sched_yield();
     pid_t child = fork();
     if (child < 0) xe_die("fork: %s", strerror(errno));
     if (child == 0) _exit(in_the_child(round));

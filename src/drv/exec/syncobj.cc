@@ -33,11 +33,7 @@ std::shared_ptr<ChainNode> ChainNode::append(const FencePtr& before, std::uint64
   all_of(both)->on_signal([weak] {
     const auto self = weak.lock();
     if (self == nullptr) return;
-    FencePtr dropped;
-    {
-      Guard hold(self->link_lock_);
-      dropped = std::move(self->before_);
-    }
+    self->forget_before();
     self->signal(self->work_error_.load(std::memory_order_relaxed));
   });
   return node;
@@ -50,13 +46,15 @@ std::shared_ptr<ChainNode> ChainNode::copy_of(const ChainNode& original, const F
     node->before_ = before;
   }
   node->on_signal([weak = std::weak_ptr<ChainNode>(node)] {
-    const auto self = weak.lock();
-    if (self == nullptr) return;
-    FencePtr dropped;
-    Guard hold(self->link_lock_);
-    dropped.swap(self->before_);
+    if (const auto self = weak.lock()) self->forget_before();
   });
   return node;
+}
+
+void ChainNode::forget_before() {
+  FencePtr dropped;  // released without the lock
+  Guard hold(link_lock_);
+  dropped.swap(before_);
 }
 
 FencePtr ChainNode::before() const {

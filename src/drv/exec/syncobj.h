@@ -37,6 +37,9 @@ class ChainNode final : public Fence {
       : sequence_(sequence), sequence_before_(sequence_before) {}
 
  private:
+  /// The links of a finished chain keep nothing alive.
+  void forget_before() SX_EXCLUDES(link_lock_);
+
   const std::uint64_t sequence_;
   const std::uint64_t sequence_before_;
   /// Stored before the work counts as done: callbacks run in the order of their registration.

@@ -2,13 +2,13 @@
 //
 // Rules (spec/live-memory.md 4): everything it touches is in the arena; no malloc, no stdio, no libc
 // wrapper; it never waits for a lock (whoever unlocks wakes it) and never sleeps but in ppoll.
-#include <linux/futex.h>
 #include <poll.h>
 #include <sys/mman.h>
 
 #include <ctime>
 
 #include "base/log.h"
+#include "host/live/futex.h"
 #include "host/live/live_host_mm.h"
 #include "host/live/raw_syscall.h"
 
@@ -27,7 +27,7 @@ void* LiveHostMm::reader_main(void* self) {
   EngineSection::adopt_engine_thread();
   auto& mm = *static_cast<LiveHostMm*>(self);
   mm.reader_at_work_.store(1);
-  raw_syscall(SYS_futex, &mm.reader_at_work_, FUTEX_WAKE_PRIVATE, 1);
+  wake_all(mm.reader_at_work_);
   mm.reader_loop();
   return nullptr;
 }
@@ -166,7 +166,8 @@ void LiveHostMm::wake_everybody() {
 }
 
 void LiveHostMm::die_of_stale_access(std::uint64_t address) {
-  log(LogLevel::kError, "stale access to VRAM at {:#x}: the frame holds no page", address);
+  log(LogLevel::kError, "stale access to VRAM at {:#x}: the frame holds no page; now it is {}", address,
+      pagemap_.occupied(HostVa(address)) ? "there" : "absent");
   SX_UNREACHABLE("an access reached VRAM through a translation that was invalidated");
   __builtin_unreachable();
 }

@@ -2,12 +2,12 @@
 #include "host/live/live_host_mm.h"
 
 #include <link.h>
-#include <linux/futex.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 
 #include <cstring>
 
+#include "host/live/futex.h"
 #include "host/live/raw_syscall.h"
 
 extern "C" {
@@ -140,8 +140,7 @@ Status LiveHostMm::start_reader() SX_NO_THREAD_SAFETY_ANALYSIS {
   reader_runs_ = true;
   // A new thread reads the locale's data, which are on the client's heap once it has called setlocale():
   // nothing may move before the reader is past that, for only the reader brings pages home.
-  while (reader_at_work_.load() == 0)
-    raw_syscall(SYS_futex, &reader_at_work_, FUTEX_WAIT_PRIVATE, 0, nullptr);
+  wait_while(reader_at_work_, 0);
   return {};
 }
 
