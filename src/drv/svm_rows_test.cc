@@ -229,6 +229,20 @@ TEST(SvmRows, R36_MunmapWhileAdviceRemovesAValidRangeFindsNothingToReach) {
   EXPECT_EQ(d.ranges(), 0u);
 }
 
+// The last moment at which an munmap can find the range: it dies and is queued, and both must be undone.
+TEST(SvmRows, R36_MunmapBetweenTheUnbindAndTheRemovalQueuesNothingThatIsGone) {
+  SimDevice d;
+  ASSERT_TRUE(d.bind_mirror(kBase, 8 * k2M));
+  d.map_at(kBase, k2M);
+  ASSERT_TRUE(d.gpu_write(kBase, 1));
+  AtStep race("svm.range.before_remove", 1, [&](int) { ASSERT_TRUE(d.unmap(kBase, k2M)); });
+  ASSERT_TRUE(d.advise_atomic(kBase, k64K, AtomicAccess::kDevice));
+  EXPECT_EQ(race.left(), 0);
+  EXPECT_FALSE(d.vm->svm->garbage_pending());
+  d.device->flush_collector(*d.vm);
+  EXPECT_EQ(d.ranges(), 0u);
+}
+
 TEST(SvmRows, R7_AdviceBetweenTheChoiceOfAVictimAndItsEviction) {
   SimDevice d;
   ASSERT_TRUE(d.bind_mirror(kBase, 8 * k2M));

@@ -107,10 +107,6 @@ void Svm::unbind(SvmRange& range) {
 
 void Svm::discard(SvmRange& range) {
   unbind(range);
-  {
-    Guard hold(gc_lock_);
-    if (range.queued()) garbage_.erase(garbage_.iterator_to(range));
-  }
   vm_.counters().add(Counter::svm_range_removed_count);
   remove_range(range);
 }

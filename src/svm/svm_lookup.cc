@@ -132,13 +132,17 @@ Result<SvmRange*> Svm::find_or_create(HostVa at, const Vma& vma, ChunkRules rule
   return found;
 }
 
-// The range must be off the collector's list and unbound.
+// The range must be unbound. It leaves the tree and the collector's list under one hold of the notifier lock:
+// an munmap between the two would find it, kill it and queue what is about to be freed.
 void Svm::remove_range(SvmRange& range) {
   SvmNotifier& window = *range.notifier;
+  SX_MARK("svm.range.before_remove");
   {
     Guard hold(notifier_lock_);
     window.ranges_.erase(window.ranges_.iterator_to(range));
     --range_count_;
+    Guard hold_gc(gc_lock_);
+    if (range.queued()) garbage_.erase(garbage_.iterator_to(range));
   }
   discard_window_if_empty(window);
   delete &range;
