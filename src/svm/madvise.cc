@@ -50,12 +50,8 @@ class Madvise {
     for (const Vma* vma : vmas) {
       if (!vma->is_mirror() || !vma->flags().autoreset) continue;
       MemAttr after = vma->attr;
-      if (auto* preferred = std::get_if<SetPreferred>(&advice)) after.preferred = preferred->location;
-      if (auto* atomic = std::get_if<SetAtomic>(&advice)) after.atomic = atomic->access;
-      if (auto* pat = std::get_if<SetPat>(&advice)) after.pat = pat->pat;
-      const bool same = after.preferred == vma->attr.preferred && after.atomic == vma->attr.atomic &&
-                        after.pat == vma->attr.pat;
-      if (same || after.is_default()) continue;
+      const bool changed = std::visit([&](const auto& a) { return set(after, a); }, advice);
+      if (!changed || after.is_default()) continue;
       hull = hull ? hull->hull(vma->range()) : vma->range();
     }
     return hull ? context_.svm->watch_unmaps(*hull) : Status{};
@@ -81,32 +77,36 @@ class Madvise {
     return {};
   }
 
-  // --- per VMA; true when its PTEs must go --------------------------------------------------------
+  // --- which attribute an advice is about; true when that was something else -----------------------
 
   // Quirk Q13 is fixed: the resolved pagemap is compared too, not only the number of the descriptor.
-  bool apply(Vma& vma, const SetPreferred& a) {
-    if (!vma.is_mirror() || vma.attr.preferred == a.location) return false;
-    vma.attr.preferred = a.location;
+  static bool set(MemAttr& attr, const SetPreferred& a) { return put(attr.preferred, a.location); }
+  static bool set(MemAttr& attr, const SetAtomic& a) { return put(attr.atomic, a.access); }
+  static bool set(MemAttr& attr, const SetPat& a) { return put(attr.pat, a.pat); }
+  static bool set(MemAttr&, const SetPurgeable&) { return false; }  // of objects: apply()
+  template <typename T>
+  static bool put(T& attribute, const T& value) {
+    if (attribute == value) return false;
+    attribute = value;
     return true;
   }
+
+  // --- per VMA; true when its PTEs must go --------------------------------------------------------
+
+  bool apply(Vma& vma, const SetPreferred& a) { return vma.is_mirror() && set(vma.attr, a); }
   bool apply(Vma& vma, const SetAtomic& a) {
     if (vma.kind() == VmaKind::kUserptr &&
         (a.access != AtomicAccess::kDevice || !vm_.config().smem_atomics)) {
       return false;
     }
-    bool changed = vma.attr.atomic != a.access;
-    vma.attr.atomic = a.access;
+    bool changed = set(vma.attr, a);
     if (vma.kind() == VmaKind::kBo && vma.bo()->atomic_access() != a.access) {
       vma.bo()->set_atomic_access(a.access);
       changed = true;
     }
     return changed;
   }
-  bool apply(Vma& vma, const SetPat& a) {
-    if (vma.attr.pat == a.pat) return false;
-    vma.attr.pat = a.pat;
-    return true;
-  }
+  bool apply(Vma& vma, const SetPat& a) { return set(vma.attr, a); }
   bool apply(Vma& vma, const SetPurgeable& a) {
     if (vma.kind() != VmaKind::kBo) return false;
     if (vma.bo()->purgeable() == PurgeableState::kPurged) {
