@@ -1,20 +1,10 @@
 // VM_BIND: one line per refusal row of spec/vm.md 3.1 (A, B, G, I, J), and their order.
-#include <gtest/gtest.h>
-
-#include <functional>
-
-#include "abi/decode.h"
-#include "abi/fake_user_memory.h"
-#include "abi/uapi.h"
+#include "abi/decode_rig.h"
 
 namespace softxe {
 namespace {
 
 constexpr std::uint64_t kOps = 0x100000;
-constexpr std::uint64_t kBadAddress = 0xdead0000;
-constexpr DecodeLimits kBmg{.profile = &kProfileBmg};
-constexpr DecodeLimits kLnl{.profile = &kProfileLnl};
-constexpr DecodeLimits kPvc{.profile = &kProfilePvc};
 
 /// Nova-Lake-like: integrated, optimised L2 flush.
 const DeviceProfile kL2Profile = [] {
@@ -29,11 +19,6 @@ const DeviceProfile kNoSvmProfile = [] {
 }();
 const DecodeLimits kL2{.profile = &kL2Profile};
 const DecodeLimits kNoSvm{.profile = &kNoSvmProfile};
-
-template <typename T>
-IoctlBytes bytes_of(const T& object) {
-  return std::as_bytes(std::span<const T, 1>(&object, 1));
-}
 
 // Valid ops to spoil.
 drm_xe_vm_bind_op map_op() {
