@@ -233,11 +233,16 @@ bool any_intersects(const std::vector<GpuRange>& some, const std::vector<GpuRang
   });
 }
 
+bool updates_wait(DrmVm& vm) {
+  Guard hold(vm.pending_lock);
+  std::erase_if(vm.updates, [](const PendingUpdate& update) { return update.done->signalled(); });
+  return !vm.updates.empty();
+}
+
 // Bind queues are independent, but updates of overlapping intervals happen in the order they were asked for.
 std::vector<FencePtr> earlier_updates(DrmVm& vm, const std::vector<GpuRange>& intervals) {
   std::vector<FencePtr> fences;
   Guard hold(vm.pending_lock);
-  std::erase_if(vm.updates, [](const PendingUpdate& update) { return update.done->signalled(); });
   for (const PendingUpdate& update : vm.updates) {
     if (any_intersects(update.intervals, intervals)) fences.push_back(update.done);
   }
@@ -261,8 +266,14 @@ Result<int> DrmFile::vm_bind(Bytes bytes) {
                            vm->mode, memory_, sink));
   SX_TRY_VOID(check_pending(*vm, ops));
 
-  std::vector<GpuRange> intervals = written_by(vm->context->vm, ops);
-  std::vector<FencePtr> in_fences = earlier_updates(*vm, intervals);
+  // What is written matters only to updates that wait, this one or others. Who was asked for before this one
+  // stands in the list since before its ioctl returned; who is asked for at the same time has no order to it.
+  std::optional<std::vector<GpuRange>> intervals;
+  std::vector<FencePtr> in_fences;
+  if (updates_wait(*vm)) {
+    intervals = written_by(vm->context->vm, ops);
+    in_fences = earlier_updates(*vm, *intervals);
+  }
   in_fences.insert(in_fences.end(), syncs.in_fences().begin(), syncs.in_fences().end());
 
   // A bind that must wait is checked now and done later, as a whole (docs/DEVIATIONS.md).
@@ -286,9 +297,11 @@ Result<int> DrmFile::vm_bind(Bytes bytes) {
       });
   if (submitted.finished_inline) SX_TRY_VOID(submitted.status);
   syncs.install(submitted.done);
-  if (!submitted.finished_inline && !intervals.empty()) {
+  if (!submitted.finished_inline) {
+    // Looked up only now, a part of it may be done already. The rest reads as before, and only the rest matters.
+    if (!intervals) intervals = written_by(vm->context->vm, ops);
     Guard hold(vm->pending_lock);
-    vm->updates.push_back({.intervals = std::move(intervals), .done = submitted.done});
+    if (!intervals->empty()) vm->updates.push_back({.intervals = std::move(*intervals), .done = submitted.done});
   }
   if (!fence) return 0;
   if (submitted.done->signalled()) {
