@@ -208,24 +208,30 @@ void GemBo::unpin() {
   if (--pins_ == 0 && place_ == Place::kVram) memory_.tiles[tile_].vram->unpin(block_);
 }
 
-Status GemBo::enter_vram(unsigned tile, const BoUse& use) {
-  SX_TRY_VOID(SX_STEP("drv.gem.place"));
+Status GemBo::find_room(VramManager& vram, const BoUse& use) {
   AllocPolicy policy;
   policy.shape = AllocPolicy::Shape::kScattered;
   policy.vm_tag = private_to_;
-  if (use.eviction == VmLocalEviction::kForbidden && allows_system()) {
-    // Many VMs may ask for more than there is, each for all of its objects. Who can live in system memory
-    // does, or they would push each other out for ever.
-    policy.evict = AllocPolicy::Evict::kNo;
-  } else if (use.eviction == VmLocalEviction::kForbidden && use.vm != nullptr) {
-    std::set<const VramClient*> mapped;
-    for (const Bo* bo : use.vm->mapped_objects()) mapped.insert(static_cast<const GemBo*>(bo));
-    policy.may_evict = [vm = static_cast<const void*>(use.vm),
-                        mapped = std::move(mapped)](const VramBlock& victim) {
-      return victim.vm_tag() != vm && !mapped.contains(&victim.client());
-    };
-  }
-  SX_TRY_VOID(memory_.tiles[tile].vram->allocate(block_, size_bytes_, policy));
+  if (use.eviction == VmLocalEviction::kAllowed || (use.vm == nullptr && !allows_system()))
+    return vram.allocate(block_, size_bytes_, policy);
+  policy.evict = AllocPolicy::Evict::kNo;
+  const Status free_room = vram.allocate(block_, size_bytes_, policy);
+  // Many VMs may ask for more than there is, each for all of its objects. Who can live in system memory
+  // does, or they would push each other out for ever.
+  if (allows_system() || free_room || free_room.error().err != ENOSPC) return free_room;
+  // Which objects the VM maps is asked only now: an EXEC gets back all of its objects, one after the other.
+  std::set<const VramClient*> mapped;
+  for (const Bo* bo : use.vm->mapped_objects()) mapped.insert(static_cast<const GemBo*>(bo));
+  policy.evict = AllocPolicy::Evict::kYes;
+  policy.may_evict = [vm = static_cast<const void*>(use.vm), mapped = std::move(mapped)](const VramBlock& victim) {
+    return victim.vm_tag() != vm && !mapped.contains(&victim.client());
+  };
+  return vram.allocate(block_, size_bytes_, policy);
+}
+
+Status GemBo::enter_vram(unsigned tile, const BoUse& use) {
+  SX_TRY_VOID(SX_STEP("drv.gem.place"));
+  SX_TRY_VOID(find_room(*memory_.tiles[tile].vram, use));
   std::uint64_t offset = 0;
   memory_.tiles[tile].vram->for_each_extent(block_, [&](DevRange extent) {
     memory_.tiles[tile].map->set_override(extent, bytes_ + offset);

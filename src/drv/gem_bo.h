@@ -89,6 +89,7 @@ class GemBo final : public Bo, private VramClient {
   GemBo(BoMemory& memory, const GemCreateRequest& request, const void* private_to);
   Status create_backing();
   Status map_backing();
+  Status find_room(VramManager& vram, const BoUse& use);
   Status enter_vram(unsigned tile, const BoUse& use);
   std::optional<unsigned> wanted_tile(const BoUse& use) const;
   bool allows_system() const { return (placement_ & 1) != 0; }
