@@ -36,9 +36,9 @@ void LiveHostMm::reader_loop() {
   while (!stop_.load(std::memory_order_relaxed)) {
     pump_.pump(client_);
     reader_work();
-    UffdMessage stale;
-    if (vram_.read(&stale, 1) == 1 && stale.event == UffdMessage::kPageFault) {
-      die_of_stale_access(stale.arg[1]);
+    UffdMessage message;
+    while (vram_.read(&message, 1) == 1) {
+      if (message.event == UffdMessage::kPageFault) serve_vram_fault(HostVa(message.arg[1]).aligned_down(kPageSize));
     }
     pollfd fds[3] = {{client_.fd(), POLLIN, 0}, {vram_.fd(), POLLIN, 0}, {kick_fd_, POLLIN, 0}};
     timespec timeout{};
@@ -165,9 +165,18 @@ void LiveHostMm::wake_everybody() {
   }
 }
 
-void LiveHostMm::die_of_stale_access(std::uint64_t address) {
-  log(LogLevel::kError, "stale access to VRAM at {:#x}: the frame holds no page; now it is {}", address,
-      pagemap_.occupied(HostVa(address)) ? "there" : "absent");
+/// Without a lock: who holds it may be waiting for the engine section that waits here.
+void LiveHostMm::serve_vram_fault(HostVa page) {
+  const FramePages* pages = pages_of_frame(page);
+  if (pages == nullptr || !pages->test(page)) die_of_stale_access(page);
+  counters_.vanished.fetch_add(1, std::memory_order_relaxed);
+  const UffdOutcome out = vram_.zero(HostRange::of(page, kPageSize));
+  if (out.err != 0) vram_.wake(HostRange::of(page, kPageSize));
+}
+
+void LiveHostMm::die_of_stale_access(HostVa page) {
+  log(LogLevel::kError, "stale access to VRAM at {:#x}: the frame holds no page; now it is {}", page.value(),
+      pagemap_.occupied(page) ? "there" : "absent");
   SX_UNREACHABLE("an access reached VRAM through a translation that was invalidated");
   __builtin_unreachable();
 }

@@ -115,6 +115,8 @@ Status LiveHostMm::open_kernel_resources() SX_NO_THREAD_SAFETY_ANALYSIS {
   SX_TRY(vram_, Uffd::open(access, UffdFeature::kMove));
   if (options_.dma == DmaMode::kCopy) {
     SX_TRY(std::byte * slots, make_window(Staging::kSlots * Staging::kSlotBytes));
+    const HostRange staging = range_at(slots, Staging::kSlots * Staging::kSlotBytes);
+    pages_of_frame(staging.start())->set(staging);
     staging_.init(slots);
   }
   return {};
@@ -310,13 +312,22 @@ Result<std::byte*> LiveHostMm::make_window(std::uint64_t bytes) {
     raw_syscall(SYS_munmap, base, size);
     return fail(err, "a device window cannot be registered");
   }
-  if (!granules_.prepare(arena_, HostRange::of(HostVa(base), size))) {
+  const auto whole = HostRange::of(HostVa(base), size);
+  if (!granules_.prepare(arena_, whole) || !frame_pages_[index].init(arena_, whole)) {
     raw_syscall(SYS_munmap, base, size);
     return fail(ENOMEM, "the arena is used up");
   }
   windows_[index] = Window{reinterpret_cast<std::byte*>(base), size};
   window_count_.store(index + 1, std::memory_order_release);
   return windows_[index].base;
+}
+
+FramePages* LiveHostMm::pages_of_frame(HostVa frame) {
+  const std::uint32_t count = window_count_.load(std::memory_order_acquire);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    if (frame_pages_[i].covers(frame)) return &frame_pages_[i];
+  }
+  return nullptr;
 }
 
 // --- pins ---------------------------------------------------------------------------------------

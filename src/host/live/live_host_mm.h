@@ -24,6 +24,7 @@
 #include "host/live/arena.h"
 #include "host/live/engine_section.h"
 #include "host/live/event_pump.h"
+#include "host/live/frame_pages.h"
 #include "host/live/granules.h"
 #include "host/live/pins.h"
 #include "host/live/proc_maps.h"
@@ -59,6 +60,7 @@ struct LiveCounters {
   std::atomic<std::uint64_t> cow_breaks{0};
   std::atomic<std::uint64_t> deferred{0};         ///< reader found the mm lock taken
   std::atomic<std::uint64_t> parked{0};           ///< faults that waited for a residency deadline
+  std::atomic<std::uint64_t> vanished{0};         ///< pages that the kernel dropped from VRAM (MADV_FREE)
   std::atomic<std::uint64_t> events{0};           ///< uffd events: calls that no hook saw
   std::atomic<std::uint64_t> registered{0};
   std::atomic<std::uint64_t> unregistered{0};
@@ -231,6 +233,10 @@ class LiveHostMm final : public HostMm {
   void drop_pages(HostRange range) SX_REQUIRES(mm_lock_);
   bool release_if_empty(DevmemAllocation& allocation) SX_REQUIRES(mm_lock_);
   void discard_frame(std::uint64_t frame, std::uint64_t bytes) SX_REQUIRES(mm_lock_);
+  FramePages* pages_of_frame(HostVa frame);
+  bool refill_dropped(HostRange frame) SX_REQUIRES(mm_lock_);
+  void note_left(const Piece& piece) SX_REQUIRES(mm_lock_);
+  void keep_staged(HostRange landing) SX_REQUIRES(mm_lock_);
   /// Time until the last residency deadline in `range`, 0 when none is in the future.
   std::uint64_t residency_left_ns(HostRange range) SX_REQUIRES(mm_lock_);
 
@@ -260,7 +266,8 @@ class LiveHostMm final : public HostMm {
   void serve_parked() SX_REQUIRES(mm_lock_);
   void wake_everybody() SX_REQUIRES(mm_lock_);
   void kick_reader();
-  [[noreturn]] void die_of_stale_access(std::uint64_t address);
+  void serve_vram_fault(HostVa page);
+  [[noreturn]] void die_of_stale_access(HostVa page);
   void drain_events() SX_REQUIRES(mm_lock_);
   void on_event(const UffdMessage& message) SX_REQUIRES(mm_lock_);
   void on_remap(HostRange from, HostVa to) SX_REQUIRES(mm_lock_);
@@ -315,6 +322,7 @@ class LiveHostMm final : public HostMm {
   std::uint64_t widest_window_ SX_GUARDED_BY(mm_lock_) = 0;
   static constexpr std::size_t kWindowsMax = 32;
   std::array<Window, kWindowsMax> windows_ SX_GUARDED_BY(mm_lock_){};
+  std::array<FramePages, kWindowsMax> frame_pages_;  ///< by window; tested without a lock
   std::atomic<std::uint32_t> window_count_{0};
   static constexpr std::size_t kAllowedMax = 1024;
   std::array<Window, kAllowedMax> allowed_ SX_GUARDED_BY(mm_lock_){};

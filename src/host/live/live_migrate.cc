@@ -75,6 +75,7 @@ LiveHostMm::RunEnd LiveHostMm::move_run(const Uffd& uffd, UffdTransfer transfer)
       moved += kPageSize;
       continue;
     }
+    if (out.err == ENOENT && refill_dropped(HostRange::of(HostVa(transfer.from + moved), want))) continue;
     if (out.err == EINVAL && want > kPageSize) {  // maybe a border between mappings inside
       step = align_up(want / 2, kPageSize);
       continue;
@@ -87,6 +88,7 @@ LiveHostMm::RunEnd LiveHostMm::move_run(const Uffd& uffd, UffdTransfer transfer)
 LiveHostMm::RunEnd LiveHostMm::copy_run(const Uffd& uffd, UffdTransfer transfer) {
   std::uint64_t copied = 0;
   std::uint32_t turns = 0;
+  refill_dropped(HostRange::of(HostVa(transfer.from), transfer.bytes));  // COPY would fault on a hole
   while (copied < transfer.bytes) {
     const UffdOutcome out = uffd.copy(
         {transfer.to + copied, transfer.from + copied, transfer.bytes - copied});
@@ -97,6 +99,32 @@ LiveHostMm::RunEnd LiveHostMm::copy_run(const Uffd& uffd, UffdTransfer transfer)
     if (out.done_bytes == 0 && !wait_turn(turns)) return {EBUSY, copied};
   }
   return {0, copied};
+}
+
+/// Memory that the client freed lazily (MADV_FREE) keeps that mark on its way through VRAM: the kernel may
+/// have dropped such pages of a frame since, and zeroes are their content now. False: none was missing, or
+/// `frame` is no frame.
+bool LiveHostMm::refill_dropped(HostRange frame) {
+  std::uint64_t words[DevmemAllocation::kPagesMax];
+  const std::span seen(words, frame.pages());
+  if (pages_of_frame(frame.start()) == nullptr || !pagemap_.read(frame.start(), seen)) return false;
+  bool any = false;
+  for (std::uint64_t i = 0; i < seen.size(); ++i) {
+    if (PageMap::is_occupied(seen[i])) continue;
+    if (vram_.zero(HostRange::of(frame.start() + (i << kPageShift), kPageSize)).err != 0) return false;
+    counters_.vanished.fetch_add(1, std::memory_order_relaxed);
+    any = true;
+  }
+  return any;
+}
+
+/// Copy mode keeps pages that came from the client. A store takes the mark of MADV_FREE off them; what the
+/// kernel was quicker to drop comes back as zeroes.
+void LiveHostMm::keep_staged(HostRange landing) {
+  for (HostVa at = landing.start(); at < landing.end(); at += kPageSize) {
+    auto* byte = reinterpret_cast<volatile std::byte*>(at.value());
+    *byte = *byte;
+  }
 }
 
 void LiveHostMm::discard_frame(std::uint64_t frame, std::uint64_t bytes) {
@@ -276,8 +304,10 @@ Status LiveHostMm::land(Sketch& sketch) {
   if (sketch.landing == sketch.allocation.frame) return {};
   const std::uint64_t bytes = sketch.range.size();
   const std::uint64_t frame = number_of(sketch.allocation.frame);
-  note_page_tables(HostRange::of(HostVa(number_of(sketch.landing)), bytes));
+  const auto landing = HostRange::of(HostVa(number_of(sketch.landing)), bytes);
+  note_page_tables(landing);
   note_page_tables(HostRange::of(HostVa(frame), bytes));
+  keep_staged(landing);
   if (std::byte* full = staging_.take_full(bytes)) {
     const RunEnd end = move_run(vram_, {frame, number_of(full), bytes});
     SX_ASSERT(end.err == 0 || end.err == ENOMEM);
@@ -308,11 +338,14 @@ Status LiveHostMm::land(Sketch& sketch) {
 void LiveHostMm::commit(Sketch& sketch, std::uint64_t residency_ns) {
   while (auto piece = residency_.first_in(sketch.range)) {
     DevmemAllocation& old = *piece->allocation;
+    note_left(*piece);
     residency_.erase(piece->range);
     release_if_empty(old);
     residency_.reserve();
   }
   residency_.insert(sketch.range, sketch.allocation, 0);
+  const HostVa frame(number_of(sketch.allocation.frame));
+  pages_of_frame(frame)->set(HostRange::of(frame, sketch.range.size()));
   sketch.allocation.residency_deadline_ns = residency_ns == 0 ? 0 : clock_.now_ns() + residency_ns;
   counters_.pages_out.fetch_add(sketch.range.pages(), std::memory_order_relaxed);
   for (std::uint64_t a = sketch.range.start().value(); a < sketch.range.end().value();
@@ -409,6 +442,7 @@ LiveHostMm::HomeEnd LiveHostMm::bring_home(Piece piece, MoveCause cause) {
   const std::uint64_t frame = number_of(piece.frame());
   std::uint64_t done = 0;
   std::uint64_t lost = 0;
+  note_left(piece);
   while (done < bytes) {
     const RunEnd end = send_home({va + done, frame + done, bytes - done});
     done += end.moved_bytes;
@@ -426,6 +460,7 @@ LiveHostMm::HomeEnd LiveHostMm::bring_home(Piece piece, MoveCause cause) {
     if (!gone) counters_.pages_copied.fetch_add(1, std::memory_order_relaxed);
     done += kPageSize;
   }
+  if (done < bytes) pages_of_frame(HostVa(frame))->set(HostRange::of(HostVa(frame + done), bytes - done));
   if (done == 0) return HomeEnd::kStuck;
   // Small pages, or a huge page that came in pieces or was split on its way, left a table in the frame.
   if (bytes != k2M || !pagemap_.maybe_huge(piece.range.start())) {
@@ -471,6 +506,7 @@ void LiveHostMm::drop_pages(HostRange range) {
     const bool reserved = residency_.reserve();
     SX_ASSERT(reserved);
     const auto frame = HostRange::of(HostVa(number_of(piece->frame())), piece->range.size());
+    note_left(*piece);
     discard_frame(frame.start().value(), frame.size());
     if (frame.size() != k2M) note_page_tables(frame);  // a huge page is split now
     residency_.erase(piece->range);
@@ -478,6 +514,12 @@ void LiveHostMm::drop_pages(HostRange range) {
     note_idle(piece->range);
     release_if_empty(*piece->allocation);
   }
+}
+
+/// The frames of `piece` are given up: no engine can reach them any more.
+void LiveHostMm::note_left(const Piece& piece) {
+  const HostVa frame(number_of(piece.frame()));
+  pages_of_frame(frame)->clear(HostRange::of(frame, piece.range.size()));
 }
 
 bool LiveHostMm::release_if_empty(DevmemAllocation& allocation) {

@@ -100,6 +100,41 @@ TEST_F(LiveMigrate, HolesBecomeZeroFilledVram) {
   EXPECT_EQ(word(at, 7), 0u);
 }
 
+// MADV_FREE before the memory is mirrored, or past the hooks: the pages keep that mark in VRAM, and under
+// pressure the kernel drops them there. The client's own address would read zero then.
+class LiveMigrateFreed : public LiveTest, public ::testing::WithParamInterface<DmaMode> {};
+
+TEST_P(LiveMigrateFreed, PagesThatTheKernelDropsFromVramAreZero) {
+  LiveOptions options;
+  options.dma = GetParam();
+  start(options);
+  if (IsSkipped()) return;
+  for (int round = 0; round < 3; ++round) {
+    std::byte* at = map_filled(k64K, 100);
+    ASSERT_EQ(madvise(at, k64K, MADV_FREE), 0);
+    DevmemAllocation& allocation = migrate(at, k64K);
+    ASSERT_EQ(madvise(allocation.frame, k64K, MADV_PAGEOUT), 0);
+    if (GetParam() == DmaMode::kMove) {
+      ASSERT_FALSE(occupied(allocation.frame)) << "the kernel kept a page that it may drop";
+      EXPECT_EQ(word(allocation.frame, 3), 0u);
+    }
+    word(allocation.frame, 5) = 55;
+    if (round == 1) {
+      ASSERT_TRUE(mm_->evict(allocation));
+    }
+    if (round == 2) {
+      std::byte* more = map(2 * k64K);
+      ASSERT_EQ(mremap(at, k64K, k64K, MREMAP_MAYMOVE | MREMAP_FIXED, more), more);
+      at = more;
+    }
+    EXPECT_EQ(word(at, 5), 55u);
+    EXPECT_TRUE(word(at, 7) == 0 || word(at, 7) == 107);
+    EXPECT_EQ(mm_->hook_munmap(number_of(at), k64K), 0);
+  }
+}
+INSTANTIATE_TEST_SUITE_P(, LiveMigrateFreed, ::testing::Values(DmaMode::kMove, DmaMode::kCopy),
+                         [](const auto& param) { return param.param == DmaMode::kMove ? "Move" : "Copy"; });
+
 // MOVE splits a huge page where the target has a page table, even an empty one.
 TEST_F(LiveMigrate, HugePageStaysWholeInAFrameUsedBefore) {
   PageMap pagemap = *PageMap::open();
