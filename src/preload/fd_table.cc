@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "base/step.h"
 #include "preload/engine_fds.h"
 #include "preload/engine_scope.h"
 #include "preload/paths.h"
@@ -166,6 +167,7 @@ void FdObject::inherit(SyncobjPtr object) { replace(&FdObject::syncobj_, std::mo
 
 std::shared_ptr<DrmFile> FdObject::existing_drm_file() {
   Guard hold(lock_);
+  SX_MARK("preload.fd.locked");
   return current() ? file_ : nullptr;
 }
 

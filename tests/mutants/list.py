@@ -279,4 +279,7 @@ MUTANTS = [
     ("engine in the child of a fork that nobody saw", "src/preload/session.cc",
      "  return mark != nullptr && mark->load", "  return mark == nullptr && mark->load",
      "client inherited_raw"),
+    ("lock that a thread held at the fork stays held in the child", "src/preload/fork_image.cc",
+     "all_fds()) object->renew_lock();", "all_fds()) static_cast<void>(object);",
+     "preload ForkImage.*"),
 ]

@@ -1,0 +1,101 @@
+// Descriptors over a fork, without the rest of the preload library: a session and an engine scope that do nothing
+// stand in for it. What clients see of it is in tests/client/inherited*.c.
+#include "preload/fork_image.h"
+
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <thread>
+
+#include "abi/drm_test_rig.h"
+#include "preload/engine_fds.h"
+#include "preload/engine_scope.h"
+#include "preload/fd_table.h"
+#include "preload/paths.h"
+#include "preload/session.h"
+#include "preload/threads.h"
+
+namespace softxe::preload {
+
+static std::uint64_t number_of_forks = 1;
+
+std::uint64_t generation() { return number_of_forks; }
+Session* session() { return nullptr; }
+Result<Session*> session_or_make() { return fail(ENODEV, "the test has no session"); }
+const Settings& settings() {
+  static const Settings none{};
+  return none;
+}
+EngineScope::EngineScope() = default;
+EngineScope::~EngineScope() = default;
+ThreadStarter engine_thread_starter() { return {}; }
+bool maybe_engine_fd(int) { return false; }
+bool is_remembered_engine_fd(int) { return false; }
+std::string link_of_fd(int) { return {}; }
+std::optional<std::string> client_path_of_fd(int) { return std::nullopt; }
+
+namespace {
+
+/// Stops one thread at a mark, inside whatever lock it holds there, until it is let go.
+class StopAt final : public StepHook {
+ public:
+  explicit StopAt(std::string_view mark) : mark_(mark) { set_step_hook(this); }
+  ~StopAt() override { set_step_hook(nullptr); }
+  Status on_step(StepSite& site, bool) override {
+    if (site.name != mark_ || there_.exchange(true)) return {};
+    there_.notify_all();
+    gone_.wait(false);
+    return {};
+  }
+  void wait_until_there() { there_.wait(false); }
+  void let_go() {
+    gone_ = true;
+    gone_.notify_all();
+  }
+
+ private:
+  const std::string_view mark_;
+  std::atomic<bool> there_ = false;
+  std::atomic<bool> gone_ = false;
+};
+
+/// One that is stuck is ended.
+bool ends_well(pid_t child) {
+  constexpr int kMillisecondsMax = 10'000;
+  pollfd ended{.fd = static_cast<int>(syscall(SYS_pidfd_open, child, 0)), .events = POLLIN, .revents = 0};
+  if (poll(&ended, 1, kMillisecondsMax) != 1) kill(child, SIGKILL);
+  close(ended.fd);
+  int status = -1;
+  waitpid(child, &status, 0);
+  return status == 0;
+}
+
+TEST(ForkImage, ADescriptorLockedByAnotherThreadAtTheForkIsFreeInTheChild) {
+  DrmRig rig;
+  const auto object = std::make_shared<FdObject>(DeviceNode{});
+  const int fd = eventfd(0, EFD_CLOEXEC);
+  put_fd(fd, object);
+  StopAt stop("preload.fd.locked");
+  std::thread inside([&] { object->existing_drm_file(); });
+  stop.wait_until_there();
+  const pid_t child = fork();
+  if (child == 0) {
+    ++number_of_forks;
+    claim_fork_image(*rig.process);
+    _exit(object->existing_drm_file() == nullptr ? 0 : 1);
+  }
+  EXPECT_TRUE(ends_well(child));
+  stop.let_go();
+  inside.join();
+  take_fd(fd);
+  close(fd);
+}
+
+}  // namespace
+}  // namespace softxe::preload
