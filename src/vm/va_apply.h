@@ -41,16 +41,15 @@ class VaApply {
       while (count_ > 0) pool_.retire(*made_[--count_]);
       return fail(reservation.error());
     }
+    VaReservation* inserts = &*reservation;
     if (ops.is_one_splice()) {
       VaIndex::Fresh fresh;
       for (std::size_t i = 0; i < count_; ++i) fresh.add(*made_[i]);
       space_.splice(ops.place(), ops.gone(), fresh, *reservation);
-    } else {
-      used_ = 0;
-      for (const VaOp& op : ops) change_space(op, *reservation);
+      inserts = nullptr;  // the space is changed already
     }
     used_ = 0;
-    for (const VaOp& op : ops) change_lists(op);
+    for (const VaOp& op : ops) carry_out(op, inserts);
     SX_ASSERT(used_ == count_);
     count_ = 0;
     return {};
@@ -83,30 +82,22 @@ class VaApply {
     made_[count_++] = node;
     return {};
   }
-  void change_space(const VaOp& op, VaReservation& reservation) {
+  void carry_out(const VaOp& op, VaReservation* inserts) {
     if (const auto* unmap = std::get_if<UnmapOp>(&op)) {
-      space_.remove(*unmap->node);
-    } else if (const auto* remap = std::get_if<RemapOp>(&op)) {
-      space_.remove(*remap->node);
-      if (remap->has_prev()) space_.insert(take(), reservation);
-      if (remap->has_next()) space_.insert(take(), reservation);
-    } else if (std::holds_alternative<MapOp>(op)) {
-      space_.insert(take(), reservation);
-    }
-  }
-  void change_lists(const VaOp& op) {
-    if (const auto* unmap = std::get_if<UnmapOp>(&op)) {
+      if (inserts != nullptr) space_.remove(*unmap->node);
       drop(*unmap->node);
     } else if (const auto* remap = std::get_if<RemapOp>(&op)) {
-      if (remap->has_prev()) link(take());
-      if (remap->has_next()) link(take());
+      if (inserts != nullptr) space_.remove(*remap->node);
+      if (remap->has_prev()) put_in(inserts);
+      if (remap->has_next()) put_in(inserts);
       drop(*remap->node);
     } else if (std::holds_alternative<MapOp>(op)) {
-      link(take());
+      put_in(inserts);
     }
   }
-  VaNode& take() { return *made_[used_++]; }
-  static void link(VaNode& node) {
+  void put_in(VaReservation* inserts) {
+    VaNode& node = *made_[used_++];
+    if (inserts != nullptr) space_.insert(node, *inserts);
     if (node.backing() != nullptr) node.backing()->link(node);
   }
   void drop(VaNode& node) {
