@@ -282,4 +282,7 @@ MUTANTS = [
     ("lock that a thread held at the fork stays held in the child", "src/preload/fork_image.cc",
      "all_fds()) object->renew_lock();", "all_fds()) static_cast<void>(object);",
      "preload ForkImage.*"),
+    ("requests read a bad address on purpose", "src/abi/user_copy.cc",
+     "  if (to.empty()) return {};", "  if (to.empty() || guarded_copy(to.data(), nullptr, 1)) return {};",
+     "client gdb"),
 ]
