@@ -25,9 +25,11 @@
 #include "base/guarded.h"
 #include "base/log.h"
 #include "base/prng.h"
+#include "base/step.h"
 #include "drv/device.h"
 #include "drv/vm_ops.h"
 #include "host/live/live_host_mm.h"
+#include "host/live/raw_syscall.h"
 #include "hw/mmu_memory.h"
 #include "svm/madvise.h"
 
@@ -51,6 +53,28 @@ struct Options {
   std::uint64_t seconds = 60;
   std::uint64_t seed = 1;
   bool copy = false;
+  bool stretch = false;
+};
+
+/// Sleeps at steps of the engine, so that what is between two of them takes as long as it would on a machine
+/// that takes the processor away there. Each seed has a few steps at which it sleeps often.
+class Stretch final : public StepHook {
+ public:
+  explicit Stretch(std::uint64_t seed) : seed_(seed) {}
+  Status on_step(StepSite& site, bool) override {
+    thread_local std::uint64_t state = reinterpret_cast<std::uint64_t>(&state) | 1;
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    const bool often = (reinterpret_cast<std::uint64_t>(&site) / sizeof site + seed_) % 12 == 0;
+    if ((state >> 20) % (often ? 8 : 1024) != 0) return {};
+    const timespec nap{.tv_sec = 0, .tv_nsec = static_cast<long>((state >> 32) % 2'000'000)};
+    live::raw_syscall(SYS_nanosleep, &nap, nullptr);
+    return {};
+  }
+
+ private:
+  const std::uint64_t seed_;
 };
 
 [[noreturn]] void die(const std::string& why) {
@@ -421,6 +445,7 @@ int main(int argc, char** argv) {
   app.add_option("--seconds", options.seconds, "How long");
   app.add_option("--seed", options.seed, "Seed of all choices");
   app.add_flag("--copy", options.copy, "DMA mode copy");
+  app.add_flag("--stretch", options.stretch, "Sleep at steps of the engine, to make rare interleavings common");
   CLI11_PARSE(app, argc, argv);
   if (const char* level = std::getenv("SOFTXE_LOG"))
     softxe::set_log_level(softxe::parse_log_level(level));
@@ -428,5 +453,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "softxe-soak: needs userfaultfd with MOVE and kernel faults\n");
     return 126;
   }
+  softxe::sim::Stretch stretch(options.seed);
+  if (options.stretch) softxe::set_step_hook(&stretch);
   return softxe::sim::Soak(options).run();
 }

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 
+#include "base/step.h"
 #include "host/live/live_host_mm.h"
 #include "host/live/raw_syscall.h"
 
@@ -78,11 +79,38 @@ void LiveHostMm::fetch_by_touch(HostRange range) {
   drain_events();
 }
 
+/// Lock-free: a call on `range` may run past us. While this lives nothing there goes to VRAM.
+class LiveHostMm::Passing {
+ public:
+  Passing(LiveHostMm& mm, HostRange range) : mm_(mm) {
+    if (mm.disabled() || !GranuleMap::addressable(range)) return;  // nothing of ours can be there, now or later
+    slot_ = mm.passing_.announce(range);
+    held_up_ = !slot_ || mm.tracked(range);
+    if (held_up_) end();
+  }
+  ~Passing() { end(); }
+  Passing(const Passing&) = delete;
+  Passing& operator=(const Passing&) = delete;
+
+  explicit operator bool() const { return !held_up_; }
+  void end() {
+    if (slot_) mm_.passing_.retract(*slot_);
+    slot_.reset();
+  }
+
+ private:
+  LiveHostMm& mm_;
+  std::optional<PassingCalls::Slot> slot_;
+  bool held_up_ = false;
+};
+
 /// The mapping of `range` goes away or is replaced: munmap, mmap(MAP_FIXED), brk, shmdt ...
 template <typename Call>
 long LiveHostMm::replace_mapping(HostRange range, Call call) {
-  if (!tracked(range)) {
+  if (Passing pass(*this, range); pass) {
+    SX_MARK("live.hook.passing");
     const long result = call();
+    pass.end();
     if (ok(result)) notify_late(range, HostEvent::kUnmap);
     return result;
   }
@@ -102,8 +130,10 @@ long LiveHostMm::replace_mapping(HostRange range, Call call) {
 /// The mapping stays, its contents go: MADV_DONTNEED and its kin.
 template <typename Call>
 long LiveHostMm::discard_contents(HostRange range, Call call) {
-  if (!tracked(range)) {
+  if (Passing pass(*this, range); pass) {
+    SX_MARK("live.hook.passing");
     const long result = call();
+    pass.end();
     notify_late(range, HostEvent::kClear);
     return result;
   }
@@ -123,8 +153,10 @@ long LiveHostMm::discard_contents(HostRange range, Call call) {
 /// The mapping changes under its pages: they come home first.
 template <typename Call>
 long LiveHostMm::change_mapping(HostRange range, HostEvent kind, Call call) {
-  if (!tracked(range)) {
+  if (Passing pass(*this, range); pass) {
+    SX_MARK("live.hook.passing");
     const long result = call();
+    pass.end();
     notify_late(range, kind);
     return result;
   }
@@ -185,11 +217,22 @@ long LiveHostMm::hook_mremap(const MremapArgs& a) {
   const auto old_range = pages_of(a.old_address, a.old_length);
   const auto target = pages_of(a.new_address, a.new_length);
   const bool fixed = (a.flags & MREMAP_FIXED) != 0 && target;
-  const bool care = old_range && (tracked(*old_range) || (fixed && tracked(*target)));
-  if (care) return move_mapping(a, *old_range);
-  const long result = raw_syscall(SYS_mremap, a.old_address, a.old_length, a.new_length, a.flags,
-                                  a.new_address);
-  if (ok(result) && old_range && static_cast<std::uint64_t>(result) != a.old_address) {
+  auto call = [&a] {
+    return raw_syscall(SYS_mremap, a.old_address, a.old_length, a.new_length, a.flags, a.new_address);
+  };
+  if (!old_range) return call();
+  Passing from(*this, *old_range);
+  Passing to(*this, fixed ? *target : *old_range);
+  if (!from || !to) {
+    from.end();
+    to.end();
+    return move_mapping(a, *old_range);
+  }
+  SX_MARK("live.hook.passing");
+  const long result = call();
+  from.end();
+  to.end();
+  if (ok(result) && static_cast<std::uint64_t>(result) != a.old_address) {
     notify_late(*old_range, HostEvent::kUnmap);
   }
   return result;

@@ -26,6 +26,7 @@
 #include "host/live/event_pump.h"
 #include "host/live/frame_pages.h"
 #include "host/live/granules.h"
+#include "host/live/passing_calls.h"
 #include "host/live/pins.h"
 #include "host/live/proc_maps.h"
 #include "host/live/residency.h"
@@ -185,6 +186,7 @@ class LiveHostMm final : public HostMm {
     int err;
     std::uint64_t moved_bytes;
   };
+  class Passing;  // a call that runs past us (live_hooks.cc)
   struct Sketch;  // a migration to VRAM under construction (live_migrate.cc)
   enum class HomeEnd : std::uint8_t { kMorePages, kEmptied, kStuck };
   enum class Served : std::uint8_t { kDone, kAgain };
@@ -210,6 +212,7 @@ class LiveHostMm final : public HostMm {
   // migration (live_migrate.cc)
   Status admit_migration(HostRange range, const DevmemAllocation& allocation)
       SX_REQUIRES(mm_lock_);
+  Status settle_calls(HostRange range) SX_REQUIRES(mm_lock_);
   Result<MigrateCounts> try_migrate(HostRange range, DevmemAllocation& allocation,
                                     std::uint64_t residency_ns, bool& shared_pages)
       SX_EXCLUDES(mm_lock_);
@@ -312,6 +315,7 @@ class LiveHostMm final : public HostMm {
   EventPump pump_;
   LiveCounters counters_;
   PinSet pins_;   ///< table: mm lock
+  PassingCalls passing_;
 
   Mutex<LockRank::kHostMm> mm_lock_{"HostMm"};
   Arena arena_ SX_GUARDED_BY(mm_lock_);

@@ -166,6 +166,22 @@ Status LiveHostMm::admit_migration(HostRange range, const DevmemAllocation& allo
   return register_blocks(range, vma.range);
 }
 
+/// Waits for calls on `range` that are under way without our lock: those the hooks' filter let pass, and those
+/// no hook saw, which wait for their event to be read. What admission saw may be another mapping by then.
+Status LiveHostMm::settle_calls(HostRange range) {
+  constexpr std::uint32_t kTurnsMax = 4096;
+  const std::uint64_t read_before = pump_.events_read();
+  // Whoever began before this line has been read once another event has been (submission_probe()).
+  auto unread = [&] { return pump_.events_read() == read_before && client_.event_in_flight(); };
+  for (std::uint32_t turns = 0; passing_.any_in(range) || unread();) {
+    if (turns >= kTurnsMax) return fail(EBUSY, "a system call on this memory does not end");
+    if (!wait_turn(turns)) drain_events();
+  }
+  drain_events();
+  if (!chunks_.covers(range)) return fail(EBUSY, "the mapping was replaced");
+  return {};
+}
+
 Result<MigrateCounts> LiveHostMm::migrate_to_device(HostRange range, DevmemAllocation& allocation,
                                                     std::uint64_t residency_ns) {
   bool shared_pages = false;
@@ -183,6 +199,7 @@ Result<MigrateCounts> LiveHostMm::try_migrate(HostRange range, DevmemAllocation&
   // Looked at once more below, when no thread can pin without being seen.
   if (pins_.intersects(granules_, range)) return fail(EBUSY, "an engine thread stands on these pages");
   SX_TRY_VOID(admit_migration(range, allocation));
+  SX_TRY_VOID(settle_calls(range));
   Sketch sketch{range, allocation,
                 options_.dma == DmaMode::kCopy ? staging_.take_empty() : allocation.frame};
   pins_.begin_migration();

@@ -1,0 +1,88 @@
+// Calls that run past the mm lock: through the hooks' filter, or seen by no hook.
+#include <functional>
+#include <thread>
+
+#include "base/step.h"
+#include "host/live/live_test_support.h"
+#include "host/live/raw_syscall.h"
+
+namespace softxe::live {
+namespace {
+
+/// Does something once, the first time a step is reached.
+class Once final : public StepHook {
+ public:
+  Once(const char* name, std::function<void()> act) : name_(name), act_(std::move(act)) { set_step_hook(this); }
+  ~Once() { set_step_hook(nullptr); }
+  Status on_step(StepSite& site, bool) override {
+    if (std::string_view(site.name) == name_ && !done_.exchange(true)) act_();
+    return {};
+  }
+  bool done() const { return done_.load(); }
+
+ private:
+  std::string_view name_;
+  std::function<void()> act_;
+  std::atomic<bool> done_{false};
+};
+
+class LivePassing : public LiveTest {};
+
+TEST_F(LivePassing, NothingMigratesUnderACallThatTheFilterLetPass) {
+  constexpr std::uint64_t kBytes = k64K;
+  struct Row {
+    const char* call;
+    std::function<long(std::uint64_t at)> run;
+  };
+  const Row rows[] = {
+      {"munmap", [&](std::uint64_t at) { return mm_->hook_munmap(at, kBytes); }},
+      {"mmap over it",
+       [&](std::uint64_t at) {
+         return mm_->hook_mmap({at, kBytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0});
+       }},
+      {"mremap away", [&](std::uint64_t at) { return mm_->hook_mremap({at, kBytes, kBytes, MREMAP_MAYMOVE, 0}); }},
+      {"mremap over it",
+       [&](std::uint64_t at) {
+         const std::uint64_t from = number_of(map(kBytes));
+         return mm_->hook_mremap({from, kBytes, kBytes, MREMAP_MAYMOVE | MREMAP_FIXED, at});
+       }},
+      {"DONTNEED", [&](std::uint64_t at) { return mm_->hook_madvise(at, kBytes, MADV_DONTNEED); }},
+      {"mprotect", [&](std::uint64_t at) { return mm_->hook_mprotect(at, kBytes, PROT_READ); }},
+  };
+  for (const Row& row : rows) {
+    std::byte* at = map_filled(kBytes, 9);
+    ASSERT_FALSE(mm_->tracked(range_at(at, kBytes)));
+    int err = 0;
+    Once under("live.hook.passing", [&] { err = migrate_error(at, kBytes); });
+    EXPECT_GE(row.run(number_of(at)), 0) << row.call;
+    EXPECT_TRUE(under.done()) << row.call;
+    EXPECT_EQ(err, EBUSY) << row.call;
+    mm_->submission_probe();
+  }
+}
+
+// The event has been read, but the migration that holds the lock has not dealt with it.
+TEST_F(LivePassing, MemoryMappedAnewBehindAnUnseenMunmapIsNotTakenForTheOld) {
+  std::byte* at = map_filled(k64K, 1);
+  ASSERT_TRUE(mm_->evict(migrate(at, k64K)));
+  int err = 0;
+  {
+    Once race("live.migrate.admit", [&] {
+      std::thread([&] {
+        raw_syscall(SYS_munmap, at, k64K);
+        raw_syscall(SYS_mmap, at, k64K, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1,
+                    0);
+        for (std::uint64_t i = 0; i < 16; ++i) word(at, i) = 500 + i;
+      }).join();
+    });
+    err = migrate_error(at, k64K);
+    EXPECT_TRUE(race.done());
+  }
+  EXPECT_EQ(err, EBUSY);
+  expect_filled(at, 16, 500);
+  EXPECT_EQ(migrate_error(at, k64K), 0) << "the new mapping may migrate";
+  expect_filled(at, 16, 500);
+}
+
+}  // namespace
+}  // namespace softxe::live
