@@ -197,6 +197,11 @@ TEST(BindBehindAFence, B32_TooManyOperationsAreEnobufs) {
     EXPECT_EQ(r.bind(vm, {r.unmap(kAt, count / 4 * k2M)}), 0);
     r.run();
   }
+  std::vector<Op> most;
+  for (std::size_t i = 0; i < 511; ++i) most.push_back(r.map(bo, kAt + i * k2M, kPageSize));
+  EXPECT_EQ(r.bind(vm, most, {r.in(r.blocker())}), 0) << "one less";
+  r.run();
+  EXPECT_EQ(r.present_pages(1), 511u);
 }
 
 // --- arrays: all or nothing ----------------------------------------------------------------------------------

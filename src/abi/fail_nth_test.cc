@@ -252,6 +252,12 @@ const Row kRows[] = {
      [](Rig& r) {
        return r.create_vm(DRM_XE_VM_CREATE_FLAG_LR_MODE | DRM_XE_VM_CREATE_FLAG_FAULT_MODE), r.last;
      }},
+    {"B29_VmCreateWithScratch", Keeps::kAll, nothing,
+     [](Rig& r) {
+       return r.create_vm(DRM_XE_VM_CREATE_FLAG_SCRATCH_PAGE | DRM_XE_VM_CREATE_FLAG_LR_MODE |
+                          DRM_XE_VM_CREATE_FLAG_FAULT_MODE),
+              r.last;
+     }},
     {"GemCreateInVram", Keeps::kAll, nothing, [](Rig& r) { return r.create_bo(2), r.last; }},
     {"GemCreateInEither", Keeps::kAll, nothing, [](Rig& r) { return r.create_bo(1), r.last; }},
     {"ExecQueueCreate", Keeps::kAll, nothing, [](Rig& r) { return r.create_queue(); }},
