@@ -102,6 +102,7 @@ TEST_F(LiveSvm, SharedMemoryIsUsedInPlace) {
   memory[0] = 3;
   ASSERT_TRUE(gpu_->store(va(memory + 8), std::uint32_t{4}));
   EXPECT_EQ(count(Counter::svm_migrate_to_vram_count), 0u);
+  EXPECT_EQ(count(Counter::svm_migrate_to_vram_failed_count), 0u) << "nobody tries";
   EXPECT_EQ(memory[8], 4);
   munmap(memory, k2M);
 }

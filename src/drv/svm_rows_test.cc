@@ -99,23 +99,26 @@ TEST(SvmRows, I4_FirstAccessReadsZeroOnEveryPath) {
 // --- attribute reset ---------------------------------------------------------------------------------------
 
 TEST(SvmRows, G8_AResetDropsTheReferenceToThePeersPagemap) {
-  SimDevice d;
-  ASSERT_TRUE(d.bind_mirror(kBase, 8 * k2M));
-  d.map_at(kBase, k2M);
-  const std::weak_ptr<Pagemap> watched = d.device->pagemap(0);
-  const auto references = watched.use_count();
-  const SetPreferred advice{{.devmem_fd = 5, .policy = MigrationPolicy::kAllPages,
-                             .pagemap = d.device->pagemap(0)}};
-  {
-    SetPreferred given = advice;
-    ASSERT_TRUE(d.advise(kBase, k2M, given));
+  // In place, or by a VMA that takes in the neighbours.
+  for (std::uint64_t mirror_bytes : {k2M, 8 * k2M}) {
+    SimDevice d;
+    ASSERT_TRUE(d.bind_mirror(kBase, mirror_bytes));
+    d.map_at(kBase, k2M);
+    const std::weak_ptr<Pagemap> watched = d.device->pagemap(0);
+    const auto references = watched.use_count();
+    const SetPreferred advice{{.devmem_fd = 5, .policy = MigrationPolicy::kAllPages,
+                               .pagemap = d.device->pagemap(0)}};
+    {
+      SetPreferred given = advice;
+      ASSERT_TRUE(d.advise(kBase, k2M, given));
+    }
+    EXPECT_EQ(watched.use_count(), references + 2) << "the advice of this test, and one VMA";
+    ASSERT_TRUE(d.gpu_write(kBase, 1));
+    ASSERT_TRUE(d.unmap(kBase, k2M));
+    d.device->flush_collector(*d.vm);
+    EXPECT_EQ(d.vmas(), fmt::format("[0x10000000+{:#x} default]", mirror_bytes));
+    EXPECT_EQ(watched.use_count(), references + 1);
   }
-  EXPECT_EQ(watched.use_count(), references + 2) << "the advice of this test, and one VMA";
-  ASSERT_TRUE(d.gpu_write(kBase, 1));
-  ASSERT_TRUE(d.unmap(kBase, k2M));
-  d.device->flush_collector(*d.vm);
-  EXPECT_EQ(d.vmas(), "[0x10000000+0x1000000 default]");
-  EXPECT_EQ(watched.use_count(), references + 1);
 }
 
 TEST(SvmRows, G10_B2_AVmaMergedAwayUnderItsFaultIsNotUsedAgain) {

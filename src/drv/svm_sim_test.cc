@@ -113,6 +113,7 @@ TEST(SvmFault, E14toE16_AtomicTable) {
   d.map_at(kBase + k2M, k2M);
   ASSERT_TRUE(d.advise_atomic(kBase + k2M, k2M, AtomicAccess::kCpu));
   EXPECT_FALSE(d.gpu_add(kBase + k2M, 1)) << "E15: CPU atomics only";
+  EXPECT_EQ(d.count(Counter::svm_pagefault_count), 1u) << "refused before anything is looked for: E14's is counted";
   d.map_at(kBase + 2 * k2M, k2M);
   ASSERT_TRUE(d.advise(kBase + 2 * k2M, k2M, kToSystem));
   ASSERT_TRUE(d.advise_atomic(kBase + 2 * k2M, k2M, AtomicAccess::kDevice));
@@ -294,13 +295,27 @@ TEST(ResetModes, G1_FlagModeNeedsTheFlag) {
 }
 
 TEST(ResetModes, G3_MemoryTheGpuNeverTouchedKeepsItsAttributes) {
-  SimDevice d;
-  ASSERT_TRUE(d.bind_mirror(kBase, 4 * k2M));
-  d.map_at(kBase, 4 * k2M);
-  ASSERT_TRUE(d.advise_atomic(kBase, k2M, AtomicAccess::kGlobal));
-  ASSERT_TRUE(d.unmap(kBase, k2M));
+  for (ResetMode mode : {ResetMode::kAlways, ResetMode::kFlag}) {
+    SimDevice d({.reset = mode});
+    ASSERT_TRUE(d.bind_mirror(kBase, 4 * k2M, AutoReset::kOn));
+    d.map_at(kBase, 4 * k2M);
+    ASSERT_TRUE(d.advise_atomic(kBase, k2M, AtomicAccess::kGlobal));
+    ASSERT_TRUE(d.unmap(kBase, k2M));
+    d.device->flush_collector(*d.vm);
+    EXPECT_EQ(d.vmas(), "[0x10000000+0x200000 atomic=global][0x10200000+0x600000 default]");
+  }
+}
+
+TEST(ResetModes, ExactWatchesWhatWasAdvisedBefore) {
+  SimDevice d({.reset = ResetMode::kExact});
+  ASSERT_TRUE(d.bind_everything(AutoReset::kOn));
+  for (std::uint64_t at : {kBase, kBase + 8 * k2M, kBase + 4 * k2M}) {
+    d.map_at(at, k2M);
+    ASSERT_TRUE(d.advise_atomic(at, k2M, AtomicAccess::kGlobal));
+  }
+  for (std::uint64_t at : {kBase, kBase + 4 * k2M, kBase + 8 * k2M}) ASSERT_TRUE(d.unmap(at, k2M));
   d.device->flush_collector(*d.vm);
-  EXPECT_EQ(d.vmas(), "[0x10000000+0x200000 atomic=global][0x10200000+0x600000 default]");
+  EXPECT_EQ(d.vmas(), "[0x0+0x1000000000000 default]");
 }
 
 TEST(ResetModes, B3_FlagsSurviveTheReset) {
@@ -422,6 +437,9 @@ TEST(Scratch, MirrorFaultsAndEverythingElseReadsZero) {
   EXPECT_EQ(d.gpu_read(0x5000).value(), 0u);
   EXPECT_TRUE(d.gpu_write(0x5000, 1));
   EXPECT_EQ(d.gpu_read(0x5000).value(), 0u);
+  ASSERT_TRUE(d.unmap(kBase, 4 * k2M));
+  d.device->flush_collector(*d.vm);
+  EXPECT_FALSE(d.gpu_read(kBase)) << "a hole of the mirror is no scratch";
 }
 
 }  // namespace
