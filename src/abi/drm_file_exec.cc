@@ -70,20 +70,6 @@ namespace {
 /// another request, so this many in a row mean that the VM cannot keep what it needs.
 constexpr unsigned kAnnouncementsMax = 1000;
 
-/// Tries at VRAM that others are moving objects in and out of at this moment, a millisecond apart.
-constexpr unsigned kRoomTriesMax = 100;
-
-// An object that another request has pinned or is evicting just now is no victim, so there may be no room for
-// a moment. The kernel waits for the locks of such objects.
-Status revalidate_with_patience(VmContext& context, WaitContext wait) {
-  for (unsigned tries = 1;; ++tries) {
-    Status done = revalidate(context);
-    if (done || done.error().err != ENOSPC || tries == kRoomTriesMax) return done;
-    if (wait.step) continue;  // no threads: nothing to wait for
-    static_cast<void>(Fence::pending()->wait(wait, Deadline::after(wait.clock, 1'000'000)));
-  }
-}
-
 // The jobs of a dma-fence VM cannot fault and need their PTEs until they end. The PTEs are put right first,
 // which may wait for evictions; then the submission is announced, so that evictions wait for it, and checked
 // again. One that came in between shows in the counter or in stale PTEs. The fence stands for the job: the

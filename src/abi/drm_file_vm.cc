@@ -12,9 +12,10 @@ constexpr std::uint64_t kJobsTimeoutNs = 10'000'000'000;  // twice the job time-
 
 // Restores what an eviction took from a VM with work; a VM without is left to its next EXEC. What cannot be
 // restored ends the VM (spec/vm.md 2.7).
-bool rebind(DeviceExec& exec, ContextVm& vm) {
+bool rebind(DrmDevice& device, ContextVm& vm) {
+  DeviceExec& exec = device.exec();
   if (!exec.scheduler().busy(vm)) return false;
-  const Status done = revalidate(vm.context());
+  const Status done = revalidate_with_patience(vm.context(), device.wait_context());
   if (done || vm.closed() || vm.banned()) return done.has_value();
   vm.context().vm.kill("an evicted object cannot come back");
   exec.vm_banned(vm);
@@ -58,7 +59,7 @@ DrmVmPtr DrmFile::make_vm(DrmDevice& device, VmMode mode, std::shared_ptr<VmCont
     device.exec().work().post([weak, &device, posted, stopped = std::move(stopped)]() mutable {
       posted->store(false);
       auto live = weak.lock();
-      const bool runs = live && rebind(device.exec(), *live);
+      const bool runs = live && rebind(device, *live);
       stopped.reset();
       if (runs) let_run(device);
     });

@@ -118,7 +118,7 @@ TEST(RebindWorker, B37_AnObjectThatCannotComeBackBansTheVmAndItsQueues) {
   ASSERT_EQ(p.rig.exec(p.queue, kBatch), 0);
   p.rig.run(3);
   p.push_out();
-  FailNth no_room("drv.gem.place", 1, ENOSPC);
+  FailNth no_room("drv.gem.place", 1, ENOSPC, FailNth::Repeat::kForever);
   set_step_hook(&no_room);
   p.rig.run();
   set_step_hook(nullptr);
@@ -128,6 +128,28 @@ TEST(RebindWorker, B37_AnObjectThatCannotComeBackBansTheVmAndItsQueues) {
   EXPECT_EQ(p.rig.exec(second, kBatch), -ECANCELED);
   EXPECT_EQ(p.rig.exec(second, 0, {}, 0), -ECANCELED) << "the ban killed its queues";
   EXPECT_EQ(p.rig.bind(p.vm, {p.rig.null(2 * kAt, k2M)}), -ENOENT);
+}
+
+// What others have pinned for a moment is no victim; the kernel waits for the locks of such objects.
+TEST(RebindWorker, NoRoomForAMomentBansNobody) {
+  Pressure p;
+  ASSERT_EQ(p.rig.exec(p.queue, kBatch), 0);
+  p.rig.run(3);
+  p.push_out();
+  *reinterpret_cast<std::uint32_t*>(p.rig.object(p.flag).engine_mapping()) = 1;
+  // The other object is in a bind of its own VM, which ends after the worker's third look for room.
+  ASSERT_TRUE(p.rig.object(p.theirs).make_resident({.vm = nullptr, .eviction = VmLocalEviction::kAllowed}));
+  {
+    AtStep end_of_bind("drv.gem.place", 3, [&](int left) {
+      if (left == 0) p.rig.object(p.theirs).unpin();
+    });
+    p.rig.run();
+    EXPECT_EQ(end_of_bind.left(), 0);
+    if (end_of_bind.left() != 0) p.rig.object(p.theirs).unpin();
+  }
+  EXPECT_FALSE(p.rig.banned(p.queue));
+  EXPECT_TRUE(p.rig.object(p.mine).in_vram());
+  EXPECT_EQ(p.rig.word(p.mine), 7u);
 }
 
 TEST(RebindWorker, TwoBusyVmsDoNotPushEachOtherOutForEver) {

@@ -19,6 +19,9 @@ namespace {
 // Clients close and count low descriptors; ours stay out of their way (spec/clients.md 1.4).
 constexpr int kFirstInternalFd = 900;
 
+// Longest wait for the pins of others.
+constexpr std::uint64_t kPinWaitNs = 100'000'000;
+
 int raise_fd(int fd) {
   const int high = fcntl(fd, F_DUPFD_CLOEXEC, kFirstInternalFd);
   if (high < 0) return fd;
@@ -100,9 +103,7 @@ GemBo::~GemBo() {
   {
     Guard hold(place_lock_);
     SX_ASSERT(pins_ == 0);
-    place_changed_.wait(place_lock_, [&]() SX_NO_THREAD_SAFETY_ANALYSIS {
-      return place_ == Place::kSystem || place_ == Place::kVram;
-    });
+    wait_settled();
   }
   // An evictor that has claimed the block may still hold a pointer to it: wait for its last word.
   bool claimed = false;
@@ -136,8 +137,14 @@ void GemBo::set_place(Place place, unsigned tile) {
   place_changed_.notify_all();
 }
 
+void GemBo::wait_settled() {
+  place_changed_.wait(place_lock_, [&]() SX_NO_THREAD_SAFETY_ANALYSIS {
+    return place_ == Place::kSystem || place_ == Place::kVram;
+  });
+}
+
 std::optional<unsigned> GemBo::wanted_tile(const BoUse& use) const {
-  if (use.vram_required) {
+  if (use.place == BoPlace::kTileVram) {
     if (use.tile < memory_.tile_count && allows_tile(use.tile)) return use.tile;
     return std::nullopt;
   }
@@ -147,48 +154,80 @@ std::optional<unsigned> GemBo::wanted_tile(const BoUse& use) const {
   return std::nullopt;
 }
 
+// An object that is pinned in VRAM is in a bind or a fault of somebody else, and free in a moment: the kernel waits
+// for its lock. Who is evicted from VRAM stays where it is, also where its placements do not have system memory: asked to go
+// there, it is there already (spec/vm.md 2.9, 3.5).
+Status GemBo::bring_home() {
+  {
+    Guard hold(place_lock_);
+    wait_settled();
+    if (place_ == Place::kVram && allows_system()) {
+      place_changed_.wait_for(place_lock_, kPinWaitNs, [&]() SX_NO_THREAD_SAFETY_ANALYSIS {
+        return place_ == Place::kSystem || (place_ == Place::kVram && pins_ == 0);
+      });
+    }
+    if (place_ == Place::kSystem && (backed_ || allows_system())) {
+      ++pins_;
+      backed_ = true;
+      return {};
+    }
+    if (!allows_system()) return fail(EINVAL, "buffer object may not live in system memory");
+    if (place_ != Place::kVram || pins_ != 0) return fail(EBUSY, "buffer object is pinned in VRAM");
+    place_ = Place::kLeaving;
+    // Counted before it arrives: nobody can send it back in between.
+    ++pins_;
+  }
+  leave_vram();
+  return {};
+}
+
+// The state is kLeaving.
+void GemBo::leave_vram() {
+  unsigned from;
+  {
+    Guard hold(place_lock_);
+    from = tile_;
+  }
+  memory_.zap_everywhere(*this);
+  static_cast<void>(give_back(from));
+  set_place(Place::kSystem, 0);
+}
+
 // First free VRAM, then VRAM after evicting others, then system memory if allowed (spec/vm.md 2.9).
 Status GemBo::make_resident(const BoUse& use) {
   const PurgeableState advice = purgeable();
   if (advice != PurgeableState::kWillNeed && !use.accept_purgeable) {
     return fail(EACCES, "buffer object is purgeable");
   }
+  if (use.place == BoPlace::kSystem) return bring_home();
+  const bool required = use.place == BoPlace::kTileVram;
   // A purged object has nothing to place; its mappings become null.
   const std::optional<unsigned> wanted =
       advice == PurgeableState::kPurged ? std::nullopt : wanted_tile(use);
   const unsigned tile = wanted.value_or(0);
-  if (use.vram_required && !wanted) return fail(EINVAL, "buffer object may not live in that VRAM");
+  if (required && !wanted) return fail(EINVAL, "buffer object may not live in that VRAM");
   for (;;) {
+    bool leaving = false;
     {
       Guard hold(place_lock_);
-      place_changed_.wait(place_lock_, [&]() SX_NO_THREAD_SAFETY_ANALYSIS {
-        return place_ == Place::kSystem || place_ == Place::kVram;
-      });
-      if (place_ == Place::kVram && (!use.vram_required || tile_ == tile)) {
+      wait_settled();
+      const bool in_vram = place_ == Place::kVram;
+      if (in_vram && (!required || tile_ == tile)) {
         if (pins_++ == 0) memory_.tiles[tile_].vram->pin(block_);
         return {};
       }
-      if (place_ == Place::kVram) {
-        if (pins_ != 0) return fail(EBUSY, "buffer object is pinned in another VRAM");
-        place_ = Place::kLeaving;
-      } else if (!wanted) {
+      // Pinned in system memory, by a prefetch of the same array for one, it stays there.
+      if (!in_vram && (!wanted || (pins_ != 0 && !required && allows_system()))) {
         ++pins_;
+        backed_ = true;
         return {};
-      } else {
-        place_ = Place::kEntering;
       }
-    }
-    bool leaving;
-    unsigned from;
-    {
-      Guard hold(place_lock_);
-      leaving = place_ == Place::kLeaving;
-      from = tile_;
+      if (in_vram && pins_ != 0) return fail(EBUSY, "buffer object is pinned in another VRAM");
+      leaving = in_vram;
+      place_ = leaving ? Place::kLeaving : Place::kEntering;
     }
     if (leaving) {
-      memory_.zap_everywhere(*this);
-      static_cast<void>(give_back(from));
-      set_place(Place::kSystem, 0);
+      leave_vram();
       continue;
     }
     Status entered = enter_vram(tile, use);
@@ -196,8 +235,11 @@ Status GemBo::make_resident(const BoUse& use) {
     place_ = entered ? Place::kVram : Place::kSystem;
     tile_ = tile;
     place_changed_.notify_all();
-    if (!entered && (use.vram_required || !allows_system())) return entered;
-    if (pins_++ == 0 && place_ == Place::kVram) memory_.tiles[tile_].vram->pin(block_);
+    if (!entered && (required || !allows_system())) return entered;
+    backed_ = true;
+    // Pins it had in system memory hold it here as well.
+    ++pins_;
+    if (place_ == Place::kVram) memory_.tiles[tile_].vram->pin(block_);
     return {};
   }
 }
@@ -205,7 +247,9 @@ Status GemBo::make_resident(const BoUse& use) {
 void GemBo::unpin() {
   Guard hold(place_lock_);
   SX_ASSERT(pins_ > 0);
-  if (--pins_ == 0 && place_ == Place::kVram) memory_.tiles[tile_].vram->unpin(block_);
+  if (--pins_ != 0) return;
+  if (place_ == Place::kVram) memory_.tiles[tile_].vram->unpin(block_);
+  place_changed_.notify_all();
 }
 
 Status GemBo::find_room(VramManager& vram, const BoUse& use) {

@@ -91,12 +91,17 @@ class GemBo final : public Bo, private VramClient {
   Status map_backing();
   Status find_room(VramManager& vram, const BoUse& use);
   Status enter_vram(unsigned tile, const BoUse& use);
+  /// Pins it in system memory. EINVAL, EBUSY.
+  Status bring_home();
+  void leave_vram();
   std::optional<unsigned> wanted_tile(const BoUse& use) const;
   bool allows_system() const { return (placement_ & 1) != 0; }
   bool allows_tile(unsigned tile) const { return (placement_ & (2u << tile)) != 0; }
   /// Gives the VRAM back; the state is kLeaving. True when the block object may go away.
   bool give_back(unsigned tile);
   void set_place(Place place, unsigned tile);
+  /// Until it is in motion no more.
+  void wait_settled() SX_REQUIRES(place_lock_);
   /// The bytes go; CPU mappings get SIGBUS. The caller has zapped every mapping (spec/vm.md 5.7).
   void purge();
   void settle_purgeable() SX_REQUIRES(state_lock_);
@@ -122,6 +127,7 @@ class GemBo final : public Bo, private VramClient {
   unsigned tile_ SX_GUARDED_BY(place_lock_) = 0;
   unsigned pins_ SX_GUARDED_BY(place_lock_) = 0;
   bool claimed_ SX_GUARDED_BY(place_lock_) = false;  ///< an evictor still looks at block_
+  bool backed_ SX_GUARDED_BY(place_lock_) = false;   ///< has been placed once
   VramBlock block_;
 
   mutable LeafMutex state_lock_{"GemBo::purgeable"};

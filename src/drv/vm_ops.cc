@@ -1,6 +1,7 @@
 #include "drv/vm_ops.h"
 
 #include "base/step.h"
+#include "drv/exec/fence.h"
 #include "svm/prefetch.h"
 #include "svm/self_check.h"
 #include "vm/vm_transaction.h"
@@ -183,11 +184,10 @@ class BindRunner {
     if (vma.kind() == VmaKind::kUserptr) {
       return pin_userptr(vma.userptr_start(), vma.range().size(), vma.flags());
     }
-    const bool vram = what.region.value_or(0) > 0;
-    return change_.prefetch(vma, {.vm = &vm_,
-                                  .eviction = eviction,
-                                  .vram_required = vram,
-                                  .tile = vram ? *what.region - 1 : 0});
+    BoUse use{.vm = &vm_, .eviction = eviction};
+    if (what.region) use.place = *what.region == 0 ? BoPlace::kSystem : BoPlace::kTileVram;
+    if (use.place == BoPlace::kTileVram) use.tile = *what.region - 1;
+    return change_.prefetch(vma, use);
   }
 
   // The GPU reaches a userptr by its real address; pinning is a proof that every page can be had now.
@@ -281,6 +281,16 @@ Status revalidate(VmContext& context) {
   }
   vm.ptes_restored(zaps);
   return {};
+}
+
+Status revalidate_with_patience(VmContext& context, WaitContext wait) {
+  constexpr unsigned kRoomTriesMax = 100;
+  for (unsigned tries = 1;; ++tries) {
+    Status done = revalidate(context);
+    if (done || done.error().err != ENOSPC || tries == kRoomTriesMax) return done;
+    if (wait.step) continue;  // no threads: nothing to wait for
+    static_cast<void>(Fence::pending()->wait(wait, Deadline::after(wait.clock, 1'000'000)));
+  }
 }
 
 Result<PreferredLocation> resolve_preferred_location(Device& device, Device* file_device,

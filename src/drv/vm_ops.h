@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "drv/device.h"
+#include "drv/exec/wait_context.h"
 #include "drv/requests.h"
 
 namespace softxe {
@@ -41,6 +42,11 @@ Result<std::shared_ptr<void>> watch_userptr(Device& device, VmContext& context, 
 /// EXEC of a VM without faults: buffer objects that were evicted come back and their PTEs are restored
 /// (spec/vm.md 2.8). ENOSPC, ENOMEM.
 Status revalidate(VmContext& context);
+
+/// The same for who cannot do without. An object that another request has pinned or is evicting just now is no
+/// victim, so there may be no room for a moment; the kernel waits for the locks of such objects. Up to 100 tries,
+/// a millisecond apart, then ENOSPC.
+Status revalidate_with_patience(VmContext& context, WaitContext wait);
 
 /// MADVISE's device and region as a pagemap: ENOENT when there is no such VRAM. `file_device` is the device
 /// behind the descriptor, null when it is none of ours.

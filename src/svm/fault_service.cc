@@ -279,7 +279,7 @@ Status FaultService::serve_owned(VmContext& context, const PageFault& fault, Vma
   if (vma.kind() == VmaKind::kBo) {
     SX_TRY_VOID(vma.bo()->make_resident({.vm = &vm,
                                          .eviction = VmLocalEviction::kAllowed,
-                                         .vram_required = need,
+                                         .place = need ? BoPlace::kTileVram : BoPlace::kAllowed,
                                          .tile = fault.engine.tile,
                                          .accept_purgeable = vm.config().modes.scratch}));
   }

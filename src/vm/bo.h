@@ -15,12 +15,19 @@ class Vm;
 /// Which evictions a validation may cause (spec/vm.md 2.1, 2.9).
 enum class VmLocalEviction : std::uint8_t { kForbidden, kAllowed };
 
+/// Where a BO has to be for a use.
+enum class BoPlace : std::uint8_t {
+  kAllowed,   ///< wherever its placements let it be
+  kTileVram,  ///< in the VRAM of BoUse::tile: an atomic that must execute there, or a prefetch into it
+  kSystem,    ///< in system memory: a prefetch to region 0
+};
+
 /// Why a BO is validated for an access.
 struct BoUse {
   const Vm* vm;                 ///< on whose behalf
   VmLocalEviction eviction;
-  bool vram_required = false;   ///< an atomic that must execute in the tile's own VRAM
-  unsigned tile = 0;            ///< whose VRAM
+  BoPlace place = BoPlace::kAllowed;
+  unsigned tile = 0;            ///< whose VRAM: kTileVram
   /// A mapping that exists already keeps its PTEs whatever the advice: no -EACCES (spec/vm.md 5.7).
   bool accept_purgeable = false;
 };
@@ -36,7 +43,8 @@ class Bo {
   virtual ~Bo() = default;
   virtual std::uint64_t size_bytes() const = 0;
   /// Makes the BO resident in a placement it allows and pins it there until unpin(). ENOSPC/ENOMEM: no
-  /// room. EINVAL: the required placement is not allowed. EACCES: purged or not needed.
+  /// room. EINVAL: the required placement is not allowed. EBUSY: it is pinned elsewhere. EACCES: purged or not
+  /// needed.
   /// Takes the BO's own locks (leaves and VramManager); may evict others.
   virtual Status make_resident(const BoUse& use) = 0;
   virtual void unpin() = 0;

@@ -184,6 +184,11 @@ bool VmTransaction::touches_ptes() const {
 
 Status VmTransaction::prefetch(Vma& vma, const BoUse& use) {
   SX_ASSERT(vma.kind() == VmaKind::kBo);
+  // No entry has been prepared yet: what an operation before in this array has placed may go elsewhere.
+  if (auto mine = std::find(pinned_.begin(), pinned_.end(), vma.bo()); mine != pinned_.end()) {
+    (*mine)->unpin();
+    pinned_.erase(mine);
+  }
   SX_TRY_VOID(vma.bo()->make_resident(use));
   pinned_.push_back(vma.bo());
   std::erase(bind_now_, &vma);
