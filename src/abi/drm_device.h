@@ -98,6 +98,10 @@ class DrmDevice {
   Result<std::shared_ptr<GemBo>> inherited(const std::shared_ptr<GemBo>& parents, const void* private_to);
   std::uint32_t flink(const std::shared_ptr<GemBo>& bo);
   std::shared_ptr<GemBo> by_name(std::uint32_t name);
+  /// In a fork child `names` of the parent's objects mean what was inherited of them, when all files have been.
+  using Names = std::map<std::uint32_t, std::shared_ptr<GemBo>>;
+  Names names();
+  void inherit_names(const Names& parents);
   std::atomic<DeviceHealth>& health() { return health_; }
 
  private:

@@ -68,6 +68,24 @@ std::shared_ptr<GemBo> DrmDevice::by_name(std::uint32_t name) {
   return it == names_.end() ? nullptr : it->second.lock();
 }
 
+DrmDevice::Names DrmDevice::names() {
+  Names live;
+  Guard hold(lock_);
+  for (const auto& [name, weak] : names_) {
+    if (auto bo = weak.lock()) live[name] = std::move(bo);
+  }
+  return live;
+}
+
+// A name is worth what the handles to its object are: where none was inherited, nobody can open it.
+void DrmDevice::inherit_names(const Names& parents) {
+  Guard hold(lock_);
+  for (const auto& [name, bo] : parents) {
+    const auto mine = inherited_.find(bo.get());
+    if (mine != inherited_.end()) names_[name] = mine->second;
+  }
+}
+
 Result<std::unique_ptr<DrmProcess>> DrmProcess::create(HostMm& host, const ProcessOptions& options) {
   SX_ASSERT(options.profile != nullptr && options.fds != nullptr);
   std::unique_ptr<DrmProcess> process(new DrmProcess(options));

@@ -54,6 +54,20 @@ RegionUse PreloadDeviceFiles::region_use(std::uint32_t region) const {
   return {.used_bytes = usage.used_bytes, .visible_used_bytes = usage.used_visible_bytes};
 }
 
+DeviceSettings PreloadDeviceFiles::settings() const {
+  DeviceSettings now{.wedged_mode = wedged_mode(), .atomic_timeslice_ms = atomic_timeslice_ms()};
+  Guard hold(lock_);
+  now.engines = engines_;
+  return now;
+}
+
+void PreloadDeviceFiles::inherit(const DeviceSettings& parents) {
+  set_wedged_mode(parents.wedged_mode);
+  set_atomic_timeslice_ms(parents.atomic_timeslice_ms);
+  Guard hold(lock_);
+  engines_ = parents.engines;
+}
+
 std::vector<DrmClient> PreloadDeviceFiles::clients() const {
   DrmClient self;
   char name[16] = {};

@@ -10,6 +10,13 @@
 
 namespace softxe::preload {
 
+/// What was written to sysfs and debugfs. A fork child goes on with its parent's.
+struct DeviceSettings {
+  std::uint32_t wedged_mode = 1;
+  std::uint32_t atomic_timeslice_ms = 0;
+  std::array<std::array<EngineSettings, kEngineClasses>, kGtsMax> engines{};
+};
+
 /// Thread-safe. Counters and resets are the device's; settings are kept here.
 class PreloadDeviceFiles final : public DeviceFiles {
  public:
@@ -27,6 +34,9 @@ class PreloadDeviceFiles final : public DeviceFiles {
   void set_atomic_timeslice_ms(std::uint32_t ms) override;
   RegionUse region_use(std::uint32_t region) const override;
   std::vector<DrmClient> clients() const override;
+
+  DeviceSettings settings() const;
+  void inherit(const DeviceSettings& parents);
 
  private:
   DrmDevice& device_;

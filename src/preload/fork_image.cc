@@ -28,7 +28,13 @@ struct ForkImage {
   template <typename T>
   using Entries = std::map<const FdObject*, Entry<T>>;
 
+  struct Device {
+    DeviceSettings settings;
+    DrmDevice::Names names;
+  };
+
   ForkSyncs syncs;
+  std::vector<Device> devices;
   Entries<FileImage> files;
   Entries<FencePtr> sync_files;
   Entries<SyncobjPtr> syncobjs;
@@ -88,6 +94,8 @@ void fork_image_take() {
   std::set<const FdObject*> seen;
   for (const auto& [fd, object] : all_fds())
     if (seen.insert(object.get()).second) add_to(*image, object);
+  for (unsigned index = 0; index < session()->drm->device_count(); ++index)
+    image->devices.push_back({session()->files[index]->settings(), session()->drm->device(index).names()});
   image->syncs.open_parent();
   taken = image.release();
 }
@@ -111,7 +119,7 @@ void fork_image_keep() SX_NO_THREAD_SAFETY_ANALYSIS {
   gate.unlock();
 }
 
-void claim_fork_image(DrmProcess& drm) {
+void claim_fork_image(DrmProcess& drm, std::span<const std::unique_ptr<PreloadDeviceFiles>> files) {
   if (generation() > 1)
     for (const auto& [fd, object] : all_fds()) object->renew_lock();
   gate.lock();
@@ -122,6 +130,10 @@ void claim_fork_image(DrmProcess& drm) {
   std::set<const FdObject*> seen;
   for (const auto& [fd, object] : all_fds())
     if (seen.insert(object.get()).second) claim_one(*image, drm, fd, object);
+  for (unsigned index = 0; index < image->devices.size(); ++index) {
+    files[index]->inherit(image->devices[index].settings);
+    drm.device(index).inherit_names(image->devices[index].names);
+  }
   if (image->syncs.has_pending()) {
     // Never joined: it ends by itself, or with the process. Its handle must stay.
     static_cast<void>(new std::function<void()>(engine_thread_starter()([image] { image->syncs.watch(); })));

@@ -11,7 +11,11 @@
 //   child:  fork_image_keep() ... claim_fork_image() while the session is made
 #pragma once
 
+#include <memory>
+#include <span>
+
 #include "abi/drm_device.h"
+#include "preload/device_files.h"
 
 namespace softxe::preload {
 
@@ -29,7 +33,8 @@ void fork_image_drop();
 /// In the child.
 void fork_image_keep();
 
-/// While the session is made, once: gives inherited descriptors their files, sync_files and syncobjs.
-void claim_fork_image(DrmProcess& drm);
+/// While the session is made, once: gives inherited descriptors their files, sync_files and syncobjs, and the
+/// devices their names and settings (`files`: one per device).
+void claim_fork_image(DrmProcess& drm, std::span<const std::unique_ptr<PreloadDeviceFiles>> files);
 
 }  // namespace softxe::preload

@@ -87,7 +87,7 @@ TEST(ForkImage, ADescriptorLockedByAnotherThreadAtTheForkIsFreeInTheChild) {
   const pid_t child = fork();
   if (child == 0) {
     ++number_of_forks;
-    claim_fork_image(*rig.process);
+    claim_fork_image(*rig.process, {});
     _exit(object->existing_drm_file() == nullptr ? 0 : 1);
   }
   EXPECT_TRUE(ends_well(child));

@@ -209,7 +209,7 @@ Result<Session*> session_or_make() {
   if (*made == nullptr) {
     made = make_session();
     if (made) {
-      claim_fork_image(*(*made)->drm);
+      claim_fork_image(*(*made)->drm, (*made)->files);
       take_memory_signals();
       current_mm.store((*made)->mm.get(), std::memory_order_release);
       current.store(*made, std::memory_order_release);
