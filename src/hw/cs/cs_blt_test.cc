@@ -187,6 +187,7 @@ TEST(CsBlitTest, Refusals) {
       {0x50800008, 2u << 24, 0, xy(1, 1), kDst, 0, 0, 0, kSrc, 0},                // depth
       {0x50802008, 3u << 24 | 100, 0, xy(1, 1), kDst, 0, 0, 128, kSrc, 0},        // X pitch
       {0x5050000a, 1u << 29 | 255, 0, xy(1, 1), kDst, 0, 0, 0, 127, kSrc, 0, 0},  // compressed
+      {0x5118000e, 1u << 29 | 255, 0, xy(3, 1), kDst, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0, 0},  // compressed
       {0x5050100a, 255, 0, xy(1, 1), kDst, 0, 0, 0, 127, kSrc, 0, 0},             // resolve
       {0x5050000b, 255, 0, xy(1, 1), kDst, 0, 0, 0, 127, kSrc, 0, 0, 0},          // 13 dwords
       {0x568a0008, 15, 0, 0, 0, kSrc, 0, kDst, 0, 0},                             // page and matrix

@@ -510,6 +510,7 @@ TEST(CsSliceTest, EndsTellWhatHappened) {
       {semaphore(0, 0), CsSliceEnd::kYield},
       {{0x18800101, kHole, 0}, CsSliceEnd::kFault},
       {{0x20000000}, CsSliceEnd::kBadCommand},
+      {{0x1c800001, kBatch, 0}, CsSliceEnd::kBadCommand},  // a persistent batch
       {{0x72080025}, CsSliceEnd::kUnsupportedShader},
   };
   for (const auto& c : cases) {
