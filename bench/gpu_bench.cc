@@ -11,7 +11,7 @@
 #include "bench/live_machine.h"
 #include "bench/report.h"
 #include "bench/va_workload.h"
-#include "host/sim/sim_host_mm.h"
+#include "drv/sim_device_fixture.h"
 
 namespace softxe::bench {
 namespace {
@@ -304,63 +304,24 @@ void bench_munmap(LiveMachine& machine, Report& report, Memory::Pages pages, con
 /// A simulated process: only the engine's own work is timed.
 class Grown {
  public:
-  Grown() : mm_(clock_) {
-    DeviceOptions options;
-    options.config = default_config(kProfileBmg, 0);
-    options.config.vram_bytes = options.config.visible_bytes = k1G;
-    options.collector = GcWorker::Mode::kManual;
-    device_ = std::move(*Device::create(mm_, migrate_lock_, options));
-    vm_ = *device_->create_vm({.long_running = true, .fault_mode = true});
-    engine_ = std::make_unique<EngineMemory>(Mmu::Config{.domain = device_->invalidations(),
-                                                         .faults = device_->faults(),
-                                                         .clock = clock_,
-                                                         .engine = {.engine_class = 1}});
-    engine_->mmu().bind_vm(
-        {.asid = vm_->vm.config().asid, .table = &vm_->vm.table(0), .vram = &device_->vram_map(0)});
-  }
-  ~Grown() {
-    engine_.reset();
-    device_->close_vm(vm_);
-    vm_.reset();
-    mm_.cpu_exit(Pid::kMain);
-  }
-  Grown(const Grown&) = delete;
-  Grown& operator=(const Grown&) = delete;
-
   /// Page `i` of a mirror of its own; every other one is bound read-only, so that none are merged.
   void add_page(std::uint64_t i) {
-    const std::uint64_t at = address(i);
-    BindOp op{.range = {GpuVa(at), kPageSize},
-              .pat_index = 2,
-              .read_only = i % 2 == 1,
-              .what = BindMap{.backing = BindMirror{AutoReset::kOff}}};
-    const ResolvedBind bind{.op = op, .range = GpuRange::of(GpuVa(at), kPageSize), .bo = {}};
-    expect(vm_bind(*device_, *vm_, std::span(&bind, 1), BindRun::kExecute), "bind");
-    expect(mm_.cpu_mmap(
-                  {.size_bytes = kPageSize, .at = HostVa(at), .place = MmapRequest::Place::kFixed})
-                   .has_value()
-               ? Status{}
-               : fail(ENOMEM, "mmap"),
-           "mmap");
+    expect(sim_.bind_mirror(address(i), kPageSize, AutoReset::kOff, i % 2 == 1), "bind");
+    sim_.map_at(address(i), kPageSize);
   }
   std::uint64_t fault_ns(std::uint64_t i) {
     std::uint32_t value = 0;
     const std::uint64_t begin = now_ns();
-    expect(engine_->load(GpuVa(address(i)), value), "fault");
+    expect(sim_.engine->load(GpuVa(address(i)), value), "fault");
     return now_ns() - begin;
   }
-  VmContext& vm() { return *vm_; }
+  VmContext& vm() { return *sim_.vm; }
 
  private:
   // Far apart: chunks of neighbours would share windows and tables.
   static std::uint64_t address(std::uint64_t i) { return 0x10'0000'0000 + i * 2 * kPageSize; }
 
-  ManualClock clock_;
-  SimHostMm mm_;
-  MigrateLock migrate_lock_{"migrate"};
-  std::unique_ptr<Device> device_;
-  std::shared_ptr<VmContext> vm_;
-  std::unique_ptr<EngineMemory> engine_;
+  SimDevice sim_{SimDevice::Options{.vram_bytes = k1G, .reset = ResetMode::kFlag}};
 };
 
 void bench_growth(Report& report) {

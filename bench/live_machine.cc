@@ -67,48 +67,14 @@ bool Memory::is_huge() const {
 }
 
 LiveMachine::LiveMachine() {
-  guarded_install_handler();
-  auto mm = live::LiveHostMm::create({});
-  if (!mm) give_up("live memory", mm.error());
-  mm_ = std::move(*mm);
-  if (mm_->rung() != live::Rung::kFull)
-    give_up("live memory", {ENOTSUP, "no userfaultfd with MOVE"});
-  DeviceOptions options;
-  options.config = default_config(kProfileBmg, 0);
-  options.config.vram_bytes = options.config.visible_bytes = kVramBytes;
-  options.collector = GcWorker::Mode::kManual;
-  auto device = Device::create(*mm_, migrate_lock_, options);
-  if (!device) give_up("device", device.error());
-  device_ = std::move(*device);
-  auto vm = device_->create_vm({.long_running = true, .fault_mode = true});
-  if (!vm) give_up("VM", vm.error());
-  vm_ = *vm;
-  const GpuRange all = GpuRange::of(GpuVa(0), vm_->vm.size_bytes());
-  BindOp op{.range = {all.start(), all.size()},
-            .pat_index = 2,
-            .what = BindMap{.backing = BindMirror{AutoReset::kOff}}};
-  const ResolvedBind mirror{.op = op, .range = all, .bo = {}};
-  if (Status bound = vm_bind(*device_, *vm_, std::span(&mirror, 1), BindRun::kExecute); !bound) {
-    give_up("mirror", bound.error());
-  }
-  engine_ = std::make_unique<EngineMemory>(Mmu::Config{.domain = device_->invalidations(),
-                                                       .faults = device_->faults(),
-                                                       .clock = clock_,
-                                                       .engine = {.engine_class = 1}});
-  engine_->mmu().bind_vm(
-      {.asid = vm_->vm.config().asid, .table = &vm_->vm.table(0), .vram = &device_->vram_map(0)});
-}
-
-LiveMachine::~LiveMachine() {
-  engine_.reset();
-  device_->close_vm(vm_);
-  vm_.reset();
-  mm_.reset();
-  device_.reset();
+  const Status done = made_.make({.vram_bytes = kVramBytes,
+                                  .reset = ResetMode::kFlag,
+                                  .collector = GcWorker::Mode::kManual});
+  if (!done) give_up("live memory", done.error());
 }
 
 void LiveMachine::advise_device_atomics(HostRange range) {
-  auto done = madvise(*vm_, mirror_of(range), SetAtomic{AtomicAccess::kDevice});
+  auto done = madvise(vm(), mirror_of(range), SetAtomic{AtomicAccess::kDevice});
   if (!done) give_up("advice", done.error());
 }
 

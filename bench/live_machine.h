@@ -5,12 +5,7 @@
 
 #include <memory>
 
-#include "base/guarded.h"
-#include "drv/device.h"
-#include "drv/vm_ops.h"
-#include "host/live/live_host_mm.h"
-#include "hw/mmu_memory.h"
-#include "svm/madvise.h"
+#include "drv/live_device_rig.h"
 
 namespace softxe::bench {
 
@@ -45,23 +40,15 @@ class Memory {
 class LiveMachine {
  public:
   LiveMachine();
-  ~LiveMachine();
-  LiveMachine(const LiveMachine&) = delete;
-  LiveMachine& operator=(const LiveMachine&) = delete;
 
-  live::LiveHostMm& mm() { return *mm_; }
-  EngineMemory& engine() { return *engine_; }
-  Device& device() { return *device_; }
-  VmContext& vm() { return *vm_; }
+  live::LiveHostMm& mm() { return *made_.mm_; }
+  EngineMemory& engine() { return *made_.gpu_; }
+  Device& device() { return *made_.device_; }
+  VmContext& vm() { return *made_.vm_; }
   void advise_device_atomics(HostRange range);
 
  private:
-  SteadyClock clock_;
-  MigrateLock migrate_lock_{"migrate"};
-  live::LiveHostMm::Owner mm_;
-  std::unique_ptr<Device> device_;
-  std::shared_ptr<VmContext> vm_;
-  std::unique_ptr<EngineMemory> engine_;
+  LiveDevice made_;
 };
 
 /// A userfaultfd of one's own over memory and a window, as little as MOVE needs. With a handler

@@ -1,8 +1,7 @@
-// A Device over a simulated process, for tests: one VM, one engine, deterministic.
+// A Device over a simulated process, for tests and benchmarks: one VM, one engine, deterministic.
 #pragma once
 
 #include <fmt/format.h>
-#include <gtest/gtest.h>
 
 #include <string>
 

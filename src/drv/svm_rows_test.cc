@@ -1,6 +1,9 @@
 // Rows of spec/svm.md 10 and spec/vm.md 10.2 that need a look inside or a step of the engine, on the simulated
 // process. Those that a scenario file can say are in tests/scenarios/rows.
 #include "drv/sim_device_fixture.h"
+
+#include <gtest/gtest.h>
+
 #include "vm/vm_transaction.h"
 
 namespace softxe {

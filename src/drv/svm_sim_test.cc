@@ -2,6 +2,8 @@
 // Names quote the rows of spec/svm.md 10 and spec/vm.md 7.7 they show.
 #include "drv/sim_device_fixture.h"
 
+#include <gtest/gtest.h>
+
 namespace softxe {
 namespace {
 
