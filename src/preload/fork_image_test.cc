@@ -1,5 +1,5 @@
-// Descriptors over a fork, without the rest of the preload library: a session and an engine scope that do nothing
-// stand in for it. What clients see of it is in tests/client/inherited*.c.
+// Descriptors over a fork, without the rest of the preload library: a process that has no session stands in for it.
+// What clients see of it is in tests/client/inherited*.c.
 #include "preload/fork_image.h"
 
 #include <gtest/gtest.h>
@@ -15,7 +15,6 @@
 
 #include "abi/drm_test_rig.h"
 #include "preload/engine_fds.h"
-#include "preload/engine_scope.h"
 #include "preload/fd_table.h"
 #include "preload/paths.h"
 #include "preload/session.h"
@@ -32,8 +31,9 @@ const Settings& settings() {
   static const Settings none{};
   return none;
 }
-EngineScope::EngineScope() = default;
-EngineScope::~EngineScope() = default;
+live::LiveHostMm* live_mm() { return nullptr; }
+bool active() { return false; }
+bool missed_fork() { return false; }
 ThreadStarter engine_thread_starter() { return {}; }
 bool maybe_engine_fd(int) { return false; }
 bool is_remembered_engine_fd(int) { return false; }
