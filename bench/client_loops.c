@@ -1,9 +1,11 @@
 /* A client program that times its own calls, for bench/run: one number per line, nanoseconds per round.
  *
- *   client_loops plain      no device is opened: what the calls cost without softxe, or with the inert library
+ *   client_loops plain      no device is opened: what the calls cost without softxe, or with the inert library. A second
+ *                           thread sleeps: without any, glibc's malloc leaves its locks out, and an open device has threads
  *   client_loops mirror     a device is open, its VM mirrors the process, another mapping is in VRAM
  *   client_loops ioctl      VM_BIND of one page, map and unmap in turn, against two system calls
  */
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +24,11 @@ static uint64_t now_ns(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
   return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void *sleep_for_ever(void *unused) {
+  for (;;) pause();
+  return unused;
 }
 
 static void small_mallocs(void) {
@@ -96,7 +103,10 @@ static void time_ioctls(struct xe_device *xe) {
 int main(int argc, char **argv) {
   struct xe_device xe;
   const char *mode = argc > 1 ? argv[1] : "plain";
-  if (strcmp(mode, "plain") != 0) {
+  if (strcmp(mode, "plain") == 0) {
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, sleep_for_ever, NULL) != 0) xe_die("pthread_create");
+  } else {
     xe_open(&xe, XE_ADVICE_STAYS);
     void *elsewhere = mmap(NULL, XE_BLOCK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     struct xe_batch batch;

@@ -49,7 +49,7 @@ class PageTableTest : public ::testing::Test {
   static std::string shape(const PageTable& pt, GpuRange r) {
     std::vector<std::pair<std::string, int>> groups;
     pt.for_each_leaf(r, [&](const Translation& t) {
-      std::string name = t.entry_bytes == k1G   ? "1G"
+      const std::string name = t.entry_bytes == k1G   ? "1G"
                          : t.entry_bytes == k2M ? "2M"
                          : t.entry_bytes == k64K ? "64K"
                                                  : "4K";
@@ -58,7 +58,9 @@ class PageTableTest : public ::testing::Test {
     });
     std::string out;
     for (auto& [name, n] : groups) {
-      out += (out.empty() ? "" : " ") + name + (n > 1 ? "x" + std::to_string(n) : "");
+      if (!out.empty()) out += ' ';
+      out += name;
+      if (n > 1) out += 'x' + std::to_string(n);
     }
     return out.empty() ? "none" : out;
   }

@@ -85,7 +85,7 @@ class LiveHostMm::Passing {
   Passing(LiveHostMm& mm, HostRange range) : mm_(mm) {
     if (mm.disabled() || !GranuleMap::addressable(range)) return;  // nothing of ours can be there, now or later
     slot_ = mm.passing_.announce(range);
-    held_up_ = !slot_ || mm.tracked(range);
+    held_up_ = slot_ == PassingCalls::kNone || mm.tracked(range);
     if (held_up_) end();
   }
   ~Passing() { end(); }
@@ -94,13 +94,14 @@ class LiveHostMm::Passing {
 
   explicit operator bool() const { return !held_up_; }
   void end() {
-    if (slot_) mm_.passing_.retract(*slot_);
-    slot_.reset();
+    if (slot_ == PassingCalls::kNone) return;
+    mm_.passing_.retract(slot_);
+    slot_ = PassingCalls::kNone;
   }
 
  private:
   LiveHostMm& mm_;
-  std::optional<PassingCalls::Slot> slot_;
+  PassingCalls::Slot slot_ = PassingCalls::kNone;
   bool held_up_ = false;
 };
 

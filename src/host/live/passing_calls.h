@@ -9,7 +9,6 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <optional>
 
 #include "base/address.h"
 #include "host/live/granules.h"
@@ -20,9 +19,10 @@ namespace softxe::live {
 class PassingCalls {
  public:
   using Slot = std::uint32_t;
+  static constexpr Slot kNone = ~0u;
 
-  /// Nothing when all slots are taken: the call must take the lock then. `range` is addressable.
-  std::optional<Slot> announce(HostRange range) {
+  /// kNone when all slots are taken: the call must take the lock then. `range` is addressable.
+  Slot announce(HostRange range) {
     const std::uint64_t word = word_of(range);
     const auto self = static_cast<Slot>(reinterpret_cast<std::uint64_t>(__builtin_thread_pointer()) >> kPageShift);
     for (Slot i = 0; i < kSlots; ++i) {
@@ -30,7 +30,7 @@ class PassingCalls {
       std::uint64_t free = 0;
       if (slots_[slot].word.compare_exchange_strong(free, word)) return slot;
     }
-    return std::nullopt;
+    return kNone;
   }
   void retract(Slot slot) { slots_[slot].word.store(0, std::memory_order_release); }
 
