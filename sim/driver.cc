@@ -151,6 +151,7 @@ int World::ask_model(const Op& op, Model& model) {
       model.set_pat(op.span, static_cast<unsigned>(op.value));
       return 0;
     case Kind::kPrefetch:
+      for (Object& object : objects_) object.model.in_vram = object.bo->in_vram();
       return model.prefetch(op.span, op.vram ? std::optional(op.tile) : std::nullopt);
     case Kind::kBind:
       return model.map(op.span, fresh);

@@ -324,8 +324,10 @@ int Model::serve(const GpuFault& fault, const ModelVma& vma, bool needs_vram,
 // populated; holes are skipped; read-only memory fails.
 int Model::prefetch(Span span, std::optional<unsigned> tile) {
   for (const ModelVma& vma : vmas_) {
-    if (vma.bo == nullptr || !vma.span.intersects(span) || !tile) continue;
-    if (!bo_of(vma).vram || *tile != 0) return EINVAL;
+    if (vma.bo == nullptr || !vma.span.intersects(span)) continue;
+    const ModelBo& bo = bo_of(vma);
+    const bool may = tile ? bo.vram && *tile == 0 : bo.system || !bo.in_vram;  // evicted is there already
+    if (!may) return EINVAL;
   }
   for (const ModelVma& vma : std::vector<ModelVma>(vmas_)) {
     if (!vma.mirror() || !vma.span.intersects(span)) continue;

@@ -27,6 +27,7 @@ inline constexpr std::uint64_t kBoBytes = 2 * k64K + k2M / 2;
 struct ModelBo {
   bool system = true, vram = true;
   AtomicAccess atomic = AtomicAccess::kUndefined;
+  bool in_vram = false;  ///< where the engine has it before the step: eviction is no part of this model
   std::vector<Words> pages = std::vector<Words>(kBoBytes / kPageSize);
 };
 
