@@ -291,6 +291,11 @@ MUTANTS = [
     ("requests read a bad address on purpose", "src/abi/user_copy.cc",
      "  if (to.empty()) return {};", "  if (to.empty() || guarded_copy(to.data(), nullptr, 1)) return {};",
      "client gdb"),
+    ("migration under calls that ran past the filter", "src/host/live/live_migrate.cc",
+     "  SX_TRY_VOID(settle_calls(range));\n", "", "host LivePassing.*"),
+    ("pages that the kernel dropped from VRAM are not refilled", "src/host/live/live_migrate.cc",
+     "  if (pages_of_frame(frame.start()) == nullptr ||", "  if (pages_of_frame(frame.start()) != nullptr ||",
+     "host *Freed*"),
     # --- rows of the specification ------------------------------------------------------------------
     ("range freed while it is on the collector's list", SVM + "svm_lookup.cc",
      "    if (range.queued()) garbage_.erase(garbage_.iterator_to(range));\n", "",
