@@ -44,7 +44,6 @@ constexpr std::uint64_t kSlotsPerCpu = 3;
 constexpr std::uint64_t kSlots = kSharedSlots + kCpus * kSlotsPerCpu;
 constexpr std::uint64_t kSharedPages = kSharedSlots * (k2M / kPageSize);
 constexpr std::uint64_t kVramBytes = 4 * k2M;  // a third of what is in use
-constexpr std::uint64_t kWindowBytes = 512ull << 20;  ///< of SVM notifiers
 constexpr unsigned kWatchdogSeconds = 30;
 constexpr std::uint64_t kSharedWord = 0;  ///< of a shared page; word 1 + actor is the actor's own
 constexpr std::uint64_t kGpuWord = 64;    ///< of a churn page, from here on the engines write
@@ -157,12 +156,12 @@ void Soak::set_up() {
       {.scratch = false, .long_running = true, .fault_mode = true, .no_overcommit = false});
   require(vm.has_value(), "no VM");
   vm_ = *vm;
-  const std::uint64_t bytes = 2 * kWindowBytes;
+  const std::uint64_t bytes = 2 * kNotifierWindowBytes;
   void* room = mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   require(room != MAP_FAILED, "no address space");
   // The border of two notifier windows lies before one of the slots that are churned: the upper window goes
   // whenever its few ranges have gone, and calls then pass the hooks' filter unseen.
-  const std::uint64_t border = align_up(reinterpret_cast<std::uint64_t>(room) + kWindowBytes / 2, kWindowBytes);
+  const std::uint64_t border = align_up(reinterpret_cast<std::uint64_t>(room) + kNotifierWindowBytes / 2, kNotifierWindowBytes);
   base_ = border - (kSharedSlots + options_.seed % (kSlots - kSharedSlots)) * 2 * k2M;
   ResolvedBind bind{.op = {.range = {GpuVa(0), vm_->vm.size_bytes()},
                            .pat_index = 2,

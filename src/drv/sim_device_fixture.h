@@ -5,7 +5,7 @@
 
 #include <string>
 
-#include "base/step.h"
+#include "base/at_step.h"
 #include "drv/device.h"
 #include "drv/vm_ops.h"
 #include "host/sim/sim_host_mm.h"
@@ -160,30 +160,6 @@ class SimDevice {
   std::unique_ptr<Device> device;
   std::shared_ptr<VmContext> vm;
   std::unique_ptr<EngineMemory> engine;
-};
-
-/// Runs an action every time a step is reached, a limited number of times.
-class AtStep final : public StepHook {
- public:
-  AtStep(const char* name, int times, std::function<void(int)> action)
-      : name_(name), left_(times), action_(std::move(action)) {
-    set_step_hook(this);
-  }
-  ~AtStep() override { set_step_hook(nullptr); }
-  Status on_step(StepSite& site, bool) override {
-    if (left_ == 0 || inside_ || std::string_view(site.name) != name_) return {};
-    inside_ = true;
-    action_(--left_);
-    inside_ = false;
-    return {};
-  }
-  int left() const { return left_; }
-
- private:
-  const char* name_;
-  int left_;
-  bool inside_ = false;
-  std::function<void(int)> action_;
 };
 
 }  // namespace softxe

@@ -10,10 +10,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <atomic>
+#include <semaphore>
 #include <thread>
 
 #include "abi/drm_test_rig.h"
+#include "base/at_step.h"
 #include "preload/engine_fds.h"
 #include "preload/fd_table.h"
 #include "preload/paths.h"
@@ -42,29 +43,6 @@ std::optional<std::string> client_path_of_fd(int) { return std::nullopt; }
 
 namespace {
 
-/// Stops one thread at a mark, inside whatever lock it holds there, until it is let go.
-class StopAt final : public StepHook {
- public:
-  explicit StopAt(std::string_view mark) : mark_(mark) { set_step_hook(this); }
-  ~StopAt() override { set_step_hook(nullptr); }
-  Status on_step(StepSite& site, bool) override {
-    if (site.name != mark_ || there_.exchange(true)) return {};
-    there_.notify_all();
-    gone_.wait(false);
-    return {};
-  }
-  void wait_until_there() { there_.wait(false); }
-  void let_go() {
-    gone_ = true;
-    gone_.notify_all();
-  }
-
- private:
-  const std::string_view mark_;
-  std::atomic<bool> there_ = false;
-  std::atomic<bool> gone_ = false;
-};
-
 /// One that is stuck is ended.
 bool ends_well(pid_t child) {
   constexpr int kMillisecondsMax = 10'000;
@@ -81,9 +59,13 @@ TEST(ForkImage, ADescriptorLockedByAnotherThreadAtTheForkIsFreeInTheChild) {
   const auto object = std::make_shared<FdObject>(DeviceNode{});
   const int fd = eventfd(0, EFD_CLOEXEC);
   put_fd(fd, object);
-  StopAt stop("preload.fd.locked");
+  std::binary_semaphore there{0}, may_go{0};
+  AtStep stop("preload.fd.locked", 1, [&](int) {
+    there.release();
+    may_go.acquire();
+  });
   std::thread inside([&] { object->existing_drm_file(); });
-  stop.wait_until_there();
+  there.acquire();
   const pid_t child = fork();
   if (child == 0) {
     ++number_of_forks;
@@ -91,7 +73,7 @@ TEST(ForkImage, ADescriptorLockedByAnotherThreadAtTheForkIsFreeInTheChild) {
     _exit(object->existing_drm_file() == nullptr ? 0 : 1);
   }
   EXPECT_TRUE(ends_well(child));
-  stop.let_go();
+  may_go.release();
   inside.join();
   take_fd(fd);
   close(fd);

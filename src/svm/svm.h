@@ -67,6 +67,9 @@ class UnmapWatcher final : public IntervalNotifier {
   Svm& svm_;
 };
 
+/// What a device gives each of its VMs (spec/svm.md 1.1).
+inline constexpr std::uint64_t kNotifierWindowBytes = 512ull * 1024 * 1024;
+
 struct SvmConfig {
   HostMm& host;
   InvalidationDomain& invalidations;
@@ -74,7 +77,7 @@ struct SvmConfig {
   CounterSet& counters;
   OwnerGroup owner;                  ///< the VM's interconnect group
   std::vector<Pagemap*> tile_vram;   ///< of this device, by tile; empty on integrated devices
-  std::uint64_t window_bytes = 512ull * 1024 * 1024;  ///< power of two
+  std::uint64_t window_bytes = kNotifierWindowBytes;  ///< power of two
   /// Asks for a collector pass soon; called from event callbacks: must not block or allocate.
   std::function<void()> kick_collector = [] {};
 };

@@ -79,41 +79,45 @@ void LiveHostMm::fetch_by_touch(HostRange range) {
   drain_events();
 }
 
-/// Lock-free: a call on `range` may run past us. While this lives nothing there goes to VRAM.
+/// Lock-free: whether a call on `range` may run past us. While this lives nothing there goes to VRAM.
 class LiveHostMm::Passing {
  public:
-  Passing(LiveHostMm& mm, HostRange range) : mm_(mm) {
-    if (mm.disabled() || !GranuleMap::addressable(range)) return;  // nothing of ours can be there, now or later
-    slot_ = mm.passing_.announce(range);
-    held_up_ = slot_ == PassingCalls::kNone || mm.tracked(range);
-    if (held_up_) end();
+  Passing(LiveHostMm& mm, std::optional<HostRange> range) : calls_(mm.passing_) {
+    // Nothing of ours can be there, now or later.
+    if (!range || mm.disabled() || !GranuleMap::addressable(*range)) return;
+    slot_ = calls_.announce(*range);
+    held_up_ = slot_ == PassingCalls::kNone || mm.tracked(*range);
   }
-  ~Passing() { end(); }
+  ~Passing() {
+    if (slot_ != PassingCalls::kNone) calls_.retract(slot_);
+  }
   Passing(const Passing&) = delete;
   Passing& operator=(const Passing&) = delete;
 
-  explicit operator bool() const { return !held_up_; }
-  void end() {
-    if (slot_ == PassingCalls::kNone) return;
-    mm_.passing_.retract(slot_);
-    slot_ = PassingCalls::kNone;
-  }
+  bool may() const { return !held_up_; }
 
  private:
-  LiveHostMm& mm_;
+  PassingCalls& calls_;
   PassingCalls::Slot slot_ = PassingCalls::kNone;
   bool held_up_ = false;
 };
 
+/// Makes the call without the lock, unless there is something of ours in its ranges: then nothing.
+template <typename Call>
+std::optional<long> LiveHostMm::run_past(HostRange range, std::optional<HostRange> also, Call call) {
+  const Passing first(*this, range);
+  const Passing second(*this, also);
+  if (!first.may() || !second.may()) return std::nullopt;
+  SX_MARK("live.hook.passing");
+  return call();
+}
+
 /// The mapping of `range` goes away or is replaced: munmap, mmap(MAP_FIXED), brk, shmdt ...
 template <typename Call>
 long LiveHostMm::replace_mapping(HostRange range, Call call) {
-  if (Passing pass(*this, range); pass) {
-    SX_MARK("live.hook.passing");
-    const long result = call();
-    pass.end();
-    if (ok(result)) notify_late(range, HostEvent::kUnmap);
-    return result;
+  if (const auto result = run_past(range, {}, call)) {
+    if (ok(*result)) notify_late(range, HostEvent::kUnmap);
+    return *result;
   }
   Locked lock(*this);
   notify(range, HostEvent::kUnmap);
@@ -131,12 +135,9 @@ long LiveHostMm::replace_mapping(HostRange range, Call call) {
 /// The mapping stays, its contents go: MADV_DONTNEED and its kin.
 template <typename Call>
 long LiveHostMm::discard_contents(HostRange range, Call call) {
-  if (Passing pass(*this, range); pass) {
-    SX_MARK("live.hook.passing");
-    const long result = call();
-    pass.end();
+  if (const auto result = run_past(range, {}, call)) {
     notify_late(range, HostEvent::kClear);
-    return result;
+    return *result;
   }
   Locked lock(*this);
   notify(range, HostEvent::kClear);
@@ -154,12 +155,9 @@ long LiveHostMm::discard_contents(HostRange range, Call call) {
 /// The mapping changes under its pages: they come home first.
 template <typename Call>
 long LiveHostMm::change_mapping(HostRange range, HostEvent kind, Call call) {
-  if (Passing pass(*this, range); pass) {
-    SX_MARK("live.hook.passing");
-    const long result = call();
-    pass.end();
+  if (const auto result = run_past(range, {}, call)) {
     notify_late(range, kind);
-    return result;
+    return *result;
   }
   Locked lock(*this);
   insist_home(range);
@@ -222,21 +220,12 @@ long LiveHostMm::hook_mremap(const MremapArgs& a) {
     return raw_syscall(SYS_mremap, a.old_address, a.old_length, a.new_length, a.flags, a.new_address);
   };
   if (!old_range) return call();
-  Passing from(*this, *old_range);
-  Passing to(*this, fixed ? *target : *old_range);
-  if (!from || !to) {
-    from.end();
-    to.end();
-    return move_mapping(a, *old_range);
-  }
-  SX_MARK("live.hook.passing");
-  const long result = call();
-  from.end();
-  to.end();
-  if (ok(result) && static_cast<std::uint64_t>(result) != a.old_address) {
+  const auto result = run_past(*old_range, fixed ? target : std::nullopt, call);
+  if (!result) return move_mapping(a, *old_range);
+  if (ok(*result) && static_cast<std::uint64_t>(*result) != a.old_address) {
     notify_late(*old_range, HostEvent::kUnmap);
   }
-  return result;
+  return *result;
 }
 
 long LiveHostMm::move_mapping(const MremapArgs& a, HostRange old_range) {

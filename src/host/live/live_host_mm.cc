@@ -400,6 +400,10 @@ void LiveHostMm::forget_named(HostRange range) {
   }
 }
 
+bool LiveHostMm::event_unread_since(std::uint64_t read_before) const {
+  return pump_.events_read() == read_before && client_.event_in_flight();
+}
+
 void LiveHostMm::submission_probe() {
   if (rung_ == Rung::kNone || disabled()) return;
   EngineSection section(*this);
@@ -407,9 +411,8 @@ void LiveHostMm::submission_probe() {
   // before this probe is read by the time another event has been; later ones are not waited for.
   constexpr std::uint32_t kTurnsMax = 100'000;
   const std::uint64_t read_before = pump_.events_read();
-  for (std::uint32_t turns = 0; turns < kTurnsMax && client_.event_in_flight(); ++turns) {
+  for (std::uint32_t turns = 0; turns < kTurnsMax && event_unread_since(read_before); ++turns) {
     pump_.pump(client_);
-    if (pump_.events_read() != read_before) break;
     if (turns > 16) raw_syscall(SYS_sched_yield);
   }
   Locked lock(*this);  // deals with what was read but not yet handled

@@ -18,6 +18,7 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 
 #include "base/lock.h"
 #include "host/host_mm.h"
@@ -212,6 +213,9 @@ class LiveHostMm final : public HostMm {
   // migration (live_migrate.cc)
   Status admit_migration(HostRange range, const DevmemAllocation& allocation)
       SX_REQUIRES(mm_lock_);
+  /// Whether calls that no hook saw may have begun before events_read() was `read_before` and wait still: they have
+  /// been read once any event has been.
+  bool event_unread_since(std::uint64_t read_before) const;
   Status settle_calls(HostRange range) SX_REQUIRES(mm_lock_);
   Result<MigrateCounts> try_migrate(HostRange range, DevmemAllocation& allocation,
                                     std::uint64_t residency_ns, bool& shared_pages)
@@ -280,6 +284,8 @@ class LiveHostMm final : public HostMm {
   // hooks (live_hooks.cc)
   void note_locked(HostRange range) SX_EXCLUDES(mm_lock_);
   bool note_real_borders(HostRange range) SX_REQUIRES(mm_lock_);
+  template <typename Call>
+  std::optional<long> run_past(HostRange range, std::optional<HostRange> also, Call call);
   template <typename Call>
   long replace_mapping(HostRange range, Call call);
   template <typename Call>

@@ -171,9 +171,7 @@ Status LiveHostMm::admit_migration(HostRange range, const DevmemAllocation& allo
 Status LiveHostMm::settle_calls(HostRange range) {
   constexpr std::uint32_t kTurnsMax = 4096;
   const std::uint64_t read_before = pump_.events_read();
-  // Whoever began before this line has been read once another event has been (submission_probe()).
-  auto unread = [&] { return pump_.events_read() == read_before && client_.event_in_flight(); };
-  for (std::uint32_t turns = 0; passing_.any_in(range) || unread();) {
+  for (std::uint32_t turns = 0; passing_.any_in(range) || event_unread_since(read_before);) {
     if (turns >= kTurnsMax) return fail(EBUSY, "a system call on this memory does not end");
     if (!wait_turn(turns)) drain_events();
   }
@@ -522,7 +520,7 @@ void LiveHostMm::drop_pages(HostRange range) {
   while (auto piece = residency_.first_in(range)) {
     const bool reserved = residency_.reserve();
     SX_ASSERT(reserved);
-    const auto frame = HostRange::of(HostVa(number_of(piece->frame())), piece->range.size());
+    const HostRange frame = piece->frames();
     note_left(*piece);
     discard_frame(frame.start().value(), frame.size());
     if (frame.size() != k2M) note_page_tables(frame);  // a huge page is split now
@@ -535,8 +533,7 @@ void LiveHostMm::drop_pages(HostRange range) {
 
 /// The frames of `piece` are given up: no engine can reach them any more.
 void LiveHostMm::note_left(const Piece& piece) {
-  const HostVa frame(number_of(piece.frame()));
-  pages_of_frame(frame)->clear(HostRange::of(frame, piece.range.size()));
+  pages_of_frame(piece.frames().start())->clear(piece.frames());
 }
 
 bool LiveHostMm::release_if_empty(DevmemAllocation& allocation) {

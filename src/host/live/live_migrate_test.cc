@@ -117,6 +117,7 @@ TEST_P(LiveMigrateFreed, PagesThatTheKernelDropsFromVramAreZero) {
     if (GetParam() == DmaMode::kMove) {
       ASSERT_FALSE(occupied(allocation.frame)) << "the kernel kept a page that it may drop";
       EXPECT_EQ(word(allocation.frame, 3), 0u);
+      EXPECT_GT(mm_->counters().vanished.load(), 0u);
     }
     word(allocation.frame, 5) = 55;
     if (round == 1) {

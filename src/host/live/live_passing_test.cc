@@ -2,29 +2,12 @@
 #include <functional>
 #include <thread>
 
-#include "base/step.h"
+#include "base/at_step.h"
 #include "host/live/live_test_support.h"
 #include "host/live/raw_syscall.h"
 
 namespace softxe::live {
 namespace {
-
-/// Does something once, the first time a step is reached.
-class Once final : public StepHook {
- public:
-  Once(const char* name, std::function<void()> act) : name_(name), act_(std::move(act)) { set_step_hook(this); }
-  ~Once() { set_step_hook(nullptr); }
-  Status on_step(StepSite& site, bool) override {
-    if (std::string_view(site.name) == name_ && !done_.exchange(true)) act_();
-    return {};
-  }
-  bool done() const { return done_.load(); }
-
- private:
-  std::string_view name_;
-  std::function<void()> act_;
-  std::atomic<bool> done_{false};
-};
 
 class LivePassing : public LiveTest {};
 
@@ -53,9 +36,9 @@ TEST_F(LivePassing, NothingMigratesUnderACallThatTheFilterLetPass) {
     std::byte* at = map_filled(kBytes, 9);
     ASSERT_FALSE(mm_->tracked(range_at(at, kBytes)));
     int err = 0;
-    Once under("live.hook.passing", [&] { err = migrate_error(at, kBytes); });
+    AtStep under("live.hook.passing", 1, [&](int) { err = migrate_error(at, kBytes); });
     EXPECT_GE(row.run(number_of(at)), 0) << row.call;
-    EXPECT_TRUE(under.done()) << row.call;
+    EXPECT_EQ(under.left(), 0) << row.call;
     EXPECT_EQ(err, EBUSY) << row.call;
     mm_->submission_probe();
   }
@@ -67,7 +50,7 @@ TEST_F(LivePassing, MemoryMappedAnewBehindAnUnseenMunmapIsNotTakenForTheOld) {
   ASSERT_TRUE(mm_->evict(migrate(at, k64K)));
   int err = 0;
   {
-    Once race("live.migrate.admit", [&] {
+    AtStep race("live.migrate.admit", 1, [&](int) {
       std::thread([&] {
         raw_syscall(SYS_munmap, at, k64K);
         raw_syscall(SYS_mmap, at, k64K, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1,
@@ -76,7 +59,7 @@ TEST_F(LivePassing, MemoryMappedAnewBehindAnUnseenMunmapIsNotTakenForTheOld) {
       }).join();
     });
     err = migrate_error(at, k64K);
-    EXPECT_TRUE(race.done());
+    EXPECT_EQ(race.left(), 0);
   }
   EXPECT_EQ(err, EBUSY);
   expect_filled(at, 16, 500);

@@ -37,6 +37,7 @@ struct Piece {
   DevmemAllocation* allocation;
   std::uint32_t first_page;
   std::byte* frame() const { return allocation->frame + (std::uint64_t{first_page} << kPageShift); }
+  HostRange frames() const { return HostRange::of(HostVa(reinterpret_cast<std::uint64_t>(frame())), range.size()); }
 };
 
 /// Orders any node with a `range` member by its end, so that lower_bound finds the first that may
