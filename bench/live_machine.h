@@ -41,10 +41,10 @@ class LiveMachine {
  public:
   LiveMachine();
 
-  live::LiveHostMm& mm() { return *made_.mm_; }
-  EngineMemory& engine() { return *made_.gpu_; }
-  Device& device() { return *made_.device_; }
-  VmContext& vm() { return *made_.vm_; }
+  live::LiveHostMm& mm() { return made_.mm(); }
+  EngineMemory& engine() { return made_.gpu(); }
+  Device& device() { return made_.device(); }
+  VmContext& vm() { return made_.vm(); }
   void advise_device_atomics(HostRange range);
 
  private:

@@ -45,8 +45,8 @@ class LiveSvm : public ::testing::Test, protected LiveDevice {
       using IntervalNotifier::IntervalNotifier;
       void invalidate(HostRange, HostEvent) override {}
     } nobody(HostRange::of(HostVa(kPageSize), kPageSize));
-    static_cast<void>(mm_->read_begin(nobody));
-    return device_->counters().get(c);
+    static_cast<void>(mm().read_begin(nobody));
+    return device().counters().get(c);
   }
 };
 

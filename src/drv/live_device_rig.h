@@ -55,6 +55,13 @@ class LiveDevice {
     return {};
   }
 
+  live::LiveHostMm& mm() { return *mm_; }
+  Device& device() { return *device_; }
+  VmContext& vm() { return *vm_; }
+  /// What an engine's thread sees of memory.
+  EngineMemory& gpu() { return *gpu_; }
+
+ private:
   MigrateLock migrate_lock_{"migrate"};
   live::LiveHostMm::Owner mm_;
   std::unique_ptr<Device> device_;

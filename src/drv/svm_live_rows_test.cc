@@ -20,7 +20,7 @@ TEST_F(LiveRows, R10_ManyThreadsThatTouchOneVramPageCauseOneMigration) {
   constexpr unsigned kThreads = 16;
   for (std::uint32_t round = 1; round <= 10; ++round) {
     char* memory = map(k2M);
-    ASSERT_TRUE(gpu_->store(va(memory), round));
+    ASSERT_TRUE(gpu().store(va(memory), round));
     const auto faults = count(Counter::svm_cpu_fault_count);
     std::atomic<unsigned> ready{0};
     std::atomic<unsigned> wrong{0};
@@ -43,21 +43,21 @@ TEST_F(LiveRows, R10_ManyThreadsThatTouchOneVramPageCauseOneMigration) {
 
 TEST_F(LiveRows, B19_AMunmapStormWhileTheVmCloses) {
   for (int round = 0; round < 5; ++round) {
-    auto vm = *device_->create_vm(
+    auto vm = *device().create_vm(
         {.scratch = false, .long_running = true, .fault_mode = true, .no_overcommit = false});
     ResolvedBind bind{.op = {.range = {GpuVa(0), vm->vm.size_bytes()},
                              .pat_index = 2,
                              .what = BindMap{.backing = BindMirror{}}},
                       .range = GpuRange::of(GpuVa(0), vm->vm.size_bytes()),
                       .bo = {}};
-    ASSERT_TRUE(vm_bind(*device_, *vm, std::span(&bind, 1), BindRun::kExecute));
-    EngineMemory gpu(Mmu::Config{.domain = device_->invalidations(),
-                                 .faults = device_->faults(),
-                                 .clock = mm_->clock(),
+    ASSERT_TRUE(vm_bind(device(), *vm, std::span(&bind, 1), BindRun::kExecute));
+    EngineMemory gpu(Mmu::Config{.domain = device().invalidations(),
+                                 .faults = device().faults(),
+                                 .clock = mm().clock(),
                                  .engine = {.engine_class = 1}});
     gpu.mmu().bind_vm({.asid = vm->vm.config().asid,
                        .table = &vm->vm.table(0),
-                       .vram = &device_->vram_map(0)});
+                       .vram = &device().vram_map(0)});
     std::vector<char*> blocks;
     for (int i = 0; i < 12; ++i) {
       blocks.push_back(map(k2M));
@@ -72,7 +72,7 @@ TEST_F(LiveRows, B19_AMunmapStormWhileTheVmCloses) {
       for (char* block : blocks) munmap(block, k2M);
     });
     go.store(true);
-    device_->close_vm(vm);
+    device().close_vm(vm);
     storm.join();
     EXPECT_TRUE(vm->vm.closed());
     EXPECT_EQ(vm->vm.table(0).present_pages(), 0u);
@@ -80,14 +80,14 @@ TEST_F(LiveRows, B19_AMunmapStormWhileTheVmCloses) {
 }
 
 TEST_F(LiveRows, B41_BothSidesOfACutUserptrReachTheMemoryThatReplacedIt) {
-  auto vm = *device_->create_vm(
+  auto vm = *device().create_vm(
       {.scratch = false, .long_running = false, .fault_mode = false, .no_overcommit = false});
   char* memory = map(k2M);
   memset(memory, 1, k2M);
   const GpuRange at = GpuRange::of(GpuVa(k2M), k2M);
   auto run = [&](const BindOp& op, GpuRange range) {
     ResolvedBind bind{.op = op, .range = range, .bo = {}};
-    return vm_bind(*device_, *vm, std::span(&bind, 1), BindRun::kExecute);
+    return vm_bind(device(), *vm, std::span(&bind, 1), BindRun::kExecute);
   };
   ASSERT_TRUE(run({.range = {at.start(), at.size()},
                    .pat_index = 2,
@@ -97,11 +97,11 @@ TEST_F(LiveRows, B41_BothSidesOfACutUserptrReachTheMemoryThatReplacedIt) {
   ASSERT_TRUE(run({.range = {middle.start(), middle.size()}, .pat_index = 2, .what = BindUnmap{}}, middle));
   ASSERT_EQ(mmap(memory, k2M, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0), memory);
   memset(memory, 2, k2M);
-  EngineMemory gpu(Mmu::Config{.domain = device_->invalidations(),
-                               .faults = device_->faults(),
-                               .clock = mm_->clock(),
+  EngineMemory gpu(Mmu::Config{.domain = device().invalidations(),
+                               .faults = device().faults(),
+                               .clock = mm().clock(),
                                .engine = {.engine_class = 1}});
-  gpu.mmu().bind_vm({.asid = vm->vm.config().asid, .table = &vm->vm.table(0), .vram = &device_->vram_map(0)});
+  gpu.mmu().bind_vm({.asid = vm->vm.config().asid, .table = &vm->vm.table(0), .vram = &device().vram_map(0)});
   std::uint32_t seen = 0;
   ASSERT_TRUE(gpu.load(at.start(), seen));
   EXPECT_EQ(seen, 0x02020202u);
@@ -109,7 +109,7 @@ TEST_F(LiveRows, B41_BothSidesOfACutUserptrReachTheMemoryThatReplacedIt) {
   EXPECT_EQ(seen, 0x02020202u);
   EXPECT_FALSE(gpu.load(middle.start(), seen)) << "unbound";
   gpu.mmu().unbind_vm();
-  device_->close_vm(vm);
+  device().close_vm(vm);
 }
 
 /// A client that serves its own missing pages: every page arrives full of 0x55.
@@ -159,11 +159,11 @@ TEST_F(LiveRows, R34_MemoryThatTheClientPagesItselfIsUsedInPlace) {
   OwnPager pager(memory, k2M);
   ASSERT_TRUE(pager.ok());
   std::uint32_t seen = 0;
-  ASSERT_TRUE(gpu_->load(va(memory + k64K), seen));
+  ASSERT_TRUE(gpu().load(va(memory + k64K), seen));
   EXPECT_EQ(seen, 0x55555555u) << "what the client's pager put there, not zero";
   EXPECT_GT(pager.served(), 0u);
   EXPECT_TRUE(present(memory + k64K)) << "it cannot migrate: the descriptor is the client's";
-  ASSERT_TRUE(gpu_->store(va(memory), 7u));
+  ASSERT_TRUE(gpu().store(va(memory), 7u));
   memcpy(&seen, memory, sizeof seen);
   EXPECT_EQ(seen, 7u);
 }
