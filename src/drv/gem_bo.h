@@ -15,6 +15,7 @@
 
 #include "base/counters.h"
 #include "base/lock.h"
+#include "drv/exec/implicit_fences.h"
 #include "drv/requests.h"
 #include "hw/vram_map.h"
 #include "vm/bo.h"
@@ -80,6 +81,8 @@ class GemBo final : public Bo, private VramClient {
   void exported() { vma_advised(PurgeableState::kDontNeed, PurgeableState::kWillNeed); }
   void unexported() { vma_advised(PurgeableState::kWillNeed, PurgeableState::kDontNeed); }
   bool in_vram() const;
+  /// Of its dma-bufs; thread-safe. A fork child begins with none.
+  ImplicitFences& implicit_fences() { return implicit_fences_; }
 
  private:
   /// Placement is a small state machine, so that no lock is held while VRAM is allocated or a victim
@@ -120,6 +123,7 @@ class GemBo final : public Bo, private VramClient {
   std::byte* bytes_ = nullptr;
   bool inherited_ = false;  ///< by a fork child: the bytes are not its own to throw away
   std::atomic<AtomicAccess> atomic_{AtomicAccess::kUndefined};
+  ImplicitFences implicit_fences_;
 
   mutable Mutex<LockRank::kBo> place_lock_{"GemBo::place"};
   mutable CondVar place_changed_;

@@ -53,6 +53,7 @@ Result<int> sync_file_merge(const SyncFile& file, void* argument) {
   if (merge.flags != 0 || merge.pad != 0) return fail(EINVAL, "sync_file: flags or pad set");
   const auto other = fd_layer().sync_file(merge.fd2);
   if (other == nullptr) return fail(ENOENT, "not a sync_file");
+  SX_TRY_VOID(write_argument(argument, merge));  // a descriptor that nobody learns of would stay
   SX_TRY(auto made, SyncFile::merge(file, *other));
   SX_TRY(merge.fence, fd_layer().publish_sync_file(std::move(made)));
   return write_argument(argument, merge);
@@ -67,7 +68,15 @@ Result<int> sync_file_ioctl(const SyncFile& file, unsigned long request, void* a
   }
 }
 
-Result<int> dma_buf_ioctl(unsigned long request, void* argument) {
+/// DMA_BUF_SYNC_WRITE alone or with READ: as a writer.
+Result<ImplicitFences::Use> use_of(std::uint32_t dma_buf_flags) {
+  constexpr std::uint32_t kReadWrite = 3;
+  constexpr std::uint32_t kWrite = 2;
+  if (dma_buf_flags == 0 || (dma_buf_flags & ~kReadWrite) != 0) return fail(EINVAL, "dma-buf: bad flags");
+  return (dma_buf_flags & kWrite) != 0 ? ImplicitFences::Use::kWrite : ImplicitFences::Use::kRead;
+}
+
+Result<int> dma_buf_ioctl(GemBo& bo, unsigned long request, void* argument) {
   switch (request) {
     case DMA_BUF_IOCTL_SYNC: {
       // One memory for both sides: nothing to flush.
@@ -78,20 +87,20 @@ Result<int> dma_buf_ioctl(unsigned long request, void* argument) {
       return 0;
     }
     case DMA_BUF_IOCTL_EXPORT_SYNC_FILE: {
-      SX_TRY(auto request_data, read_argument<dma_buf_export_sync_file>(argument));
-      if (request_data.flags == 0 || (request_data.flags & ~3u) != 0)
-        return fail(EINVAL, "dma-buf export: bad flags");
-      // Jobs leave bookkeeping fences only, which implicit users do not wait for (spec/uapi.md 18).
-      SX_TRY(auto file, SyncFile::make(Fence::signalled_stub()));
-      SX_TRY(request_data.fd, fd_layer().publish_sync_file(std::move(file)));
-      return write_argument(argument, request_data);
+      SX_TRY(auto exported, read_argument<dma_buf_export_sync_file>(argument));
+      SX_TRY(const auto use, use_of(exported.flags));
+      SX_TRY_VOID(write_argument(argument, exported));  // a descriptor that nobody learns of would stay
+      SX_TRY(auto file, SyncFile::make(bo.implicit_fences().before(use)));
+      SX_TRY(exported.fd, fd_layer().publish_sync_file(std::move(file)));
+      return write_argument(argument, exported);
     }
     case DMA_BUF_IOCTL_IMPORT_SYNC_FILE: {
-      SX_TRY(auto request_data, read_argument<dma_buf_import_sync_file>(argument));
-      if (request_data.flags == 0 || (request_data.flags & ~3u) != 0)
-        return fail(EINVAL, "dma-buf import: bad flags");
-      if (fd_layer().sync_file(request_data.fd) == nullptr) return fail(EINVAL, "not a sync_file");
-      return fail(EOPNOTSUPP, "implicit fences of dma-bufs are not kept");
+      SX_TRY(const auto imported, read_argument<dma_buf_import_sync_file>(argument));
+      SX_TRY(const auto use, use_of(imported.flags));
+      const auto file = fd_layer().sync_file(imported.fd);
+      if (file == nullptr) return fail(EINVAL, "not a sync_file");
+      bo.implicit_fences().add(file->fence(), use);
+      return 0;
     }
     default:
       if (_IOC_TYPE(request) == 'b' && _IOC_NR(request) == 1) return 0;  // SET_NAME
@@ -124,7 +133,7 @@ IoctlAnswer ioctl_once(int fd, unsigned long request, void* argument) {
   if (object == nullptr) return {kNotOurs};
   if (const auto file = object->sync_file(); file != nullptr)
     return {kernel_result(sync_file_ioctl(*file, request, argument))};
-  if (object->dma_buf() != nullptr) return {kernel_result(dma_buf_ioctl(request, argument))};
+  if (const auto bo = object->dma_buf(); bo != nullptr) return {kernel_result(dma_buf_ioctl(*bo, request, argument))};
   int error = 0;
   const auto file = device_file(object, error);
   if (error != 0) return {error};

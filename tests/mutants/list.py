@@ -323,4 +323,10 @@ MUTANTS = [
     ("hole of a mirror reads as scratch", SVM + "svm_gc.cc",
      "      if (vm_.config().modes.scratch) {", "      if (false) {",
      "drv Scratch.*"),
+    ("readers of a shared object do not wait for its writers", "src/drv/exec/implicit_fences.cc",
+     "      const bool counts = use == Use::kWrite || entry.use == Use::kWrite;", "      const bool counts = use == Use::kWrite;",
+     "drv ImplicitFences.*"),
+    ("imported fence of a dma-buf forgotten", "src/preload/wrap_device.cc",
+     "      bo.implicit_fences().add(file->fence(), use);\n", "      static_cast<void>(use);\n",
+     "client implicit_fences"),
 ]

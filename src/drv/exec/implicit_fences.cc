@@ -1,0 +1,41 @@
+#include "drv/exec/implicit_fences.h"
+
+#include <algorithm>
+
+namespace softxe {
+
+void ImplicitFences::add(FencePtr fence, Use use) {
+  std::vector<Entry> done;  // freed without the lock: a fence may own what has locks
+  Guard hold(lock_);
+  const auto first_done = std::partition(entries_.begin(), entries_.end(),
+                                         [](const Entry& entry) { return !entry.fence->signalled(); });
+  done.assign(std::make_move_iterator(first_done), std::make_move_iterator(entries_.end()));
+  entries_.erase(first_done, entries_.end());
+  if (fence->signalled()) return;
+  const auto same =
+      std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) { return entry.fence == fence; });
+  if (same == entries_.end()) {
+    entries_.push_back({std::move(fence), use});
+  } else if (use == Use::kWrite) {
+    same->use = use;
+  }
+}
+
+FencePtr ImplicitFences::before(Use use) const {
+  std::vector<FencePtr> fences;
+  {
+    Guard hold(lock_);
+    for (const Entry& entry : entries_) {
+      const bool counts = use == Use::kWrite || entry.use == Use::kWrite;
+      if (counts && !entry.fence->signalled()) fences.push_back(entry.fence);
+    }
+  }
+  return all_of(fences);
+}
+
+std::size_t ImplicitFences::size() const {
+  Guard hold(lock_);
+  return entries_.size();
+}
+
+}  // namespace softxe
