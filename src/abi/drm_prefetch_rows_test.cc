@@ -1,6 +1,9 @@
 // PREFETCH of mapped objects, as clients see it: where the object stands afterwards (spec/vm.md 2.9, 3.5).
+#include <thread>
+
 #include "abi/drm_test_rig.h"
 #include "abi/vfs.h"
+#include "base/at_step.h"
 
 namespace softxe {
 namespace {
@@ -134,6 +137,48 @@ TEST(ObjectsPrefetched, AreBusyWhilePinnedInVram) {
   r.object(bo).unpin();
   EXPECT_EQ(r.bind(vm, {r.prefetch(kAt, k2M, 0)}), 0);
   EXPECT_FALSE(r.object(bo).in_vram());
+}
+
+TEST(ObjectsPrefetched, WaitForAPinThatIsGivenBack) {
+  DrmRig r;
+  const auto vm = r.vm(DrmRig::kFault);
+  const auto bo = r.bo(k2M, kBoth);
+  ASSERT_EQ(r.bind(vm, {r.map(bo, kAt, k2M)}), 0);
+  ASSERT_TRUE(r.object(bo).make_resident({.vm = nullptr, .eviction = VmLocalEviction::kAllowed}));
+  std::thread other;
+  // Who waits holds the object's lock at this step: the other thread gets it in the middle of the wait.
+  AtStep meanwhile("drv.bo.wait_for_pins", 1, [&](int) {
+    std::atomic<bool> runs{false};
+    other = std::thread([&r, &runs, bo] {
+      GemBo& object = r.object(bo);
+      runs = true;
+      object.unpin();
+    });
+    while (!runs) std::this_thread::yield();
+  });
+  EXPECT_EQ(r.bind(vm, {r.prefetch(kAt, k2M, 0)}), 0);
+  if (other.joinable()) other.join();
+  EXPECT_FALSE(r.object(bo).in_vram());
+}
+
+TEST(ObjectsPrefetched, AUserptrIsLookedAtAndStaysWhereItIs) {
+  for (const auto kind : {DrmRig::kDmaFence, DrmRig::kFault}) {
+    DrmRig r;
+    const auto vm = r.vm(kind);
+    ASSERT_TRUE(r.mm.cpu_mmap({.size_bytes = k64K, .at = HostVa(kAt), .place = MmapRequest::Place::kFixed}));
+    ASSERT_EQ(r.bind(vm, {r.userptr(kAt, 0x200000, k64K)}), 0);
+    EXPECT_EQ(r.bind(vm, {r.prefetch(0x200000, k64K, 1)}), 0);
+    {
+      FailNth busy("drv.bind.pin_userptr", 1, EBUSY, FailNth::Repeat::kForever);
+      set_step_hook(&busy);
+      EXPECT_EQ(r.bind(vm, {r.prefetch(0x200000, k64K, 1)}), -EBUSY);
+      EXPECT_EQ(r.bind(vm, {r.userptr(kAt, 0x300000, k64K)}), -ENOMEM) << "for a MAP, EBUSY means a user fence";
+      set_step_hook(nullptr);
+    }
+    ASSERT_TRUE(r.mm.cpu_munmap(HostRange::of(HostVa(kAt), k64K)));
+    EXPECT_EQ(r.bind(vm, {r.prefetch(0x200000, k64K, 1)}), -EFAULT) << "no memory there any more";
+    EXPECT_EQ(r.vmas(1), "[0x200000+0x10000 userptr]");
+  }
 }
 
 // The mapping that the array makes asks for the object as well, without saying where.

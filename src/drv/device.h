@@ -69,6 +69,8 @@ class Device {
   VramMap& vram_map(unsigned tile) { return *tiles_[tile].map; }
   const std::shared_ptr<VramPagemap>& pagemap(unsigned tile) { return tiles_[tile].pagemap; }
   CounterSet& counters() { return *counters_; }
+  /// Page tables of all its VMs.
+  std::uint64_t page_tables() const { return tables_.in_use(); }
   /// Device-wide, changeable at any time (debugfs atomic_svm_timeslice_ms).
   std::atomic<std::uint64_t>& atomic_timeslice_ns() { return atomic_timeslice_ns_; }
 

@@ -162,6 +162,7 @@ Status GemBo::bring_home() {
     Guard hold(place_lock_);
     wait_settled();
     if (place_ == Place::kVram && allows_system()) {
+      SX_MARK("drv.bo.wait_for_pins");
       place_changed_.wait_for(place_lock_, kPinWaitNs, [&]() SX_NO_THREAD_SAFETY_ANALYSIS {
         return place_ == Place::kSystem || (place_ == Place::kVram && pins_ == 0);
       });

@@ -116,7 +116,10 @@ class BindRunner {
     } else if (auto* userptr = std::get_if<BindUserptr>(&map.backing)) {
       what.kind = VmaKind::kUserptr;
       what.offset_bytes = userptr->address.value();
-      SX_TRY_VOID(pin_userptr(userptr->address, range.size(), what.flags));
+      Status pinned = pin_userptr(userptr->address, range.size(), what.flags);
+      // EBUSY of a MAP means a user fence (spec/vm.md 3.12).
+      if (!pinned && pinned.error().err == EBUSY) return fail(ENOMEM, "userptr pages are busy");
+      SX_TRY_VOID(pinned);
       if (!vm_.config().modes.fault && run_ == BindRun::kExecute) {
         SX_TRY(what.backing_guard,
                watch_userptr(device_, context_, HostVa(userptr->address.value()), range.size()));
@@ -190,8 +193,8 @@ class BindRunner {
     return change_.prefetch(vma, use);
   }
 
-  // The GPU reaches a userptr by its real address; pinning is a proof that every page can be had now.
-  // EBUSY of the collection becomes ENOMEM: EBUSY is reserved for user fences (spec/vm.md 8.2).
+  // The GPU reaches a userptr by its real address; pinning is a proof that every page can be had now. EBUSY, EFAULT,
+  // EPERM, ENOMEM.
   Status pin_userptr(HostVa at, std::uint64_t bytes, VmaFlags flags) {
     SX_TRY_VOID(SX_STEP("drv.bind.pin_userptr"));
     const auto homes = std::make_unique<PageHomes>();
@@ -199,9 +202,7 @@ class BindRunner {
                                                            : CollectRequest::Intent::kWrite};
     for (std::uint64_t done = 0; done < bytes;) {
       const std::uint64_t part = std::min<std::uint64_t>(bytes - done, k2M);
-      Status pages = device_.host().collect(HostRange::of(at + done, part), request, *homes);
-      if (!pages && pages.error().err == EBUSY) return fail(ENOMEM, "userptr pages are busy");
-      SX_TRY_VOID(pages);
+      SX_TRY_VOID(device_.host().collect(HostRange::of(at + done, part), request, *homes));
       done += part;
     }
     return {};

@@ -176,12 +176,6 @@ TileMask VmTransaction::tiles_to_bind(const Vma& vma) const {
   return vma.tile_present != 0 ? vma.tile_present : vm_.all_tiles();
 }
 
-bool VmTransaction::touches_ptes() const {
-  if (!bind_now_.empty()) return true;
-  return std::any_of(removed_.begin(), removed_.end(),
-                     [](const auto& vma) { return vma->tile_present != 0; });
-}
-
 Status VmTransaction::prefetch(Vma& vma, const BoUse& use) {
   SX_ASSERT(vma.kind() == VmaKind::kBo);
   // No entry has been prepared yet: what an operation before in this array has placed may go elsewhere.

@@ -75,8 +75,6 @@ class VmTransaction {
   const std::vector<std::unique_ptr<Vma>>& removed() const { return removed_; }
   /// True when nothing was touched (an UNMAP of a hole).
   bool empty() const { return journal_.empty(); }
-  /// True when the page tables change at commit (else the bind is "tree only", spec/vm.md 3.6).
-  bool touches_ptes() const;
 
   /// Makes BOs resident and allocates page tables for every VMA that is bound now. ENOMEM, ENOSPC.
   Status prepare_ptes(VmLocalEviction eviction) SX_NO_THREAD_SAFETY_ANALYSIS;

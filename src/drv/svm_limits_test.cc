@@ -1,0 +1,150 @@
+// Where the SVM part stops: the last page, the last try, the first failure; and that what it counts is what moved.
+// Each was found as a change of one line that no other test noticed.
+#include "drv/sim_device_fixture.h"
+
+#include <gtest/gtest.h>
+
+namespace softxe {
+namespace {
+
+constexpr std::uint64_t kBase = 0x10000000;
+
+PageFault fault_at(SimDevice& d, std::uint64_t at) {
+  PageFault fault;
+  fault.page = GpuVa(at);
+  fault.asid = d.vm->vm.config().asid;
+  return fault;
+}
+
+// spec/svm.md 4.5: only a bind that raced is tried again.
+TEST(SvmLimits, ABindThatFailsEndsTheFaultAtOnce) {
+  SimDevice d;
+  ASSERT_TRUE(d.bind_everything());
+  d.map_at(kBase, k2M);
+  FailNth hook("svm.bind.prepare", 1, ENOMEM);
+  set_step_hook(&hook);
+  EXPECT_EQ(d.device->faults().serve(fault_at(d, kBase)).error().err, ENOMEM);
+  set_step_hook(nullptr);
+  EXPECT_EQ(d.count(Counter::svm_fault_retry_count), 0u);
+}
+
+// spec/svm.md 0.3: HMM's time-out.
+TEST(SvmLimits, ACollectionThatIsOvertakenForASecondGivesUp) {
+  SimDevice d;
+  ASSERT_TRUE(d.bind_everything());
+  d.map_at(kBase, k2M);
+  ASSERT_TRUE(d.cpu_write(kBase, 1));
+  ASSERT_TRUE(d.advise(kBase, k2M, SetPreferred{{.devmem_fd = kPreferDefaultSystem,
+                                                 .policy = MigrationPolicy::kAllPages,
+                                                 .pagemap = nullptr}}));
+  constexpr std::uint64_t kEach = 100'000'000;
+  constexpr int kUntilTimeout = 11;  // the second is over when more than it has passed
+  int overtaken = 0;
+  AtStep race("svm.pages.collected", 1000, [&](int) {
+    ++overtaken;
+    d.clock.advance_ns(kEach);
+    ASSERT_TRUE(d.mm.cpu_madvise(HostRange::of(HostVa(kBase), kPageSize), CpuAdvice::kDontNeed));
+  });
+  EXPECT_EQ(d.device->faults().serve(fault_at(d, kBase)).error().err, EBUSY);
+  constexpr int kRoundsOfAFault = 3;  // Q20
+  EXPECT_EQ(overtaken, kRoundsOfAFault * kUntilTimeout);
+}
+
+// spec/vm.md 5.2: the range ends where the VM does.
+TEST(SvmLimits, TheLastPageOfAVmTakesAdvice) {
+  SimDevice d;
+  ASSERT_TRUE(d.bind_everything());
+  const std::uint64_t end = d.vm->vm.size_bytes();
+  EXPECT_TRUE(d.advise_atomic(end - kPageSize, kPageSize, AtomicAccess::kDevice));
+  const auto beyond = d.advise_atomic(end - kPageSize, 2 * kPageSize, AtomicAccess::kDevice);
+  EXPECT_EQ(beyond.error().err, EINVAL);
+}
+
+// spec/svm.md 3.3.
+TEST(SvmLimits, ACollectedRangeLeavesNoPageTable) {
+  SimDevice d;
+  ASSERT_TRUE(d.bind_everything());
+  const auto tables = [&] { return d.device->page_tables(); };
+  const auto before = tables();
+  for (std::uint64_t i = 0; i < 8; ++i) {
+    const std::uint64_t at = kBase + (i << 32);
+    d.map_at(at, k64K);
+    ASSERT_TRUE(d.gpu_write(at, 1));
+  }
+  EXPECT_GT(tables(), before);
+  for (std::uint64_t i = 0; i < 8; ++i) ASSERT_TRUE(d.unmap(kBase + (i << 32), k64K));
+  d.device->flush_collector(*d.vm);
+  EXPECT_EQ(tables(), before);
+}
+
+// spec/svm.md 7.3: what failed to move ends a prefetch; the ranges behind stay where they are and without entries.
+TEST(SvmLimits, AMoveThatFailsEndsAPrefetch) {
+  SimDevice d;
+  ASSERT_TRUE(d.bind_everything());
+  d.map_at(kBase, 4 * k2M);
+  for (std::uint64_t i = 0; i < 4; ++i) ASSERT_TRUE(d.cpu_write(kBase + i * k2M, 1));
+  FailNth hook("svm.migrate.alloc", 2, ENOMEM);
+  set_step_hook(&hook);
+  EXPECT_TRUE(d.prefetch(kBase, 4 * k2M, 1));
+  set_step_hook(nullptr);
+  ASSERT_TRUE(hook.fired());
+  for (std::uint64_t i = 0; i < 4; ++i) EXPECT_EQ(d.in_vram(kBase + i * k2M), i == 0) << i;
+  EXPECT_EQ(d.vm->vm.table(0).present_pages(), k2M / kPageSize);
+}
+
+TEST(SvmLimits, WhatGoesHomeIsCountedByPage) {
+  SimDevice d({.vram_bytes = 2 * k2M});
+  ASSERT_TRUE(d.bind_everything());
+  d.map_at(kBase, k2M);
+  d.map_at(kBase + 2 * k2M, kPageSize);
+  ASSERT_TRUE(d.gpu_write(kBase, 1));
+  ASSERT_TRUE(d.gpu_write(kBase + 2 * k2M, 1));
+  ASSERT_TRUE(d.cpu_read(kBase));
+  EXPECT_EQ(d.count(Counter::svm_cpu_fault_bytes), k2M);
+  EXPECT_EQ(d.count(Counter::svm_migrate_to_system_bytes), k2M);
+  d.map_at(kBase + 4 * k2M, 2 * k2M);
+  ASSERT_TRUE(d.gpu_write(kBase + 4 * k2M, 1));
+  EXPECT_EQ(d.count(Counter::svm_eviction_bytes), 0u) << "there was room for that";
+  ASSERT_TRUE(d.gpu_write(kBase + 5 * k2M, 1));
+  EXPECT_EQ(d.count(Counter::svm_eviction_bytes), kPageSize);
+  EXPECT_EQ(d.count(Counter::svm_migrate_to_system_bytes), k2M + kPageSize);
+}
+
+// spec/vm.md 7.2: a range that died under the fault is the collector's, and its attributes with it.
+TEST(SvmLimits, ADeadRangeInTheWayOfAVramPageIsCollectedNotDropped) {
+  SimDevice d({.profile = &kProfilePvc, .reset = ResetMode::kAlways});
+  ASSERT_TRUE(d.bind_mirror(kBase, k64K));
+  ASSERT_TRUE(d.advise_atomic(kBase, k64K, AtomicAccess::kGlobal));
+  d.map_at(kBase, kPageSize);
+  ASSERT_TRUE(d.gpu_read(kBase)) << "a small range";
+  d.map_at(kBase + kPageSize, k64K - kPageSize);
+  AtStep race("svm.fault.after_gc", 1, [&](int) {
+    ASSERT_TRUE(d.unmap(kBase, kPageSize));
+    d.map_at(kBase, kPageSize);
+  });
+  static_cast<void>(d.gpu_add(kBase + kPageSize, 1));
+  EXPECT_EQ(d.count(Counter::svm_range_collected_count), 1u);
+  EXPECT_EQ(d.vmas().find("[0x10000000+0x1000 default]"), 0u) << d.vmas();
+}
+
+// spec/vm.md 6.1: an empty interval is the closed one up to the byte before it, and a VMA must hold both ends.
+TEST(SvmLimits, AnEmptyQueryFindsWhatLiesOnBothSidesOfIt) {
+  SimDevice d;
+  ASSERT_TRUE(d.bind_mirror(kBase, 2 * k2M));
+  const struct {
+    const char* claim;
+    std::uint64_t at;
+    std::size_t found;
+  } rows[] = {{"inside", kBase + k2M, 1},
+              {"where a VMA begins", kBase, 0},
+              {"where it ends", kBase + 2 * k2M, 0},
+              {"in a hole", kBase / 2, 0},
+              {"at 0", 0, 0},
+              {"behind the VM", d.vm->vm.size_bytes(), 0}};
+  for (const auto& row : rows) {
+    EXPECT_EQ(query_mem_range_attrs(*d.device, *d.vm, {GpuVa(row.at), 0}).size(), row.found) << row.claim;
+  }
+}
+
+}  // namespace
+}  // namespace softxe
