@@ -5,12 +5,10 @@
 namespace softxe {
 
 void ImplicitFences::add(FencePtr fence, Use use) {
-  std::vector<Entry> done;  // freed without the lock: a fence may own what has locks
+  std::vector<Entry> kept, done;  // freed without the lock: a fence may own what has locks
   Guard hold(lock_);
-  const auto first_done = std::partition(entries_.begin(), entries_.end(),
-                                         [](const Entry& entry) { return !entry.fence->signalled(); });
-  done.assign(std::make_move_iterator(first_done), std::make_move_iterator(entries_.end()));
-  entries_.erase(first_done, entries_.end());
+  for (Entry& entry : entries_) (entry.fence->signalled() ? done : kept).push_back(std::move(entry));
+  entries_.swap(kept);
   if (fence->signalled()) return;
   const auto same =
       std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) { return entry.fence == fence; });

@@ -20,7 +20,7 @@ class ImplicitFences {
   /// Until `fence` is signalled, the object is in use. Adding one again changes nothing but a read into a write.
   void add(FencePtr fence, Use use);
   /// Signalled when somebody may begin to use the object so: to read it, all who write must be done; to write it,
-  /// all. Fails as the first of them that fails from now on.
+  /// all. Fails as the first of them, in the order of add(), that fails from now on.
   FencePtr before(Use use) const;
   /// How many are kept.
   std::size_t size() const;

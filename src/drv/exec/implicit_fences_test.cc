@@ -71,6 +71,17 @@ TEST(ImplicitFences, OnlyAFailureThatIsStillToComeIsPassedOn) {
   EXPECT_EQ(before->error(), ECANCELED);
 }
 
+TEST(ImplicitFences, TheOldestFailureIsTheOneThatIsTold) {
+  ImplicitFences fences;
+  std::vector<FencePtr> added;
+  for (int i = 0; i < 5; ++i) fences.add(added.emplace_back(Fence::pending()), kWrite);
+  added[0]->signal();
+  fences.add(added.emplace_back(Fence::pending()), kWrite);
+  const FencePtr before = fences.before(kWrite);
+  for (int i = 5; i > 0; --i) added[i]->signal(100 + i);
+  EXPECT_EQ(before->error(), 101);
+}
+
 TEST(ImplicitFences, KeepsNoMoreThanWhatIsPending) {
   ImplicitFences fences;
   const FencePtr pending = Fence::pending();
