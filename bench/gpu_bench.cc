@@ -89,8 +89,7 @@ void bench_access(LiveMachine& machine, Report& report, std::uint64_t bytes, con
               .ours = single.per(kLoads),
               .bare = raw.per(kLoads),
               .goal = 1.6});
-  expect(machine.mm().migrate_to_system(memory.range(), MoveCause::kRangeEvict, Residency::kIgnore),
-         "home");
+  expect(machine.mm().migrate_to_system(memory.range(), MoveCause::kRangeEvict, Residency::kIgnore), "home");
 }
 
 void bench_copy(LiveMachine& machine, Report& report, std::uint64_t bytes, const char* name) {
@@ -107,8 +106,7 @@ void bench_copy(LiveMachine& machine, Report& report, std::uint64_t bytes, const
   const auto rounds = static_cast<unsigned>(bytes > 8 * k2M ? 12 : kRounds);
   for (unsigned round = 0; round < rounds; ++round) {
     std::uint64_t begin = now_ns();
-    std::memcpy(reinterpret_cast<void*>(plain_to.at()), reinterpret_cast<void*>(plain_from.at()),
-                bytes);
+    std::memcpy(reinterpret_cast<void*>(plain_to.at()), reinterpret_cast<void*>(plain_from.at()), bytes);
     bare.add(now_ns() - begin);
     begin = now_ns();
     expect(machine.engine().copy_bytes({GpuVa(to.at()), GpuVa(from.at()), bytes}), "copy");
@@ -123,9 +121,7 @@ void bench_copy(LiveMachine& machine, Report& report, std::uint64_t bytes, const
               .goal = 0.95,
               .judge = Judge::kAtLeast});
   for (const Memory* memory : {&from, &to}) {
-    expect(
-        machine.mm().migrate_to_system(memory->range(), MoveCause::kRangeEvict, Residency::kIgnore),
-        "home");
+    expect(machine.mm().migrate_to_system(memory->range(), MoveCause::kRangeEvict, Residency::kIgnore), "home");
   }
 }
 
@@ -158,8 +154,8 @@ class OneProcessor {
   cpu_set_t before_;
 };
 
-void add_gpu_fault(Report& report, const char* pages, const char* what, const Best& ours,
-                   const Best& bare, double goal) {
+void add_gpu_fault(Report& report, const char* pages, const char* what, const Best& ours, const Best& bare,
+                   double goal) {
   report.add({.path = fmt::format("GPU fault to VRAM, 2M of {}, {}", pages, what),
               .against = "UFFDIO_MOVE",
               .ours = ours.ns() / 1e3,
@@ -169,8 +165,7 @@ void add_gpu_fault(Report& report, const char* pages, const char* what, const Be
 }
 
 /// Memory the GPU sees for the first time, beside memory it knows.
-void bench_first_gpu_fault(LiveMachine& machine, Report& report, Memory::Pages pages,
-                           const char* name, double goal) {
+void bench_first_gpu_fault(LiveMachine& machine, Report& report, Memory::Pages pages, const char* name, double goal) {
   const OneProcessor together;
   const live::EngineSection worker(machine.mm());  // as the threads of engines are, for good
   BareMove bare_move(k2M);
@@ -203,8 +198,7 @@ void bench_first_gpu_fault(LiveMachine& machine, Report& report, Memory::Pages p
 
 /// Memory that the CPU has fetched back: a processor that has just served its fault is to be told of
 /// the move, so the bare MOVE follows upon a CPU fault, too.
-void bench_next_gpu_fault(LiveMachine& machine, Report& report, Memory::Pages pages,
-                          const char* name, double goal) {
+void bench_next_gpu_fault(LiveMachine& machine, Report& report, Memory::Pages pages, const char* name, double goal) {
   const OneProcessor together;
   const live::EngineSection worker(machine.mm());
   BareMove bare_move(k2M);
@@ -356,8 +350,7 @@ void bench_memory(Report& report) {
     Grown grown;
     for (std::uint64_t i = 0; i < kMappings; ++i) grown.add_page(i);
     Guard hold(grown.vm().vm.lock);
-    index = static_cast<double>(grown.vm().vm.space().index_bytes()) /
-            static_cast<double>(grown.vm().vm.vma_count());
+    index = static_cast<double>(grown.vm().vm.space().index_bytes()) / static_cast<double>(grown.vm().vm.vma_count());
   }
   report.add({.path = "memory per VMA",
               .against = "",

@@ -19,16 +19,14 @@ namespace {
 }
 
 std::uint64_t map_bytes(std::uint64_t bytes) {
-  void* at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
-                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   SX_ASSERT(at != MAP_FAILED);
   return reinterpret_cast<std::uint64_t>(at);
 }
 
 }  // namespace
 
-Memory::Memory(std::uint64_t bytes, Pages pages)
-    : bytes_(bytes), whole_bytes_(align_up(bytes, k2M) + 3 * k2M) {
+Memory::Memory(std::uint64_t bytes, Pages pages) : bytes_(bytes), whole_bytes_(align_up(bytes, k2M) + 3 * k2M) {
   whole_ = map_bytes(whole_bytes_);
   at_ = align_up(whole_ + kPageSize, k2M);
   mprotect(reinterpret_cast<void*>(whole_), at_ - whole_, PROT_NONE);
@@ -67,9 +65,8 @@ bool Memory::is_huge() const {
 }
 
 LiveMachine::LiveMachine() {
-  const Status done = made_.make({.vram_bytes = kVramBytes,
-                                  .reset = ResetMode::kFlag,
-                                  .collector = GcWorker::Mode::kManual});
+  const Status done =
+      made_.make({.vram_bytes = kVramBytes, .reset = ResetMode::kFlag, .collector = GcWorker::Mode::kManual});
   if (!done) give_up("live memory", done.error());
 }
 
@@ -89,9 +86,7 @@ BareMove::BareMove(std::uint64_t window_bytes) : window_bytes_(window_bytes) {
   window_uffd_.register_missing(HostRange::of(HostVa(window_), window_bytes));
 }
 
-BareMove::~BareMove() {
-  munmap(reinterpret_cast<void*>(window_), window_bytes_);
-}
+BareMove::~BareMove() { munmap(reinterpret_cast<void*>(window_), window_bytes_); }
 
 void BareMove::move(live::UffdTransfer transfer) {
   const bool out = transfer.to >= window_ && transfer.to < window_ + window_bytes_;

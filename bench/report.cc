@@ -15,15 +15,13 @@ namespace softxe::bench {
 std::uint64_t now_ns() {
   timespec time{};
   clock_gettime(CLOCK_MONOTONIC, &time);
-  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000u +
-         static_cast<std::uint64_t>(time.tv_nsec);
+  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(time.tv_nsec);
 }
 
 std::uint64_t thread_ns() {
   timespec time{};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000u +
-         static_cast<std::uint64_t>(time.tv_nsec);
+  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(time.tv_nsec);
 }
 
 Report::Report(int argc, char** argv) {
@@ -42,9 +40,7 @@ Report::Report(int argc, char** argv) {
   }
 }
 
-bool Report::wanted(const char* group) const {
-  return only_.empty() || std::strstr(group, only_.c_str()) != nullptr;
-}
+bool Report::wanted(const char* group) const { return only_.empty() || std::strstr(group, only_.c_str()) != nullptr; }
 
 void Report::add(const Row& row) {
   rows_.push_back(row);
@@ -61,13 +57,13 @@ void Report::add(const Row& row) {
   }
   std::string verdict;
   if (row.judge != Judge::kShown) {
-    verdict = fmt::format("{} {:<5.4g} {}", row.judge == Judge::kAtMost ? "<=" : ">=", row.goal,
-                          row.ok() ? "ok" : "MISS");
+    verdict =
+        fmt::format("{} {:<5.4g} {}", row.judge == Judge::kAtMost ? "<=" : ">=", row.goal, row.ok() ? "ok" : "MISS");
   }
   const std::string bare = row.bare > 0 ? fmt::format("{:.1f}", row.bare) : "";
   const std::string ratio = row.bare > 0 ? fmt::format("{:.2f}x", row.judged()) : "";
-  fmt::print("{:<44} {:<34} {:>11.1f} {:>11} {:<5} {:>7}  {}\n", row.path, row.against, row.ours,
-             bare, row.unit, ratio, verdict);
+  fmt::print("{:<44} {:<34} {:>11.1f} {:>11} {:<5} {:>7}  {}\n", row.path, row.against, row.ours, bare, row.unit, ratio,
+             verdict);
   std::fflush(stdout);
 }
 

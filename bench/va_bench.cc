@@ -20,8 +20,7 @@ constexpr std::uint64_t kSeed = 1;
 constexpr std::uint64_t kRequests = 100'000;
 constexpr std::uint64_t kWalkedMin = 1'000'000;
 constexpr std::size_t kContestants = 4;
-constexpr std::array<const char*, kContestants> kNames = {"softxe", "std::map", "absl::btree_map",
-                                                          "boost::intrusive"};
+constexpr std::array<const char*, kContestants> kNames = {"softxe", "std::map", "absl::btree_map", "boost::intrusive"};
 
 struct Result {
   std::array<double, kContestants> ns;  ///< per request
@@ -93,20 +92,18 @@ int run(Report& report) {
       const Result result = measure(workload, plan, &outcome);
       const bool whole = plan.size.requests == 0;
       if (!result.agree || (whole && !as_known(workload, n, outcome))) {
-        fmt::print(stderr, "{}: {}\n", path,
-                   result.agree ? "not the known check values" : "the containers disagree");
+        fmt::print(stderr, "{}: {}\n", path, result.agree ? "not the known check values" : "the containers disagree");
         bad = 1;
       }
       if (report.smoke()) continue;
       const auto* fastest = std::min_element(result.ns.begin() + 1, result.ns.end());
-      report.add(
-          {.path = path,
-           .against = fmt::format("{} (of {:.1f} {:.1f} {:.1f})",
-                                  kNames[static_cast<std::size_t>(fastest - result.ns.begin())],
-                                  result.ns[1], result.ns[2], result.ns[3]),
-           .ours = result.ns[0],
-           .bare = *fastest,
-           .goal = 1.0});
+      report.add({.path = path,
+                  .against = fmt::format("{} (of {:.1f} {:.1f} {:.1f})",
+                                         kNames[static_cast<std::size_t>(fastest - result.ns.begin())], result.ns[1],
+                                         result.ns[2], result.ns[3]),
+                  .ours = result.ns[0],
+                  .bare = *fastest,
+                  .goal = 1.0});
     }
   }
   return bad;

@@ -41,9 +41,7 @@ class SoftxeSpace {
   template <typename Visitor>
   void each(Visitor visit) const {
     for (const VaNode& node : space_) {
-      visit(Mapping{{node.start().value(), node.range().size()},
-                    number_of(node.backing()),
-                    node.offset_bytes()});
+      visit(Mapping{{node.start().value(), node.range().size()}, number_of(node.backing()), node.offset_bytes()});
     }
   }
   void clear() {
@@ -61,9 +59,7 @@ class SoftxeSpace {
     VaSlab<VaNode> slab;
   };
 
-  std::uint64_t number_of(const VaBacking* backing) const {
-    return static_cast<std::uint64_t>(backing - backings_);
-  }
+  std::uint64_t number_of(const VaBacking* backing) const { return static_cast<std::uint64_t>(backing - backings_); }
   void carry_out(const VaOps& ops, OpsHash& hash) {
     for (const VaOp& op : ops) {
       if (const auto* map = std::get_if<MapOp>(&op)) {
@@ -71,8 +67,7 @@ class SoftxeSpace {
       } else if (const auto* unmap = std::get_if<UnmapOp>(&op)) {
         hash.unmap(unmap->node->start().value(), unmap->node->range().size());
       } else if (const auto* remap = std::get_if<RemapOp>(&op)) {
-        hash.remap({remap->old.start().value(), remap->old.size()},
-                   {remap->hole.start().value(), remap->hole.size()});
+        hash.remap({remap->old.start().value(), remap->old.size()}, {remap->hole.start().value(), remap->hole.size()});
       }
     }
     SX_ASSERT(VaApply<Pool>(space_, pool_).run(ops).has_value());
@@ -98,9 +93,8 @@ class OrderedMap {
   void map(const Mapping& m, OpsHash& hash) {
     auto hint = make_room(m.at, hash);
     hash.map(m.at.address, m.at.bytes);
-    map_.emplace_hint(
-        hint, m.at.address,
-        MappedValue{m.at.address + m.at.bytes, m.offset, static_cast<std::uint32_t>(m.backing), 0});
+    map_.emplace_hint(hint, m.at.address,
+                      MappedValue{m.at.address + m.at.bytes, m.offset, static_cast<std::uint32_t>(m.backing), 0});
   }
   void unmap(const Piece& piece, OpsHash& hash) { make_room(piece, hash); }
   std::uint64_t find(std::uint64_t address) const {
@@ -161,12 +155,9 @@ class IntrusiveSet {
   void map(const Mapping& m, OpsHash& hash) {
     const auto hint = make_room(m.at, hash);
     hash.map(m.at.address, m.at.bytes);
-    set_.insert_before(hint, *new Node{{},
-                                       m.at.address,
-                                       m.at.address + m.at.bytes,
-                                       m.offset,
-                                       static_cast<std::uint32_t>(m.backing),
-                                       0});
+    set_.insert_before(
+        hint,
+        *new Node{{}, m.at.address, m.at.address + m.at.bytes, m.offset, static_cast<std::uint32_t>(m.backing), 0});
   }
   void unmap(const Piece& piece, OpsHash& hash) { make_room(piece, hash); }
   std::uint64_t find(std::uint64_t address) const {
@@ -184,12 +175,10 @@ class IntrusiveSet {
   }
 
  private:
-  struct Node
-      : boost::intrusive::set_base_hook<boost::intrusive::link_mode<boost::intrusive::normal_link>,
-                                        boost::intrusive::optimize_size<true>> {
-    Node(const boost::intrusive::set_base_hook<
-             boost::intrusive::link_mode<boost::intrusive::normal_link>,
-             boost::intrusive::optimize_size<true>>&,
+  struct Node : boost::intrusive::set_base_hook<boost::intrusive::link_mode<boost::intrusive::normal_link>,
+                                                boost::intrusive::optimize_size<true>> {
+    Node(const boost::intrusive::set_base_hook<boost::intrusive::link_mode<boost::intrusive::normal_link>,
+                                               boost::intrusive::optimize_size<true>>&,
          std::uint64_t s, std::uint64_t e, std::uint64_t o, std::uint32_t b, std::uint32_t a)
         : start(s), end(e), offset(o), backing(b), attributes(a) {}
     std::uint64_t start;
@@ -202,8 +191,8 @@ class IntrusiveSet {
     using type = std::uint64_t;
     std::uint64_t operator()(const Node& node) const { return node.start; }
   };
-  using Set = boost::intrusive::set<Node, boost::intrusive::key_of_value<StartOf>,
-                                    boost::intrusive::constant_time_size<false>>;
+  using Set =
+      boost::intrusive::set<Node, boost::intrusive::key_of_value<StartOf>, boost::intrusive::constant_time_size<false>>;
 
   Set::iterator make_room(const Piece& piece, OpsHash& hash) {
     const std::uint64_t end = piece.address + piece.bytes;
@@ -212,13 +201,11 @@ class IntrusiveSet {
       auto left = std::prev(it);
       if (left->end > piece.address) {
         const std::uint64_t old_end = left->end;
-        hash.remap({left->start, old_end - left->start},
-                   {piece.address, std::min(old_end, end) - piece.address});
+        hash.remap({left->start, old_end - left->start}, {piece.address, std::min(old_end, end) - piece.address});
         left->end = piece.address;
         if (old_end > end) {
-          return set_.insert_before(
-              it,
-              *new Node{{}, end, old_end, left->offset + (end - left->start), left->backing, 0});
+          return set_.insert_before(it,
+                                    *new Node{{}, end, old_end, left->offset + (end - left->start), left->backing, 0});
         }
       }
     }

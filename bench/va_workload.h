@@ -86,9 +86,8 @@ enum class Workload : std::uint8_t {
   kIterate,
   kIterateShuffled,
 };
-inline constexpr const char* kWorkloadNames[] = {
-    "map-seq",    "map-rand", "overwrite", "split",   "unmap-rand",
-    "unmap-hole", "find",     "find-gap",  "iterate", "iterate-shuffled"};
+inline constexpr const char* kWorkloadNames[] = {"map-seq",    "map-rand", "overwrite", "split",   "unmap-rand",
+                                                 "unmap-hole", "find",     "find-gap",  "iterate", "iterate-shuffled"};
 inline constexpr std::size_t kWorkloads = 10;
 
 /// What a repetition ended with; equal for every container.
@@ -137,8 +136,7 @@ class Repetition {
   const Outcome& outcome() const { return outcome_; }
 
  private:
-  void map(std::uint64_t address, std::uint64_t bytes, std::uint64_t backing,
-           std::uint64_t offset) {
+  void map(std::uint64_t address, std::uint64_t bytes, std::uint64_t backing, std::uint64_t offset) {
     container_.map(Mapping{{address, bytes}, backing, offset}, ops_);
   }
   void prefill(std::uint64_t slot, std::uint64_t pages) {
@@ -152,9 +150,7 @@ class Repetition {
 
   void prepare() {
     switch (workload_) {
-      case Workload::kMapSeq:
-        requests_ = n_;
-        break;
+      case Workload::kMapSeq: requests_ = n_; break;
       case Workload::kMapRand:
         requests_ = n_;
         order_ = random_.permutation(n_);
@@ -238,9 +234,7 @@ class Repetition {
         }
         break;
       case Workload::kIterate:
-      case Workload::kIterateShuffled:
-        walk();
-        break;
+      case Workload::kIterateShuffled: walk(); break;
     }
   }
 
@@ -248,8 +242,7 @@ class Repetition {
     const std::uint64_t rounds = requests_ / n_;
     std::uint64_t sum = 0;
     for (std::uint64_t round = 0; round < rounds; ++round) {
-      container_.each(
-          [&sum](const Mapping& m) { sum += m.at.address + m.at.bytes + m.backing + m.offset; });
+      container_.each([&sum](const Mapping& m) { sum += m.at.address + m.at.bytes + m.backing + m.offset; });
     }
     check_ = sum;
     requests_ = rounds * n_;

@@ -13,10 +13,9 @@ namespace {
 constexpr std::uint64_t kMachineCheckSteps = 16;
 
 std::string show(const ModelVma& v) {
-  return fmt::format(
-      "[{:#x}..{:#x} kind={} atomic={} system={} pat={}/{} autoreset={} ro={} offset={:#x}]",
-      v.span.start, v.span.end, static_cast<int>(v.kind), static_cast<int>(v.atomic),
-      v.prefer_system, v.pat, v.default_pat, v.autoreset, v.read_only, v.offset);
+  return fmt::format("[{:#x}..{:#x} kind={} atomic={} system={} pat={}/{} autoreset={} ro={} offset={:#x}]",
+                     v.span.start, v.span.end, static_cast<int>(v.kind), static_cast<int>(v.atomic), v.prefer_system,
+                     v.pat, v.default_pat, v.autoreset, v.read_only, v.offset);
 }
 
 std::uint64_t word_at(const std::byte* page, std::uint64_t offset) {
@@ -25,9 +24,7 @@ std::uint64_t word_at(const std::byte* page, std::uint64_t offset) {
   return word;
 }
 
-std::size_t index_of(std::uint64_t at) {
-  return (at - kSpaceStart) / kPageSize;
-}
+std::size_t index_of(std::uint64_t at) { return (at - kSpaceStart) / kPageSize; }
 
 }  // namespace
 
@@ -38,8 +35,7 @@ std::string World::compare() {
   std::string what = compare_memory();
   for (OpenVm& vm : vms_) {
     if (what.empty()) what = compare_vm(vm);
-    if (!what.empty() && vms_.size() > 1)
-      what += fmt::format(" (VM {} or below)", &vm - vms_.data());
+    if (!what.empty() && vms_.size() > 1) what += fmt::format(" (VM {} or below)", &vm - vms_.data());
   }
   for (Card& card : cards_) {
     if (what.empty()) what = compare_vram(card);
@@ -63,8 +59,8 @@ std::string World::compare_memory() {
     if (page->lazy && words == Words{}) page->own = {};
     if (words != page->words()) {
       bad_page_ = at;
-      return fmt::format("page {:#x}: contents {:#x} {:#x}, model {:#x} {:#x}", at, words[0],
-                         words[1], page->words()[0], page->words()[1]);
+      return fmt::format("page {:#x}: contents {:#x} {:#x}, model {:#x} {:#x}", at, words[0], words[1],
+                         page->words()[0], page->words()[1]);
     }
     if (seen.state == State::kDevice && page->kind != MemoryKind::kAnon) {
       return fmt::format("page {:#x}: shared memory in VRAM", at);
@@ -95,8 +91,7 @@ std::string World::compare_vmas(OpenVm& vm) {
   const std::vector<ModelVma>& model = vm.model->vmas();
   for (std::size_t i = 0; i < std::max(engine.size(), model.size()); ++i) {
     if (i < engine.size() && i < model.size() && engine[i] == model[i]) continue;
-    return fmt::format("VMA {}: engine {}, model {}", i,
-                       i < engine.size() ? show(engine[i]) : "none",
+    return fmt::format("VMA {}: engine {}, model {}", i, i < engine.size() ? show(engine[i]) : "none",
                        i < model.size() ? show(model[i]) : "none");
   }
   return "";
@@ -109,21 +104,16 @@ std::string World::compare_ranges(OpenVm& vm) {
   const auto& model = vm.model->ranges();
   for (const auto& [start, range] : engine) {
     auto twin = model.find(start);
-    if (twin == model.end() || !(twin->second.span == range.span) ||
-        twin->second.dead != range.dead) {
-      return fmt::format("range {:#x}..{:#x} dead={}: the model has {}", range.span.start,
-                         range.span.end, range.dead,
-                         twin == model.end() ? "none"
-                                             : fmt::format("..{:#x} dead={}", twin->second.span.end,
-                                                           twin->second.dead));
+    if (twin == model.end() || !(twin->second.span == range.span) || twin->second.dead != range.dead) {
+      return fmt::format(
+          "range {:#x}..{:#x} dead={}: the model has {}", range.span.start, range.span.end, range.dead,
+          twin == model.end() ? "none" : fmt::format("..{:#x} dead={}", twin->second.span.end, twin->second.dead));
     }
   }
   for (const auto& [start, range] : model) {
-    if (!engine.contains(start))
-      return fmt::format("range {:#x}..{:#x}: the engine has none", start, range.span.end);
+    if (!engine.contains(start)) return fmt::format("range {:#x}..{:#x}: the engine has none", start, range.span.end);
   }
-  if (vm.context->svm->garbage_pending() != vm.model->garbage())
-    return "the collector's list: engine and model differ";
+  if (vm.context->svm->garbage_pending() != vm.model->garbage()) return "the collector's list: engine and model differ";
   return "";
 }
 
@@ -139,8 +129,7 @@ std::string World::compare_table(OpenVm& vm, unsigned tile) {
   auto leaf = leaves.begin();
   for (std::uint64_t at = kSpace.start; at < kSpace.end; at += kPageSize) {
     while (leaf != leaves.end() && leaf->entry_va.value() + leaf->entry_bytes <= at) ++leaf;
-    const Translation* pte =
-        leaf != leaves.end() && leaf->entry_va.value() <= at ? &*leaf : nullptr;
+    const Translation* pte = leaf != leaves.end() && leaf->entry_va.value() <= at ? &*leaf : nullptr;
     if (pte != nullptr) ++present;
     if (std::string what = compare_pte(vm, at, pte, tile); !what.empty()) {
       return fmt::format("page {:#x} on tile {}: {}", at, tile, what);
@@ -151,13 +140,11 @@ std::string World::compare_table(OpenVm& vm, unsigned tile) {
 
 // I1: a PTE stands only over memory that is mapped, permitted and mirrored. I6: it shows the page's
 // one home.
-std::string World::compare_pte(OpenVm& vm, std::uint64_t at, const Translation* pte,
-                               unsigned tile) {
+std::string World::compare_pte(OpenVm& vm, std::uint64_t at, const Translation* pte, unsigned tile) {
   const ModelVma* vma = vm.model->vma_at(at);
   if (vma == nullptr) return pte != nullptr ? "a PTE without a VMA" : "";
   if (!vma->mirror() && pte == nullptr) return "";
-  if (vma->kind == VmaKind::kNull)
-    return pte->flags.kind == PteKind::kNull ? "" : "a null mapping shows memory";
+  if (vma->kind == VmaKind::kNull) return pte->flags.kind == PteKind::kNull ? "" : "a null mapping shows memory";
   const std::byte* bytes = nullptr;
   if (pte != nullptr && pte->flags.kind == PteKind::kVram) {
     const std::uint64_t address = pte->address + (at - pte->entry_va.value());
@@ -165,8 +152,7 @@ std::string World::compare_pte(OpenVm& vm, std::uint64_t at, const Translation* 
   } else if (pte != nullptr) {
     bytes = reinterpret_cast<const std::byte*>(pte->address + (at - pte->entry_va.value()));
   }
-  if (pte != nullptr && pte->flags.writable && vma->read_only)
-    return "a writable PTE in a READONLY VMA";
+  if (pte != nullptr && pte->flags.writable && vma->read_only) return "a writable PTE in a READONLY VMA";
   if (vma->kind == VmaKind::kBo) {
     for (const Object& object : objects_) {
       if (vma->bo != &object.model) continue;
@@ -182,19 +168,16 @@ std::string World::compare_pte(OpenVm& vm, std::uint64_t at, const Translation* 
   const auto bit = static_cast<TileMask>(1u << tile);
   SvmRange* range = vm.context->svm->find_range(HostRange::of(HostVa(at), kPageSize));
   const bool valid = range != nullptr && range->valid_on(bit);
-  if ((pte != nullptr) != valid)
-    return valid ? "no PTE in a valid range" : "a PTE without a valid range";
+  if ((pte != nullptr) != valid) return valid ? "no PTE in a valid range" : "a PTE without a valid range";
   if (!valid) return "";
   const SimHostMm::Peeked& seen = pages_[index_of(at)];
   const ModelPage* page = client_.page(at);
-  if (page == nullptr || !(vma->read_only ? page->readable : page->writable))
-    return "a PTE over memory that is away";
+  if (page == nullptr || !(vma->read_only ? page->readable : page->writable)) return "a PTE over memory that is away";
   if (bytes != seen.bytes) return "the PTE does not show the page's home";
   const bool device = seen.state == SimHostMm::PageState::kDevice;
   if (device == (pte->flags.kind == PteKind::kSystem)) return "the PTE's kind is wrong";
   if (pte->flags.pat_index != vma->pat) return "the PTE's PAT is stale";
-  if (pte->flags.atomic_enable && vma->atomic == AtomicAccess::kCpu)
-    return "atomics enabled against the advice";
+  if (pte->flags.atomic_enable && vma->atomic == AtomicAccess::kCpu) return "atomics enabled against the advice";
   return "";
 }
 
@@ -215,8 +198,7 @@ std::string World::compare_vram(Card& card) {
       if (&card == cards_.data() && tile == 0 && object.bo->in_vram()) bytes += kBoBytes;
     }
     const std::uint64_t used = card.device->vram(tile).usage().used_bytes;
-    if (used != bytes)
-      return fmt::format("VRAM in use: {}, allocations and objects hold {}", used, bytes);
+    if (used != bytes) return fmt::format("VRAM in use: {}, allocations and objects hold {}", used, bytes);
   }
   return "";
 }
@@ -235,16 +217,15 @@ std::string World::compare_counters(Card& card) {
       now(C::svm_2M_pagefault_count) < now(C::svm_2M_valid_pagefault_count)) {
     return "more valid faults than faults";
   }
-  if (now(C::gpu_fault_count) != now(C::gpu_fault_read_count) + now(C::gpu_fault_write_count) +
-                                     now(C::gpu_fault_atomic_count)) {
+  if (now(C::gpu_fault_count) !=
+      now(C::gpu_fault_read_count) + now(C::gpu_fault_write_count) + now(C::gpu_fault_atomic_count)) {
     return "GPU faults by type do not add up";
   }
   if (now(C::svm_migrate_to_vram_count) !=
       now(C::svm_migrate_to_vram_gpu_fault_count) + now(C::svm_migrate_to_vram_prefetch_count)) {
     return "migrations by cause do not add up";
   }
-  if (now(C::svm_range_created_count) < now(C::svm_range_collected_count))
-    return "more ranges collected than made";
+  if (now(C::svm_range_created_count) < now(C::svm_range_collected_count)) return "more ranges collected than made";
   return "";
 }
 
@@ -296,9 +277,7 @@ std::map<std::uint64_t, ModelRange> World::engine_ranges(OpenVm& vm) {
   std::map<std::uint64_t, ModelRange> result;
   vm.context->svm->for_each_range([&](const SvmRange& range) {
     const std::uint64_t start = range.extent().start().value();
-    result[start] = {{start, range.extent().end().value()},
-                     range.may_migrate() == MayMigrate::kYes,
-                     range.dead()};
+    result[start] = {{start, range.extent().end().value()}, range.may_migrate() == MayMigrate::kYes, range.dead()};
   });
   return result;
 }
@@ -315,23 +294,20 @@ std::string World::expectations() const {
                           vma.kind == VmaKind::kBo     ? " bo"
                           : vma.kind == VmaKind::kNull ? " null"
                                                        : "",
-                          kAtomic[static_cast<int>(vma.atomic)],
-                          vma.prefer_system ? " preferred=system" : "",
+                          kAtomic[static_cast<int>(vma.atomic)], vma.prefer_system ? " preferred=system" : "",
                           vma.pat != vma.default_pat ? fmt::format(" pat={}", vma.pat) : "",
                           vma.read_only ? " +readonly" : " -readonly");
     }
     text += fmt::format("}}\nexpect ranges v{} {{\n", name);
     for (const auto& [start, range] : vm.model->ranges()) {
-      text += fmt::format("  [{:#x}+{:#x} {}]\n", start, range.span.size(),
-                          range.dead ? "dead" : "live");
+      text += fmt::format("  [{:#x}+{:#x} {}]\n", start, range.span.size(), range.dead ? "dead" : "live");
     }
     text += "}\n";
   }
   if (bad_page_ == 0) return text;
   const ModelPage* page = client_.page(bad_page_);
   for (std::size_t i = 0; i < kWordOffsets.size() && page != nullptr && page->readable; ++i) {
-    text +=
-        fmt::format("cpu read {:#x} u64 {:#x}\n", bad_page_ + kWordOffsets[i], page->words()[i]);
+    text += fmt::format("cpu read {:#x} u64 {:#x}\n", bad_page_ + kWordOffsets[i], page->words()[i]);
   }
   return text;
 }

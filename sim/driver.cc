@@ -10,15 +10,11 @@ namespace {
 
 using Kind = Op::Kind;
 
-GpuRange gpu(Span span) {
-  return GpuRange::between(GpuVa(span.start), GpuVa(span.end));
-}
+GpuRange gpu(Span span) { return GpuRange::between(GpuVa(span.start), GpuVa(span.end)); }
 constexpr std::uint16_t kPat = 2;
 
 // Out of line: GCC 12 takes the error of a good Status for uninitialized otherwise.
-[[gnu::noinline]] int errno_of(const Status& status) {
-  return status ? 0 : status.error().err;
-}
+[[gnu::noinline]] int errno_of(const Status& status) { return status ? 0 : status.error().err; }
 
 /// Attributes page by page, as far as a tree may differ after advice that failed (vm 10.1,
 /// invariant 20).
@@ -51,18 +47,16 @@ void World::open_vm(unsigned name, bool autoreset) SX_NO_THREAD_SAFETY_ANALYSIS 
   OpenVm& vm = vms_[name];
   vm.card = config_.device_of(name);
   Device& device = *cards_[vm.card].device;
-  auto made = device.create_vm(
-      {.scratch = false, .long_running = true, .fault_mode = true, .no_overcommit = false});
+  auto made = device.create_vm({.scratch = false, .long_running = true, .fault_mode = true, .no_overcommit = false});
   SX_ASSERT(made.has_value());
   vm.context = *made;
   const DeviceProfile& profile = *config_.profile;
-  vm.model =
-      std::make_unique<Model>(client_,
-                              ModelDevice{.tiles = profile.tiles,
-                                          .discrete = profile.has(DeviceFact::kDiscrete),
-                                          .smem_atomics = profile.has(DeviceFact::kSmemAtomics),
-                                          .vram_page_bytes = profile.vram_page_bytes()},
-                              config_.reset, vm.context->vm.size_bytes());
+  vm.model = std::make_unique<Model>(client_,
+                                     ModelDevice{.tiles = profile.tiles,
+                                                 .discrete = profile.has(DeviceFact::kDiscrete),
+                                                 .smem_atomics = profile.has(DeviceFact::kSmemAtomics),
+                                                 .vram_page_bytes = profile.vram_page_bytes()},
+                                     config_.reset, vm.context->vm.size_bytes());
   for (unsigned tile = 0; tile < profile.tiles; ++tile) {
     auto engine = std::make_unique<EngineMemory>(
         Mmu::Config{.domain = device.invalidations(),
@@ -75,12 +69,11 @@ void World::open_vm(unsigned name, bool autoreset) SX_NO_THREAD_SAFETY_ANALYSIS 
     vm.engines.push_back(std::move(engine));
   }
   const Span all{0, vm.context->vm.size_bytes()};
-  const int err =
-      bind(vm,
-           {.range = {GpuVa(0), all.size()},
-            .pat_index = kPat,
-            .what = BindMap{.backing = BindMirror{autoreset ? AutoReset::kOn : AutoReset::kOff}}},
-           nullptr);
+  const int err = bind(vm,
+                       {.range = {GpuVa(0), all.size()},
+                        .pat_index = kPat,
+                        .what = BindMap{.backing = BindMirror{autoreset ? AutoReset::kOn : AutoReset::kOff}}},
+                       nullptr);
   SX_ASSERT(err == 0);
   SX_ASSERT(vm.model->map(all, {.autoreset = autoreset, .pat = kPat, .default_pat = kPat}) == 0);
 }
@@ -96,8 +89,7 @@ void World::close_vm(OpenVm& vm) {
 
 int World::bind(OpenVm& vm, const BindOp& op, std::shared_ptr<GemBo> bo) {
   Device& device = *cards_[vm.card].device;
-  ResolvedBind resolved{
-      .op = op, .range = GpuRange::of(op.range.start, op.range.size_bytes), .bo = std::move(bo)};
+  ResolvedBind resolved{.op = op, .range = GpuRange::of(op.range.start, op.range.size_bytes), .bo = std::move(bo)};
   return errno_of(vm_bind(device, *vm.context, std::span(&resolved, 1), BindRun::kExecute));
 }
 
@@ -108,53 +100,35 @@ int World::ask_engine(const Op& op, OpenVm& vm) {
     return done ? 0 : done.error().err;
   };
   auto map = [&](const BindMap& what, std::shared_ptr<GemBo> bo) {
-    return bind(vm, {.range = range, .pat_index = kPat, .read_only = op.read_only, .what = what},
-                std::move(bo));
+    return bind(vm, {.range = range, .pat_index = kPat, .read_only = op.read_only, .what = what}, std::move(bo));
   };
   switch (op.kind) {
-    case Kind::kAtomicAdvice:
-      return advise(SetAtomic{static_cast<AtomicAccess>(op.value)});
+    case Kind::kAtomicAdvice: return advise(SetAtomic{static_cast<AtomicAccess>(op.value)});
     case Kind::kPreferAdvice:
-      return advise(
-          SetPreferred{{.devmem_fd = op.vram ? kPreferDefaultDevice : kPreferDefaultSystem,
-                        .policy = MigrationPolicy::kAllPages,
-                        .pagemap = nullptr}});
+      return advise(SetPreferred{{.devmem_fd = op.vram ? kPreferDefaultDevice : kPreferDefaultSystem,
+                                  .policy = MigrationPolicy::kAllPages,
+                                  .pagemap = nullptr}});
     case Kind::kPatAdvice:
-      return advise(
-          SetPat{.pat = PatIndex{static_cast<std::uint16_t>(op.value)}, .coherent = true});
+      return advise(SetPat{.pat = PatIndex{static_cast<std::uint16_t>(op.value)}, .coherent = true});
     case Kind::kPrefetch:
-      return bind(
-          vm,
-          {.range = range, .pat_index = kPat, .what = BindPrefetch{op.vram ? 1u + op.tile : 0u}},
-          nullptr);
-    case Kind::kBind:
-      return map({.backing = BindMirror{op.autoreset ? AutoReset::kOn : AutoReset::kOff}}, nullptr);
-    case Kind::kBindNull:
-      return map({.backing = BindNull{}}, nullptr);
-    case Kind::kBindBo:
-      return map({.backing = BindBo{.handle = GemHandle{1}, .offset = op.to}}, objects_[op.bo].bo);
-    default:
-      return bind(vm, {.range = range, .pat_index = kPat, .what = BindUnmap{}}, nullptr);
+      return bind(vm, {.range = range, .pat_index = kPat, .what = BindPrefetch{op.vram ? 1u + op.tile : 0u}}, nullptr);
+    case Kind::kBind: return map({.backing = BindMirror{op.autoreset ? AutoReset::kOn : AutoReset::kOff}}, nullptr);
+    case Kind::kBindNull: return map({.backing = BindNull{}}, nullptr);
+    case Kind::kBindBo: return map({.backing = BindBo{.handle = GemHandle{1}, .offset = op.to}}, objects_[op.bo].bo);
+    default: return bind(vm, {.range = range, .pat_index = kPat, .what = BindUnmap{}}, nullptr);
   }
 }
 
 int World::ask_model(const Op& op, Model& model) {
-  ModelVma fresh{
-      .autoreset = op.autoreset, .read_only = op.read_only, .pat = kPat, .default_pat = kPat};
+  ModelVma fresh{.autoreset = op.autoreset, .read_only = op.read_only, .pat = kPat, .default_pat = kPat};
   switch (op.kind) {
-    case Kind::kAtomicAdvice:
-      return model.set_atomic(op.span, static_cast<AtomicAccess>(op.value));
-    case Kind::kPreferAdvice:
-      model.set_preferred(op.span, !op.vram);
-      return 0;
-    case Kind::kPatAdvice:
-      model.set_pat(op.span, static_cast<unsigned>(op.value));
-      return 0;
+    case Kind::kAtomicAdvice: return model.set_atomic(op.span, static_cast<AtomicAccess>(op.value));
+    case Kind::kPreferAdvice: model.set_preferred(op.span, !op.vram); return 0;
+    case Kind::kPatAdvice: model.set_pat(op.span, static_cast<unsigned>(op.value)); return 0;
     case Kind::kPrefetch:
       for (Object& object : objects_) object.model.in_vram = object.bo->in_vram();
       return model.prefetch(op.span, op.vram ? std::optional(op.tile) : std::nullopt);
-    case Kind::kBind:
-      return model.map(op.span, fresh);
+    case Kind::kBind: return model.map(op.span, fresh);
     case Kind::kBindNull:
       fresh.kind = VmaKind::kNull;
       fresh.autoreset = false;
@@ -165,8 +139,7 @@ int World::ask_model(const Op& op, Model& model) {
       fresh.bo = &objects_[op.bo].model;
       fresh.offset = op.to;
       return model.map(op.span, fresh);
-    default:
-      return model.unmap(op.span);
+    default: return model.unmap(op.span);
   }
 }
 
@@ -197,8 +170,7 @@ std::string World::request(const Op& op) {
   vm.model = std::make_unique<Model>(std::move(before));
   for (unsigned i = 0; i < kBos; ++i) objects_[i].model.atomic = atomics[i];
   if (op.kind >= Kind::kAtomicAdvice && op.kind <= Kind::kPatAdvice) {
-    if (without_cuts(engine_vmas(vm)) != without_cuts(vm.model->vmas()))
-      return "advice failed and changed attributes";
+    if (without_cuts(engine_vmas(vm)) != without_cuts(vm.model->vmas())) return "advice failed and changed attributes";
     vm.model->adopt_vmas(engine_vmas(vm));
     vm.model->adopt_ranges(engine_ranges(vm));
   } else if (op.kind == Kind::kPrefetch) {
@@ -219,8 +191,7 @@ std::string World::evict(const Op& op) {
   Status done;
   if (op.kind == Kind::kEvict) {
     for (std::uint64_t at = op.span.start; at < op.span.end && done; at += kPageSize) {
-      if (DevmemAllocation* allocation = mm_.allocation_at(HostVa(at)))
-        done = mm_.evict(*allocation);
+      if (DevmemAllocation* allocation = mm_.allocation_at(HostVa(at))) done = mm_.evict(*allocation);
     }
   } else {
     for (Card& card : cards_) {
@@ -257,12 +228,9 @@ std::string World::driver_call(const Op& op) {
       open_vm(op.vm, op.autoreset);
       return "";
     case Kind::kEvict:
-    case Kind::kEvictAll:
-      return evict(op);
-    case Kind::kCollect:
-      return collect(op);
-    default:
-      return request(op);
+    case Kind::kEvictAll: return evict(op);
+    case Kind::kCollect: return collect(op);
+    default: return request(op);
   }
 }
 

@@ -6,8 +6,7 @@
 #include "sim/runner.h"
 
 int main(int argc, char** argv) {
-  CLI::App app{
-      "Random operations on the simulated process, compared with the naive model after every step"};
+  CLI::App app{"Random operations on the simulated process, compared with the naive model after every step"};
   std::uint64_t first = 1;
   std::uint64_t seeds = 100;
   softxe::sim::Effort effort;
@@ -31,10 +30,8 @@ int main(int argc, char** argv) {
     std::fflush(stdout);
     if (++failed > keep_going) break;
   }
-  std::printf(
-      "seeds %llu to %llu, %llu steps each\n%llu passed, %llu failed\n",
-      static_cast<unsigned long long>(first), static_cast<unsigned long long>(first + ran - 1),
-      static_cast<unsigned long long>(effort.steps), static_cast<unsigned long long>(ran - failed),
-      static_cast<unsigned long long>(failed));
+  std::printf("seeds %llu to %llu, %llu steps each\n%llu passed, %llu failed\n", static_cast<unsigned long long>(first),
+              static_cast<unsigned long long>(first + ran - 1), static_cast<unsigned long long>(effort.steps),
+              static_cast<unsigned long long>(ran - failed), static_cast<unsigned long long>(failed));
   return failed == 0 ? 0 : 1;
 }

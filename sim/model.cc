@@ -7,13 +7,9 @@ namespace {
 
 constexpr std::uint64_t kWindow = 512ull << 20;  // svm 1.1
 
-Span block(std::uint64_t at, std::uint64_t bytes) {
-  return {align_down(at, bytes), align_down(at, bytes) + bytes};
-}
+Span block(std::uint64_t at, std::uint64_t bytes) { return {align_down(at, bytes), align_down(at, bytes) + bytes}; }
 
-ModelBo& bo_of(const ModelVma& vma) {
-  return *static_cast<ModelBo*>(const_cast<void*>(vma.bo));
-}
+ModelBo& bo_of(const ModelVma& vma) { return *static_cast<ModelBo*>(const_cast<void*>(vma.bo)); }
 
 }  // namespace
 
@@ -56,8 +52,7 @@ void Model::replace(Span span, const ModelVma& fresh) {
   std::erase_if(vmas_, [&](const ModelVma& vma) { return span.contains(vma.span); });
   ModelVma vma = fresh;
   vma.span = span;
-  auto after = std::find_if(vmas_.begin(), vmas_.end(),
-                            [&](const ModelVma& v) { return v.span.start >= span.end; });
+  auto after = std::find_if(vmas_.begin(), vmas_.end(), [&](const ModelVma& v) { return v.span.start >= span.end; });
   vmas_.insert(after, vma);
 }
 
@@ -70,8 +65,7 @@ Span Model::extended(Span span, const ModelVma& like) const {
   };
   Span result = span;
   if (span.start != 0) {
-    if (const ModelVma* before = vma_at(span.start - 1); joins(before))
-      result.start = before->span.start;
+    if (const ModelVma* before = vma_at(span.start - 1); joins(before)) result.start = before->span.start;
   }
   if (span.end < vm_bytes_) {
     if (const ModelVma* after = vma_at(span.end); joins(after)) result.end = after->span.end;
@@ -130,8 +124,7 @@ void Model::advise(Span span, const std::function<void(ModelVma&)>& change) {
     if (vma == before || reset_ != ResetMode::kExact || !vma.mirror()) continue;
     if (!vma.autoreset || vma.is_default()) continue;
     if (!watched_) watched_ = vma.span;
-    watched_ =
-        Span{std::min(watched_->start, vma.span.start), std::max(watched_->end, vma.span.end)};
+    watched_ = Span{std::min(watched_->start, vma.span.start), std::max(watched_->end, vma.span.end)};
   }
 }
 
@@ -141,8 +134,7 @@ int Model::set_atomic(Span span, AtomicAccess access) {
   for (const ModelVma& vma : vmas_) {
     if (!span.intersects(vma.span) || vma.bo == nullptr) continue;
     const ModelBo& bo = bo_of(vma);
-    if (access == AtomicAccess::kDevice && !bo.vram && !(bo.system && device_.smem_atomics))
-      return EINVAL;
+    if (access == AtomicAccess::kDevice && !bo.vram && !(bo.system && device_.smem_atomics)) return EINVAL;
     if (access == AtomicAccess::kGlobal && !(bo.vram && bo.system)) return EINVAL;
     if (access == AtomicAccess::kCpu && !bo.system) return EINVAL;
   }
@@ -175,10 +167,8 @@ void Model::reset_attributes(Span span) {
   const ModelVma vma = *found;
   if (reset_ != ResetMode::kAlways && !vma.autoreset) return;
   const Span target = vma.is_default() ? vma.span : span;
-  ModelVma fresh{.autoreset = vma.autoreset,
-                 .read_only = vma.read_only,
-                 .pat = vma.default_pat,
-                 .default_pat = vma.default_pat};
+  ModelVma fresh{
+      .autoreset = vma.autoreset, .read_only = vma.read_only, .pat = vma.default_pat, .default_pat = vma.default_pat};
   replace(extended(target, fresh), fresh);
 }
 
@@ -194,8 +184,7 @@ void Model::collect() {
     const Span interval = unmapped_.back();
     unmapped_.pop_back();
     for (std::uint64_t at = interval.start; at < interval.end;) {
-      auto vma = std::find_if(vmas_.begin(), vmas_.end(),
-                              [&](const ModelVma& v) { return v.span.end > at; });
+      auto vma = std::find_if(vmas_.begin(), vmas_.end(), [&](const ModelVma& v) { return v.span.end > at; });
       if (vma == vmas_.end() || vma->span.start >= interval.end) break;
       const Span part{std::max(at, vma->span.start), std::min(interval.end, vma->span.end)};
       at = part.end;
@@ -232,8 +221,8 @@ void Model::adopt_ranges(std::map<std::uint64_t, ModelRange> ranges) {
 
 // svm 1.2: the largest of 2M, 64K, 4K inside mapping, VMA and window that meets no range; below 2M
 // only when every page is there already (no `populated`: never asked). The page at `at` is mapped.
-std::uint64_t Model::find_or_create(std::uint64_t at, const ModelVma& vma,
-                                    const Populated& populated, std::uint64_t largest) {
+std::uint64_t Model::find_or_create(std::uint64_t at, const ModelVma& vma, const Populated& populated,
+                                    std::uint64_t largest) {
   if (const ModelRange* range = range_at(at)) return range->span.start;
   const Span mapping = client_.mapping_around(at);
   const bool may_migrate = device_.discrete && client_.page(at)->kind == MemoryKind::kAnon;
@@ -243,8 +232,7 @@ std::uint64_t Model::find_or_create(std::uint64_t at, const ModelVma& vma,
     if (!block(at, kWindow).contains(chunk)) continue;
     if (bytes != kPageSize && any_range(chunk)) continue;
     bool there = true;
-    for (std::uint64_t p = chunk.start; bytes == k64K && populated && p < chunk.end;
-         p += kPageSize) {
+    for (std::uint64_t p = chunk.start; bytes == k64K && populated && p < chunk.end; p += kPageSize) {
       there = there && client_.page(p)->readable && populated(p);
     }
     if (!there) continue;
@@ -298,13 +286,11 @@ bool Model::accessible(std::uint64_t at, const ModelVma& vma) const {
 
 // A chunk is collected as a whole or not at all; one with a bad page gives way to a smaller one,
 // for an access that needs VRAM only once: it has three tries (svm 4.6, REC a).
-int Model::serve(const GpuFault& fault, const ModelVma& vma, bool needs_vram,
-                 const Populated& populated) {
+int Model::serve(const GpuFault& fault, const ModelVma& vma, bool needs_vram, const Populated& populated) {
   Span filled;  // a collection that fails has brought in what stands before the bad page
   auto there = [&](std::uint64_t p) { return filled.contains(p) || populated(p); };
   for (std::uint64_t largest = k2M, shrunk = 0;; ++shrunk) {
-    const std::uint64_t start =
-        find_or_create(fault.at, vma, device_.discrete ? Populated(there) : nullptr, largest);
+    const std::uint64_t start = find_or_create(fault.at, vma, device_.discrete ? Populated(there) : nullptr, largest);
     const ModelRange range = ranges_[start];
     if (needs_vram && !range.may_migrate) return EACCES;
     // Smaller than a page of VRAM: the chunk grows if it may (E17).

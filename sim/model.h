@@ -43,9 +43,7 @@ struct ModelVma {
   const void* bo = nullptr;  ///< identity; engine and model use the model's object
   std::uint64_t offset = 0;  ///< into the object
   bool mirror() const { return kind == VmaKind::kMirror; }
-  bool is_default() const {
-    return atomic == AtomicAccess::kUndefined && !prefer_system && pat == default_pat;
-  }
+  bool is_default() const { return atomic == AtomicAccess::kUndefined && !prefer_system && pat == default_pat; }
   friend bool operator==(const ModelVma&, const ModelVma&) = default;
 };
 
@@ -124,8 +122,7 @@ class Model {
                                std::uint64_t largest);
   bool accessible(std::uint64_t at, const ModelVma& vma) const;
   int serve_owned(const GpuFault& fault, const ModelVma& vma, bool needs_vram) const;
-  int serve(const GpuFault& fault, const ModelVma& vma, bool needs_vram,
-            const Populated& populated);
+  int serve(const GpuFault& fault, const ModelVma& vma, bool needs_vram, const Populated& populated);
 
   ModelClient& client_;
   const ModelDevice device_;

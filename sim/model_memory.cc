@@ -7,8 +7,8 @@ namespace {
 
 /// Would the kernel show these neighbours as one mapping?
 bool same_mapping(const ModelPage& a, const ModelPage& b) {
-  return a.kind == b.kind && a.readable == b.readable && a.writable == b.writable &&
-         a.object == b.object && a.born_page + 1 == b.born_page;
+  return a.kind == b.kind && a.readable == b.readable && a.writable == b.writable && a.object == b.object &&
+         a.born_page + 1 == b.born_page;
 }
 
 }  // namespace
@@ -52,10 +52,7 @@ void ModelClient::mmap(const Mapping& mapping) {
   const std::uint64_t object = mapping.kind == MemoryKind::kAnon ? 0 : ++objects_;
   for (std::uint64_t at = mapping.span.start; at < mapping.span.end; at += kPageSize) {
     const std::uint64_t from = object != 0 ? at - mapping.span.start : at;
-    ModelPage page{.kind = mapping.kind,
-                   .writable = mapping.writable,
-                   .object = object,
-                   .born_page = from / kPageSize};
+    ModelPage page{.kind = mapping.kind, .writable = mapping.writable, .object = object, .born_page = from / kPageSize};
     if (page.is_shared()) page.shared = std::make_shared<Words>();
     slot(at) = std::move(page);
   }
@@ -125,8 +122,7 @@ std::uint64_t ModelClient::brk(std::uint64_t wanted) {
   for (std::uint64_t at = old_end; at < new_end; at += kPageSize) {
     if (slot(at)) return break_;
   }
-  for (std::uint64_t at = old_end; at < new_end; at += kPageSize)
-    slot(at) = ModelPage{.born_page = at / kPageSize};
+  for (std::uint64_t at = old_end; at < new_end; at += kPageSize) slot(at) = ModelPage{.born_page = at / kPageSize};
   return break_ = wanted;
 }
 

@@ -93,9 +93,7 @@ class ModelClient {
   bool one_mapping(Span span) const;
 
  private:
-  std::optional<ModelPage>& slot(std::uint64_t at) {
-    return processes_[0][(at - kSpaceStart) / kPageSize];
-  }
+  std::optional<ModelPage>& slot(std::uint64_t at) { return processes_[0][(at - kSpaceStart) / kPageSize]; }
 
   std::vector<ModelMemory> processes_{ModelMemory(kSpacePages)};
   std::uint64_t objects_ = 0;

@@ -27,14 +27,11 @@ constexpr char kSayExpected = '\3';
 /// step holds.
 using Report = std::function<void(std::size_t step, const Happened& happened)>;
 
-std::optional<Failure> run_reporting(const Config& config, const std::vector<Op>& ops,
-                                     const Report& report) {
+std::optional<Failure> run_reporting(const Config& config, const std::vector<Op>& ops, const Report& report) {
   set_self_check(SelfCheck::kOn);
   std::size_t now = 0;
   World world(config, [&](const Happened& happened) { report(now, happened); });
-  auto failed = [&](std::size_t step, const std::string& what) {
-    return Failure{step, what, world.expectations()};
-  };
+  auto failed = [&](std::size_t step, const std::string& what) { return Failure{step, what, world.expectations()}; };
   for (std::size_t step = 0; step < ops.size(); ++step) {
     now = step;
     auto what = world.run(ops[step]);
@@ -55,16 +52,14 @@ std::string one_line(std::string text) {
   std::FILE* pipe = fdopen(out, "w");
   auto failure = run_reporting(config, ops, [&](std::size_t step, const Happened& happened) {
     std::string line = fmt::format("{}{} {}", kSayHappened, step, happened.interleaved ? 1 : 0);
-    for (const FiredStep& fired : happened.failed)
-      line += fmt::format(" {} {}", fired.name, fired.nth);
+    for (const FiredStep& fired : happened.failed) line += fmt::format(" {} {}", fired.name, fired.nth);
     std::fprintf(pipe, "%s\n", line.c_str());
     std::fflush(pipe);
   });
   if (!failure) _exit(0);
   std::fprintf(pipe, "%c%zu %s\n", kSayFailure, failure->step, one_line(failure->what).c_str());
   std::istringstream expected(failure->expectations);
-  for (std::string line; std::getline(expected, line);)
-    std::fprintf(pipe, "%c%s\n", kSayExpected, line.c_str());
+  for (std::string line; std::getline(expected, line);) std::fprintf(pipe, "%c%s\n", kSayExpected, line.c_str());
   std::fflush(pipe);
   _exit(2);
 }
@@ -87,12 +82,8 @@ void understand(const std::string& line, Failure& failure) {
       words >> failure.step;
       std::getline(words >> std::ws, failure.what);
       return;
-    case kSayExpected:
-      failure.expectations += line.substr(1) + "\n";
-      return;
-    default:
-      failure.what += line + " ";
-      return;
+    case kSayExpected: failure.expectations += line.substr(1) + "\n"; return;
+    default: failure.what += line + " "; return;
   }
 }
 
@@ -162,15 +153,13 @@ std::string scenario_text(const Config& config, const std::vector<Op>& ops, cons
   std::string text = scenario_head(config, why);
   for (std::size_t step = 0; step < ops.size(); ++step) {
     auto it = failure.happened.find(step);
-    const std::string line =
-        scenario_line(config, ops[step], it == failure.happened.end() ? nullptr : &it->second);
+    const std::string line = scenario_line(config, ops[step], it == failure.happened.end() ? nullptr : &it->second);
     if (!line.empty()) text += line + "\n";
   }
   return text + failure.expectations;
 }
 
-std::optional<std::string> try_seed(std::uint64_t seed, const Effort& effort,
-                                    const std::string& directory) {
+std::optional<std::string> try_seed(std::uint64_t seed, const Effort& effort, const std::string& directory) {
   const Config config = config_for(seed);
   std::vector<Op> ops = draw(config, seed, effort.steps);
   auto failure = run_apart(config, ops);
@@ -181,10 +170,8 @@ std::optional<std::string> try_seed(std::uint64_t seed, const Effort& effort,
   // What fails now may be another thing than at first, found on the way: it is what the file shows.
   if (auto last = run_apart(config, ops)) failure = std::move(last);
   const std::string path = fmt::format("{}/sim-{}.softxe", directory, seed);
-  std::ofstream(path) << scenario_text(config, ops, *failure,
-                                       fmt::format("seed {}, shrunk: {}", seed, failure->what));
-  return fmt::format("{}\n  shrunk to {} operations: {}\n  {}", why, ops.size(), failure->what,
-                     path);
+  std::ofstream(path) << scenario_text(config, ops, *failure, fmt::format("seed {}, shrunk: {}", seed, failure->what));
+  return fmt::format("{}\n  shrunk to {} operations: {}\n  {}", why, ops.size(), failure->what, path);
 }
 
 }  // namespace softxe::sim

@@ -35,7 +35,6 @@ struct Effort {
   std::uint64_t steps = 300;
   unsigned shrink_seconds = 60;
 };
-std::optional<std::string> try_seed(std::uint64_t seed, const Effort& effort,
-                                    const std::string& directory);
+std::optional<std::string> try_seed(std::uint64_t seed, const Effort& effort, const std::string& directory);
 
 }  // namespace softxe::sim

@@ -109,12 +109,8 @@ class Soak {
   Sizes sizes();
 
   std::uint64_t slot(std::uint64_t index) const { return base_ + index * 2 * k2M; }
-  std::uint64_t shared_page(std::uint64_t page) const {
-    return slot(page / 512) + (page % 512) * kPageSize;
-  }
-  static volatile std::uint64_t& word(std::uint64_t at) {
-    return *reinterpret_cast<volatile std::uint64_t*>(at);
-  }
+  std::uint64_t shared_page(std::uint64_t page) const { return slot(page / 512) + (page % 512) * kPageSize; }
+  static volatile std::uint64_t& word(std::uint64_t at) { return *reinterpret_cast<volatile std::uint64_t*>(at); }
   long call(long number, std::array<long, 6> args) { return mm_->hook_syscall(number, args); }
   long map_slot(std::uint64_t at) {
     return call(SYS_mmap, {static_cast<long>(at), static_cast<long>(k2M), PROT_READ | PROT_WRITE,
@@ -133,9 +129,8 @@ class Soak {
   std::barrier<> barrier_{kActors + 1};
   std::array<std::atomic<std::uint64_t>, kActors> progress_{};
   std::array<std::uint64_t, kActors> seen_round_{};
-  std::array<std::vector<std::uint64_t>, kActors> own_;  ///< what each own word must be
-  std::array<std::vector<std::uint64_t>, kActors>
-      atomics_;  ///< increments of the shared word, by actor
+  std::array<std::vector<std::uint64_t>, kActors> own_;      ///< what each own word must be
+  std::array<std::vector<std::uint64_t>, kActors> atomics_;  ///< increments of the shared word, by actor
 };
 
 void Soak::set_up() {
@@ -152,8 +147,7 @@ void Soak::set_up() {
   auto device = Device::create(*mm_, migrate_lock_, options);
   require(device.has_value(), "no device");
   device_ = std::move(*device);
-  auto vm = device_->create_vm(
-      {.scratch = false, .long_running = true, .fault_mode = true, .no_overcommit = false});
+  auto vm = device_->create_vm({.scratch = false, .long_running = true, .fault_mode = true, .no_overcommit = false});
   require(vm.has_value(), "no VM");
   vm_ = *vm;
   const std::uint64_t bytes = 2 * kNotifierWindowBytes;
@@ -161,13 +155,13 @@ void Soak::set_up() {
   require(room != MAP_FAILED, "no address space");
   // The border of two notifier windows lies before one of the slots that are churned: the upper window goes
   // whenever its few ranges have gone, and calls then pass the hooks' filter unseen.
-  const std::uint64_t border = align_up(reinterpret_cast<std::uint64_t>(room) + kNotifierWindowBytes / 2, kNotifierWindowBytes);
+  const std::uint64_t border =
+      align_up(reinterpret_cast<std::uint64_t>(room) + kNotifierWindowBytes / 2, kNotifierWindowBytes);
   base_ = border - (kSharedSlots + options_.seed % (kSlots - kSharedSlots)) * 2 * k2M;
-  ResolvedBind bind{.op = {.range = {GpuVa(0), vm_->vm.size_bytes()},
-                           .pat_index = 2,
-                           .what = BindMap{.backing = BindMirror{}}},
-                    .range = GpuRange::of(GpuVa(0), vm_->vm.size_bytes()),
-                    .bo = {}};
+  ResolvedBind bind{
+      .op = {.range = {GpuVa(0), vm_->vm.size_bytes()}, .pat_index = 2, .what = BindMap{.backing = BindMirror{}}},
+      .range = GpuRange::of(GpuVa(0), vm_->vm.size_bytes()),
+      .bo = {}};
   require(vm_bind(*device_, *vm_, std::span(&bind, 1), BindRun::kExecute).has_value(), "no mirror");
   for (std::uint64_t i = 0; i < kSlots; ++i) require(map_slot(slot(i)) > 0, "no slot");
   for (unsigned actor = 0; actor < kActors; ++actor) {
@@ -204,8 +198,7 @@ void Soak::cpu_shared(unsigned actor, Prng& prng) {
   const std::uint64_t page = prng.below(kSharedPages);
   const std::uint64_t at = shared_page(page);
   std::uint64_t& expected = own_[actor][page];
-  require(word(at + 8 * (1 + actor)) == expected,
-          "a CPU thread reads another value than it stored");
+  require(word(at + 8 * (1 + actor)) == expected, "a CPU thread reads another value than it stored");
   word(at + 8 * (1 + actor)) = ++expected;
   if (prng.chance(1, 2)) {
     __atomic_fetch_add(reinterpret_cast<std::uint64_t*>(at + 8 * kSharedWord), 1, __ATOMIC_SEQ_CST);
@@ -238,20 +231,16 @@ void Soak::cpu_churn(unsigned actor, Prng& prng) {
     case 3:
       require(call(SYS_mprotect, {start, size, PROT_READ}) == 0, "mprotect fails");
       require(word(page) == stamp, "read-only memory lost a store");
-      require(call(SYS_mprotect, {start, size, PROT_READ | PROT_WRITE}) == 0,
-              "mprotect back fails");
+      require(call(SYS_mprotect, {start, size, PROT_READ | PROT_WRITE}) == 0, "mprotect back fails");
       break;
     case 4: {  // there and back through the free half behind the slot
       const long away = start + size;
-      require(call(SYS_mremap, {start, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, away}) == away,
-              "mremap fails");
+      require(call(SYS_mremap, {start, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, away}) == away, "mremap fails");
       require(word(page + k2M) == stamp, "moved memory lost a store");
-      require(call(SYS_mremap, {away, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, start}) == start,
-              "mremap back fails");
-      require(
-          call(SYS_mmap, {away, size, PROT_NONE,
-                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0}) == away,
-          "no placeholder");
+      require(call(SYS_mremap, {away, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, start}) == start, "mremap back fails");
+      require(call(SYS_mmap, {away, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0}) ==
+                  away,
+              "no placeholder");
       break;
     }
     case 5: {
@@ -265,9 +254,7 @@ void Soak::cpu_churn(unsigned actor, Prng& prng) {
     case 6:
       if (prng.chance(1, 8)) fork_and_look(page, stamp);
       break;
-    default:
-      advise(prng);
-      break;
+    default: advise(prng); break;
   }
   const bool discarded = word(page) == 0;
   require(discarded || word(page) == stamp, "churned memory shows what nobody stored");
@@ -290,12 +277,10 @@ void Soak::fork_and_look(std::uint64_t at, std::uint64_t stamp) {
 }
 
 void Soak::advise(Prng& prng) {
-  const std::uint64_t at =
-      slot(kSharedSlots + prng.below(kSlots - kSharedSlots)) + prng.below(16) * k64K;
+  const std::uint64_t at = slot(kSharedSlots + prng.below(kSlots - kSharedSlots)) + prng.below(16) * k64K;
   device_->flush_collector(*vm_);
   const auto access = prng.chance(1, 2) ? AtomicAccess::kDevice : AtomicAccess::kGlobal;
-  require(madvise(*vm_, GpuRange::of(GpuVa(at), k64K * (1 + prng.below(16))), SetAtomic{access})
-              .has_value(),
+  require(madvise(*vm_, GpuRange::of(GpuVa(at), k64K * (1 + prng.below(16))), SetAtomic{access}).has_value(),
           "advice is refused");
 }
 
@@ -305,8 +290,7 @@ void Soak::gpu_actor(unsigned actor) {
                                .faults = device_->faults(),
                                .clock = mm_->clock(),
                                .engine = {.engine_class = 1}});
-  gpu.mmu().bind_vm(
-      {.asid = vm_->vm.config().asid, .table = &vm_->vm.table(0), .vram = &device_->vram_map(0)});
+  gpu.mmu().bind_vm({.asid = vm_->vm.config().asid, .table = &vm_->vm.table(0), .vram = &device_->vram_map(0)});
   while (keep_running(actor)) {
     if (prng.chance(3, 4)) {
       gpu_shared(actor, gpu, prng);
@@ -321,14 +305,12 @@ void Soak::gpu_shared(unsigned actor, EngineMemory& gpu, Prng& prng) {
   const std::uint64_t at = shared_page(page);
   std::uint64_t& expected = own_[actor][page];
   std::uint64_t seen = 0;
-  require(gpu.load(GpuVa(at + 8 * (1 + actor)), seen).has_value(),
-          "a GPU load of shared memory fails");
+  require(gpu.load(GpuVa(at + 8 * (1 + actor)), seen).has_value(), "a GPU load of shared memory fails");
   require(seen == expected, "an engine reads another value than it stored");
   require(gpu.store(GpuVa(at + 8 * (1 + actor)), ++expected).has_value(), "a GPU store fails");
   if (prng.chance(1, 4)) {
-    require(gpu.atomic64(GpuVa(at + 8 * kSharedWord), {.apply = [](std::uint64_t a, std::uint64_t b,
-                                                                   std::uint64_t) { return a + b; },
-                                                       .operand = 1})
+    require(gpu.atomic64(GpuVa(at + 8 * kSharedWord),
+                         {.apply = [](std::uint64_t a, std::uint64_t b, std::uint64_t) { return a + b; }, .operand = 1})
                 .has_value(),
             "a GPU atomic fails");
     ++atomics_[actor][page];
@@ -337,8 +319,7 @@ void Soak::gpu_shared(unsigned actor, EngineMemory& gpu, Prng& prng) {
 
 // May fail at any time: the memory may be away or read-only.
 void Soak::gpu_churn(EngineMemory& gpu, Prng& prng) {
-  const std::uint64_t at =
-      slot(kSharedSlots + prng.below(kSlots - kSharedSlots)) + prng.below(512) * kPageSize;
+  const std::uint64_t at = slot(kSharedSlots + prng.below(kSlots - kSharedSlots)) + prng.below(512) * kPageSize;
   const GpuVa va(at + 8 * (kGpuWord + prng.below(64)));
   std::uint64_t seen = 0;
   static_cast<void>(prng.chance(1, 2) ? gpu.load(va, seen) : gpu.store(va, prng.next()));
@@ -382,8 +363,7 @@ int Soak::run() {
   for (unsigned actor = 0; actor < kActors; ++actor) {
     threads.emplace_back([this, actor] { actor < kCpus ? cpu_actor(actor) : gpu_actor(actor); });
   }
-  const std::uint64_t interval =
-      std::max<std::uint64_t>(1, std::min<std::uint64_t>(5, options_.seconds / 4));
+  const std::uint64_t interval = std::max<std::uint64_t>(1, std::min<std::uint64_t>(5, options_.seconds / 4));
   Sizes settled;
   std::uint64_t checks = 0;
   for (std::uint64_t second = 0; !stop_.load(); second += interval) {
@@ -404,8 +384,8 @@ int Soak::run() {
     check_point();
     const Sizes now = sizes();
     if (checks++ == 0) settled = now;
-    SX_INFO("check {}: {} mappings, {} KiB, {} ranges, {} VMAs", checks, now.mappings,
-            now.resident_kb, now.ranges, now.vmas);
+    SX_INFO("check {}: {} mappings, {} KiB, {} ranges, {} VMAs", checks, now.mappings, now.resident_kb, now.ranges,
+            now.vmas);
     require(now.mappings <= settled.mappings + 512, "mappings grow");
     require(now.resident_kb <= settled.resident_kb + 64 * 1024, "memory grows");
     require(now.ranges <= kSlots * 512, "ranges grow");
@@ -423,11 +403,10 @@ int Soak::run() {
       "softxe-soak: {} s, dma {}: {} operations, {} checks; {} migrations to VRAM, {} evictions, "
       "{} CPU faults, "
       "{} unmap events, {} resets; {} mappings (was {}), {} KiB (was {}), {} ranges, {} VMAs\n",
-      options_.seconds, options_.copy ? "copy" : "move", work, checks,
-      count(Counter::svm_migrate_to_vram_count), count(Counter::svm_eviction_count),
-      count(Counter::svm_cpu_fault_count), count(Counter::svm_unmap_event_count),
-      count(Counter::svm_attribute_reset_count), last.mappings, settled.mappings, last.resident_kb,
-      settled.resident_kb, last.ranges, last.vmas);
+      options_.seconds, options_.copy ? "copy" : "move", work, checks, count(Counter::svm_migrate_to_vram_count),
+      count(Counter::svm_eviction_count), count(Counter::svm_cpu_fault_count), count(Counter::svm_unmap_event_count),
+      count(Counter::svm_attribute_reset_count), last.mappings, settled.mappings, last.resident_kb, settled.resident_kb,
+      last.ranges, last.vmas);
   device_->close_vm(vm_);
   vm_.reset();
   mm_.reset();
@@ -446,8 +425,7 @@ int main(int argc, char** argv) {
   app.add_flag("--copy", options.copy, "DMA mode copy");
   app.add_flag("--stretch", options.stretch, "Sleep at steps of the engine, to make rare interleavings common");
   CLI11_PARSE(app, argc, argv);
-  if (const char* level = std::getenv("SOFTXE_LOG"))
-    softxe::set_log_level(softxe::parse_log_level(level));
+  if (const char* level = std::getenv("SOFTXE_LOG")) softxe::set_log_level(softxe::parse_log_level(level));
   if (softxe::live::probe(softxe::live::DefectProbe::kSkip).rung != softxe::live::Rung::kFull) {
     std::fprintf(stderr, "softxe-soak: needs userfaultfd with MOVE and kernel faults\n");
     return 126;

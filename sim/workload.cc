@@ -12,35 +12,29 @@ struct Weight {
   unsigned weight;
 };
 constexpr Weight kWeights[] = {
-    {Kind::kMmap, 12},        {Kind::kMunmap, 9},    {Kind::kMremap, 4},
-    {Kind::kMprotect, 4},     {Kind::kDontneed, 4},  {Kind::kFree, 2},
-    {Kind::kRemove, 2},       {Kind::kPageout, 2},   {Kind::kReclaim, 1},
-    {Kind::kBrk, 3},          {Kind::kFork, 1},      {Kind::kExit, 1},
-    {Kind::kCpuRead, 8},      {Kind::kCpuWrite, 10}, {Kind::kGpuRead, 10},
-    {Kind::kGpuWrite, 22},    {Kind::kGpuAtomic, 7}, {Kind::kAtomicAdvice, 6},
-    {Kind::kPreferAdvice, 5}, {Kind::kPatAdvice, 2}, {Kind::kPrefetch, 6},
-    {Kind::kBind, 4},         {Kind::kBindNull, 1},  {Kind::kBindBo, 3},
-    {Kind::kUnbind, 2},       {Kind::kEvict, 3},     {Kind::kEvictAll, 2},
-    {Kind::kCollect, 3},
+    {Kind::kMmap, 12},     {Kind::kMunmap, 9},       {Kind::kMremap, 4},       {Kind::kMprotect, 4},
+    {Kind::kDontneed, 4},  {Kind::kFree, 2},         {Kind::kRemove, 2},       {Kind::kPageout, 2},
+    {Kind::kReclaim, 1},   {Kind::kBrk, 3},          {Kind::kFork, 1},         {Kind::kExit, 1},
+    {Kind::kCpuRead, 8},   {Kind::kCpuWrite, 10},    {Kind::kGpuRead, 10},     {Kind::kGpuWrite, 22},
+    {Kind::kGpuAtomic, 7}, {Kind::kAtomicAdvice, 6}, {Kind::kPreferAdvice, 5}, {Kind::kPatAdvice, 2},
+    {Kind::kPrefetch, 6},  {Kind::kBind, 4},         {Kind::kBindNull, 1},     {Kind::kBindBo, 3},
+    {Kind::kUnbind, 2},    {Kind::kEvict, 3},        {Kind::kEvictAll, 2},     {Kind::kCollect, 3},
 };
 /// Where a client's call may fall into a fault: HostMm may be entered there (lock table in
 /// base/lock.h).
-constexpr const char* kSteps[] = {"svm.fault.after_gc",     "svm.fault.before_pages",
-                                  "svm.migrate.allocated",  "svm.pages.collected",
-                                  "svm.bind.before_commit", "svm.gc.removed",
+constexpr const char* kSteps[] = {"svm.fault.after_gc",  "svm.fault.before_pages", "svm.migrate.allocated",
+                                  "svm.pages.collected", "svm.bind.before_commit", "svm.gc.removed",
                                   "svm.fault.again"};
 constexpr unsigned kProcessesMax = 4;
 
 class Drawer {
  public:
-  Drawer(const Config& config, std::uint64_t seed)
-      : config_(config), prng_(seed * 0x9e3779b9u + 1) {}
+  Drawer(const Config& config, std::uint64_t seed) : config_(config), prng_(seed * 0x9e3779b9u + 1) {}
 
   void append(std::vector<Op>& ops) {
     Op op = plain(draw_kind());
     // Objects and holes find room where nothing of the GPU's stands any more.
-    const bool punches =
-        op.kind == Kind::kBindBo || op.kind == Kind::kBindNull || op.kind == Kind::kUnbind;
+    const bool punches = op.kind == Kind::kBindBo || op.kind == Kind::kBindNull || op.kind == Kind::kUnbind;
     if (punches && prng_.chance(2, 3)) {
       Op away = op;
       away.kind = Kind::kMunmap;
@@ -102,8 +96,7 @@ class Drawer {
     const std::uint64_t count = (kSpaceBytes + unit - 1) / unit;
     const std::uint64_t first = prng_.below(count);
     const std::uint64_t most = std::min<std::uint64_t>(count - first, unit == k2M ? 2 : 20);
-    const Span span{kSpaceStart + first * unit,
-                    kSpaceStart + (first + 1 + prng_.below(most)) * unit};
+    const Span span{kSpaceStart + first * unit, kSpaceStart + (first + 1 + prng_.below(most)) * unit};
     return {span.start, std::min(span.end, kSpace.end)};
   }
 
@@ -115,8 +108,7 @@ class Drawer {
 
   Span word() {
     // Few pages are touched often, so that accesses of different kinds meet.
-    const std::uint64_t page =
-        prng_.chance(1, 2) ? prng_.below(kSpacePages) : prng_.below(12) * 96 % kSpacePages;
+    const std::uint64_t page = prng_.chance(1, 2) ? prng_.below(kSpacePages) : prng_.below(12) * 96 % kSpacePages;
     const std::uint64_t at = kSpaceStart + page * kPageSize + kWordOffsets[prng_.below(2)];
     return {at, at + 8};
   }
@@ -157,49 +149,32 @@ class Drawer {
         op.writable = prng_.chance(2, 3);
         op.readable = op.writable || prng_.chance(2, 3);
         break;
-      case Kind::kBrk:
-        op.to = kBrkBase + prng_.below(kSpace.end - kBrkBase + 1);
-        break;
+      case Kind::kBrk: op.to = kBrkBase + prng_.below(kSpace.end - kBrkBase + 1); break;
       case Kind::kCpuRead:
       case Kind::kCpuWrite:
         op.process = prng_.chance(1, 5) ? static_cast<unsigned>(prng_.below(kProcessesMax)) : 0;
         op.span = word();
         break;
       case Kind::kFork:
-      case Kind::kExit:
-        op.process = 1 + static_cast<unsigned>(prng_.below(kProcessesMax - 1));
-        break;
+      case Kind::kExit: op.process = 1 + static_cast<unsigned>(prng_.below(kProcessesMax - 1)); break;
       case Kind::kGpuRead:
-      case Kind::kGpuWrite:
-        op.span = word();
-        break;
+      case Kind::kGpuWrite: op.span = word(); break;
       case Kind::kGpuAtomic:
         op.span = word();
         op.value = 1 + prng_.below(1000);
         break;
-      case Kind::kAtomicAdvice:
-        op.value = prng_.below(4);
-        break;
-      case Kind::kPreferAdvice:
-        op.vram = prng_.chance(1, 2);
-        break;
-      case Kind::kPatAdvice:
-        op.value = 2 + prng_.below(2);
-        break;
-      case Kind::kPrefetch:
-        op.vram = config_.profile->has(DeviceFact::kDiscrete) && prng_.chance(2, 3);
-        break;
-      case Kind::kBind:
-        op.read_only = prng_.chance(1, 6);
-        break;
+      case Kind::kAtomicAdvice: op.value = prng_.below(4); break;
+      case Kind::kPreferAdvice: op.vram = prng_.chance(1, 2); break;
+      case Kind::kPatAdvice: op.value = 2 + prng_.below(2); break;
+      case Kind::kPrefetch: op.vram = config_.profile->has(DeviceFact::kDiscrete) && prng_.chance(2, 3); break;
+      case Kind::kBind: op.read_only = prng_.chance(1, 6); break;
       case Kind::kBindBo:
         op.bo = static_cast<unsigned>(prng_.below(kBos));
         op.span.end = std::min(op.span.end, op.span.start + kBoBytes);
         op.to = align_down(prng_.below(kBoBytes - op.span.size() + 1), unit);
         op.read_only = prng_.chance(1, 6);
         break;
-      default:
-        break;
+      default: break;
     }
     return op;
   }

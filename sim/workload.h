@@ -73,8 +73,7 @@ struct Op {
   unsigned process = 0;     ///< of CPU accesses and kExit; 0 is the mirrored one
   unsigned vm = 0, tile = 0, bo = 0;
   MemoryKind memory = MemoryKind::kAnon;
-  bool readable = true, writable = true, dont_unmap = false, vram = false, autoreset = false,
-       read_only = false;
+  bool readable = true, writable = true, dont_unmap = false, vram = false, autoreset = false, read_only = false;
   /// The operation before which, inside the engine, at this step, `inner` happens (GPU accesses
   /// only).
   const char* step = nullptr;
@@ -84,9 +83,7 @@ struct Op {
   int fail_err = 0;
   bool fail_forever = false;
 
-  bool gpu_access() const {
-    return kind == Kind::kGpuRead || kind == Kind::kGpuWrite || kind == Kind::kGpuAtomic;
-  }
+  bool gpu_access() const { return kind == Kind::kGpuRead || kind == Kind::kGpuWrite || kind == Kind::kGpuAtomic; }
 };
 
 std::vector<Op> draw(const Config& config, std::uint64_t seed, std::uint64_t steps);

@@ -10,26 +10,19 @@ namespace {
 
 using Kind = Op::Kind;
 
-HostRange host(Span span) {
-  return HostRange::between(HostVa(span.start), HostVa(span.end));
-}
+HostRange host(Span span) { return HostRange::between(HostVa(span.start), HostVa(span.end)); }
 
 std::string differs(const char* what, bool engine, bool model) {
-  return fmt::format("{}: engine {}, model {}", what, engine ? "succeeds" : "fails",
-                     model ? "succeeds" : "fails");
+  return fmt::format("{}: engine {}, model {}", what, engine ? "succeeds" : "fails", model ? "succeeds" : "fails");
 }
 
 CpuVma::Kind kind_of(MemoryKind kind) {
   switch (kind) {
-    case MemoryKind::kAnon:
-      return CpuVma::Kind::kAnonPrivate;
-    case MemoryKind::kShmem:
-      return CpuVma::Kind::kShmem;
-    case MemoryKind::kHugetlb:
-      return CpuVma::Kind::kHugetlb;
+    case MemoryKind::kAnon: return CpuVma::Kind::kAnonPrivate;
+    case MemoryKind::kShmem: return CpuVma::Kind::kShmem;
+    case MemoryKind::kHugetlb: return CpuVma::Kind::kHugetlb;
     case MemoryKind::kFile:
-    case MemoryKind::kSharedFile:
-      return CpuVma::Kind::kFile;
+    case MemoryKind::kSharedFile: return CpuVma::Kind::kFile;
   }
   return CpuVma::Kind::kSpecial;
 }
@@ -132,13 +125,10 @@ std::string World::run(const Op& op) {
 std::string World::do_op(const Op& op) {
   switch (op.kind) {
     case Kind::kFork:
-    case Kind::kExit:
-      return fork_or_exit(op);
+    case Kind::kExit: return fork_or_exit(op);
     case Kind::kCpuRead:
-    case Kind::kCpuWrite:
-      return cpu_access(op);
-    default:
-      break;
+    case Kind::kCpuWrite: return cpu_access(op);
+    default: break;
   }
   if (op.kind < Kind::kFork) return cpu_call(op);
   return op.gpu_access() ? gpu_access(op) : driver_call(op);
@@ -161,9 +151,7 @@ std::string World::cpu_call(const Op& op) {
       client_.mmap({op.span, op.memory, op.writable});
       return done ? "" : "mmap fails";
     }
-    case Kind::kMunmap:
-      client_.munmap(op.span);
-      return mm_.cpu_munmap(host(op.span)) ? "" : "munmap fails";
+    case Kind::kMunmap: client_.munmap(op.span); return mm_.cpu_munmap(host(op.span)) ? "" : "munmap fails";
     case Kind::kMremap: {
       MremapRequest request{.old = host(op.span), .new_size_bytes = op.span.size()};
       request.move = op.dont_unmap ? MremapRequest::Move::kDontUnmap : MremapRequest::Move::kFixed;
@@ -203,12 +191,8 @@ std::string World::cpu_call(const Op& op) {
       const std::uint64_t model = client_.brk(op.to);
       return engine == model ? "" : fmt::format("brk: engine {:#x}, model {:#x}", engine, model);
     }
-    case Kind::kReclaim:
-      static_cast<void>(mm_.reclaim(host(op.span)));
-      return "";
-    default:
-      static_cast<void>(mm_.cpu_madvise(host(op.span), CpuAdvice::kPageout));
-      return "";
+    case Kind::kReclaim: static_cast<void>(mm_.reclaim(host(op.span))); return "";
+    default: static_cast<void>(mm_.cpu_madvise(host(op.span), CpuAdvice::kPageout)); return "";
   }
 }
 
@@ -241,10 +225,8 @@ std::string World::cpu_access(const Op& op) {
   const bool may = page != nullptr && (write ? page->writable : page->readable);
   std::uint64_t value = op.value;
   FailingStep failing(op, happened_);
-  Status done =
-      write
-          ? mm_.cpu_write(HostVa(op.span.start), std::as_bytes(std::span(&value, 1)), pid)
-          : mm_.cpu_read(HostVa(op.span.start), std::as_writable_bytes(std::span(&value, 1)), pid);
+  Status done = write ? mm_.cpu_write(HostVa(op.span.start), std::as_bytes(std::span(&value, 1)), pid)
+                      : mm_.cpu_read(HostVa(op.span.start), std::as_writable_bytes(std::span(&value, 1)), pid);
   if (failing.fired() && !done) return "";
   if (done.has_value() != may) return differs("CPU access", done.has_value(), may);
   if (!may) return "";
@@ -253,8 +235,7 @@ std::string World::cpu_access(const Op& op) {
     word = value;
     page->lazy = false;
   }
-  if (value != word)
-    return fmt::format("CPU of process {} reads {:#x}, model {:#x}", op.process, value, word);
+  if (value != word) return fmt::format("CPU of process {} reads {:#x}, model {:#x}", op.process, value, word);
   if (process == 0 && mm_.page_state(HostVa(op.span.start)) == SimHostMm::PageState::kDevice) {
     return "a page the CPU has just used is in VRAM";
   }
@@ -269,18 +250,15 @@ Model::Populated World::populated_before(const Op& op, OpenVm& vm) {
   using State = SimHostMm::PageState;
   const std::uint64_t first = align_down(op.span.start, k64K);
   std::array<State, k64K / kPageSize> before{};
-  for (std::size_t i = 0; i < before.size(); ++i)
-    before[i] = mm_.page_state(HostVa(first + i * kPageSize));
+  for (std::size_t i = 0; i < before.size(); ++i) before[i] = mm_.page_state(HostVa(first + i * kPageSize));
   return [&op, &vm, before, first](std::uint64_t page) {
     // svm 4.5: VRAM counts only when the target is not system memory, by the attributes after
     // collection.
     const ModelVma* vma = vm.model->vma_at(op.span.start);
     const Access access = op.kind == Kind::kGpuAtomic ? Access::kAtomic : Access::kRead;
-    const bool to_system =
-        vma->prefer_system && !vm.model->needs_vram(*vma, access).value_or(false);
+    const bool to_system = vma->prefer_system && !vm.model->needs_vram(*vma, access).value_or(false);
     const State state = before[(page - first) / kPageSize];
-    return state == State::kSystem || state == State::kZero ||
-           (state == State::kDevice && !to_system);
+    return state == State::kSystem || state == State::kZero || (state == State::kDevice && !to_system);
   };
 }
 
@@ -300,8 +278,7 @@ std::string World::gpu_access(const Op& op) {
     EngineMemory& gpu = *vm.engines[op.tile];
     if (op.kind == Kind::kGpuRead) return gpu.load(va, got);
     if (op.kind == Kind::kGpuWrite) return gpu.store(va, op.value);
-    SX_TRY(got, gpu.atomic64(va, {.apply = [](std::uint64_t a, std::uint64_t b,
-                                              std::uint64_t) { return a + b; },
+    SX_TRY(got, gpu.atomic64(va, {.apply = [](std::uint64_t a, std::uint64_t b, std::uint64_t) { return a + b; },
                                   .operand = op.value}));
     return {};
   };
@@ -327,8 +304,7 @@ std::string World::gpu_access(const Op& op) {
     vm.model->adopt_ranges(engine_ranges(vm));
     return "";
   }
-  if (err != card.faults->err)
-    return fmt::format("fault ends with {}, model {}", card.faults->err, err);
+  if (err != card.faults->err) return fmt::format("fault ends with {}, model {}", card.faults->err, err);
   return "";
 }
 
@@ -352,8 +328,7 @@ std::string World::gpu_outcome(const Op& op, OpenVm& vm, const Status& done, std
     reachable = page != nullptr && (vma->read_only ? page->readable : page->writable);
   }
   const unsigned served = cards_[vm.card].faults->served;
-  if (done && !reachable)
-    return "a GPU access succeeds where nothing is mapped, or not for that access";
+  if (done && !reachable) return "a GPU access succeeds where nothing is mapped, or not for that access";
   if (done && !happened_.interleaved && served != 0 && op.kind == Kind::kGpuAtomic) {
     const auto needs = vm.model->needs_vram(*vma, Access::kAtomic);
     const bool possible = needs && (!*needs || !vma->mirror() || page->kind == MemoryKind::kAnon);
@@ -370,8 +345,7 @@ std::string World::gpu_outcome(const Op& op, OpenVm& vm, const Status& done, std
   Words* words = words_at(vm, at);
   if (words == nullptr) return read && got != 0 ? "a null mapping reads something" : "";
   std::uint64_t& word = (*words)[at % kPageSize == 0 ? 0 : 1];
-  if (op.kind != Kind::kGpuWrite && got != word)
-    return fmt::format("GPU reads {:#x}, model {:#x}", got, word);
+  if (op.kind != Kind::kGpuWrite && got != word) return fmt::format("GPU reads {:#x}, model {:#x}", got, word);
   if (op.kind == Kind::kGpuWrite) word = op.value;
   if (op.kind == Kind::kGpuAtomic) word += op.value;
   if (vma->mirror() && !read) client_.page(at)->lazy = false;

@@ -131,9 +131,8 @@ class World {
   std::array<Object, kBos> objects_;
   ModelClient client_;
   std::vector<OpenVm> vms_;
-  std::map<unsigned, std::pair<Pid, std::size_t>>
-      processes_;                         ///< by name: in the machine, in the model
-  std::vector<SimHostMm::Peeked> pages_;  ///< of process 0, by page of the space
+  std::map<unsigned, std::pair<Pid, std::size_t>> processes_;  ///< by name: in the machine, in the model
+  std::vector<SimHostMm::Peeked> pages_;                       ///< of process 0, by page of the space
   Happened happened_;
   std::uint64_t steps_ = 0;
   std::uint64_t bad_page_ = 0;  ///< where contents differ

@@ -40,18 +40,14 @@ void reply_device_query(IoctlReply reply, std::uint32_t size_bytes) {
 
 namespace {
 
-constexpr std::uint32_t kGemFlags = DRM_XE_GEM_CREATE_FLAG_DEFER_BACKING |
-                                    DRM_XE_GEM_CREATE_FLAG_SCANOUT |
-                                    DRM_XE_GEM_CREATE_FLAG_NEEDS_VISIBLE_VRAM |
-                                    DRM_XE_GEM_CREATE_FLAG_NO_COMPRESSION;
+constexpr std::uint32_t kGemFlags = DRM_XE_GEM_CREATE_FLAG_DEFER_BACKING | DRM_XE_GEM_CREATE_FLAG_SCANOUT |
+                                    DRM_XE_GEM_CREATE_FLAG_NEEDS_VISIBLE_VRAM | DRM_XE_GEM_CREATE_FLAG_NO_COMPRESSION;
 
 /// Rows 1-6 of spec/uapi.md section 5.
 Status check_gem_form(const drm_xe_gem_create& g, const DecodeLimits& limits) {
-  if (any_nonzero(g.pad) || any_nonzero(g.reserved))
-    return fail(EINVAL, "pad or reserved field is not zero");
+  if (any_nonzero(g.pad) || any_nonzero(g.reserved)) return fail(EINVAL, "pad or reserved field is not zero");
   if (g.placement == 0) return fail(EINVAL, "placement is empty");
-  if (g.placement & ~limits.profile->region_mask())
-    return fail(EINVAL, "placement names a region the device lacks");
+  if (g.placement & ~limits.profile->region_mask()) return fail(EINVAL, "placement names a region the device lacks");
   if (g.flags & ~kGemFlags) return fail(EINVAL, "unknown GEM_CREATE flag");
   if (g.handle != 0) return fail(EINVAL, "handle must be zero on input");
   if (g.size == 0) return fail(EINVAL, "object size is zero");
@@ -122,8 +118,7 @@ Result<GemMmapOffsetRequest> decode_gem_mmap_offset(IoctlBytes bytes, const Deco
   if (m.extensions != 0) return fail(EINVAL, "GEM_MMAP_OFFSET takes no extensions");
   if (any_nonzero(m.reserved)) return fail(EINVAL, "reserved field is not zero");
   if (m.flags & ~DRM_XE_MMAP_OFFSET_FLAG_PCI_BARRIER) return fail(EINVAL, "unknown flag");
-  if (!(m.flags & DRM_XE_MMAP_OFFSET_FLAG_PCI_BARRIER))
-    return GemMmapOffsetRequest(GemHandle{m.handle});
+  if (!(m.flags & DRM_XE_MMAP_OFFSET_FLAG_PCI_BARRIER)) return GemMmapOffsetRequest(GemHandle{m.handle});
   if (!limits.profile->has(DeviceFact::kDiscrete))
     return fail(EINVAL, "the PCI barrier page exists on discrete devices only");
   if (m.handle != 0) return fail(EINVAL, "the PCI barrier page takes no handle");
@@ -139,12 +134,10 @@ void reply_gem_mmap_offset(IoctlReply reply, std::uint64_t offset) {
 Result<ObservationRequest> decode_observation(IoctlBytes bytes) {
   const auto o = load<drm_xe_observation_param>(bytes);
   if (o.extensions != 0) return fail(EINVAL, "OBSERVATION takes no extensions");
-  if (o.observation_type > DRM_XE_OBSERVATION_TYPE_EU_STALL)
-    return fail(EINVAL, "unknown observation type");
+  if (o.observation_type > DRM_XE_OBSERVATION_TYPE_EU_STALL) return fail(EINVAL, "unknown observation type");
   const auto type = static_cast<ObservationType>(o.observation_type);
-  const std::uint64_t last_op = type == ObservationType::kOa
-                                    ? DRM_XE_OBSERVATION_OP_REMOVE_CONFIG
-                                    : DRM_XE_OBSERVATION_OP_STREAM_OPEN;
+  const std::uint64_t last_op =
+      type == ObservationType::kOa ? DRM_XE_OBSERVATION_OP_REMOVE_CONFIG : DRM_XE_OBSERVATION_OP_STREAM_OPEN;
   if (o.observation_op > last_op) return fail(EINVAL, "unknown observation operation");
   return ObservationRequest{.type = type, .op = static_cast<ObservationOp>(o.observation_op)};
 }

@@ -21,9 +21,9 @@
 #include <cstdint>
 #include <span>
 
-#include "drv/requests.h"
 #include "abi/user_copy.h"
 #include "base/result.h"
+#include "drv/requests.h"
 
 namespace softxe {
 
@@ -72,8 +72,7 @@ Result<VmId> decode_vm_destroy(IoctlBytes bytes);
 
 VmId vm_bind_target(IoctlBytes bytes);
 /// Rows A2-A7 and B1-B25.
-Result<VmBindRequest> decode_vm_bind(IoctlBytes bytes, const DecodeLimits& limits, VmMode mode,
-                                     UserMemory& memory);
+Result<VmBindRequest> decode_vm_bind(IoctlBytes bytes, const DecodeLimits& limits, VmMode mode, UserMemory& memory);
 /// Row G for one op; UNMAP_ALL always passes.
 Status check_bind_bounds(const BindOp& op, const DecodeLimits& limits);
 
@@ -89,20 +88,18 @@ Status check_bind_object(const BindOp& op, const BindObject& object, const Decod
 
 VmId madvise_target(IoctlBytes bytes);
 /// Rows 2-12.
-Result<MadviseRequest> decode_madvise(IoctlBytes bytes, const DecodeLimits& limits,
-                                      UserMemory& memory);
+Result<MadviseRequest> decode_madvise(IoctlBytes bytes, const DecodeLimits& limits, UserMemory& memory);
 
 Result<MemRangeAttrsRequest> decode_mem_range_attrs(IoctlBytes bytes, const DecodeLimits& limits);
 /// Writes the elements; EFAULT. Call with at most `capacity` of them.
-Status write_mem_range_attrs(const MemRangeAttrsRequest& request,
-                             std::span<const MemRangeAttr> attrs, UserMemory& memory);
+Status write_mem_range_attrs(const MemRangeAttrsRequest& request, std::span<const MemRangeAttr> attrs,
+                             UserMemory& memory);
 void reply_mem_range_attrs(IoctlReply reply, std::uint32_t count);
 
 Result<VmGetPropertyRequest> decode_vm_get_property(IoctlBytes bytes);
 /// Behind the lookup of the VM: property and size rules, copy of the oldest records. The value is
 /// what belongs in the size field.
-Result<std::uint32_t> answer_vm_faults(const VmGetPropertyRequest& request,
-                                       std::span<const VmFaultRecord> stored,
+Result<std::uint32_t> answer_vm_faults(const VmGetPropertyRequest& request, std::span<const VmFaultRecord> stored,
                                        const DecodeLimits& limits, UserMemory& memory);
 void reply_vm_get_property(IoctlReply reply, std::uint32_t size_bytes);
 
@@ -117,13 +114,11 @@ class SyncSink {
   virtual ~SyncSink() = default;
   virtual Status add(const SyncEntry& entry) = 0;
 };
-Status decode_syncs(const SyncArray& syncs, SyncUse use, VmMode mode, UserMemory& memory,
-                    SyncSink& sink);
+Status decode_syncs(const SyncArray& syncs, SyncUse use, VmMode mode, UserMemory& memory, SyncSink& sink);
 
 // ---- exec queues and jobs ------------------------------------------------------------------------
 
-Result<ExecQueueCreateRequest> decode_exec_queue_create(IoctlBytes bytes,
-                                                        const DecodeLimits& limits,
+Result<ExecQueueCreateRequest> decode_exec_queue_create(IoctlBytes bytes, const DecodeLimits& limits,
                                                         UserMemory& memory);
 void reply_exec_queue_create(IoctlReply reply, QueueId queue);
 
@@ -141,10 +136,8 @@ class QueueExtensionContext {
   /// ENOENT unknown; EINVAL no primary, other VM, other engines, group full.
   virtual Status join_group(QueueId primary) = 0;
 };
-Result<ExecQueueProperties> decode_queue_extensions(const ExecQueueCreateRequest& request,
-                                                    const DecodeLimits& limits,
-                                                    UserMemory& memory,
-                                                    QueueExtensionContext& context);
+Result<ExecQueueProperties> decode_queue_extensions(const ExecQueueCreateRequest& request, const DecodeLimits& limits,
+                                                    UserMemory& memory, QueueExtensionContext& context);
 
 Result<QueueId> decode_exec_queue_destroy(IoctlBytes bytes);
 Result<QueuePropertyRequest> decode_exec_queue_get_property(IoctlBytes bytes);
@@ -156,8 +149,8 @@ Result<QueuePriority> check_queue_set_property(const QueuePropertyRequest& reque
 Result<ExecRequest> decode_exec(IoctlBytes bytes);
 Status check_exec_width(const ExecRequest& request, std::uint16_t width);
 /// One stripped address per batch; none when the request has no batch. EFAULT for a bad array.
-Result<std::vector<GpuVa>> read_batch_addresses(const ExecRequest& request,
-                                                const DecodeLimits& limits, UserMemory& memory);
+Result<std::vector<GpuVa>> read_batch_addresses(const ExecRequest& request, const DecodeLimits& limits,
+                                                UserMemory& memory);
 
 Result<WaitUserFenceRequest> decode_wait_user_fence(IoctlBytes bytes);
 bool user_fence_condition(const WaitUserFenceRequest& request, std::uint64_t word);

@@ -25,39 +25,31 @@ bool is_decompress(const RawOp& op) { return (op.flags & DRM_XE_VM_BIND_FLAG_DEC
 /// B4-B12: what may stand together in one op.
 Status check_shape(const RawOp& op, const PatEntry& pat, const DecodeLimits& limits) {
   if (op.op > DRM_XE_VM_BIND_OP_PREFETCH) return fail(EINVAL, "unknown bind operation");
-  const std::uint32_t known =
-      kKnownFlags | (limits.injection == ErrorInjection::kAllowed ? kInjectFlag : 0u);
+  const std::uint32_t known = kKnownFlags | (limits.injection == ErrorInjection::kAllowed ? kInjectFlag : 0u);
   if (op.flags & ~known) return fail(EINVAL, "unknown bind flag");
   const bool no_object = is_null(op) || is_mirror(op);
   if (op.obj != 0 && no_object) return fail(EINVAL, "null and mirror mappings take no object");
-  if (op.obj_offset != 0 && no_object)
-    return fail(EINVAL, "null and mirror mappings take no offset");
+  if (op.obj_offset != 0 && no_object) return fail(EINVAL, "null and mirror mappings take no offset");
   if (op.op != DRM_XE_VM_BIND_OP_MAP && (is_decompress(op) || no_object))
     return fail(EINVAL, "decompress, null and mirror go with MAP only");
-  if (is_decompress(op) && compresses(pat))
-    return fail(EINVAL, "decompress with a compressing PAT entry");
-  if (op.op == DRM_XE_VM_BIND_OP_MAP && op.obj == 0 && !no_object)
-    return fail(EINVAL, "MAP needs an object");
+  if (is_decompress(op) && compresses(pat)) return fail(EINVAL, "decompress with a compressing PAT entry");
+  if (op.op == DRM_XE_VM_BIND_OP_MAP && op.obj == 0 && !no_object) return fail(EINVAL, "MAP needs an object");
   if (op.op == DRM_XE_VM_BIND_OP_UNMAP_ALL && (op.obj == 0 || op.addr != 0 || op.range != 0))
     return fail(EINVAL, "UNMAP_ALL needs an object and no range");
-  if (op.op == DRM_XE_VM_BIND_OP_MAP_USERPTR && op.obj != 0)
-    return fail(EINVAL, "MAP_USERPTR takes no object");
+  if (op.op == DRM_XE_VM_BIND_OP_MAP_USERPTR && op.obj != 0) return fail(EINVAL, "MAP_USERPTR takes no object");
   return {};
 }
 
 /// B13-B17: what memory of the process demands of the PAT entry.
 Status check_cpu_memory(const RawOp& op, const PatEntry& pat, const DecodeLimits& limits) {
   const bool userptr = op.op == DRM_XE_VM_BIND_OP_MAP_USERPTR;
-  if (userptr && pat.coherency == PatCoherency::kNone)
-    return fail(EINVAL, "userptr needs a coherent PAT entry");
-  if (is_mirror(op) && pat.coherency == PatCoherency::kNone &&
-      !limits.profile->has(DeviceFact::kDiscrete))
+  if (userptr && pat.coherency == PatCoherency::kNone) return fail(EINVAL, "userptr needs a coherent PAT entry");
+  if (is_mirror(op) && pat.coherency == PatCoherency::kNone && !limits.profile->has(DeviceFact::kDiscrete))
     return fail(EINVAL, "a mirror mapping of an integrated device needs a coherent PAT entry");
   if ((userptr || is_mirror(op)) && l2_flush_refuses(op.pat_index, pat, limits))
     return fail(EINVAL, "PAT entry does not suit CPU memory on this device");
   if (userptr && compresses(pat)) return fail(EINVAL, "userptr with a compressing PAT entry");
-  if (userptr && !limits.profile->has(DeviceFact::kSvm))
-    return fail(EINVAL, "userptr needs SVM support");
+  if (userptr && !limits.profile->has(DeviceFact::kSvm)) return fail(EINVAL, "userptr needs SVM support");
   return {};
 }
 
@@ -67,19 +59,14 @@ Status check_rest(const RawOp& op, const DecodeLimits& limits) {
   const bool prefetch = op.op == DRM_XE_VM_BIND_OP_PREFETCH;
   if (prefetch && op.obj != 0) return fail(EINVAL, "PREFETCH takes no object");
   if (region != 0 && !prefetch) return fail(EINVAL, "a prefetch region goes with PREFETCH only");
-  if (region != kConsult &&
-      (region >= 32 || !(limits.profile->region_mask() & 1u << region)))
+  if (region != kConsult && (region >= 32 || !(limits.profile->region_mask() & 1u << region)))
     return fail(EINVAL, "prefetch region does not exist");
-  if (op.op == DRM_XE_VM_BIND_OP_UNMAP && op.obj != 0)
-    return fail(EINVAL, "UNMAP takes no object");
-  if ((op.flags & DRM_XE_VM_BIND_FLAG_MADVISE_AUTORESET) &&
-      (!is_mirror(op) || op.op != DRM_XE_VM_BIND_OP_MAP))
+  if (op.op == DRM_XE_VM_BIND_OP_UNMAP && op.obj != 0) return fail(EINVAL, "UNMAP takes no object");
+  if ((op.flags & DRM_XE_VM_BIND_FLAG_MADVISE_AUTORESET) && (!is_mirror(op) || op.op != DRM_XE_VM_BIND_OP_MAP))
     return fail(EINVAL, "autoreset goes with a mirror MAP only");
-  if (!is_aligned(op.obj_offset, kPageSize) || !is_aligned(op.addr, kPageSize) ||
-      !is_aligned(op.range, kPageSize))
+  if (!is_aligned(op.obj_offset, kPageSize) || !is_aligned(op.addr, kPageSize) || !is_aligned(op.range, kPageSize))
     return fail(EINVAL, "offset, address or range is not page aligned");
-  if (op.range == 0 && op.op != DRM_XE_VM_BIND_OP_UNMAP_ALL)
-    return fail(EINVAL, "range is empty");
+  if (op.range == 0 && op.op != DRM_XE_VM_BIND_OP_UNMAP_ALL) return fail(EINVAL, "range is empty");
   return {};
 }
 
@@ -91,8 +78,8 @@ Status check_op(const RawOp& op, const DecodeLimits& limits, VmMode mode) {
   SX_TRY_VOID(check_cpu_memory(op, *pat, limits));
   SX_TRY_VOID(check_rest(op, limits));
   const DeviceProfile& device = *limits.profile;
-  if (is_decompress(op) && (!device.has(DeviceFact::kFlatCcs) || device.graphics_version < 20 ||
-                            !device.has(DeviceFact::kDiscrete)))
+  if (is_decompress(op) &&
+      (!device.has(DeviceFact::kFlatCcs) || device.graphics_version < 20 || !device.has(DeviceFact::kDiscrete)))
     return fail(EOPNOTSUPP, "no in-place decompression on this device");  // B25
   return {};
 }
@@ -102,8 +89,7 @@ BindMap map_of(const RawOp& op) {
   BindMap map;
   map.decompress = is_decompress(op);
   if (is_mirror(op))
-    map.backing = BindMirror{op.flags & DRM_XE_VM_BIND_FLAG_MADVISE_AUTORESET ? AutoReset::kOn
-                                                                              : AutoReset::kOff};
+    map.backing = BindMirror{op.flags & DRM_XE_VM_BIND_FLAG_MADVISE_AUTORESET ? AutoReset::kOn : AutoReset::kOff};
   else if (op.op == DRM_XE_VM_BIND_OP_MAP_USERPTR)
     map.backing = BindUserptr{HostVa(op.userptr)};
   else if (is_null(op))
@@ -129,8 +115,7 @@ BindOp typed_op(const RawOp& op) {
     case DRM_XE_VM_BIND_OP_UNMAP_ALL: typed.what = BindUnmapAll{GemHandle{op.obj}}; break;
     default: {
       BindPrefetch prefetch;
-      if (op.prefetch_mem_region_instance != kConsult)
-        prefetch.region = op.prefetch_mem_region_instance;
+      if (op.prefetch_mem_region_instance != kConsult) prefetch.region = op.prefetch_mem_region_instance;
       typed.what = prefetch;
     }
   }
@@ -147,8 +132,7 @@ Result<std::unique_ptr<RawOp[]>> read_ops(HostVa at, std::uint32_t count, UserMe
   return raw;
 }
 
-Result<std::vector<BindOp>> decode_ops(std::span<const RawOp> raw, const DecodeLimits& limits,
-                                       VmMode mode) {
+Result<std::vector<BindOp>> decode_ops(std::span<const RawOp> raw, const DecodeLimits& limits, VmMode mode) {
   for (const RawOp& op : raw) SX_TRY_VOID(check_op(op, limits, mode));
   std::vector<BindOp> ops;
   try {
@@ -171,8 +155,7 @@ std::optional<GemHandle> BindOp::object() const {
 
 VmId vm_bind_target(IoctlBytes bytes) { return VmId{load<drm_xe_vm_bind>(bytes).vm_id}; }
 
-Result<VmBindRequest> decode_vm_bind(IoctlBytes bytes, const DecodeLimits& limits, VmMode mode,
-                                     UserMemory& memory) {
+Result<VmBindRequest> decode_vm_bind(IoctlBytes bytes, const DecodeLimits& limits, VmMode mode, UserMemory& memory) {
   const auto b = load<drm_xe_vm_bind>(bytes);
   if (b.pad != 0 || b.pad2 != 0) return fail(EINVAL, "pad is not zero");
   if (any_nonzero(b.reserved)) return fail(EINVAL, "reserved field is not zero");
@@ -204,8 +187,7 @@ Status check_bind_object(const BindOp& op, const BindObject& object, const Decod
   if (object.no_compression && compresses(*pat))
     return fail(EINVAL, "object was created without compression, PAT entry compresses");
   const std::uint64_t size = op.range.size_bytes;
-  if (size > object.size_bytes || offset > object.size_bytes - size)
-    return fail(EINVAL, "range is outside the object");
+  if (size > object.size_bytes || offset > object.size_bytes - size) return fail(EINVAL, "range is outside the object");
   if (object.internally_64k && limits.profile->has(DeviceFact::kVram64k) &&
       (!is_aligned(offset, k64K) || !op.range.start.is_aligned(k64K) || !is_aligned(size, k64K)))
     return fail(EINVAL, "VRAM of this device is mapped in units of 64 KiB");
@@ -213,8 +195,7 @@ Status check_bind_object(const BindOp& op, const BindObject& object, const Decod
     return fail(EINVAL, "non-coherent PAT entry over a write-back object");
   if (pat->coherency == PatCoherency::kNone && !object.caching)
     return fail(EINVAL, "non-coherent PAT entry over an imported object");
-  if (object.imported && compresses(*pat))
-    return fail(EINVAL, "compressing PAT entry over an imported object");
+  if (object.imported && compresses(*pat)) return fail(EINVAL, "compressing PAT entry over an imported object");
   if (object.imported && l2_flush_refuses(op.pat_index, *pat, limits))
     return fail(EINVAL, "PAT entry does not suit an imported object on this device");
   return {};

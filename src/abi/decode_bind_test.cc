@@ -71,22 +71,19 @@ drm_xe_vm_bind single(const drm_xe_vm_bind_op& op) {
   return bind;
 }
 
-int decode_err(const drm_xe_vm_bind& bind, const DecodeLimits& limits, VmMode mode,
-               FakeUserMemory& memory) {
+int decode_err(const drm_xe_vm_bind& bind, const DecodeLimits& limits, VmMode mode, FakeUserMemory& memory) {
   auto request = decode_vm_bind(bytes_of(bind), limits, mode, memory);
   if (request) return 0;
   EXPECT_STRNE(request.error().why, "");
   return request.error().err;
 }
-int op_err(const drm_xe_vm_bind_op& op, const DecodeLimits& limits = kBmg,
-           VmMode mode = VmMode::kFault) {
+int op_err(const drm_xe_vm_bind_op& op, const DecodeLimits& limits = kBmg, VmMode mode = VmMode::kFault) {
   FakeUserMemory memory;
   return decode_err(single(op), limits, mode, memory);
 }
 
 TEST(DecodeVmBind, TheUnspoiltOpsAreAccepted) {
-  for (const auto& op :
-       {map_op(), mirror_op(), userptr_op(), unmap_op(), unmap_all_op(), prefetch_op()})
+  for (const auto& op : {map_op(), mirror_op(), userptr_op(), unmap_op(), unmap_all_op(), prefetch_op()})
     EXPECT_EQ(op_err(op), 0) << op.op;
 }
 
@@ -106,8 +103,7 @@ TEST(DecodeVmBind, RowsA) {
       {"A5 syncs", EINVAL, [](auto& b) { b.num_syncs = 1025; }},
       {"A5 limit", 0, [](auto& b) { b.num_syncs = 1024; }},
       {"A6 array too large", ENOBUFS, [](auto& b) { b.num_binds = 0xffffffff; }},
-      {"A7 array unreadable", EFAULT,
-       [](auto& b) { b.num_binds = 2, b.vector_of_binds = kBadAddress; }},
+      {"A7 array unreadable", EFAULT, [](auto& b) { b.num_binds = 2, b.vector_of_binds = kBadAddress; }},
       {"no ops at all", 0, [](auto& b) { b.num_binds = 0; }},
       {"A5 before A6", EINVAL, [](auto& b) { b.num_syncs = 1025, b.num_binds = 0xffffffff; }},
   };
@@ -150,12 +146,9 @@ TEST(DecodeVmBind, RowsB) {
       {"B6 null", map_op, EINVAL, [](auto& o) { o.flags = DRM_XE_VM_BIND_FLAG_NULL; }},
       {"B7", mirror_op, EINVAL, [](auto& o) { o.obj_offset = 4096; }},
       {"B8 mirror UNMAP", mirror_op, EINVAL, [](auto& o) { o.op = DRM_XE_VM_BIND_OP_UNMAP; }},
-      {"B8 null userptr", userptr_op, EINVAL,
-       [](auto& o) { o.flags = DRM_XE_VM_BIND_FLAG_NULL, o.userptr = 0; }},
-      {"B8 decompress UNMAP", unmap_op, EINVAL,
-       [](auto& o) { o.flags = DRM_XE_VM_BIND_FLAG_DECOMPRESS; }},
-      {"B9", map_op, EINVAL,
-       [](auto& o) { o.flags = DRM_XE_VM_BIND_FLAG_DECOMPRESS, o.pat_index = 9; }},
+      {"B8 null userptr", userptr_op, EINVAL, [](auto& o) { o.flags = DRM_XE_VM_BIND_FLAG_NULL, o.userptr = 0; }},
+      {"B8 decompress UNMAP", unmap_op, EINVAL, [](auto& o) { o.flags = DRM_XE_VM_BIND_FLAG_DECOMPRESS; }},
+      {"B9", map_op, EINVAL, [](auto& o) { o.flags = DRM_XE_VM_BIND_FLAG_DECOMPRESS, o.pat_index = 9; }},
       {"B10", map_op, EINVAL, [](auto& o) { o.obj = 0; }},
       {"B10 null is fine", map_op, 0, [](auto& o) { o.obj = 0, o.flags = 4; }},
       {"B11 obj", unmap_all_op, EINVAL, [](auto& o) { o.obj = 0; }},
@@ -174,32 +167,25 @@ TEST(DecodeVmBind, RowsB) {
       {"B19 region", map_op, EINVAL, [](auto& o) { o.prefetch_mem_region_instance = 1; }},
       {"B19 consult", map_op, EINVAL, [](auto& o) { o.prefetch_mem_region_instance = ~0u; }},
       {"B20 missing", prefetch_op, EINVAL, [](auto& o) { o.prefetch_mem_region_instance = 2; }},
-      {"B20 pvc has it", prefetch_op, 0,
-       [](auto& o) { o.prefetch_mem_region_instance = 2, o.pat_index = 3; }, &kPvc},
+      {"B20 pvc has it", prefetch_op, 0, [](auto& o) { o.prefetch_mem_region_instance = 2, o.pat_index = 3; }, &kPvc},
       {"B20 32", prefetch_op, EINVAL, [](auto& o) { o.prefetch_mem_region_instance = 32; }},
       {"B20 33", prefetch_op, EINVAL, [](auto& o) { o.prefetch_mem_region_instance = 33; }},
       {"B20 64", prefetch_op, EINVAL, [](auto& o) { o.prefetch_mem_region_instance = 64; }},
       {"B20 consult", prefetch_op, 0, [](auto& o) { o.prefetch_mem_region_instance = ~0u; }},
       {"B21", unmap_op, EINVAL, [](auto& o) { o.obj = 1; }},
-      {"B22 without mirror", map_op, EINVAL,
-       [](auto& o) { o.flags = DRM_XE_VM_BIND_FLAG_MADVISE_AUTORESET; }},
+      {"B22 without mirror", map_op, EINVAL, [](auto& o) { o.flags = DRM_XE_VM_BIND_FLAG_MADVISE_AUTORESET; }},
       {"B23 offset", map_op, EINVAL, [](auto& o) { o.obj_offset = 8; }},
       {"B23 addr", map_op, EINVAL, [](auto& o) { o.addr = 0x800; }},
       {"B23 range", map_op, EINVAL, [](auto& o) { o.range = 0x1001; }},
       {"B23 userptr", userptr_op, EINVAL, [](auto& o) { o.userptr = 0x7000001; }},
       {"B23 unused offset", unmap_op, EINVAL, [](auto& o) { o.obj_offset = 1; }},
       {"B24", map_op, EINVAL, [](auto& o) { o.range = 0; }},
-      {"B25 integrated", map_op, EOPNOTSUPP,
-       [](auto& o) { o.flags = DRM_XE_VM_BIND_FLAG_DECOMPRESS; }, &kLnl},
-      {"B25 pvc", map_op, EOPNOTSUPP,
-       [](auto& o) { o.flags = DRM_XE_VM_BIND_FLAG_DECOMPRESS; }, &kPvc},
+      {"B25 integrated", map_op, EOPNOTSUPP, [](auto& o) { o.flags = DRM_XE_VM_BIND_FLAG_DECOMPRESS; }, &kLnl},
+      {"B25 pvc", map_op, EOPNOTSUPP, [](auto& o) { o.flags = DRM_XE_VM_BIND_FLAG_DECOMPRESS; }, &kPvc},
       {"B25 bmg is fine", map_op, 0, [](auto& o) { o.flags = DRM_XE_VM_BIND_FLAG_DECOMPRESS; }},
-      {"B24 before B25", map_op, EINVAL,
-       [](auto& o) { o.flags = DRM_XE_VM_BIND_FLAG_DECOMPRESS, o.range = 0; }, &kLnl},
-      {"Q5 unchecked fields", map_op, 0,
-       [](auto& o) { o.extensions = 1, o.pad = 1, o.pad2 = 1, o.reserved[2] = 1; }},
-      {"canonical address is a bounds matter", map_op, 0,
-       [](auto& o) { o.addr = 0xffff800000000000; }},
+      {"B24 before B25", map_op, EINVAL, [](auto& o) { o.flags = DRM_XE_VM_BIND_FLAG_DECOMPRESS, o.range = 0; }, &kLnl},
+      {"Q5 unchecked fields", map_op, 0, [](auto& o) { o.extensions = 1, o.pad = 1, o.pad2 = 1, o.reserved[2] = 1; }},
+      {"canonical address is a bounds matter", map_op, 0, [](auto& o) { o.addr = 0xffff800000000000; }},
   };
   for (const Case& c : cases) {
     auto op = c.base();
@@ -241,8 +227,7 @@ TEST(DecodeVmBind, ArraysAreReadWholeAndCheckedInOrder) {
   const auto& map = std::get<BindMap>(request->ops[0].what);
   EXPECT_EQ(std::get<BindBo>(map.backing).handle, GemHandle{1});
   EXPECT_EQ(request->ops[0].object(), GemHandle{1});
-  EXPECT_EQ(std::get<BindUserptr>(std::get<BindMap>(request->ops[1].what).backing).address,
-            HostVa(0x7000000));
+  EXPECT_EQ(std::get<BindUserptr>(std::get<BindMap>(request->ops[1].what).backing).address, HostVa(0x7000000));
   EXPECT_EQ(request->ops[1].object(), std::nullopt);
   EXPECT_EQ(std::get<BindPrefetch>(request->ops[2].what).region, 1u);
 
@@ -302,12 +287,9 @@ TEST(DecodeVmBind, RowsI) {
       {"I1 plain PAT", 3, {.size_bytes = 0x10000, .caching = wc, .no_compression = true}, 0},
       {"I2 range", 3, {.size_bytes = 0xf000, .caching = wc}, EINVAL},
       {"I2 offset", 3, {.size_bytes = 0x10000, .caching = wc}, EINVAL, 0x1000},
-      {"I3 pvc", 0, {.size_bytes = 0x20000, .caching = wc, .internally_64k = true}, EINVAL, 0x1000,
-       &kPvc},
-      {"I3 pvc aligned", 0, {.size_bytes = 0x20000, .caching = wc, .internally_64k = true}, 0,
-       0x10000, &kPvc},
-      {"I3 not on bmg", 3, {.size_bytes = 0x20000, .caching = wc, .internally_64k = true}, 0,
-       0x1000},
+      {"I3 pvc", 0, {.size_bytes = 0x20000, .caching = wc, .internally_64k = true}, EINVAL, 0x1000, &kPvc},
+      {"I3 pvc aligned", 0, {.size_bytes = 0x20000, .caching = wc, .internally_64k = true}, 0, 0x10000, &kPvc},
+      {"I3 not on bmg", 3, {.size_bytes = 0x20000, .caching = wc, .internally_64k = true}, 0, 0x1000},
       {"I4", 3, {.size_bytes = 0x10000, .caching = wb}, EINVAL},
       {"I4 coherent", 2, {.size_bytes = 0x10000, .caching = wb}, 0},
       {"I5", 3, {.size_bytes = 0x10000, .imported = true}, EINVAL},
@@ -341,8 +323,7 @@ class CountingSink final : public SyncSink {
 constexpr std::uint64_t kSyncs = 0x300000;
 constexpr std::uint64_t kFence = 0x400000;
 
-drm_xe_sync sync_entry(std::uint32_t type, std::uint32_t flags, std::uint64_t addr,
-                       std::uint64_t value) {
+drm_xe_sync sync_entry(std::uint32_t type, std::uint32_t flags, std::uint64_t addr, std::uint64_t value) {
   drm_xe_sync s{};
   s.type = type;
   s.flags = flags;

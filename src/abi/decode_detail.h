@@ -38,10 +38,8 @@ inline Result<const PatEntry*> pat_entry(std::uint32_t index, const DecodeLimits
 }
 
 /// On devices with optimised L2 flush only entry 19 and two-way entries suit CPU memory (B15, I7).
-inline bool l2_flush_refuses(std::uint32_t index, const PatEntry& entry,
-                             const DecodeLimits& limits) {
-  return limits.profile->has(DeviceFact::kOptimisedL2Flush) && index != 19 &&
-         entry.coherency != PatCoherency::kTwoWay;
+inline bool l2_flush_refuses(std::uint32_t index, const PatEntry& entry, const DecodeLimits& limits) {
+  return limits.profile->has(DeviceFact::kOptimisedL2Flush) && index != 19 && entry.coherency != PatCoherency::kTwoWay;
 }
 
 inline constexpr unsigned kMaxExtensions = 16;

@@ -18,8 +18,7 @@ class FuzzUserMemory final : public UserMemory {
   Status read(HostVa from, std::span<std::byte> to) override {
     if (hole(from) || to.size() > k64K) return fail(EFAULT, "fuzz: hole");
     for (std::size_t i = 0; i < to.size(); ++i)
-      to[i] = bytes_.empty() ? std::byte{0}
-                             : static_cast<std::byte>(bytes_[(from.value() + i) % bytes_.size()]);
+      to[i] = bytes_.empty() ? std::byte{0} : static_cast<std::byte>(bytes_[(from.value() + i) % bytes_.size()]);
     return {};
   }
   Status write(HostVa to, std::span<const std::byte>) override {
@@ -43,8 +42,7 @@ class FuzzSyncSink final : public SyncSink {
  public:
   Status add(const SyncEntry& entry) override {
     if (const auto* timeline = std::get_if<SyncTimeline>(&entry)) SX_ASSERT(timeline->point != 0);
-    if (const auto* fence = std::get_if<SyncUserFence>(&entry))
-      SX_ASSERT(is_aligned(fence->address, 8));
+    if (const auto* fence = std::get_if<SyncUserFence>(&entry)) SX_ASSERT(is_aligned(fence->address, 8));
     return {};
   }
 };
@@ -95,8 +93,7 @@ inline unsigned decode_everything(std::span<const std::uint8_t> input) {
     check_bind_promises(*bind, limits);
     count(decode_syncs(bind->syncs, SyncUse::kBind, mode, memory, sink));
   }
-  if (auto advise = decode_madvise(bytes, limits, memory); count(advise))
-    count(within_vm(advise->range, limits));
+  if (auto advise = decode_madvise(bytes, limits, memory); count(advise)) count(within_vm(advise->range, limits));
   count(decode_mem_range_attrs(bytes, limits));
   if (auto property = decode_vm_get_property(bytes); count(property)) {
     const VmFaultRecord stored[3] = {};

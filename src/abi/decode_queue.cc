@@ -23,16 +23,16 @@ bool gt_exists(const DeviceProfile& device, std::uint8_t gt) {
 
 bool engine_exists(const DeviceProfile& device, const Instance& i) {
   for (const EngineFact& fact : device.engines)
-    if (static_cast<std::uint16_t>(fact.cls) == i.engine_class &&
-        fact.instance == i.engine_instance && fact.gt == gt_number(i))
+    if (static_cast<std::uint16_t>(fact.cls) == i.engine_class && fact.instance == i.engine_instance &&
+        fact.gt == gt_number(i))
       return true;
   return false;
 }
 
 /// Row 6: one class and GT, known engines, each position's engine set the previous one shifted by
 /// one. The entry of placement j and position i stands at j * width + i.
-Result<EnginePlacement> place_on_engines(const drm_xe_exec_queue_create& c,
-                                         const Instances& entries, const DeviceProfile& device) {
+Result<EnginePlacement> place_on_engines(const drm_xe_exec_queue_create& c, const Instances& entries,
+                                         const DeviceProfile& device) {
   EnginePlacement placement;
   std::uint32_t previous = 0;
   for (unsigned i = 0; i < c.width; ++i) {
@@ -40,13 +40,11 @@ Result<EnginePlacement> place_on_engines(const drm_xe_exec_queue_create& c,
     for (unsigned j = 0; j < c.num_placements; ++j) {
       const Instance& entry = entries[j * c.width + i];
       if (!engine_exists(device, entry)) return fail(EINVAL, "no such engine");
-      if (entry.engine_class != entries[0].engine_class ||
-          gt_number(entry) != gt_number(entries[0]))
+      if (entry.engine_class != entries[0].engine_class || gt_number(entry) != gt_number(entries[0]))
         return fail(EINVAL, "placements of different classes or GTs");
       mask |= 1u << entry.engine_instance;
     }
-    if (i != 0 && mask != previous << 1)
-      return fail(EINVAL, "parallel positions are not logically contiguous");
+    if (i != 0 && mask != previous << 1) return fail(EINVAL, "parallel positions are not logically contiguous");
     if (i == 0) placement.logical_mask = mask;
     previous = mask;
   }
@@ -57,8 +55,8 @@ Result<EnginePlacement> place_on_engines(const drm_xe_exec_queue_create& c,
 /// One extension link after the other; holds what was seen so far.
 class QueueProperties {
  public:
-  QueueProperties(const ExecQueueCreateRequest& request, const DecodeLimits& limits,
-                  UserMemory& memory, QueueExtensionContext& context)
+  QueueProperties(const ExecQueueCreateRequest& request, const DecodeLimits& limits, UserMemory& memory,
+                  QueueExtensionContext& context)
       : request_(request), device_(*limits.profile), memory_(memory), context_(context) {
     if (const auto* engine = std::get_if<EnginePlacement>(&request.placement)) cls_ = engine->cls;
   }
@@ -68,8 +66,7 @@ class QueueProperties {
       return fail(EINVAL, "unknown queue property");
     seen_ |= 1u << p.property;
     constexpr std::uint32_t kSecondaryMay =
-        1u << DRM_XE_EXEC_QUEUE_SET_PROPERTY_MULTI_GROUP |
-        1u << DRM_XE_EXEC_QUEUE_SET_PROPERTY_MULTI_QUEUE_PRIORITY;
+        1u << DRM_XE_EXEC_QUEUE_SET_PROPERTY_MULTI_GROUP | 1u << DRM_XE_EXEC_QUEUE_SET_PROPERTY_MULTI_QUEUE_PRIORITY;
     if (result_.group_of && (seen_ & ~kSecondaryMay))
       return fail(EINVAL, "a secondary queue of a group takes no other property");
     switch (p.property) {
@@ -93,8 +90,7 @@ class QueueProperties {
  private:
   Status set_priority(std::uint64_t value) {
     if (value > 2) return fail(EINVAL, "unknown queue priority");
-    if (value == 2 && context_.privilege() == Privilege::kNone)
-      return fail(EPERM, "high priority needs CAP_SYS_NICE");
+    if (value == 2 && context_.privilege() == Privilege::kNone) return fail(EPERM, "high priority needs CAP_SYS_NICE");
     result_.priority = static_cast<QueuePriority>(value);
     return {};
   }
@@ -121,13 +117,11 @@ class QueueProperties {
     return {};
   }
   Status set_group(std::uint64_t value) {
-    if (!device_.has(DeviceFact::kMultiQueue) || !cls_)
-      return fail(ENODEV, "engine class has no multi-queue groups");
+    if (!device_.has(DeviceFact::kMultiQueue) || !cls_) return fail(ENODEV, "engine class has no multi-queue groups");
     if (request_.width != 1 || result_.group_primary || result_.group_of)
       return fail(EINVAL, "a parallel queue, or one with a group, cannot join a group");
     if (value & DRM_XE_MULTI_GROUP_CREATE) {
-      if (value != DRM_XE_MULTI_GROUP_CREATE)
-        return fail(EINVAL, "unknown bits beside the create-group bit");
+      if (value != DRM_XE_MULTI_GROUP_CREATE) return fail(EINVAL, "unknown bits beside the create-group bit");
       result_.group_primary = true;
       return {};
     }
@@ -143,8 +137,7 @@ class QueueProperties {
     return {};
   }
   Status set_state_cache() {
-    if (cls_ != EngineClass::kRender)
-      return fail(EOPNOTSUPP, "the state-cache switch exists on render queues only");
+    if (cls_ != EngineClass::kRender) return fail(EOPNOTSUPP, "the state-cache switch exists on render queues only");
     result_.state_cache_fix_off = true;
     return {};
   }
@@ -161,19 +154,16 @@ class QueueProperties {
 
 }  // namespace
 
-Result<ExecQueueCreateRequest> decode_exec_queue_create(IoctlBytes bytes,
-                                                        const DecodeLimits& limits,
+Result<ExecQueueCreateRequest> decode_exec_queue_create(IoctlBytes bytes, const DecodeLimits& limits,
                                                         UserMemory& memory) {
   const auto c = load<drm_xe_exec_queue_create>(bytes);
   const DeviceProfile& device = *limits.profile;
   if (c.flags & ~DRM_XE_EXEC_QUEUE_LOW_LATENCY_HINT) return fail(EINVAL, "unknown queue flag");
   if (any_nonzero(c.reserved)) return fail(EINVAL, "reserved field is not zero");
   const unsigned count = static_cast<unsigned>(c.width) * c.num_placements;
-  if (count == 0 || count > kMaxPlacements)
-    return fail(EINVAL, "width times placements must be 1 to 9");
+  if (count == 0 || count > kMaxPlacements) return fail(EINVAL, "width times placements must be 1 to 9");
   Instances entries{};
-  SX_TRY_VOID(memory.read(HostVa(c.instances),
-                          std::as_writable_bytes(std::span(entries.data(), count))));
+  SX_TRY_VOID(memory.read(HostVa(c.instances), std::as_writable_bytes(std::span(entries.data(), count))));
   if (!gt_exists(device, gt_number(entries[0]))) return fail(EINVAL, "no such GT");
 
   ExecQueueCreateRequest request;
@@ -201,21 +191,17 @@ void reply_exec_queue_create(IoctlReply reply, QueueId queue) {
   store(reply, c);
 }
 
-Result<ExecQueueProperties> decode_queue_extensions(const ExecQueueCreateRequest& request,
-                                                    const DecodeLimits& limits,
-                                                    UserMemory& memory,
-                                                    QueueExtensionContext& context) {
+Result<ExecQueueProperties> decode_queue_extensions(const ExecQueueCreateRequest& request, const DecodeLimits& limits,
+                                                    UserMemory& memory, QueueExtensionContext& context) {
   QueueProperties properties(request, limits, memory, context);
-  SX_TRY_VOID(for_each_property(
-      request.extensions, memory,
-      [&](const drm_xe_ext_set_property& p) { return properties.apply(p); }));
+  SX_TRY_VOID(for_each_property(request.extensions, memory,
+                                [&](const drm_xe_ext_set_property& p) { return properties.apply(p); }));
   return properties.finish();
 }
 
 Result<QueueId> decode_exec_queue_destroy(IoctlBytes bytes) {
   const auto d = load<drm_xe_exec_queue_destroy>(bytes);
-  if (d.pad != 0 || any_nonzero(d.reserved))
-    return fail(EINVAL, "pad or reserved field is not zero");
+  if (d.pad != 0 || any_nonzero(d.reserved)) return fail(EINVAL, "pad or reserved field is not zero");
   return QueueId{d.exec_queue_id};
 }
 
@@ -226,8 +212,7 @@ Result<QueuePropertyRequest> decode_exec_queue_get_property(IoctlBytes bytes) {
 }
 
 Status check_queue_get_property(const QueuePropertyRequest& request) {
-  if (request.property != DRM_XE_EXEC_QUEUE_GET_PROPERTY_BAN)
-    return fail(EINVAL, "unknown queue property");
+  if (request.property != DRM_XE_EXEC_QUEUE_GET_PROPERTY_BAN) return fail(EINVAL, "unknown queue property");
   return {};
 }
 
@@ -268,8 +253,8 @@ Status check_exec_width(const ExecRequest& request, std::uint16_t width) {
   return {};
 }
 
-Result<std::vector<GpuVa>> read_batch_addresses(const ExecRequest& request,
-                                                const DecodeLimits& limits, UserMemory& memory) {
+Result<std::vector<GpuVa>> read_batch_addresses(const ExecRequest& request, const DecodeLimits& limits,
+                                                UserMemory& memory) {
   std::vector<GpuVa> addresses;
   if (request.num_batches == 0) return addresses;
   if (request.num_batches == 1) {
@@ -278,10 +263,8 @@ Result<std::vector<GpuVa>> read_batch_addresses(const ExecRequest& request,
   }
   SX_ASSERT(request.num_batches <= kMaxPlacements);
   std::array<std::uint64_t, kMaxPlacements> raw{};
-  SX_TRY_VOID(memory.read(HostVa(request.address), std::as_writable_bytes(std::span(
-                                                       raw.data(), request.num_batches))));
-  for (unsigned i = 0; i < request.num_batches; ++i)
-    addresses.push_back(strip_canonical(raw[i], limits));
+  SX_TRY_VOID(memory.read(HostVa(request.address), std::as_writable_bytes(std::span(raw.data(), request.num_batches))));
+  for (unsigned i = 0; i < request.num_batches; ++i) addresses.push_back(strip_canonical(raw[i], limits));
   return addresses;
 }
 
@@ -299,8 +282,7 @@ Result<WaitUserFenceRequest> decode_wait_user_fence(IoctlBytes bytes) {
   request.value = w.value;
   request.mask = w.mask;
   request.timeout_ns = w.timeout;
-  request.timeout_kind = w.flags & DRM_XE_UFENCE_WAIT_FLAG_ABSTIME ? TimeoutKind::kAbsolute
-                                                                   : TimeoutKind::kRelative;
+  request.timeout_kind = w.flags & DRM_XE_UFENCE_WAIT_FLAG_ABSTIME ? TimeoutKind::kAbsolute : TimeoutKind::kRelative;
   if (w.exec_queue_id != 0) request.queue = QueueId{w.exec_queue_id};
   return request;
 }

@@ -152,39 +152,39 @@ TEST(Decode, QueueExtensionRows) {
     request.extensions = HostVa(row.chain.empty() ? 0 : kChain);
     FakeQueueContext context;
     context.nice = row.nice;
-    EXPECT_EQ(err_of(decode_queue_extensions(request, *row.limits, memory, context)), row.err)
-        << row.row;
+    EXPECT_EQ(err_of(decode_queue_extensions(request, *row.limits, memory, context)), row.err) << row.row;
   }
 }
 
 TEST(Decode, QueueProperties) {
   run_cases<drm_xe_exec_queue_get_property>(
-      {}, {{"reserved", EINVAL, [](auto& g) { g.reserved[0] = 1; }},
-           {"extensions ignored", 0, [](auto& g) { g.extensions = 1; }},
-           {"property waits for the lookup", 0, [](auto& g) { g.property = 9; }}},
+      {},
+      {{"reserved", EINVAL, [](auto& g) { g.reserved[0] = 1; }},
+       {"extensions ignored", 0, [](auto& g) { g.extensions = 1; }},
+       {"property waits for the lookup", 0, [](auto& g) { g.property = 9; }}},
       [](auto& raw, auto&) { return err_of(decode_exec_queue_get_property(bytes_of(raw))); });
   EXPECT_EQ(err_of(check_queue_get_property({QueueId{1}, 0, 0})), 0);
   EXPECT_EQ(err_of(check_queue_get_property({QueueId{1}, 1, 0})), EINVAL);
   drm_xe_exec_queue_set_property valid{};
   valid.property = 5;
   run_cases<drm_xe_exec_queue_set_property>(
-      valid, {{"reserved", EINVAL, [](auto& g) { g.reserved[0] = 1; }},
-              {"property", EINVAL, [](auto& g) { g.property = 0; }},
-              {"value waits for the lookup", 0, [](auto& g) { g.value = 9; }}},
+      valid,
+      {{"reserved", EINVAL, [](auto& g) { g.reserved[0] = 1; }},
+       {"property", EINVAL, [](auto& g) { g.property = 0; }},
+       {"value waits for the lookup", 0, [](auto& g) { g.value = 9; }}},
       [](auto& raw, auto&) { return err_of(decode_exec_queue_set_property(bytes_of(raw))); });
   EXPECT_EQ(err_of(check_queue_set_property({QueueId{1}, 5, 3})), EINVAL);
   EXPECT_EQ(*check_queue_set_property({QueueId{1}, 5, 2}), QueuePriority::kHigh);
 }
 
 TEST(Decode, ExecRows) {
-  run_cases<drm_xe_exec>(
-      {},
-      {{"extensions", EINVAL, [](auto& e) { e.extensions = 1; }},
-       {"pad", EINVAL, [](auto& e) { e.pad[0] = 1; }},
-       {"reserved", EINVAL, [](auto& e) { e.reserved[1] = 1; }},
-       {"syncs", EINVAL, [](auto& e) { e.num_syncs = 1025; }},
-       {"syncs limit", 0, [](auto& e) { e.num_syncs = 1024; }}},
-      [](auto& raw, auto&) { return err_of(decode_exec(bytes_of(raw))); });
+  run_cases<drm_xe_exec>({},
+                         {{"extensions", EINVAL, [](auto& e) { e.extensions = 1; }},
+                          {"pad", EINVAL, [](auto& e) { e.pad[0] = 1; }},
+                          {"reserved", EINVAL, [](auto& e) { e.reserved[1] = 1; }},
+                          {"syncs", EINVAL, [](auto& e) { e.num_syncs = 1025; }},
+                          {"syncs limit", 0, [](auto& e) { e.num_syncs = 1024; }}},
+                         [](auto& raw, auto&) { return err_of(decode_exec(bytes_of(raw))); });
   ExecRequest request;
   EXPECT_EQ(err_of(check_exec_width(request, 2)), 0);
   request.num_batches = 1;
@@ -205,27 +205,25 @@ TEST(Decode, ExecRows) {
 }
 
 TEST(Decode, WaitUserFenceRowsAndComparisons) {
-  run_cases<drm_xe_wait_user_fence>(
-      {},
-      {{"extensions", EINVAL, [](auto& w) { w.extensions = 1; }},
-       {"pad", EINVAL, [](auto& w) { w.pad = 1; }},
-       {"pad2", EINVAL, [](auto& w) { w.pad2 = 1; }},
-       {"reserved", EINVAL, [](auto& w) { w.reserved[0] = 1; }},
-       {"flag", EINVAL, [](auto& w) { w.flags = 2; }},
-       {"absolute", 0, [](auto& w) { w.flags = 1; }},
-       {"op", EINVAL, [](auto& w) { w.op = 6; }},
-       {"aligned", EINVAL, [](auto& w) { w.addr = 4; }}},
-      [](auto& raw, auto&) { return err_of(decode_wait_user_fence(bytes_of(raw))); });
+  run_cases<drm_xe_wait_user_fence>({},
+                                    {{"extensions", EINVAL, [](auto& w) { w.extensions = 1; }},
+                                     {"pad", EINVAL, [](auto& w) { w.pad = 1; }},
+                                     {"pad2", EINVAL, [](auto& w) { w.pad2 = 1; }},
+                                     {"reserved", EINVAL, [](auto& w) { w.reserved[0] = 1; }},
+                                     {"flag", EINVAL, [](auto& w) { w.flags = 2; }},
+                                     {"absolute", 0, [](auto& w) { w.flags = 1; }},
+                                     {"op", EINVAL, [](auto& w) { w.op = 6; }},
+                                     {"aligned", EINVAL, [](auto& w) { w.addr = 4; }}},
+                                    [](auto& raw, auto&) { return err_of(decode_wait_user_fence(bytes_of(raw))); });
   struct Row {
     CompareOp op;
     std::uint64_t word;
     bool holds;
   };
   using enum CompareOp;
-  const Row rows[] = {{kEq, 0x105, true},   {kEq, 6, false},  {kNeq, 6, true},   {kNeq, 5, false},
-                      {kGt, 6, true},       {kGt, 5, false},  {kGte, 5, true},   {kGte, 4, false},
-                      {kLt, 4, true},       {kLt, 5, false},  {kLte, 5, true},   {kLte, 6, false},
-                      {kGt, 0xff, true}};
+  const Row rows[] = {{kEq, 0x105, true}, {kEq, 6, false},  {kNeq, 6, true},  {kNeq, 5, false}, {kGt, 6, true},
+                      {kGt, 5, false},    {kGte, 5, true},  {kGte, 4, false}, {kLt, 4, true},   {kLt, 5, false},
+                      {kLte, 5, true},    {kLte, 6, false}, {kGt, 0xff, true}};
   WaitUserFenceRequest request;
   request.value = 0xf05;
   request.mask = 0xff;

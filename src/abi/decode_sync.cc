@@ -15,12 +15,9 @@ Status check_syncobj(const drm_xe_sync& s, SyncDirection direction, VmMode mode)
   return {};
 }
 
-Result<SyncEntry> decode_user_fence(const drm_xe_sync& s, SyncDirection direction, SyncUse use,
-                                    UserMemory& memory) {
-  if (use == SyncUse::kBindWithoutOps)
-    return fail(EOPNOTSUPP, "user fence on a bind without operations");
-  if (direction != SyncDirection::kSignal)
-    return fail(EOPNOTSUPP, "a user fence cannot be waited for here");
+Result<SyncEntry> decode_user_fence(const drm_xe_sync& s, SyncDirection direction, SyncUse use, UserMemory& memory) {
+  if (use == SyncUse::kBindWithoutOps) return fail(EOPNOTSUPP, "user fence on a bind without operations");
+  if (direction != SyncDirection::kSignal) return fail(EOPNOTSUPP, "a user fence cannot be waited for here");
   if (!is_aligned(s.addr, 8)) return fail(EINVAL, "user fence address is not 8-byte aligned");
   if (use == SyncUse::kBind) {
     std::uint64_t word = 0;
@@ -29,12 +26,10 @@ Result<SyncEntry> decode_user_fence(const drm_xe_sync& s, SyncDirection directio
   return SyncEntry(SyncUserFence{.address = s.addr, .value = s.timeline_value});
 }
 
-Result<SyncEntry> decode_entry(const drm_xe_sync& s, SyncUse use, VmMode mode,
-                               UserMemory& memory) {
+Result<SyncEntry> decode_entry(const drm_xe_sync& s, SyncUse use, VmMode mode, UserMemory& memory) {
   if (s.flags & ~DRM_XE_SYNC_FLAG_SIGNAL) return fail(EINVAL, "unknown sync flag");
   if (any_nonzero(s.reserved)) return fail(EINVAL, "reserved field is not zero");
-  const auto direction =
-      s.flags & DRM_XE_SYNC_FLAG_SIGNAL ? SyncDirection::kSignal : SyncDirection::kWait;
+  const auto direction = s.flags & DRM_XE_SYNC_FLAG_SIGNAL ? SyncDirection::kSignal : SyncDirection::kWait;
   switch (s.type) {
     case DRM_XE_SYNC_TYPE_SYNCOBJ:
       SX_TRY_VOID(check_syncobj(s, direction, mode));
@@ -50,8 +45,7 @@ Result<SyncEntry> decode_entry(const drm_xe_sync& s, SyncUse use, VmMode mode,
 
 }  // namespace
 
-Status decode_syncs(const SyncArray& syncs, SyncUse use, VmMode mode, UserMemory& memory,
-                    SyncSink& sink) {
+Status decode_syncs(const SyncArray& syncs, SyncUse use, VmMode mode, UserMemory& memory, SyncSink& sink) {
   unsigned user_fences = 0;
   for (std::uint32_t i = 0; i < syncs.count; ++i) {
     drm_xe_sync raw{};

@@ -8,13 +8,12 @@ namespace softxe {
 namespace {
 
 TEST(Decode, DeviceQuery) {
-  run_cases<drm_xe_device_query>(
-      {},
-      {{"extensions", EINVAL, [](auto& q) { q.extensions = 1; }},
-       {"reserved", EINVAL, [](auto& q) { q.reserved[1] = 1; }},
-       {"last query", 0, [](auto& q) { q.query = 10; }},
-       {"query", EINVAL, [](auto& q) { q.query = 11; }}},
-      [](auto& raw, auto&) { return err_of(decode_device_query(bytes_of(raw))); });
+  run_cases<drm_xe_device_query>({},
+                                 {{"extensions", EINVAL, [](auto& q) { q.extensions = 1; }},
+                                  {"reserved", EINVAL, [](auto& q) { q.reserved[1] = 1; }},
+                                  {"last query", 0, [](auto& q) { q.query = 10; }},
+                                  {"query", EINVAL, [](auto& q) { q.query = 11; }}},
+                                 [](auto& raw, auto&) { return err_of(decode_device_query(bytes_of(raw))); });
 }
 
 drm_xe_gem_create valid_gem() {
@@ -46,8 +45,7 @@ TEST(Decode, GemCreateRowsInOrder) {
        {"8 three", EINVAL, [](auto& g) { g.cpu_caching = 3; }},
        {"9 VRAM WB", EINVAL, [](auto& g) { g.cpu_caching = 1; }},
        {"9 system WB is fine", 0, [](auto& g) { g.cpu_caching = 1, g.placement = 1; }},
-       {"10 scanout WB", EINVAL,
-        [](auto& g) { g.cpu_caching = 1, g.placement = 1, g.flags = 2; }},
+       {"10 scanout WB", EINVAL, [](auto& g) { g.cpu_caching = 1, g.placement = 1, g.flags = 2; }},
        {"13 size is the driver's", 0, [](auto& g) { g.size = 0xffffffff00000000; }}},
       [](auto& raw, auto& limits) { return err_of(decode_gem_create(bytes_of(raw), limits)); });
 }
@@ -111,20 +109,18 @@ TEST(Decode, VmCreateRowsAndLegalCombinations) {
   DeviceProfile no_faults = kProfileBmg;
   no_faults.facts &= ~static_cast<std::uint32_t>(DeviceFact::kUsm);
   const DecodeLimits old{.profile = &no_faults};
-  run_cases<drm_xe_vm_create>(
-      {},
-      {{"extensions", EINVAL, [](auto& c) { c.extensions = 1; }},
-       {"no faults", EINVAL, [](auto& c) { c.flags = 6; }, &old},
-       {"reserved", EINVAL, [](auto& c) { c.reserved[1] = 1; }},
-       {"flag", EINVAL, [](auto& c) { c.flags = 0x10; }},
-       {"scratch+fault pvc", EINVAL, [](auto& c) { c.flags = 7; }, &kPvc},
-       {"fault without LR", EINVAL, [](auto& c) { c.flags = 4; }},
-       {"no-overcommit", EINVAL, [](auto& c) { c.flags = 8; }},
-       {"no-overcommit LR", EINVAL, [](auto& c) { c.flags = 10; }},
-       {"vm_id in is ignored", 0, [](auto& c) { c.vm_id = 77; }}},
-      [](auto& raw, auto& limits) { return err_of(decode_vm_create(bytes_of(raw), limits)); });
-  const std::uint32_t legal = 1u << 0 | 1u << 1 | 1u << 2 | 1u << 3 | 1u << 6 | 1u << 7 | 1u << 14 |
-                              1u << 15;
+  run_cases<drm_xe_vm_create>({},
+                              {{"extensions", EINVAL, [](auto& c) { c.extensions = 1; }},
+                               {"no faults", EINVAL, [](auto& c) { c.flags = 6; }, &old},
+                               {"reserved", EINVAL, [](auto& c) { c.reserved[1] = 1; }},
+                               {"flag", EINVAL, [](auto& c) { c.flags = 0x10; }},
+                               {"scratch+fault pvc", EINVAL, [](auto& c) { c.flags = 7; }, &kPvc},
+                               {"fault without LR", EINVAL, [](auto& c) { c.flags = 4; }},
+                               {"no-overcommit", EINVAL, [](auto& c) { c.flags = 8; }},
+                               {"no-overcommit LR", EINVAL, [](auto& c) { c.flags = 10; }},
+                               {"vm_id in is ignored", 0, [](auto& c) { c.vm_id = 77; }}},
+                              [](auto& raw, auto& limits) { return err_of(decode_vm_create(bytes_of(raw), limits)); });
+  const std::uint32_t legal = 1u << 0 | 1u << 1 | 1u << 2 | 1u << 3 | 1u << 6 | 1u << 7 | 1u << 14 | 1u << 15;
   for (std::uint32_t flags = 0; flags < 16; ++flags) {
     drm_xe_vm_create c{};
     c.flags = flags;
@@ -137,14 +133,10 @@ TEST(Decode, VmCreateRowsAndLegalCombinations) {
 
 TEST(Decode, DestroyRequests) {
   run_cases<drm_xe_vm_destroy>(
-      {},
-      {{"pad", EINVAL, [](auto& d) { d.pad = 1; }},
-       {"reserved", EINVAL, [](auto& d) { d.reserved[0] = 1; }}},
+      {}, {{"pad", EINVAL, [](auto& d) { d.pad = 1; }}, {"reserved", EINVAL, [](auto& d) { d.reserved[0] = 1; }}},
       [](auto& raw, auto&) { return err_of(decode_vm_destroy(bytes_of(raw))); });
   run_cases<drm_xe_exec_queue_destroy>(
-      {},
-      {{"pad", EINVAL, [](auto& d) { d.pad = 1; }},
-       {"reserved", EINVAL, [](auto& d) { d.reserved[1] = 1; }}},
+      {}, {{"pad", EINVAL, [](auto& d) { d.pad = 1; }}, {"reserved", EINVAL, [](auto& d) { d.reserved[1] = 1; }}},
       [](auto& raw, auto&) { return err_of(decode_exec_queue_destroy(bytes_of(raw))); });
 }
 
@@ -167,8 +159,7 @@ TEST(Decode, MadviseRows) {
        {"3 fd", EINVAL, [](auto& m) { m.preferred_mem_loc.devmem_fd = 0xfffffffe; }},
        {"3 system", 0, [](auto& m) { m.preferred_mem_loc.devmem_fd = 0xffffffff; }},
        {"4 default", EINVAL, [](auto& m) { m.preferred_mem_loc.region_instance = 1; }},
-       {"4 with fd", 0,
-        [](auto& m) { m.preferred_mem_loc.region_instance = 1, m.preferred_mem_loc.devmem_fd = 5; }},
+       {"4 with fd", 0, [](auto& m) { m.preferred_mem_loc.region_instance = 1, m.preferred_mem_loc.devmem_fd = 5; }},
        {"5 policy", EINVAL, [](auto& m) { m.preferred_mem_loc.migration_policy = 2; }},
        {"5 reserved", EINVAL, [](auto& m) { m.preferred_mem_loc.reserved = 1; }},
        {"6 value", EINVAL, [](auto& m) { m.type = 1, m.atomic.val = 4; }},
@@ -187,19 +178,13 @@ TEST(Decode, MadviseRows) {
        {"8 plain", 0, [](auto& m) { m.type = 3, m.purge_state_val.val = 1; }},
        {"9 type", EINVAL, [](auto& m) { m.type = 4; }},
        {"10 reserved", EINVAL, [](auto& m) { m.reserved[1] = 1; }},
-       {"11 unreadable", EFAULT,
-        [](auto& m) { m.type = 3, m.purge_state_val.retained_ptr = kBadAddress; }},
+       {"11 unreadable", EFAULT, [](auto& m) { m.type = 3, m.purge_state_val.retained_ptr = kBadAddress; }},
        {"10 before 11", EINVAL,
-        [](auto& m) {
-          m.type = 3, m.purge_state_val.retained_ptr = kBadAddress, m.reserved[0] = 1;
-        }},
-       {"12 not zero", EINVAL,
-        [](auto& m) { m.type = 3, m.purge_state_val.retained_ptr = kRetained + 4; }},
+        [](auto& m) { m.type = 3, m.purge_state_val.retained_ptr = kBadAddress, m.reserved[0] = 1; }},
+       {"12 not zero", EINVAL, [](auto& m) { m.type = 3, m.purge_state_val.retained_ptr = kRetained + 4; }},
        {"12 zero", 0, [](auto& m) { m.type = 3, m.purge_state_val.retained_ptr = kRetained; }},
        {"extensions ignored", 0, [](auto& m) { m.extensions = 1; }}},
-      [&](auto& raw, auto& limits) {
-        return err_of(decode_madvise(bytes_of(raw), limits, memory));
-      });
+      [&](auto& raw, auto& limits) { return err_of(decode_madvise(bytes_of(raw), limits, memory)); });
   valid.start = 0xffff800000000000;
   auto request = decode_madvise(bytes_of(valid), kBmg, memory);
   ASSERT_TRUE(request);
@@ -213,18 +198,11 @@ TEST(Decode, MemRangeAttrsShapeAndElements) {
       {},
       {{"count with size", EINVAL, [](auto& q) { q.sizeof_mem_range_attr = 64; }},
        {"count with array", EINVAL, [](auto& q) { q.vector_of_mem_attr = 8; }},
-       {"read without array", EINVAL,
-        [](auto& q) { q.num_mem_ranges = 1, q.sizeof_mem_range_attr = 64; }},
-       {"read with size 0", EINVAL,
-        [](auto& q) { q.num_mem_ranges = 1, q.vector_of_mem_attr = 8; }},
+       {"read without array", EINVAL, [](auto& q) { q.num_mem_ranges = 1, q.sizeof_mem_range_attr = 64; }},
+       {"read with size 0", EINVAL, [](auto& q) { q.num_mem_ranges = 1, q.vector_of_mem_attr = 8; }},
        {"read with size 56", EINVAL,
-        [](auto& q) {
-          q.num_mem_ranges = 1, q.vector_of_mem_attr = 8, q.sizeof_mem_range_attr = 56;
-        }},
-       {"read", 0,
-        [](auto& q) {
-          q.num_mem_ranges = 1, q.vector_of_mem_attr = 8, q.sizeof_mem_range_attr = 64;
-        }},
+        [](auto& q) { q.num_mem_ranges = 1, q.vector_of_mem_attr = 8, q.sizeof_mem_range_attr = 56; }},
+       {"read", 0, [](auto& q) { q.num_mem_ranges = 1, q.vector_of_mem_attr = 8, q.sizeof_mem_range_attr = 64; }},
        {"rest unchecked", 0, [](auto& q) { q.extensions = 1, q.reserved[0] = 1, q.start = 3; }}},
       [](auto& raw, auto& limits) { return err_of(decode_mem_range_attrs(bytes_of(raw), limits)); });
   FakeUserMemory memory;
@@ -251,15 +229,13 @@ TEST(Decode, MemRangeAttrsShapeAndElements) {
 }
 
 TEST(Decode, VmGetProperty) {
-  run_cases<drm_xe_vm_get_property>(
-      {},
-      {{"reserved", EINVAL, [](auto& g) { g.reserved[2] = 1; }},
-       {"extensions", EINVAL, [](auto& g) { g.extensions = 1; }},
-       {"pad", EINVAL, [](auto& g) { g.pad = 1; }},
-       {"property waits for the lookup", 0, [](auto& g) { g.property = 1; }}},
-      [](auto& raw, auto&) { return err_of(decode_vm_get_property(bytes_of(raw))); });
-  const VmFaultRecord stored[] = {
-      {.page = GpuVa(0x800000001000), .access = FaultAccess::kWrite, .level = 3}, {}};
+  run_cases<drm_xe_vm_get_property>({},
+                                    {{"reserved", EINVAL, [](auto& g) { g.reserved[2] = 1; }},
+                                     {"extensions", EINVAL, [](auto& g) { g.extensions = 1; }},
+                                     {"pad", EINVAL, [](auto& g) { g.pad = 1; }},
+                                     {"property waits for the lookup", 0, [](auto& g) { g.property = 1; }}},
+                                    [](auto& raw, auto&) { return err_of(decode_vm_get_property(bytes_of(raw))); });
+  const VmFaultRecord stored[] = {{.page = GpuVa(0x800000001000), .access = FaultAccess::kWrite, .level = 3}, {}};
   struct Row {
     std::uint32_t property, size;
     std::uint64_t out;
@@ -267,18 +243,18 @@ TEST(Decode, VmGetProperty) {
     std::uint32_t stored_size;
   };
   const Row rows[] = {
-      {1, 0, 0, EINVAL, 0},       {0, 0, 0, 0, 96},          {0, 97, 0xa000, EINVAL, 0},
-      {0, 47, 0xa000, EINVAL, 0}, {0, 144, 0xa000, EINVAL, 0}, {0, 48, 0xa000, 0, 48},
-      {0, 96, 0xa000, 0, 96},     {0, 48, kBadAddress, EFAULT, 0},
+      {1, 0, 0, EINVAL, 0},        {0, 0, 0, 0, 96},       {0, 97, 0xa000, EINVAL, 0}, {0, 47, 0xa000, EINVAL, 0},
+      {0, 144, 0xa000, EINVAL, 0}, {0, 48, 0xa000, 0, 48}, {0, 96, 0xa000, 0, 96},     {0, 48, kBadAddress, EFAULT, 0},
   };
   FakeUserMemory memory;
   memory.put(0xa000, std::array<xe_vm_fault, 2>{});
   for (const Row& row : rows) {
-    VmGetPropertyRequest request{.property = row.property, .size_bytes = row.size,
-                                 .out = HostVa(row.out)};
+    VmGetPropertyRequest request{.property = row.property, .size_bytes = row.size, .out = HostVa(row.out)};
     auto size = answer_vm_faults(request, stored, kBmg, memory);
     EXPECT_EQ(err_of(size), row.err) << row.property << " " << row.size;
-    if (size) { EXPECT_EQ(*size, row.stored_size); }
+    if (size) {
+      EXPECT_EQ(*size, row.stored_size);
+    }
   }
   auto fault = memory.get<xe_vm_fault>(0xa000);
   EXPECT_EQ(fault.address, 0xffff800000001000u);
@@ -298,8 +274,7 @@ TEST(Decode, RepliesChangeTheirFieldAndNothingElse) {
   std::array<std::byte, 64> bytes;
   bytes.fill(std::byte{0xee});
   reply_vm_create(std::span(bytes), VmId{0x01020304});
-  for (std::size_t i = 0; i < bytes.size(); ++i)
-    EXPECT_EQ(bytes[i] != std::byte{0xee}, i >= 12 && i < 16) << i;
+  for (std::size_t i = 0; i < bytes.size(); ++i) EXPECT_EQ(bytes[i] != std::byte{0xee}, i >= 12 && i < 16) << i;
 }
 
 /// The body of the fuzz target over seeded bytes: no crash, and no accepted request that breaks the

@@ -143,8 +143,7 @@ TEST(BindBehindAFence, AMistakeIsReportedAtOnceAndNothingWaits) {
   const auto vm = r.vm(DrmRig::kDmaFence);
   const auto held = r.blocker();
   const auto done = r.syncobj();
-  EXPECT_EQ(r.bind(vm, {r.null(kAt, k2M), r.userptr(0x7000'0000, kAt + k2M, k2M)}, {r.in(held), r.out(done)}),
-            -EFAULT);
+  EXPECT_EQ(r.bind(vm, {r.null(kAt, k2M), r.userptr(0x7000'0000, kAt + k2M, k2M)}, {r.in(held), r.out(done)}), -EFAULT);
   r.run();
   EXPECT_EQ(r.vmas(1), "");
 }
@@ -170,7 +169,8 @@ TEST(BindBehindAFence, OverlappingUpdatesOfOtherQueuesKeepTheirOrder) {
     const auto held = r.blocker();
     const auto done = r.syncobj();
     ASSERT_EQ(r.bind(vm, {r.map(one, c.first, kPageSize)}, {r.in(held)}, r.queue(vm, DRM_XE_ENGINE_CLASS_VM_BIND)), 0);
-    ASSERT_EQ(r.bind(vm, {r.map(two, c.second, kPageSize)}, {r.out(done)}, r.queue(vm, DRM_XE_ENGINE_CLASS_VM_BIND)), 0);
+    ASSERT_EQ(r.bind(vm, {r.map(two, c.second, kPageSize)}, {r.out(done)}, r.queue(vm, DRM_XE_ENGINE_CLASS_VM_BIND)),
+              0);
     EXPECT_EQ(r.signalled(done), !c.waits);
     r.run();
     EXPECT_TRUE(r.signalled(done));
@@ -222,8 +222,7 @@ TEST(BindArrays, B8_AFailingLastOperationRestoresTheTree) {
   for (const Failing& c : {Failing{"a userptr of nothing", r.userptr(0x7000'0000, 0x4000'0000, k2M), -EFAULT},
                            Failing{"an unknown handle", r.map(99, 0x4000'0000, k2M), -ENOENT}}) {
     SCOPED_TRACE(c.name);
-    EXPECT_EQ(r.bind(vm, {r.null(4 * k2M, 2 * k2M), r.unmap(8 * k2M, k2M), r.unmap(16 * k2M, k2M), c.last}),
-              c.error);
+    EXPECT_EQ(r.bind(vm, {r.null(4 * k2M, 2 * k2M), r.unmap(8 * k2M, k2M), r.unmap(16 * k2M, k2M), c.last}), c.error);
     EXPECT_EQ(r.vmas(1), before);
     EXPECT_EQ(r.present_pages(1), pages);
   }
@@ -244,8 +243,9 @@ TEST(BindArrays, WhatIsLeftOfAMappingMadeInTheSameArrayIsBound) {
   const auto vm = r.vm(DrmRig::kDmaFence);
   const auto a = r.bo(k2M, DrmRig::kSystem), b = r.bo(k64K, DrmRig::kSystem);
   ASSERT_EQ(r.bind(vm, {r.map(a, kAt, k2M), r.map(b, kAt + k64K, k64K), r.unmap(kAt + 4 * k64K, k64K)}), 0);
-  EXPECT_EQ(r.vmas(1), "[0x1000000+0x10000 bo][0x1010000+0x10000 bo][0x1020000+0x20000 bo]"
-                       "[0x1050000+0x1b0000 bo]");
+  EXPECT_EQ(r.vmas(1),
+            "[0x1000000+0x10000 bo][0x1010000+0x10000 bo][0x1020000+0x20000 bo]"
+            "[0x1050000+0x1b0000 bo]");
   EXPECT_EQ(r.present_pages(1), (k2M - k64K) / kPageSize);
 }
 
@@ -270,10 +270,8 @@ TEST(BindArrays, B33_APrefetchThatFailsTakesTheArrayBack) {
   ASSERT_EQ(r.bind(vm, {r.mirror(0, kAt)}), 0);
   ASSERT_EQ(r.bind(vm, {r.map(old, kAt, k2M, DRM_XE_VM_BIND_FLAG_IMMEDIATE)}), 0);
   ASSERT_TRUE(r.mm.cpu_mmap({.size_bytes = k2M, .at = HostVa(k2M), .place = MmapRequest::Place::kFixed}));
-  ASSERT_TRUE(r.mm.cpu_mmap({.size_bytes = k2M,
-                             .at = HostVa(2 * k2M),
-                             .place = MmapRequest::Place::kFixed,
-                             .prot = Prot::kRead}));
+  ASSERT_TRUE(r.mm.cpu_mmap(
+      {.size_bytes = k2M, .at = HostVa(2 * k2M), .place = MmapRequest::Place::kFixed, .prot = Prot::kRead}));
   const std::string before = r.vmas(1);
   const auto pages = r.present_pages(1);
   const std::vector<Op> replace{r.unmap(kAt, k2M), r.map(fresh, kAt, k2M, DRM_XE_VM_BIND_FLAG_IMMEDIATE)};

@@ -58,8 +58,8 @@ class FdLayer {
 struct ProcessOptions {
   unsigned device_count = 1;
   const DeviceProfile* profile = nullptr;
-  std::uint64_t vram_bytes = 0;       ///< per tile; 0: the profile's
-  std::uint64_t visible_bytes = 0;    ///< 0: all
+  std::uint64_t vram_bytes = 0;     ///< per tile; 0: the profile's
+  std::uint64_t visible_bytes = 0;  ///< 0: all
   ResetMode reset = ResetMode::kFlag;
   /// One per device, in memory that outlives the process object (a shared slot); null: private.
   CounterWords* counters = nullptr;
@@ -148,7 +148,7 @@ class BindUserFence final : public UserFence {
 /// A bind with a user fence that waits behind an in-fence: what it will map is as good as mapped for those
 /// who want to unmap it (spec/vm.md 3.5), though the tree has not changed yet.
 struct PendingBind {
-  std::vector<GpuRange> maps;  ///< mirrors left out
+  std::vector<GpuRange> maps;       ///< mirrors left out
   std::vector<FencePtr> waits_for;  ///< in-fences and the bind before it in its queue
   FencePtr done;
   std::shared_ptr<BindUserFence> fence;
@@ -198,8 +198,7 @@ class DrmFile final : private IoctlHandler {
   };
   /// Which object an mmap of the node means. EINVAL, EACCES, EBUSY (spec/uapi.md 6).
   enum class MapSharing : std::uint8_t { kShared, kPrivate };
-  Result<MmapTarget> mmap_target(std::uint64_t offset, std::uint64_t length_bytes,
-                                 MapSharing sharing);
+  Result<MmapTarget> mmap_target(std::uint64_t offset, std::uint64_t length_bytes, MapSharing sharing);
   /// Every object this file has a handle to (fdinfo).
   std::vector<std::shared_ptr<GemBo>> objects() const;
   /// Memory by region and busy time by engine class; open flags and name are the caller's to fill in.
@@ -279,8 +278,7 @@ class DrmFile final : private IoctlHandler {
   void add_regions(FdinfoFacts& facts) const;
   void add_engines(FdinfoFacts& facts) const;
   void retire(const ExecQueue& queue);
-  static std::shared_ptr<DrmVm> make_vm(DrmDevice& device, VmMode mode,
-                                        std::shared_ptr<VmContext> context);
+  static std::shared_ptr<DrmVm> make_vm(DrmDevice& device, VmMode mode, std::shared_ptr<VmContext> context);
 
   // drm_file_fork.cc
   DrmVmPtr inherited_vm(const FileImage::VmEntry& entry, std::map<const void*, const void*>& vm_of);

@@ -27,9 +27,7 @@ DrmFile::~DrmFile() {
 }
 
 int DrmFile::ioctl(std::uint32_t request, void* argument) {
-  const IoctlCaller caller{.node = node_,
-                           .auth = DrmAuth::kMaster,
-                           .health = device_.health().load()};
+  const IoctlCaller caller{.node = node_, .auth = DrmAuth::kMaster, .health = device_.health().load()};
   return run_ioctl(caller, memory_, request, HostVa(reinterpret_cast<std::uint64_t>(argument)), *this);
 }
 
@@ -85,8 +83,7 @@ Result<int> DrmFile::handle(const IoctlDescription& row, Bytes bytes) {
   }
 }
 
-Result<DrmFile::MmapTarget> DrmFile::mmap_target(std::uint64_t offset, std::uint64_t length_bytes,
-                                                 MapSharing sharing) {
+Result<DrmFile::MmapTarget> DrmFile::mmap_target(std::uint64_t offset, std::uint64_t length_bytes, MapSharing sharing) {
   auto bo = device_.bo_at_offset(offset);
   if (!bo) return fail(EINVAL, "mmap offset names no object");
   if (align_up(length_bytes, kPageSize) > bo->size_bytes()) {

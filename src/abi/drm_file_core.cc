@@ -1,7 +1,7 @@
 // DRM core and prime (spec/uapi.md 16, 18).
-#include <cstring>
 #include <fcntl.h>
 #include <unistd.h>
+#include <cstring>
 
 #include "abi/drm_device.h"
 #include "abi/uapi.h"
@@ -17,8 +17,7 @@ Status put_string(UserMemory& memory, char* to, Length& length, const char* text
   const std::size_t part = std::min<std::size_t>(length, size);
   length = size;
   if (to == nullptr || part == 0) return {};
-  return memory.write(HostVa(reinterpret_cast<std::uint64_t>(to)),
-                      std::as_bytes(std::span(text, part)));
+  return memory.write(HostVa(reinterpret_cast<std::uint64_t>(to)), std::as_bytes(std::span(text, part)));
 }
 
 }  // namespace
@@ -104,11 +103,9 @@ Result<int> DrmFile::prime_handle_to_fd(Bytes bytes) {
   if (bo->private_to() != nullptr) return fail(EPERM, "object is private to a VM");
   if (bo->purgeable() == PurgeableState::kDontNeed) return fail(EBUSY, "object is not needed");
   if (bo->purgeable() == PurgeableState::kPurged) return fail(EINVAL, "object is purged");
-  SX_TRY(int fd, fds().publish_dma_buf(bo,
-                                       (request.flags & O_RDWR) != 0 ? FdLayer::FdAccess::kReadWrite
-                                                                     : FdLayer::FdAccess::kReadOnly,
-                                       (request.flags & O_CLOEXEC) != 0 ? FdLayer::OnExec::kClose
-                                                                        : FdLayer::OnExec::kKeep));
+  SX_TRY(int fd, fds().publish_dma_buf(
+                     bo, (request.flags & O_RDWR) != 0 ? FdLayer::FdAccess::kReadWrite : FdLayer::FdAccess::kReadOnly,
+                     (request.flags & O_CLOEXEC) != 0 ? FdLayer::OnExec::kClose : FdLayer::OnExec::kKeep));
   request.fd = fd;
   return 0;
 }

@@ -11,9 +11,7 @@ namespace {
 
 class ExtensionContext final : public QueueExtensionContext {
  public:
-  Privilege privilege() const override {
-    return geteuid() == 0 ? Privilege::kSysNice : Privilege::kNone;
-  }
+  Privilege privilege() const override { return geteuid() == 0 ? Privilege::kSysNice : Privilege::kNone; }
   TimesliceLimits timeslice_limits() const override { return {}; }
   Status join_group(QueueId) override { return fail(ENOENT, "no multi-queue groups on this device"); }
 };
@@ -95,8 +93,7 @@ Status DrmFile::submit_checked(const ExecQueuePtr& queue, std::vector<GpuVa> bat
   auto& context = static_cast<ContextVm&>(*queue->vm()).context();
   DeviceExec& exec = device_.exec();
   switch (queue->vm()->mode()) {
-    case VmMode::kFault:
-      return exec.submit(queue, std::move(batches), syncs);
+    case VmMode::kFault: return exec.submit(queue, std::move(batches), syncs);
     case VmMode::kDmaFence: {
       SX_TRY(FencePtr announced, announce(context, queue->vm()->jobs, wait_context()));
       Status done = exec.submit(queue, std::move(batches), syncs);
@@ -156,8 +153,7 @@ Result<int> DrmFile::wait_fence(Bytes bytes) {
     return word;
   };
   WaitContext wait = interruptible_wait();
-  WaitUserFenceAnswer answer =
-      wait_user_fence(request, queue, read, device_.exec().waiters(), wait);
+  WaitUserFenceAnswer answer = wait_user_fence(request, queue, read, device_.exec().waiters(), wait);
   reply_wait_user_fence(bytes, answer.timeout_ns);
   SX_TRY_VOID(answer.status);
   return 0;

@@ -12,9 +12,8 @@ FileImage DrmFile::image(ForkSyncs& syncs) {
   for (const DrmVmPtr& vm : vms_.slots()) {
     image.vms.emplace_back();
     if (vm)
-      image.vms.back() = {.vm = &vm->context->vm,
-                          .exec = vm->exec,
-                          .image = take_vm_image(device_.device(), *vm->context)};
+      image.vms.back() = {
+          .vm = &vm->context->vm, .exec = vm->exec, .image = take_vm_image(device_.device(), *vm->context)};
   }
   image.objects = bos_.slots();
   image.queues = queues_.slots();
@@ -51,11 +50,10 @@ std::size_t DrmFile::inherit(const FileImage& image) {
   lost += bos_.inherit(image.objects, [&](const std::shared_ptr<GemBo>& parents) {
     return inherited_object(parents).value_or(nullptr);
   });
-  const VmaTranslation translate{
-      .object = [&](const std::shared_ptr<Bo>& parents) -> Result<std::shared_ptr<Bo>> {
-        return inherited_object(std::static_pointer_cast<GemBo>(parents));
-      },
-      .region = [&](const Pagemap& parents) { return region_in(process_, image, parents); }};
+  const VmaTranslation translate{.object = [&](const std::shared_ptr<Bo>& parents) -> Result<std::shared_ptr<Bo>> {
+                                   return inherited_object(std::static_pointer_cast<GemBo>(parents));
+                                 },
+                                 .region = [&](const Pagemap& parents) { return region_in(process_, image, parents); }};
   std::map<const ExecVm*, ExecVmPtr> exec_of;
   for (const auto& [id, vm] : vms_.all()) {
     const FileImage::VmEntry& entry = *image.vms[id - 1];
@@ -72,8 +70,7 @@ std::size_t DrmFile::inherit(const FileImage& image) {
   return lost;
 }
 
-DrmVmPtr DrmFile::inherited_vm(const FileImage::VmEntry& entry,
-                               std::map<const void*, const void*>& vm_of) {
+DrmVmPtr DrmFile::inherited_vm(const FileImage::VmEntry& entry, std::map<const void*, const void*>& vm_of) {
   auto context = device_.device().create_vm(entry.image.request, MirrorOf::kParentOfFork);
   if (!context) {
     SX_ERROR("a VM is lost in a fork child: {}", context.error().why);

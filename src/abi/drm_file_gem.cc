@@ -20,9 +20,7 @@ class LiveInputs final : public QueryInputs {
   std::uint64_t system_total_bytes() const override {
     return static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) * kPageSize;
   }
-  Privilege privilege() const override {
-    return geteuid() == 0 ? Privilege::kSysNice : Privilege::kNone;
-  }
+  Privilege privilege() const override { return geteuid() == 0 ? Privilege::kSysNice : Privilege::kNone; }
   CycleSample sample_cycles(const EngineFact& engine, clockid_t clock) const override {
     timespec before{};
     clock_gettime(clock, &before);
@@ -30,8 +28,8 @@ class LiveInputs final : public QueryInputs {
     const std::uint32_t hz = device_.device().profile().gts[engine.gt].reference_clock_hz;
     const std::uint64_t end_ns = device_.exec().clock().now_ns();
     return {.cycles = cycles_at(start_ns, hz),
-            .cpu_timestamp_ns = static_cast<std::uint64_t>(before.tv_sec) * 1'000'000'000u +
-                                static_cast<std::uint64_t>(before.tv_nsec),
+            .cpu_timestamp_ns =
+                static_cast<std::uint64_t>(before.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(before.tv_nsec),
             .cpu_delta_ns = end_ns - start_ns};
   }
 
@@ -43,8 +41,7 @@ class LiveInputs final : public QueryInputs {
 
 Result<int> DrmFile::device_query(Bytes bytes) {
   SX_TRY(DeviceQueryRequest request, decode_device_query(bytes));
-  SX_TRY(std::uint32_t size, answer_device_query(device_.device().config(), request,
-                                                 LiveInputs(device_), memory_));
+  SX_TRY(std::uint32_t size, answer_device_query(device_.device().config(), request, LiveInputs(device_), memory_));
   reply_device_query(bytes, size);
   return 0;
 }

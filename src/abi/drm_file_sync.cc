@@ -20,9 +20,8 @@ Result<int> DrmFile::syncobj_create(Bytes bytes) {
     return fail(EINVAL, "unknown syncobj flags");
   }
   SX_TRY(SyncobjHandle handle,
-         syncobjs_.create((request.flags & DRM_SYNCOBJ_CREATE_SIGNALED) != 0
-                              ? Syncobj::Initially::kSignalled
-                              : Syncobj::Initially::kEmpty));
+         syncobjs_.create((request.flags & DRM_SYNCOBJ_CREATE_SIGNALED) != 0 ? Syncobj::Initially::kSignalled
+                                                                             : Syncobj::Initially::kEmpty));
   request.handle = static_cast<std::uint32_t>(handle);
   return 0;
 }
@@ -36,8 +35,8 @@ Result<int> DrmFile::syncobj_destroy(Bytes bytes) {
 
 Result<int> DrmFile::syncobj_handle_to_fd(Bytes bytes) {
   auto& request = view<drm_syncobj_handle>(bytes);
-  constexpr std::uint32_t kKnown = DRM_SYNCOBJ_HANDLE_TO_FD_FLAGS_EXPORT_SYNC_FILE |
-                                   DRM_SYNCOBJ_HANDLE_TO_FD_FLAGS_TIMELINE;
+  constexpr std::uint32_t kKnown =
+      DRM_SYNCOBJ_HANDLE_TO_FD_FLAGS_EXPORT_SYNC_FILE | DRM_SYNCOBJ_HANDLE_TO_FD_FLAGS_TIMELINE;
   if (request.pad != 0 || (request.flags & ~kKnown) != 0) return fail(EINVAL, "unknown flags or pad");
   const SyncobjHandle handle{request.handle};
   if ((request.flags & DRM_SYNCOBJ_HANDLE_TO_FD_FLAGS_EXPORT_SYNC_FILE) != 0) {
@@ -54,15 +53,14 @@ Result<int> DrmFile::syncobj_handle_to_fd(Bytes bytes) {
 
 Result<int> DrmFile::syncobj_fd_to_handle(Bytes bytes) {
   auto& request = view<drm_syncobj_handle>(bytes);
-  constexpr std::uint32_t kKnown = DRM_SYNCOBJ_FD_TO_HANDLE_FLAGS_IMPORT_SYNC_FILE |
-                                   DRM_SYNCOBJ_FD_TO_HANDLE_FLAGS_TIMELINE;
+  constexpr std::uint32_t kKnown =
+      DRM_SYNCOBJ_FD_TO_HANDLE_FLAGS_IMPORT_SYNC_FILE | DRM_SYNCOBJ_FD_TO_HANDLE_FLAGS_TIMELINE;
   if (request.pad != 0 || (request.flags & ~kKnown) != 0) return fail(EINVAL, "unknown flags or pad");
   if ((request.flags & DRM_SYNCOBJ_FD_TO_HANDLE_FLAGS_IMPORT_SYNC_FILE) != 0) {
     auto file = fds().sync_file(request.fd);
     if (!file) return fail(EINVAL, "descriptor is not a sync_file");
     const bool timeline = (request.flags & DRM_SYNCOBJ_FD_TO_HANDLE_FLAGS_TIMELINE) != 0;
-    SX_TRY_VOID(syncobjs_.import_sync_file(
-        {SyncobjHandle{request.handle}, timeline ? request.point : 0}, *file));
+    SX_TRY_VOID(syncobjs_.import_sync_file({SyncobjHandle{request.handle}, timeline ? request.point : 0}, *file));
     return 0;
   }
   if (request.point != 0) return fail(EINVAL, "point without a sync_file");
@@ -76,10 +74,8 @@ Result<int> DrmFile::syncobj_fd_to_handle(Bytes bytes) {
 Result<int> DrmFile::syncobj_array(Bytes bytes, std::uint8_t nr) {
   auto& request = view<drm_syncobj_array>(bytes);
   if (request.pad != 0 || request.count_handles == 0) return fail(EINVAL, "pad, or no handles");
-  SX_TRY(auto handles,
-         read_array<SyncobjHandle>(memory_, HostVa(request.handles), request.count_handles));
-  SX_TRY_VOID(nr == _IOC_NR(DRM_IOCTL_SYNCOBJ_RESET) ? syncobjs_.reset(handles)
-                                                     : syncobjs_.signal(handles));
+  SX_TRY(auto handles, read_array<SyncobjHandle>(memory_, HostVa(request.handles), request.count_handles));
+  SX_TRY_VOID(nr == _IOC_NR(DRM_IOCTL_SYNCOBJ_RESET) ? syncobjs_.reset(handles) : syncobjs_.signal(handles));
   return 0;
 }
 
@@ -90,8 +86,7 @@ Result<int> DrmFile::syncobj_timeline_array(Bytes bytes, std::uint8_t nr) {
   if ((request.flags & ~known) != 0 || request.count_handles == 0) {
     return fail(EINVAL, "unknown flags, or no handles");
   }
-  SX_TRY(auto handles,
-         read_array<SyncobjHandle>(memory_, HostVa(request.handles), request.count_handles));
+  SX_TRY(auto handles, read_array<SyncobjHandle>(memory_, HostVa(request.handles), request.count_handles));
   if (query) {
     SX_TRY(auto points, syncobjs_.query(handles, request.flags != 0 ? Syncobj::Query::kLastSubmitted
                                                                     : Syncobj::Query::kLastSignalled));
@@ -101,8 +96,7 @@ Result<int> DrmFile::syncobj_timeline_array(Bytes bytes, std::uint8_t nr) {
   std::vector<SyncPoint> points;
   std::vector<std::uint64_t> values(handles.size(), 0);
   if (request.points != 0) {
-    SX_TRY(values,
-           read_array<std::uint64_t>(memory_, HostVa(request.points), request.count_handles));
+    SX_TRY(values, read_array<std::uint64_t>(memory_, HostVa(request.points), request.count_handles));
   }
   for (std::size_t i = 0; i < handles.size(); ++i) points.push_back({handles[i], values[i]});
   SX_TRY_VOID(syncobjs_.timeline_signal(points));
@@ -111,13 +105,11 @@ Result<int> DrmFile::syncobj_timeline_array(Bytes bytes, std::uint8_t nr) {
 
 Result<int> DrmFile::syncobj_wait(Bytes bytes) {
   auto& request = view<drm_syncobj_wait>(bytes);
-  constexpr std::uint32_t kKnown = DRM_SYNCOBJ_WAIT_FLAGS_WAIT_ALL |
-                                   DRM_SYNCOBJ_WAIT_FLAGS_WAIT_FOR_SUBMIT |
-                                   DRM_SYNCOBJ_WAIT_FLAGS_WAIT_DEADLINE;
+  constexpr std::uint32_t kKnown =
+      DRM_SYNCOBJ_WAIT_FLAGS_WAIT_ALL | DRM_SYNCOBJ_WAIT_FLAGS_WAIT_FOR_SUBMIT | DRM_SYNCOBJ_WAIT_FLAGS_WAIT_DEADLINE;
   if ((request.flags & ~kKnown) != 0) return fail(EINVAL, "unknown wait flags");
   if (request.count_handles == 0) return 0;
-  SX_TRY(auto handles,
-         read_array<SyncobjHandle>(memory_, HostVa(request.handles), request.count_handles));
+  SX_TRY(auto handles, read_array<SyncobjHandle>(memory_, HostVa(request.handles), request.count_handles));
   SyncobjWaitRequest wait{.points = {},
                           .all = (request.flags & DRM_SYNCOBJ_WAIT_FLAGS_WAIT_ALL) != 0,
                           .for_submit = (request.flags & DRM_SYNCOBJ_WAIT_FLAGS_WAIT_FOR_SUBMIT) != 0,
@@ -132,15 +124,12 @@ Result<int> DrmFile::syncobj_wait(Bytes bytes) {
 
 Result<int> DrmFile::syncobj_timeline_wait(Bytes bytes) {
   auto& request = view<drm_syncobj_timeline_wait>(bytes);
-  constexpr std::uint32_t kKnown =
-      DRM_SYNCOBJ_WAIT_FLAGS_WAIT_ALL | DRM_SYNCOBJ_WAIT_FLAGS_WAIT_FOR_SUBMIT |
-      DRM_SYNCOBJ_WAIT_FLAGS_WAIT_AVAILABLE | DRM_SYNCOBJ_WAIT_FLAGS_WAIT_DEADLINE;
+  constexpr std::uint32_t kKnown = DRM_SYNCOBJ_WAIT_FLAGS_WAIT_ALL | DRM_SYNCOBJ_WAIT_FLAGS_WAIT_FOR_SUBMIT |
+                                   DRM_SYNCOBJ_WAIT_FLAGS_WAIT_AVAILABLE | DRM_SYNCOBJ_WAIT_FLAGS_WAIT_DEADLINE;
   if ((request.flags & ~kKnown) != 0) return fail(EINVAL, "unknown wait flags");
   if (request.count_handles == 0) return 0;
-  SX_TRY(auto handles,
-         read_array<SyncobjHandle>(memory_, HostVa(request.handles), request.count_handles));
-  SX_TRY(auto values,
-         read_array<std::uint64_t>(memory_, HostVa(request.points), request.count_handles));
+  SX_TRY(auto handles, read_array<SyncobjHandle>(memory_, HostVa(request.handles), request.count_handles));
+  SX_TRY(auto values, read_array<std::uint64_t>(memory_, HostVa(request.points), request.count_handles));
   SyncobjWaitRequest wait{.points = {},
                           .all = (request.flags & DRM_SYNCOBJ_WAIT_FLAGS_WAIT_ALL) != 0,
                           .for_submit = (request.flags & DRM_SYNCOBJ_WAIT_FLAGS_WAIT_FOR_SUBMIT) != 0,
@@ -160,25 +149,23 @@ Result<int> DrmFile::syncobj_transfer(Bytes bytes) {
     return fail(EINVAL, "unknown transfer flags");
   }
   WaitContext context = interruptible_wait();
-  SX_TRY_VOID(syncobjs_.transfer(
-      {.source = {SyncobjHandle{request.src_handle}, request.src_point},
-       .destination = {SyncobjHandle{request.dst_handle}, request.dst_point},
-       .for_submit = (request.flags & DRM_SYNCOBJ_WAIT_FLAGS_WAIT_FOR_SUBMIT) != 0},
-      context));
+  SX_TRY_VOID(syncobjs_.transfer({.source = {SyncobjHandle{request.src_handle}, request.src_point},
+                                  .destination = {SyncobjHandle{request.dst_handle}, request.dst_point},
+                                  .for_submit = (request.flags & DRM_SYNCOBJ_WAIT_FLAGS_WAIT_FOR_SUBMIT) != 0},
+                                 context));
   return 0;
 }
 
 Result<int> DrmFile::syncobj_eventfd(Bytes bytes) {
   auto& request = view<drm_syncobj_eventfd>(bytes);
-  if (request.pad != 0 ||
-      (request.flags & ~static_cast<std::uint32_t>(DRM_SYNCOBJ_WAIT_FLAGS_WAIT_AVAILABLE)) != 0) {
+  if (request.pad != 0 || (request.flags & ~static_cast<std::uint32_t>(DRM_SYNCOBJ_WAIT_FLAGS_WAIT_AVAILABLE)) != 0) {
     return fail(EINVAL, "unknown flags or pad");
   }
   SX_TRY(auto event, EventFd::from_client(request.fd));
-  SX_TRY_VOID(syncobjs_.register_eventfd({SyncobjHandle{request.handle}, request.point},
-                                         request.flags != 0 ? SyncobjTable::EventKind::kAvailable
-                                                            : SyncobjTable::EventKind::kSignalled,
-                                         std::move(event)));
+  SX_TRY_VOID(syncobjs_.register_eventfd(
+      {SyncobjHandle{request.handle}, request.point},
+      request.flags != 0 ? SyncobjTable::EventKind::kAvailable : SyncobjTable::EventKind::kSignalled,
+      std::move(event)));
   return 0;
 }
 

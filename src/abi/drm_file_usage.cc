@@ -57,10 +57,8 @@ void DrmFile::add_engines(FdinfoFacts& facts) const {
   const std::uint64_t now = device_.exec().clock().now_ns();
   const std::uint32_t hz = profile.gts.front().reference_clock_hz;
   for (const auto& [cls, capacity] : count) {
-    facts.engines.push_back({.cls = cls,
-                             .cycles = cycles_at(busy_ns[cls], hz),
-                             .total_cycles = cycles_at(now, hz),
-                             .capacity = capacity});
+    facts.engines.push_back(
+        {.cls = cls, .cycles = cycles_at(busy_ns[cls], hz), .total_cycles = cycles_at(now, hz), .capacity = capacity});
   }
 }
 

@@ -53,8 +53,7 @@ DrmVmPtr DrmFile::make_vm(DrmDevice& device, VmMode mode, std::shared_ptr<VmCont
   };
   // One piece of work for all evictions until it begins; it holds the pause, theirs end with the zap.
   vm->context->rebind_later = [weak = std::weak_ptr(vm->exec), &device,
-                               posted = std::make_shared<std::atomic<bool>>(false)](
-                                  std::shared_ptr<void> stopped) {
+                               posted = std::make_shared<std::atomic<bool>>(false)](std::shared_ptr<void> stopped) {
     if (!stopped || posted->exchange(true)) return;
     device.exec().work().post([weak, &device, posted, stopped = std::move(stopped)]() mutable {
       posted->store(false);
@@ -100,8 +99,7 @@ void DrmFile::close_vm(const DrmVmPtr& vm) {
   device_.device().close_vm(vm->context);
 }
 
-Result<std::shared_ptr<BindQueue>> DrmFile::bind_queue_of(const VmBindRequest& request,
-                                                          const DrmVmPtr& vm) {
+Result<std::shared_ptr<BindQueue>> DrmFile::bind_queue_of(const VmBindRequest& request, const DrmVmPtr& vm) {
   if (!request.queue) return vm->default_bind;
   ExecQueuePtr queue = queues_.find(static_cast<std::uint32_t>(*request.queue));
   if (!queue) return fail(ENOENT, "no such exec queue");
@@ -121,14 +119,14 @@ Result<std::vector<ResolvedBind>> DrmFile::resolve(const VmBindRequest& request)
     if (auto handle = op.object()) {
       resolved.bo = bos_.find(static_cast<std::uint32_t>(*handle));
       if (!resolved.bo) return fail(ENOENT, "no such GEM handle");
-      SX_TRY_VOID(check_bind_object(op,
-                                    {.size_bytes = resolved.bo->size_bytes(),
-                                     .caching = resolved.bo->caching(),
-                                     .no_compression = resolved.bo->no_compression(),
-                                     .imported = false,
-                                     .internally_64k = limits().profile->has(DeviceFact::kVram64k) &&
-                                                       (resolved.bo->placement() & ~1u) != 0},
-                                    limits()));
+      SX_TRY_VOID(check_bind_object(
+          op,
+          {.size_bytes = resolved.bo->size_bytes(),
+           .caching = resolved.bo->caching(),
+           .no_compression = resolved.bo->no_compression(),
+           .imported = false,
+           .internally_64k = limits().profile->has(DeviceFact::kVram64k) && (resolved.bo->placement() & ~1u) != 0},
+          limits()));
     }
     ops.push_back(std::move(resolved));
   }
@@ -263,8 +261,8 @@ Result<int> DrmFile::vm_bind(Bytes bytes) {
   SX_TRY(std::vector<ResolvedBind> ops, resolve(request));
   JobSyncs syncs(syncobjs_);
   JobSyncSink sink(syncs);
-  SX_TRY_VOID(decode_syncs(request.syncs, ops.empty() ? SyncUse::kBindWithoutOps : SyncUse::kBind,
-                           vm->mode, memory_, sink));
+  SX_TRY_VOID(
+      decode_syncs(request.syncs, ops.empty() ? SyncUse::kBindWithoutOps : SyncUse::kBind, vm->mode, memory_, sink));
   SX_TRY_VOID(check_pending(*vm, ops));
 
   // What is written matters only to updates that wait, this one or others. Who was asked for before this one
@@ -290,12 +288,11 @@ Result<int> DrmFile::vm_bind(Bytes bytes) {
   }
   std::vector<FencePtr> waits_for{queue->last()};
   waits_for.insert(waits_for.end(), in_fences.begin(), in_fences.end());
-  auto submitted = queue->submit(
-      in_fences, [&device, context = vm->context, ops, fence]() -> Status {
-        if (ops.empty()) return {};
-        device.flush_collector(*context);
-        return softxe::vm_bind(device, *context, ops, BindRun::kExecute, fence);
-      });
+  auto submitted = queue->submit(in_fences, [&device, context = vm->context, ops, fence]() -> Status {
+    if (ops.empty()) return {};
+    device.flush_collector(*context);
+    return softxe::vm_bind(device, *context, ops, BindRun::kExecute, fence);
+  });
   if (submitted.finished_inline) SX_TRY_VOID(submitted.status);
   syncs.install(submitted.done);
   if (!submitted.finished_inline) {
@@ -310,10 +307,7 @@ Result<int> DrmFile::vm_bind(Bytes bytes) {
     finish_user_fence(*syncs.user_fence());
     return 0;
   }
-  remember_pending(*vm, ops, {.maps = {},
-                              .waits_for = std::move(waits_for),
-                              .done = submitted.done,
-                              .fence = fence});
+  remember_pending(*vm, ops, {.maps = {}, .waits_for = std::move(waits_for), .done = submitted.done, .fence = fence});
   // The write is off the signalling thread: it may wait for a page that comes back from VRAM.
   DeviceExec& exec = device_.exec();
   submitted.done->on_signal([&exec, fence, word = *syncs.user_fence()] {
@@ -357,8 +351,7 @@ Result<int> DrmFile::madvise_ioctl(Bytes bytes) {
     std::shared_ptr<DrmFile> file;
     if (preferred->devmem_fd > 0) file = fds().drm_file(preferred->devmem_fd);
     SX_TRY(PreferredLocation location,
-           resolve_preferred_location(device_.device(), file ? &file->device().device() : nullptr,
-                                      *preferred));
+           resolve_preferred_location(device_.device(), file ? &file->device().device() : nullptr, *preferred));
     if (location.pagemap && vm->mode != VmMode::kFault) {
       return fail(ENOLINK, "VM has no VRAM owner: not in fault mode");
     }
@@ -370,8 +363,8 @@ Result<int> DrmFile::madvise_ioctl(Bytes bytes) {
                     .coherent = limits().profile->pat[pat->pat_index].coherency != PatCoherency::kNone};
   } else {
     const auto& purgeable = std::get<AdvisePurgeable>(request.advice);
-    advice = SetPurgeable{purgeable.state == PurgeState::kDontNeed ? PurgeableState::kDontNeed
-                                                                   : PurgeableState::kWillNeed};
+    advice =
+        SetPurgeable{purgeable.state == PurgeState::kDontNeed ? PurgeableState::kDontNeed : PurgeableState::kWillNeed};
     retained = purgeable.retained;
   }
   SX_TRY(GpuRange range, within_vm(request.range, limits()));
@@ -393,8 +386,7 @@ Result<int> DrmFile::query_attrs(Bytes bytes) {
   SX_TRY(MemRangeAttrsRequest request, decode_mem_range_attrs(bytes, limits()));
   DrmVmPtr vm = vms_.find(static_cast<std::uint32_t>(request.vm));
   if (!vm) return fail(EINVAL, "no such VM");
-  const std::vector<MemRangeAttr> attrs =
-      query_mem_range_attrs(device_.device(), *vm->context, request.range);
+  const std::vector<MemRangeAttr> attrs = query_mem_range_attrs(device_.device(), *vm->context, request.range);
   if (request.capacity != 0) {
     if (attrs.size() > request.capacity) return fail(ENOSPC, "more ranges than asked for");
     SX_TRY_VOID(write_mem_range_attrs(request, attrs, memory_));

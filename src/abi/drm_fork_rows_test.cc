@@ -36,8 +36,8 @@ std::string attributes(DrmRig& rig, std::uint32_t vm) {
   std::string text;
   for (std::uint32_t i = 0; i < query.num_mem_ranges; ++i) {
     const auto& a = attrs[i];
-    text += fmt::format("[{:#x}-{:#x} atomic {} pat {} at {} policy {}]", a.start, a.end, a.atomic.val,
-                        a.pat_index.val, a.preferred_mem_loc.devmem_fd, a.preferred_mem_loc.migration_policy);
+    text += fmt::format("[{:#x}-{:#x} atomic {} pat {} at {} policy {}]", a.start, a.end, a.atomic.val, a.pat_index.val,
+                        a.preferred_mem_loc.devmem_fd, a.preferred_mem_loc.migration_policy);
   }
   return text;
 }
@@ -80,8 +80,7 @@ TEST_P(EveryVm, HasItsMappingsAttributesAndJobs) {
 INSTANTIATE_TEST_SUITE_P(DrmFork, EveryVm,
                          testing::Values(ModeRow{"dma_fence", DrmRig::kDmaFence, 0},
                                          ModeRow{"dma_fence_scratch", DrmRig::kScratch, 0},
-                                         ModeRow{"preempt_fence", DrmRig::kLr, 0},
-                                         ModeRow{"fault", DrmRig::kFault, 0},
+                                         ModeRow{"preempt_fence", DrmRig::kLr, 0}, ModeRow{"fault", DrmRig::kFault, 0},
                                          ModeRow{"fault_immediate", DrmRig::kFault, DRM_XE_VM_BIND_FLAG_IMMEDIATE},
                                          ModeRow{"fault_scratch", DrmRig::kFault | DrmRig::kScratch, 0}),
                          [](const auto& row) { return row.param.name; });
@@ -92,7 +91,8 @@ TEST(DrmFork, FlagsAndAdviceOfEveryVmaAreThere) {
   const auto vm = p.vm(DrmRig::kFault);
   const auto bo = p.bo(k2M, DrmRig::kSystem);
   ASSERT_EQ(p.bind(vm, {p.map(bo, kAt, k2M, DRM_XE_VM_BIND_FLAG_READONLY | DRM_XE_VM_BIND_FLAG_DUMPABLE),
-                        p.mirror(1ull << 40, k2M, DRM_XE_VM_BIND_FLAG_MADVISE_AUTORESET)}), 0);
+                        p.mirror(1ull << 40, k2M, DRM_XE_VM_BIND_FLAG_MADVISE_AUTORESET)}),
+            0);
   f.fork();
   Vm& vm_object = f.child.context(1).vm;
   ReadGuard hold(vm_object.lock);

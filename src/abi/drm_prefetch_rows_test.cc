@@ -92,8 +92,7 @@ TEST_P(ObjectPrefetch, LeavesTheObjectInTheRegionThatWasAsked) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(EveryVm, ObjectPrefetch,
-                         testing::Values(DrmRig::kDmaFence, DrmRig::kLr, DrmRig::kFault));
+INSTANTIATE_TEST_SUITE_P(EveryVm, ObjectPrefetch, testing::Values(DrmRig::kDmaFence, DrmRig::kLr, DrmRig::kFault));
 
 TEST(ObjectsPrefetched, KeepTheirBytesAndTheOtherMappings) {
   DrmRig r;

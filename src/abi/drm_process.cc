@@ -35,8 +35,7 @@ std::shared_ptr<GemBo> DrmDevice::bo_at_offset(std::uint64_t offset) {
   return it == offsets_.end() ? nullptr : it->second.lock();
 }
 
-Result<std::shared_ptr<GemBo>> DrmDevice::inherited(const std::shared_ptr<GemBo>& parents,
-                                                    const void* private_to) {
+Result<std::shared_ptr<GemBo>> DrmDevice::inherited(const std::shared_ptr<GemBo>& parents, const void* private_to) {
   {
     Guard hold(lock_);
     const auto known = inherited_.find(parents.get());
@@ -102,9 +101,7 @@ Result<std::unique_ptr<DrmProcess>> DrmProcess::create(HostMm& host, const Proce
     if (options.policy == ExecPolicy::kManual) device.collector = GcWorker::Mode::kManual;
     if (options.counters != nullptr) device.counters = &options.counters[index];
     if (options.vm_counters) {
-      device.vm_counters = [make = options.vm_counters, index](std::uint32_t asid) {
-        return make(index, asid);
-      };
+      device.vm_counters = [make = options.vm_counters, index](std::uint32_t asid) { return make(index, asid); };
     }
     SX_TRY(auto made, Device::create(host, process->migrate_lock_, device));
     process->devices_.push_back(std::make_unique<DrmDevice>(std::move(made), options));

@@ -70,8 +70,7 @@ TEST(Purge, WhatADontneedAndAPurgedObjectRefuse) {
     drm_prime_handle prime{};
     prime.handle = p.bo;
     EXPECT_EQ(r.call(DRM_IOCTL_PRIME_HANDLE_TO_FD, prime), error);
-    EXPECT_EQ(r.file->mmap_target(r.object(p.bo).mmap_offset(), kPageSize, DrmFile::MapSharing::kShared)
-                  .error().err,
+    EXPECT_EQ(r.file->mmap_target(r.object(p.bo).mmap_offset(), kPageSize, DrmFile::MapSharing::kShared).error().err,
               -error);
     drm_xe_gem_mmap_offset offset{};
     offset.handle = p.bo;
@@ -120,10 +119,10 @@ TEST(Purge, B24_AfterThePurgeEntriesAreGoneOrNull) {
     std::uint32_t flags;
     bool banned;
   };
-  for (const Case& c : {Case{"dma-fence", DrmRig::kDmaFence, true},
-                        Case{"dma-fence with scratch", DrmRig::kDmaFence | DrmRig::kScratch, false},
-                        Case{"fault", DrmRig::kFault, true},
-                        Case{"fault with scratch", DrmRig::kFault | DrmRig::kScratch, false}}) {
+  for (const Case& c :
+       {Case{"dma-fence", DrmRig::kDmaFence, true},
+        Case{"dma-fence with scratch", DrmRig::kDmaFence | DrmRig::kScratch, false},
+        Case{"fault", DrmRig::kFault, true}, Case{"fault with scratch", DrmRig::kFault | DrmRig::kScratch, false}}) {
     SCOPED_TRACE(c.name);
     Purged p(c.flags);
     DrmRig& r = p.rig;

@@ -80,9 +80,7 @@ class DrmRig {
     file.reset();
     mm.cpu_exit(Pid::kMain);
   }
-  std::unique_ptr<DrmFile> open() {
-    return std::make_unique<DrmFile>(*process, 0, DrmNode::kRender);
-  }
+  std::unique_ptr<DrmFile> open() { return std::make_unique<DrmFile>(*process, 0, DrmNode::kRender); }
 
   // --- requests; 0 or a negative errno ------------------------------------------------------------
 
@@ -134,9 +132,7 @@ class DrmRig {
   static Op mirror(std::uint64_t addr, std::uint64_t range, std::uint32_t flags = 0) {
     return map(0, addr, range, flags | DRM_XE_VM_BIND_FLAG_CPU_ADDR_MIRROR);
   }
-  static Op null(std::uint64_t addr, std::uint64_t range) {
-    return map(0, addr, range, DRM_XE_VM_BIND_FLAG_NULL);
-  }
+  static Op null(std::uint64_t addr, std::uint64_t range) { return map(0, addr, range, DRM_XE_VM_BIND_FLAG_NULL); }
   static Op userptr(std::uint64_t cpu, std::uint64_t addr, std::uint64_t range) {
     Op op = map(0, addr, range);
     op.op = DRM_XE_VM_BIND_OP_MAP_USERPTR;
@@ -176,8 +172,7 @@ class DrmRig {
     request.atomic.val = value;  // first word of every kind
     return request;
   }
-  int advise(std::uint32_t vm_id, std::uint64_t start, std::uint64_t range, std::uint32_t type,
-             std::uint32_t value) {
+  int advise(std::uint32_t vm_id, std::uint64_t start, std::uint64_t range, std::uint32_t type, std::uint32_t value) {
     auto request = advice(vm_id, start, range, type, value);
     return call(DRM_IOCTL_XE_MADVISE, request);
   }

@@ -30,9 +30,7 @@ constexpr unsigned kStepsMax = 300;
 /// Fails steps of the test's own thread only: engines and the collector go on undisturbed.
 class FailHere final : public StepHook {
  public:
-  FailHere(unsigned nth, FailNth::Repeat repeat) : nth_(nth), repeat_(repeat) {
-    set_step_hook(this);
-  }
+  FailHere(unsigned nth, FailNth::Repeat repeat) : nth_(nth), repeat_(repeat) { set_step_hook(this); }
   ~FailHere() override { set_step_hook(nullptr); }
   Status on_step(StepSite& site, bool may_fail) override {
     if (!may_fail || std::this_thread::get_id() != thread_) return {};
@@ -54,9 +52,7 @@ class FailHere final : public StepHook {
 
 class NoDescriptors final : public FdLayer {
  public:
-  Result<int> publish_dma_buf(std::shared_ptr<GemBo>, FdAccess, OnExec) override {
-    return fail(EMFILE, "none");
-  }
+  Result<int> publish_dma_buf(std::shared_ptr<GemBo>, FdAccess, OnExec) override { return fail(EMFILE, "none"); }
   Result<int> publish_sync_file(std::shared_ptr<SyncFile>) override { return fail(EMFILE, "none"); }
   Result<int> publish_syncobj(SyncobjPtr) override { return fail(EMFILE, "none"); }
   std::shared_ptr<GemBo> dma_buf(int) override { return nullptr; }
@@ -85,8 +81,7 @@ class Rig {
     vram_bo = create_bo(2);
     const std::uint32_t end = kBatchEnd;
     std::memcpy(file->objects()[0]->engine_mapping(), &end, sizeof end);
-    SX_ASSERT(mm.cpu_mmap(
-        {.size_bytes = 2 * k2M, .at = HostVa(kMemory), .place = MmapRequest::Place::kFixed}));
+    SX_ASSERT(mm.cpu_mmap({.size_bytes = 2 * k2M, .at = HostVa(kMemory), .place = MmapRequest::Place::kFixed}));
   }
   ~Rig() {
     file.reset();
@@ -148,8 +143,7 @@ class Rig {
     device().for_each_vm([&](VmContext& context) {
       if (context.vm.config().modes.fault) asid = context.vm.config().asid;
     });
-    Status done = device().faults().serve(
-        {.page = GpuVa(page), .asid = asid, .access = access, .engine = {}});
+    Status done = device().faults().serve({.page = GpuVa(page), .asid = asid, .access = access, .engine = {}});
     return done ? 0 : -done.error().err;
   }
 
@@ -166,8 +160,7 @@ class Rig {
 // --- requests
 // ---------------------------------------------------------------------------------------------
 
-drm_xe_vm_bind_op op_of(std::uint32_t op, std::uint64_t at, std::uint64_t bytes,
-                        std::uint32_t flags = 0) {
+drm_xe_vm_bind_op op_of(std::uint32_t op, std::uint64_t at, std::uint64_t bytes, std::uint32_t flags = 0) {
   drm_xe_vm_bind_op result{};
   result.op = op;
   result.addr = at;
@@ -176,8 +169,7 @@ drm_xe_vm_bind_op op_of(std::uint32_t op, std::uint64_t at, std::uint64_t bytes,
   result.pat_index = op == DRM_XE_VM_BIND_OP_MAP ? 2 : 0;
   return result;
 }
-drm_xe_vm_bind_op map(std::uint32_t bo, std::uint64_t at, std::uint64_t bytes,
-                      std::uint32_t flags = 0) {
+drm_xe_vm_bind_op map(std::uint32_t bo, std::uint64_t at, std::uint64_t bytes, std::uint32_t flags = 0) {
   drm_xe_vm_bind_op result = op_of(DRM_XE_VM_BIND_OP_MAP, at, bytes, flags);
   result.obj = bo;
   return result;
@@ -195,9 +187,7 @@ drm_xe_vm_bind_op map_userptr(std::uint64_t at, std::uint64_t bytes) {
   result.pat_index = 2;
   return result;
 }
-drm_xe_vm_bind_op unmap(std::uint64_t at, std::uint64_t bytes) {
-  return op_of(DRM_XE_VM_BIND_OP_UNMAP, at, bytes);
-}
+drm_xe_vm_bind_op unmap(std::uint64_t at, std::uint64_t bytes) { return op_of(DRM_XE_VM_BIND_OP_UNMAP, at, bytes); }
 drm_xe_vm_bind_op unmap_all(std::uint32_t bo) {
   drm_xe_vm_bind_op result = op_of(DRM_XE_VM_BIND_OP_UNMAP_ALL, 0, 0);
   result.obj = bo;
@@ -210,9 +200,7 @@ drm_xe_vm_bind_op prefetch(std::uint64_t at, std::uint64_t bytes, std::uint32_t 
   return result;
 }
 
-void mirrored(Rig& r) {
-  ASSERT_EQ(r.bind(r.fault_vm, {map_mirror(0, 1ull << 48)}), 0);
-}
+void mirrored(Rig& r) { ASSERT_EQ(r.bind(r.fault_vm, {map_mirror(0, 1ull << 48)}), 0); }
 void mirrored_and_touched(Rig& r) {
   mirrored(r);
   ASSERT_EQ(r.gpu_fault(kMemory, AccessType::kWrite), 0);
@@ -249,9 +237,7 @@ constexpr std::uint32_t kImmediate = DRM_XE_VM_BIND_FLAG_IMMEDIATE;
 const Row kRows[] = {
     {"VmCreate", Keeps::kAll, nothing, [](Rig& r) { return r.create_vm(0), r.last; }},
     {"VmCreateWithFaults", Keeps::kAll, nothing,
-     [](Rig& r) {
-       return r.create_vm(DRM_XE_VM_CREATE_FLAG_LR_MODE | DRM_XE_VM_CREATE_FLAG_FAULT_MODE), r.last;
-     }},
+     [](Rig& r) { return r.create_vm(DRM_XE_VM_CREATE_FLAG_LR_MODE | DRM_XE_VM_CREATE_FLAG_FAULT_MODE), r.last; }},
     {"B29_VmCreateWithScratch", Keeps::kAll, nothing,
      [](Rig& r) {
        return r.create_vm(DRM_XE_VM_CREATE_FLAG_SCRATCH_PAGE | DRM_XE_VM_CREATE_FLAG_LR_MODE |
@@ -263,31 +249,23 @@ const Row kRows[] = {
     {"ExecQueueCreate", Keeps::kAll, nothing, [](Rig& r) { return r.create_queue(); }},
     {"Exec", Keeps::kAll, bound_and_queue, [](Rig& r) { return r.exec(kVa); }},
     {"ExecAfterAnEviction", Keeps::kTree, bound_and_evicted, [](Rig& r) { return r.exec(kVa); }},
-    {"MapSystem", Keeps::kAll, nothing,
-     [](Rig& r) { return r.bind(r.dma_vm, {map(r.system_bo, kVa, k2M)}); }},
-    {"MapVram", Keeps::kAll, nothing,
-     [](Rig& r) { return r.bind(r.dma_vm, {map(r.vram_bo, kVa, k2M)}); }},
-    {"MapNull", Keeps::kAll, nothing,
-     [](Rig& r) { return r.bind(r.dma_vm, {map_null(kVa, k2M)}); }},
-    {"MapUserptr", Keeps::kAll, nothing,
-     [](Rig& r) { return r.bind(r.dma_vm, {map_userptr(kVa, k64K)}); }},
+    {"MapSystem", Keeps::kAll, nothing, [](Rig& r) { return r.bind(r.dma_vm, {map(r.system_bo, kVa, k2M)}); }},
+    {"MapVram", Keeps::kAll, nothing, [](Rig& r) { return r.bind(r.dma_vm, {map(r.vram_bo, kVa, k2M)}); }},
+    {"MapNull", Keeps::kAll, nothing, [](Rig& r) { return r.bind(r.dma_vm, {map_null(kVa, k2M)}); }},
+    {"MapUserptr", Keeps::kAll, nothing, [](Rig& r) { return r.bind(r.dma_vm, {map_userptr(kVa, k64K)}); }},
     {"MapOverTheMiddle", Keeps::kAll, bound,
      [](Rig& r) { return r.bind(r.dma_vm, {map_null(kVa + k2M + k64K, k2M)}); }},
     {"MapOverTheBorderOfTwo", Keeps::kAll, bound,
      [](Rig& r) { return r.bind(r.dma_vm, {map_userptr(kVa + kBoBytes - k64K, 2 * k64K)}); }},
-    {"UnmapTheMiddle", Keeps::kAll, bound,
-     [](Rig& r) { return r.bind(r.dma_vm, {unmap(kVa + k64K, k64K)}); }},
-    {"UnmapAllOfABo", Keeps::kAll, bound,
-     [](Rig& r) { return r.bind(r.dma_vm, {unmap_all(r.vram_bo)}); }},
+    {"UnmapTheMiddle", Keeps::kAll, bound, [](Rig& r) { return r.bind(r.dma_vm, {unmap(kVa + k64K, k64K)}); }},
+    {"UnmapAllOfABo", Keeps::kAll, bound, [](Rig& r) { return r.bind(r.dma_vm, {unmap_all(r.vram_bo)}); }},
     {"ArrayOfAllKinds", Keeps::kAll, bound,
      [](Rig& r) {
-       return r.bind(r.dma_vm,
-                     {map_null(kVa + k64K, k2M), unmap(kVa + k2M, k64K), map(r.vram_bo, kVa, k64K),
-                      map_userptr(kVa + 8 * kBoBytes, 2 * k64K), unmap_all(r.system_bo),
-                      unmap(kVa + 8 * kBoBytes + k64K, k64K), map(r.system_bo, kVa + k64K, k64K)});
+       return r.bind(r.dma_vm, {map_null(kVa + k64K, k2M), unmap(kVa + k2M, k64K), map(r.vram_bo, kVa, k64K),
+                                map_userptr(kVa + 8 * kBoBytes, 2 * k64K), unmap_all(r.system_bo),
+                                unmap(kVa + 8 * kBoBytes + k64K, k64K), map(r.system_bo, kVa + k64K, k64K)});
      }},
-    {"MirrorMap", Keeps::kAll, nothing,
-     [](Rig& r) { return r.bind(r.fault_vm, {map_mirror(0, 1ull << 40)}); }},
+    {"MirrorMap", Keeps::kAll, nothing, [](Rig& r) { return r.bind(r.fault_vm, {map_mirror(0, 1ull << 40)}); }},
     {"MirrorMapThatMerges", Keeps::kAll, mirrored_and_touched,
      [](Rig& r) { return r.bind(r.fault_vm, {map_mirror(k2M, k2M)}); }},
     {"MapOverAMirror", Keeps::kAll, mirrored_and_touched,
@@ -296,9 +274,9 @@ const Row kRows[] = {
      [](Rig& r) { return r.bind(r.fault_vm, {unmap(kVa, k2M)}); }},
     {"ArrayInAFaultVm", Keeps::kAll, mirrored_and_touched,
      [](Rig& r) {
-       return r.bind(r.fault_vm, {unmap(kVa, kBoBytes), map(r.system_bo, kVa, k2M, kImmediate),
-                                  map_null(kVa + k2M, k2M), map_mirror(kVa + k2M, k64K),
-                                  unmap_all(r.system_bo), map_mirror(kVa, kBoBytes)});
+       return r.bind(r.fault_vm,
+                     {unmap(kVa, kBoBytes), map(r.system_bo, kVa, k2M, kImmediate), map_null(kVa + k2M, k2M),
+                      map_mirror(kVa + k2M, k64K), unmap_all(r.system_bo), map_mirror(kVa, kBoBytes)});
      }},
     {"PrefetchToVram", Keeps::kTree, mirrored,
      [](Rig& r) { return r.bind(r.fault_vm, {prefetch(kMemory, 2 * k2M, 1)}); }},
@@ -311,14 +289,10 @@ const Row kRows[] = {
     {"MadvisePreferred", Keeps::kAttributes, mirrored_and_touched,
      [](Rig& r) { return r.advise(kMemory, k2M, DRM_XE_MEM_RANGE_ATTR_PREFERRED_LOC, ~0u); }},
     {"MadviseThatWatchesUnmaps", Keeps::kAttributes, mirrored_and_touched,
-     [](Rig& r) { return r.advise(kMemory, k2M, DRM_XE_MEM_RANGE_ATTR_ATOMIC, 1); },
-     ResetMode::kExact},
-    {"FaultOnAHole", Keeps::kTree, mirrored,
-     [](Rig& r) { return r.gpu_fault(kMemory, AccessType::kRead); }},
-    {"AtomicFault", Keeps::kTree, mirrored,
-     [](Rig& r) { return r.gpu_fault(kMemory, AccessType::kAtomic); }},
-    {"FaultOnABo", Keeps::kTree,
-     [](Rig& r) { ASSERT_EQ(r.bind(r.fault_vm, {map(r.vram_bo, kVa, k2M)}), 0); },
+     [](Rig& r) { return r.advise(kMemory, k2M, DRM_XE_MEM_RANGE_ATTR_ATOMIC, 1); }, ResetMode::kExact},
+    {"FaultOnAHole", Keeps::kTree, mirrored, [](Rig& r) { return r.gpu_fault(kMemory, AccessType::kRead); }},
+    {"AtomicFault", Keeps::kTree, mirrored, [](Rig& r) { return r.gpu_fault(kMemory, AccessType::kAtomic); }},
+    {"FaultOnABo", Keeps::kTree, [](Rig& r) { ASSERT_EQ(r.bind(r.fault_vm, {map(r.vram_bo, kVa, k2M)}), 0); },
      [](Rig& r) { return r.gpu_fault(kVa, AccessType::kWrite); }},
 };
 
@@ -326,13 +300,12 @@ const Row kRows[] = {
 // ------------------------------------------------------------------------------
 
 std::string attributes(const Vma& vma) {
-  return fmt::format(
-      "kind={} flags={}{}{} atomic={} pat={}/{} preferred={}/{} purgeable={} backing={} bo={}",
-      static_cast<int>(vma.kind()), vma.flags().read_only, vma.flags().dumpable,
-      vma.flags().autoreset, static_cast<int>(vma.attr.atomic), static_cast<int>(vma.attr.pat),
-      static_cast<int>(vma.attr.default_pat), vma.attr.preferred.devmem_fd,
-      static_cast<int>(vma.attr.preferred.policy), static_cast<int>(vma.attr.purgeable),
-      fmt::ptr(vma.backing()), fmt::ptr(vma.bo().get()));
+  return fmt::format("kind={} flags={}{}{} atomic={} pat={}/{} preferred={}/{} purgeable={} backing={} bo={}",
+                     static_cast<int>(vma.kind()), vma.flags().read_only, vma.flags().dumpable, vma.flags().autoreset,
+                     static_cast<int>(vma.attr.atomic), static_cast<int>(vma.attr.pat),
+                     static_cast<int>(vma.attr.default_pat), vma.attr.preferred.devmem_fd,
+                     static_cast<int>(vma.attr.preferred.policy), static_cast<int>(vma.attr.purgeable),
+                     fmt::ptr(vma.backing()), fmt::ptr(vma.bo().get()));
 }
 
 std::string tree_digest(Vm& vm, Keeps keeps) SX_NO_THREAD_SAFETY_ANALYSIS {
@@ -345,11 +318,9 @@ std::string tree_digest(Vm& vm, Keeps keeps) SX_NO_THREAD_SAFETY_ANALYSIS {
       run = mine;
       continue;
     }
-    text += fmt::format("{} [{:#x}, {:#x}) +{:#x} {} fence={}", fmt::ptr(vma), vma->start().value(),
-                        vma->end().value(), vma->offset_bytes(), attributes(*vma),
-                        fmt::ptr(vma->user_fence.get()));
-    if (keeps == Keeps::kAll)
-      text += fmt::format(" tiles={}/{}", vma->tile_present, vma->tile_invalidated);
+    text += fmt::format("{} [{:#x}, {:#x}) +{:#x} {} fence={}", fmt::ptr(vma), vma->start().value(), vma->end().value(),
+                        vma->offset_bytes(), attributes(*vma), fmt::ptr(vma->user_fence.get()));
+    if (keeps == Keeps::kAll) text += fmt::format(" tiles={}/{}", vma->tile_present, vma->tile_invalidated);
     text += "\n";
   }
   return text;
@@ -360,17 +331,15 @@ std::string mapped_digest(VmContext& context) {
   if (context.svm) {
     context.svm->for_each_range([&](const SvmRange& range) {
       text += fmt::format("range {} [{:#x}, +{:#x}) state={} tiles={}/{}\n", fmt::ptr(&range),
-                          range.extent().start().value(), range.extent().size(),
-                          range.state().index(), range.present(), range.invalidated());
+                          range.extent().start().value(), range.extent().size(), range.state().index(), range.present(),
+                          range.invalidated());
     });
   }
-  context.vm.table(0).for_each_leaf(
-      GpuRange::of(GpuVa(0), context.vm.size_bytes()), [&](const Translation& leaf) {
-        text += fmt::format("entry {:#x} +{:#x} -> {:#x} kind={} writable={} atomic={} pat={}\n",
-                            leaf.entry_va.value(), leaf.entry_bytes, leaf.address,
-                            static_cast<int>(leaf.flags.kind), leaf.flags.writable,
-                            leaf.flags.atomic_enable, leaf.flags.pat_index);
-      });
+  context.vm.table(0).for_each_leaf(GpuRange::of(GpuVa(0), context.vm.size_bytes()), [&](const Translation& leaf) {
+    text += fmt::format("entry {:#x} +{:#x} -> {:#x} kind={} writable={} atomic={} pat={}\n", leaf.entry_va.value(),
+                        leaf.entry_bytes, leaf.address, static_cast<int>(leaf.flags.kind), leaf.flags.writable,
+                        leaf.flags.atomic_enable, leaf.flags.pat_index);
+  });
   return text;
 }
 
@@ -439,8 +408,7 @@ TEST_P(FailingSteps, LeaveEverythingAsItWas) {
   for (auto repeat : {FailNth::Repeat::kOnce, FailNth::Repeat::kForever}) {
     unsigned nth = 1;
     while (nth < kStepsMax && fails_cleanly(GetParam(), nth, repeat)) {
-      if (HasFailure())
-        FAIL() << "at step " << nth << (repeat == FailNth::Repeat::kOnce ? ", once" : ", for ever");
+      if (HasFailure()) FAIL() << "at step " << nth << (repeat == FailNth::Repeat::kOnce ? ", once" : ", for ever");
       ++nth;
     }
     EXPECT_GT(nth, 1u) << "the request has no step that may fail";

@@ -96,8 +96,7 @@ static_assert(table_is_sound(), "sorted by number, and every struct fits");
 constexpr std::array<std::int8_t, 256> make_index() {
   std::array<std::int8_t, 256> index{};
   for (auto& slot : index) slot = -1;
-  for (std::size_t i = 0; i < std::size(kTable); ++i)
-    index[kTable[i].nr] = static_cast<std::int8_t>(i);
+  for (std::size_t i = 0; i < std::size(kTable); ++i) index[kTable[i].nr] = static_cast<std::int8_t>(i);
   return index;
 }
 constexpr std::array<std::int8_t, 256> kIndexByNr = make_index();
@@ -167,17 +166,14 @@ Status check_ioctl_access(const IoctlDescription& row, const IoctlCaller& caller
 
 int run_ioctl(const IoctlCaller& caller, UserMemory& memory, std::uint32_t request, HostVa argument,
               IoctlHandler& handler) {
-  if (caller.health == DeviceHealth::kWedged)
-    return refuse("any", Error{ECANCELED, "device is wedged"});
-  if (caller.health == DeviceHealth::kUnplugged)
-    return refuse("any", Error{ENODEV, "device is unplugged"});
+  if (caller.health == DeviceHealth::kWedged) return refuse("any", Error{ECANCELED, "device is wedged"});
+  if (caller.health == DeviceHealth::kUnplugged) return refuse("any", Error{ENODEV, "device is unplugged"});
   auto found = find_ioctl(request);
   if (!found) return refuse("unknown", found.error());
   const IoctlDescription& row = **found;
   const Transfer transfer = transfer_of(row, request);
   ArgumentBuffer buffer;
-  if (auto in = buffer.fill(memory, argument, transfer, row.size_bytes); !in)
-    return refuse(row.name, in.error());
+  if (auto in = buffer.fill(memory, argument, transfer, row.size_bytes); !in) return refuse(row.name, in.error());
 
   Result<int> result = 0;
   if (auto allowed = check_ioctl_access(row, caller); !allowed)
@@ -185,8 +181,7 @@ int run_ioctl(const IoctlCaller& caller, UserMemory& memory, std::uint32_t reque
   else
     result = handler.handle(row, {buffer.data(), row.size_bytes});
 
-  if (auto out = memory.write(argument, {buffer.data(), transfer.out}); !out)
-    return refuse(row.name, out.error());
+  if (auto out = memory.write(argument, {buffer.data(), transfer.out}); !out) return refuse(row.name, out.error());
   return result ? *result : refuse(row.name, result.error());
 }
 

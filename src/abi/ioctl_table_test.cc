@@ -39,8 +39,7 @@ std::vector<std::byte> pattern(std::size_t bytes, unsigned value) {
   return std::vector<std::byte>(bytes, static_cast<std::byte>(value));
 }
 std::uint32_t with_size(std::uint32_t request, std::uint32_t size) {
-  return (request & ~(static_cast<std::uint32_t>(_IOC_SIZEMASK) << _IOC_SIZESHIFT)) |
-         size << _IOC_SIZESHIFT;
+  return (request & ~(static_cast<std::uint32_t>(_IOC_SIZEMASK) << _IOC_SIZESHIFT)) | size << _IOC_SIZESHIFT;
 }
 
 TEST(IoctlTable, HasEveryDrmRequestOfTheJsonWithItsSizeAndDirection) {
@@ -52,8 +51,7 @@ TEST(IoctlTable, HasEveryDrmRequestOfTheJsonWithItsSizeAndDirection) {
     if (ioctl["type"] != "d") continue;
     const std::string name = ioctl["name"];
     SCOPED_TRACE(name);
-    auto request = static_cast<std::uint32_t>(
-        std::stoull(ioctl["request"].get<std::string>(), nullptr, 16));
+    auto request = static_cast<std::uint32_t>(std::stoull(ioctl["request"].get<std::string>(), nullptr, 16));
     auto found = find_ioctl(request);
     if (switched_off.count(name)) {
       EXPECT_EQ(found.error().err, EINVAL);
@@ -116,10 +114,8 @@ TEST(IoctlTable, AccessRules) {
 TEST(RunIoctl, HealthComesBeforeEverything) {
   FakeUserMemory memory;
   Recorder handler;
-  EXPECT_EQ(run_ioctl({.health = DeviceHealth::kWedged}, memory, 0, HostVa(0), handler),
-            -ECANCELED);
-  EXPECT_EQ(run_ioctl({.health = DeviceHealth::kUnplugged}, memory, 0, HostVa(0), handler),
-            -ENODEV);
+  EXPECT_EQ(run_ioctl({.health = DeviceHealth::kWedged}, memory, 0, HostVa(0), handler), -ECANCELED);
+  EXPECT_EQ(run_ioctl({.health = DeviceHealth::kUnplugged}, memory, 0, HostVa(0), handler), -ENODEV);
   EXPECT_EQ(handler.calls, 0);
 }
 
@@ -142,8 +138,7 @@ TEST(RunIoctl, LongerStructHidesItsTailAndGivesItBackUnchanged) {
     Recorder handler;
     memory.put_bytes(kArg, pattern(size, 0xee));
     handler.leave = pattern(32, 0x11);
-    EXPECT_EQ(
-        run_ioctl({}, memory, with_size(DRM_IOCTL_XE_VM_CREATE, size), HostVa(kArg), handler), 0);
+    EXPECT_EQ(run_ioctl({}, memory, with_size(DRM_IOCTL_XE_VM_CREATE, size), HostVa(kArg), handler), 0);
     EXPECT_EQ(handler.seen.size(), 32u);
     EXPECT_EQ(memory.get<std::uint8_t>(kArg + 31), 0x11);
     EXPECT_EQ(memory.get<std::uint8_t>(kArg + size - 1), 0xee);
@@ -185,8 +180,7 @@ TEST(RunIoctl, DirectionBitsOfTheCallerGateTheCopies) {
   EXPECT_EQ(run_ioctl({}, memory, _IOC(_IOC_WRITE, 'd', 0x43, 32), HostVa(kArg), handler), 0);
   EXPECT_EQ(memory.get<std::uint8_t>(kArg), 0xee);
   // Nor when the kernel's own definition lacks it.
-  EXPECT_EQ(run_ioctl({}, memory, _IOC(_IOC_READ | _IOC_WRITE, 'd', 0x44, 24), HostVa(kArg), handler),
-            0);
+  EXPECT_EQ(run_ioctl({}, memory, _IOC(_IOC_READ | _IOC_WRITE, 'd', 0x44, 24), HostVa(kArg), handler), 0);
   EXPECT_EQ(memory.get<std::uint8_t>(kArg), 0xee);
 }
 

@@ -11,13 +11,11 @@ constexpr std::string_view kFolders[] = {"/dev/dri", "/sys"};
 /// Exceptions below them: the host's own facts, which clients and runtimes need as they are.
 constexpr std::string_view kReal[] = {"/sys/devices/system", "/sys/fs", "/sys/kernel/mm"};
 /// Single files: private copies instead of the host's.
-constexpr std::string_view kFiles[] = {"/dev/kmsg", "/proc/sys/vm/nr_hugepages",
-                                       "/proc/sys/vm/compact_memory",
+constexpr std::string_view kFiles[] = {"/dev/kmsg", "/proc/sys/vm/nr_hugepages", "/proc/sys/vm/compact_memory",
                                        "/proc/sys/vm/drop_caches"};
 
 bool is_below(std::string_view path, std::string_view folder) {
-  return path.starts_with(folder) &&
-         (path.size() == folder.size() || path[folder.size()] == '/');
+  return path.starts_with(folder) && (path.size() == folder.size() || path[folder.size()] == '/');
 }
 
 std::vector<std::string_view> components(std::string_view path) {

@@ -71,21 +71,18 @@ std::uint64_t config_flags(const DeviceProfile& p) {
                         DRM_XE_QUERY_CONFIG_FLAG_HAS_DISABLE_STATE_CACHE_PERF_FIX |
                         DRM_XE_QUERY_CONFIG_FLAG_HAS_PURGING_SUPPORT;
   if (p.has(DeviceFact::kDiscrete)) flags |= DRM_XE_QUERY_CONFIG_FLAG_HAS_VRAM;
-  if (p.has(DeviceFact::kUsm) && p.has(DeviceFact::kSvm))
-    flags |= DRM_XE_QUERY_CONFIG_FLAG_HAS_CPU_ADDR_MIRROR;
+  if (p.has(DeviceFact::kUsm) && p.has(DeviceFact::kSvm)) flags |= DRM_XE_QUERY_CONFIG_FLAG_HAS_CPU_ADDR_MIRROR;
   if (p.graphics_version >= 20) flags |= DRM_XE_QUERY_CONFIG_FLAG_HAS_NO_COMPRESSION_HINT;
   return flags;
 }
 
 Table config_table(const DeviceProfile& p, const QueryInputs& inputs) {
   std::uint64_t info[5] = {};
-  info[DRM_XE_QUERY_CONFIG_REV_AND_DEVICE_ID] =
-      p.pci_device | static_cast<std::uint64_t>(p.pci_revision) << 16;
+  info[DRM_XE_QUERY_CONFIG_REV_AND_DEVICE_ID] = p.pci_device | static_cast<std::uint64_t>(p.pci_revision) << 16;
   info[DRM_XE_QUERY_CONFIG_FLAGS] = config_flags(p);
   info[DRM_XE_QUERY_CONFIG_MIN_ALIGNMENT] = p.has(DeviceFact::kVram64k) ? k64K : kPageSize;
   info[DRM_XE_QUERY_CONFIG_VA_BITS] = p.va_bits;
-  info[DRM_XE_QUERY_CONFIG_MAX_EXEC_QUEUE_PRIORITY] =
-      inputs.privilege() == Privilege::kSysNice ? 2 : 1;
+  info[DRM_XE_QUERY_CONFIG_MAX_EXEC_QUEUE_PRIORITY] = inputs.privilege() == Privilege::kSysNice ? 2 : 1;
   Table table;
   append_count(table, std::size(info));
   for (std::uint64_t word : info) append(table, word);
@@ -112,26 +109,22 @@ Table gt_table(const DeviceProfile& p) {
 }
 
 /// Header and mask of one topology item; masks are 8 or 16 bytes, little endian.
-void append_mask(Table& table, std::uint16_t gt, std::uint16_t type, std::uint32_t bytes,
-                 std::uint64_t mask) {
+void append_mask(Table& table, std::uint16_t gt, std::uint16_t type, std::uint32_t bytes, std::uint64_t mask) {
   static_assert(sizeof(drm_xe_query_topology_mask) == 8);
   append(table, gt);
   append(table, type);
   append(table, bytes);
   append(table, mask);
-  for (std::uint32_t filled = sizeof mask; filled < bytes; filled += sizeof mask)
-    append(table, std::uint64_t{0});
+  for (std::uint32_t filled = sizeof mask; filled < bytes; filled += sizeof mask) append(table, std::uint64_t{0});
 }
 
 Table topology_table(const DeviceProfile& p) {
-  const std::uint16_t eu_type = p.has(DeviceFact::kEuSimd16) ? DRM_XE_TOPO_SIMD16_EU_PER_DSS
-                                                             : DRM_XE_TOPO_EU_PER_DSS;
+  const std::uint16_t eu_type = p.has(DeviceFact::kEuSimd16) ? DRM_XE_TOPO_SIMD16_EU_PER_DSS : DRM_XE_TOPO_EU_PER_DSS;
   Table table;
   for (const GtFact& gt : p.gts) {
     append_mask(table, gt.id, DRM_XE_TOPO_DSS_GEOMETRY, 16, gt.dss_geometry);
     append_mask(table, gt.id, DRM_XE_TOPO_DSS_COMPUTE, 16, gt.dss_compute);
-    if (gt.type == GtType::kMain || gt.ip.major < 30)
-      append_mask(table, gt.id, DRM_XE_TOPO_L3_BANK, 8, gt.l3_banks);
+    if (gt.type == GtType::kMain || gt.ip.major < 30) append_mask(table, gt.id, DRM_XE_TOPO_L3_BANK, 8, gt.l3_banks);
     append_mask(table, gt.id, eu_type, 8, gt.eus_per_dss);
   }
   return table;
@@ -142,15 +135,14 @@ bool known_clock(std::int32_t clock) {
          clock == CLOCK_BOOTTIME || clock == CLOCK_TAI;
 }
 
-Status answer_cycles(const DeviceProfile& p, HostVa data, const QueryInputs& inputs,
-                     UserMemory& memory) {
+Status answer_cycles(const DeviceProfile& p, HostVa data, const QueryInputs& inputs, UserMemory& memory) {
   drm_xe_query_engine_cycles q{};
   SX_TRY_VOID(memory.read_object(data, q));
   if (!known_clock(q.clockid)) return fail(EINVAL, "clock cannot be correlated");
   const EngineFact* engine = nullptr;
   for (const EngineFact& fact : p.engines)
-    if (static_cast<std::uint16_t>(fact.cls) == q.eci.engine_class &&
-        fact.instance == q.eci.engine_instance && fact.gt == static_cast<std::uint8_t>(q.eci.gt_id))
+    if (static_cast<std::uint16_t>(fact.cls) == q.eci.engine_class && fact.instance == q.eci.engine_instance &&
+        fact.gt == static_cast<std::uint8_t>(q.eci.gt_id))
       engine = &fact;
   if (engine == nullptr) return fail(EINVAL, "no such engine");
   const CycleSample sample = inputs.sample_cycles(*engine, q.clockid);
@@ -167,8 +159,7 @@ Status answer_cycles(const DeviceProfile& p, HostVa data, const QueryInputs& inp
 Status answer_firmware(const DeviceProfile& p, HostVa data, UserMemory& memory) {
   drm_xe_query_uc_fw_version q{};
   SX_TRY_VOID(memory.read_object(data, q));
-  if (q.pad != 0 || q.pad2 != 0 || q.reserved != 0)
-    return fail(EINVAL, "pad or reserved field is not zero");
+  if (q.pad != 0 || q.pad2 != 0 || q.reserved != 0) return fail(EINVAL, "pad or reserved field is not zero");
   FirmwareVersion version;
   switch (q.uc_type) {
     case XE_QUERY_UC_TYPE_GUC_SUBMISSION: version = p.guc_submission; break;
@@ -207,12 +198,10 @@ Result<SizeStep> size_protocol(const DeviceQueryRequest& request, std::size_t ne
 
 }  // namespace
 
-Result<std::uint32_t> answer_device_query(const DeviceConfig& device,
-                                          const DeviceQueryRequest& request,
+Result<std::uint32_t> answer_device_query(const DeviceConfig& device, const DeviceQueryRequest& request,
                                           const QueryInputs& inputs, UserMemory& memory) {
   const DeviceProfile& p = *device.profile;
-  if (request.query == DRM_XE_DEVICE_QUERY_EU_STALL)
-    return fail(ENODEV, "no EU stall sampling on this device");
+  if (request.query == DRM_XE_DEVICE_QUERY_EU_STALL) return fail(ENODEV, "no EU stall sampling on this device");
 
   Table table;
   std::size_t needed = 0;
@@ -220,27 +209,20 @@ Result<std::uint32_t> answer_device_query(const DeviceConfig& device,
     case DRM_XE_DEVICE_QUERY_ENGINE_CYCLES: needed = sizeof(drm_xe_query_engine_cycles); break;
     case DRM_XE_DEVICE_QUERY_UC_FW_VERSION: needed = sizeof(drm_xe_query_uc_fw_version); break;
     case DRM_XE_DEVICE_QUERY_PXP_STATUS: needed = sizeof(drm_xe_query_pxp_status); break;
-    default:
-      table = make_table(device, request.query, inputs);
-      needed = table.size();
+    default: table = make_table(device, request.query, inputs); needed = table.size();
   }
   SX_TRY(const SizeStep step, size_protocol(request, needed));
   const auto size = static_cast<std::uint32_t>(needed);
   if (step == SizeStep::kAnswered) return size;
 
   switch (request.query) {
-    case DRM_XE_DEVICE_QUERY_ENGINE_CYCLES:
-      SX_TRY_VOID(answer_cycles(p, request.data, inputs, memory));
-      return size;
-    case DRM_XE_DEVICE_QUERY_UC_FW_VERSION:
-      SX_TRY_VOID(answer_firmware(p, request.data, memory));
-      return size;
+    case DRM_XE_DEVICE_QUERY_ENGINE_CYCLES: SX_TRY_VOID(answer_cycles(p, request.data, inputs, memory)); return size;
+    case DRM_XE_DEVICE_QUERY_UC_FW_VERSION: SX_TRY_VOID(answer_firmware(p, request.data, memory)); return size;
     case DRM_XE_DEVICE_QUERY_PXP_STATUS: return fail(ENODEV, "no protected content (PXP)");
     default: break;
   }
   if (auto written = memory.write(request.data, table); !written) {
-    if (request.query == DRM_XE_DEVICE_QUERY_MEM_REGIONS)
-      return fail(ENOSPC, "memory regions: data is unwritable");
+    if (request.query == DRM_XE_DEVICE_QUERY_MEM_REGIONS) return fail(ENOSPC, "memory regions: data is unwritable");
     return fail(written.error());
   }
   return size;

@@ -33,8 +33,7 @@ class QueryInputs {
 };
 
 /// Serves one query: the size protocol, the table, the copy. The value is what belongs in `size`.
-Result<std::uint32_t> answer_device_query(const DeviceConfig& device,
-                                          const DeviceQueryRequest& request,
+Result<std::uint32_t> answer_device_query(const DeviceConfig& device, const DeviceQueryRequest& request,
                                           const QueryInputs& inputs, UserMemory& memory);
 
 /// Counter value a clock at `hz` shows after `ns`.

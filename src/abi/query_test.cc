@@ -34,8 +34,7 @@ struct Asked {
 };
 Result<std::uint32_t> ask(const DeviceProfile& p, const Asked& a, FakeUserMemory& memory) {
   FakeInputs inputs;
-  return answer_device_query(default_config(p, 0),
-                             {.query = a.query, .size_bytes = a.size, .data = HostVa(a.data)},
+  return answer_device_query(default_config(p, 0), {.query = a.query, .size_bytes = a.size, .data = HostVa(a.data)},
                              inputs, memory);
 }
 
@@ -58,13 +57,12 @@ TEST(DeviceQuery, SizesOfEveryTable) {
     int size_or_err;
   };
   const Case cases[] = {
-      {&kProfileBmg, 0, 232}, {&kProfilePvc, 0, 584}, {&kProfileLnl, 0, 168},
-      {&kProfileBmg, 1, 184}, {&kProfilePvc, 1, 272}, {&kProfileLnl, 1, 96},
-      {&kProfileBmg, 2, 48},  {&kProfilePvc, 2, 48},  {&kProfileLnl, 2, 48},
-      {&kProfileBmg, 3, 200}, {&kProfilePvc, 3, 200}, {&kProfileLnl, 3, 200},
-      {&kProfileBmg, 4, 0},   {&kProfileBmg, 5, 160}, {&kProfilePvc, 5, 160},
-      {&kProfileLnl, 5, 160}, {&kProfileBmg, 6, 40},  {&kProfileBmg, 7, 32},
-      {&kProfileBmg, 8, 16},  {&kProfileBmg, 9, 8},   {&kProfileBmg, 10, -ENODEV},
+      {&kProfileBmg, 0, 232},      {&kProfilePvc, 0, 584}, {&kProfileLnl, 0, 168}, {&kProfileBmg, 1, 184},
+      {&kProfilePvc, 1, 272},      {&kProfileLnl, 1, 96},  {&kProfileBmg, 2, 48},  {&kProfilePvc, 2, 48},
+      {&kProfileLnl, 2, 48},       {&kProfileBmg, 3, 200}, {&kProfilePvc, 3, 200}, {&kProfileLnl, 3, 200},
+      {&kProfileBmg, 4, 0},        {&kProfileBmg, 5, 160}, {&kProfilePvc, 5, 160}, {&kProfileLnl, 5, 160},
+      {&kProfileBmg, 6, 40},       {&kProfileBmg, 7, 32},  {&kProfileBmg, 8, 16},  {&kProfileBmg, 9, 8},
+      {&kProfileBmg, 10, -ENODEV},
   };
   for (const Case& c : cases) {
     FakeUserMemory memory;
@@ -129,9 +127,8 @@ TEST(DeviceQuery, Config) {
   inputs.nice = Privilege::kSysNice;
   FakeUserMemory memory;
   memory.put(kData, ConfigTable{});
-  ASSERT_TRUE(answer_device_query(default_config(kProfileBmg, 0),
-                                  {.query = 2, .size_bytes = 48, .data = HostVa(kData)}, inputs,
-                                  memory));
+  ASSERT_TRUE(answer_device_query(default_config(kProfileBmg, 0), {.query = 2, .size_bytes = 48, .data = HostVa(kData)},
+                                  inputs, memory));
   EXPECT_EQ(memory.get<ConfigTable>(kData).info[4], 2u);
 }
 
@@ -163,8 +160,7 @@ struct EnginesTable {
 TEST(DeviceQuery, EnginesInTheDocumentedOrder) {
   auto t = fetch<EnginesTable>(kProfileBmg, 0);
   EXPECT_EQ(t.head.count, 7u);
-  const int wanted[7][3] = {{0, 0, 0}, {1, 0, 0}, {4, 0, 0}, {2, 0, 1},
-                            {2, 1, 1}, {3, 0, 1}, {3, 1, 1}};
+  const int wanted[7][3] = {{0, 0, 0}, {1, 0, 0}, {4, 0, 0}, {2, 0, 1}, {2, 1, 1}, {3, 0, 1}, {3, 1, 1}};
   for (int i = 0; i < 7; ++i) {
     EXPECT_EQ(t.engine[i].instance.engine_class, wanted[i][0]) << i;
     EXPECT_EQ(t.engine[i].instance.engine_instance, wanted[i][1]) << i;
@@ -227,9 +223,12 @@ TEST(DeviceQuery, EngineCyclesWritesOnlyItsOutputs) {
     int err;
   };
   const Case cases[] = {
-      {"copy", 1, 0, 0, CLOCK_MONOTONIC_RAW, 0}, {"tai", 2, 1, 1, CLOCK_TAI, 0},
-      {"clock", 1, 0, 0, CLOCK_PROCESS_CPUTIME_ID, EINVAL}, {"gt", 1, 0, 2, 0, EINVAL},
-      {"class", 5, 0, 0, 0, EINVAL}, {"instance", 1, 1, 0, 0, EINVAL},
+      {"copy", 1, 0, 0, CLOCK_MONOTONIC_RAW, 0},
+      {"tai", 2, 1, 1, CLOCK_TAI, 0},
+      {"clock", 1, 0, 0, CLOCK_PROCESS_CPUTIME_ID, EINVAL},
+      {"gt", 1, 0, 2, 0, EINVAL},
+      {"class", 5, 0, 0, 0, EINVAL},
+      {"instance", 1, 1, 0, 0, EINVAL},
   };
   for (const Case& c : cases) {
     FakeUserMemory memory;
@@ -262,12 +261,9 @@ TEST(DeviceQuery, FirmwareVersions) {
     std::uint32_t major, minor;
   };
   const Case cases[] = {
-      {&kProfileBmg, {0, 0, 9, 0, 0, 0, 0, 0}, 0, 1, 26},
-      {&kProfileBmg, {1, 0, 0, 0, 0, 0, 0, 0}, 0, 8, 2},
-      {&kProfilePvc, {1, 0, 0, 0, 0, 0, 0, 0}, ENODEV, 0, 0},
-      {&kProfileBmg, {2, 0, 0, 0, 0, 0, 0, 0}, EINVAL, 0, 0},
-      {&kProfileBmg, {0, 1, 0, 0, 0, 0, 0, 0}, EINVAL, 0, 0},
-      {&kProfileBmg, {0, 0, 0, 0, 0, 0, 1, 0}, EINVAL, 0, 0},
+      {&kProfileBmg, {0, 0, 9, 0, 0, 0, 0, 0}, 0, 1, 26},     {&kProfileBmg, {1, 0, 0, 0, 0, 0, 0, 0}, 0, 8, 2},
+      {&kProfilePvc, {1, 0, 0, 0, 0, 0, 0, 0}, ENODEV, 0, 0}, {&kProfileBmg, {2, 0, 0, 0, 0, 0, 0, 0}, EINVAL, 0, 0},
+      {&kProfileBmg, {0, 1, 0, 0, 0, 0, 0, 0}, EINVAL, 0, 0}, {&kProfileBmg, {0, 0, 0, 0, 0, 0, 1, 0}, EINVAL, 0, 0},
       {&kProfileBmg, {0, 0, 0, 0, 0, 0, 0, 1}, EINVAL, 0, 0},
   };
   for (const Case& c : cases) {

@@ -20,6 +20,7 @@
 
 #if !defined(_XE_DRM_H_) && !defined(_UAPI_XE_DRM_H_)
 
+/* clang-format off */
 /* Numbers of the 16 driver ioctls, counted from DRM_COMMAND_BASE. */
 #define DRM_XE_DEVICE_QUERY                                        0
 #define DRM_XE_GEM_CREATE                                          1

@@ -19,6 +19,8 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
+/* clang-format off */
+
 #ifndef _DRM_H_
 
 /* Request words: type byte, and the number range that belongs to drivers. */

@@ -30,9 +30,7 @@ struct FieldLayout {
   std::uint64_t size = 0;
   friend bool operator==(const FieldLayout&, const FieldLayout&) = default;
 };
-void PrintTo(const FieldLayout& f, std::ostream* out) {
-  *out << "offset " << f.offset << " size " << f.size;
-}
+void PrintTo(const FieldLayout& f, std::ostream* out) { *out << "offset " << f.offset << " size " << f.size; }
 struct StructLayout {
   std::uint64_t size = 0;
   std::uint64_t align = 0;
@@ -54,7 +52,7 @@ const Compiled& compiled() {
 #define SX_CONSTANT(name) t.constants[#name] = static_cast<std::uint64_t>(name);
 #define SX_ENUMERATOR(name) t.enumerators[#name] = static_cast<std::uint64_t>(name);
 #define SX_IOCTL(name) t.ioctls[#name] = static_cast<std::uint64_t>(name);
-#define SX_STRUCT(name) \
+#define SX_STRUCT(name)                 \
   t.structs[#name].size = sizeof(name); \
   t.structs[#name].align = alignof(name);
 #define SX_FLEXIBLE(type, path) t.structs[#type].fields[#path] = {offsetof(type, path), 0};
@@ -67,8 +65,7 @@ const Compiled& compiled() {
   return table;
 }
 
-void collect_fields(const Json& fields, const std::string& prefix,
-                    std::map<std::string, FieldLayout>& out) {
+void collect_fields(const Json& fields, const std::string& prefix, std::map<std::string, FieldLayout>& out) {
   for (const Json& field : fields) {
     std::string path = prefix;
     if (!field["name"].is_null()) {
@@ -76,9 +73,7 @@ void collect_fields(const Json& fields, const std::string& prefix,
       out[path] = {field["offset"].get<std::uint64_t>(), field["size"].get<std::uint64_t>()};
     }
     if (!field.contains("fields")) continue;
-    std::string below = field["name"].is_null() ? prefix
-                        : field.contains("array") ? path + "[0]."
-                                                  : path + ".";
+    std::string below = field["name"].is_null() ? prefix : field.contains("array") ? path + "[0]." : path + ".";
     collect_fields(field["fields"], below, out);
   }
 }
@@ -126,8 +121,7 @@ TEST(Uapi, EveryStructHasTheSizeAlignmentAndFieldsOfTheJson) {
 TEST(Uapi, OnlyTheStringTablesAreLeftOut) {
   std::set<std::string> left_out;
   for (const Json& name : uapi_json()["string_table_macros_not_listed"]) left_out.insert(name);
-  EXPECT_EQ(left_out, (std::set<std::string>{"DRM_XE_RAS_ERROR_COMPONENT_NAMES",
-                                             "DRM_XE_RAS_ERROR_SEVERITY_NAMES"}));
+  EXPECT_EQ(left_out, (std::set<std::string>{"DRM_XE_RAS_ERROR_COMPONENT_NAMES", "DRM_XE_RAS_ERROR_SEVERITY_NAMES"}));
 }
 
 }  // namespace

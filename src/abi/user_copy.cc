@@ -14,8 +14,7 @@ Status ProcessUserMemory::read(HostVa from, std::span<std::byte> to) {
 Status ProcessUserMemory::write(HostVa to, std::span<const std::byte> from) {
   if (from.empty()) return {};
   void* target = reinterpret_cast<void*>(to.value());
-  if (!guarded_copy(target, from.data(), from.size()))
-    return fail(EFAULT, "user memory is unwritable");
+  if (!guarded_copy(target, from.data(), from.size())) return fail(EFAULT, "user memory is unwritable");
   return {};
 }
 

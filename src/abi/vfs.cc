@@ -26,9 +26,8 @@ std::string relative_target(const std::string& link, const std::string& target) 
 void add_common(TreeBuilder& tree) {
   for (const char* path :
        {"/sys/block", "/sys/firmware", "/sys/class/vtconsole", "/sys/class/drm", "/sys/bus/pci/devices",
-        "/sys/bus/platform/devices", "/sys/devices/system", "/sys/devices/virtual", "/sys/fs",
-        "/sys/kernel/mm", "/sys/kernel/config", "/sys/kernel/debug/dri", "/sys/kernel/tracing",
-        "/sys/dev/block", "/sys/dev/char"})
+        "/sys/bus/platform/devices", "/sys/devices/system", "/sys/devices/virtual", "/sys/fs", "/sys/kernel/mm",
+        "/sys/kernel/config", "/sys/kernel/debug/dri", "/sys/kernel/tracing", "/sys/dev/block", "/sys/dev/char"})
     tree.directory(path);
   tree.file("/sys/class/drm/version", "drm 1.1.0 20060810\n");
   for (const char* module : {"xe", "drm"}) {
@@ -50,8 +49,8 @@ void add_common(TreeBuilder& tree) {
 Status make_file(const VfsNode& node, const std::string& path) {
   const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd < 0) return fail(errno, "shadow tree: cannot make a file");
-  bool ok = node.content.empty() || write(fd, node.content.data(), node.content.size()) ==
-                                        static_cast<ssize_t>(node.content.size());
+  bool ok = node.content.empty() ||
+            write(fd, node.content.data(), node.content.size()) == static_cast<ssize_t>(node.content.size());
   if (node.sparse_bytes != 0) ok = ok && ftruncate(fd, static_cast<off_t>(node.sparse_bytes)) == 0;
   ok = ok && fchmod(fd, node.mode) == 0;
   const int error = errno;
@@ -70,37 +69,25 @@ bool TreeBuilder::claim(const std::string& path) {
 }
 
 void TreeBuilder::directory(const std::string& path) {
-  if (claim(path))
-    nodes_.push_back({.path = path, .kind = NodeKind::kDirectory, .content = "", .mode = 0755});
+  if (claim(path)) nodes_.push_back({.path = path, .kind = NodeKind::kDirectory, .content = "", .mode = 0755});
 }
 void TreeBuilder::file(const std::string& path, std::string content, mode_t mode) {
   if (claim(path))
-    nodes_.push_back(
-        {.path = path, .kind = NodeKind::kFile, .content = std::move(content), .mode = mode});
+    nodes_.push_back({.path = path, .kind = NodeKind::kFile, .content = std::move(content), .mode = mode});
 }
 void TreeBuilder::dynamic(const std::string& path, mode_t mode) {
-  if (claim(path))
-    nodes_.push_back({.path = path, .kind = NodeKind::kDynamic, .content = "", .mode = mode});
+  if (claim(path)) nodes_.push_back({.path = path, .kind = NodeKind::kDynamic, .content = "", .mode = mode});
 }
 void TreeBuilder::sparse(const std::string& path, std::uint64_t bytes) {
   if (claim(path))
-    nodes_.push_back({.path = path,
-                      .kind = NodeKind::kFile,
-                      .content = "",
-                      .mode = 0600,
-                      .sparse_bytes = bytes});
+    nodes_.push_back({.path = path, .kind = NodeKind::kFile, .content = "", .mode = 0600, .sparse_bytes = bytes});
 }
 void TreeBuilder::link(const std::string& path, const std::string& target) {
   if (claim(path))
-    nodes_.push_back({.path = path,
-                      .kind = NodeKind::kLink,
-                      .content = relative_target(path, target),
-                      .mode = 0777});
+    nodes_.push_back({.path = path, .kind = NodeKind::kLink, .content = relative_target(path, target), .mode = 0777});
 }
 
-std::string pci_slot(std::uint32_t device) {
-  return fmt::format("0000:{:02x}:00.0", 3 + device);
-}
+std::string pci_slot(std::uint32_t device) { return fmt::format("0000:{:02x}:00.0", 3 + device); }
 
 std::vector<VfsNode> build_tree(std::span<const DeviceConfig> devices) {
   TreeBuilder tree;
@@ -110,8 +97,7 @@ std::vector<VfsNode> build_tree(std::span<const DeviceConfig> devices) {
     for (std::uint32_t minor : {device.index, device.index + 128}) {
       const DeviceNode node{device.index, minor};
       tree.file(device_node_path(node), "", 0660);
-      tree.link("/dev/dri/by-path/pci-" + slot + (node.is_render() ? "-render" : "-card"),
-                device_node_path(node));
+      tree.link("/dev/dri/by-path/pci-" + slot + (node.is_render() ? "-render" : "-card"), device_node_path(node));
     }
     add_sysfs(tree, device);
     add_debugfs(tree, device);
@@ -128,8 +114,7 @@ Status materialise(std::span<const VfsNode> nodes, const std::string& root) {
       if (mkdir(path.c_str(), 0700) != 0 || chmod(path.c_str(), node.mode) != 0)
         result = fail(errno, "shadow tree: cannot make a folder");
     } else if (node.kind == NodeKind::kLink) {
-      if (symlink(node.content.c_str(), path.c_str()) != 0)
-        result = fail(errno, "shadow tree: cannot make a link");
+      if (symlink(node.content.c_str(), path.c_str()) != 0) result = fail(errno, "shadow tree: cannot make a link");
     } else {
       result = make_file(node, path);
     }

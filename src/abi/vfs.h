@@ -71,8 +71,7 @@ struct DeviceNode {
   bool is_render() const { return minor >= 128; }
 };
 inline constexpr unsigned kDrmMajor = 226;
-std::optional<DeviceNode> find_device_node(std::string_view physical_client_path,
-                                           std::size_t device_count);
+std::optional<DeviceNode> find_device_node(std::string_view physical_client_path, std::size_t device_count);
 /// "0000:03:00.0" of device 0.
 std::string pci_slot(std::uint32_t device);
 /// Client path of the node: what /proc/self/fd/N of a device file must read.
@@ -82,7 +81,7 @@ std::string device_node_path(const DeviceNode& node);
 
 enum class NodeKind : std::uint8_t { kDirectory, kFile, kLink, kDynamic };
 struct VfsNode {
-  std::string path;     ///< absolute client path
+  std::string path;  ///< absolute client path
   NodeKind kind = NodeKind::kFile;
   std::string content;  ///< text of a file, relative target of a link
   mode_t mode = 0444;
@@ -121,7 +120,7 @@ std::string pci_directory(std::uint32_t device);
 // ---- dynamic files -------------------------------------------------------------------------------
 
 enum class DynamicKind : std::uint8_t {
-  kGtStats,           ///< write a true boolean: reset
+  kGtStats,  ///< write a true boolean: reset
   kGtIdleStatus,
   kGtIdleResidency,
   kGtForceReset,      ///< write true: reset, do not wait
@@ -139,14 +138,13 @@ enum class PropertyBound : std::uint8_t { kValue, kMin, kMax };
 struct DynamicFile {
   DynamicKind kind = DynamicKind::kMeminfo;
   std::uint32_t device = 0;
-  std::uint16_t gt = 0;    ///< kVramManager: the tile
+  std::uint16_t gt = 0;  ///< kVramManager: the tile
   EngineClass cls = EngineClass::kRender;
   EngineProperty property = EngineProperty::kJobTimeoutMs;
   PropertyBound bound = PropertyBound::kValue;
 };
 /// By physical client path; none: serve the shadow file (or the real one) as it is.
-std::optional<DynamicFile> find_dynamic(std::string_view physical_client_path,
-                                        std::span<const DeviceConfig> devices);
+std::optional<DynamicFile> find_dynamic(std::string_view physical_client_path, std::span<const DeviceConfig> devices);
 
 struct PropertyLimits {
   std::uint32_t value = 0;
@@ -164,8 +162,7 @@ struct EngineSettings {
 };
 /// Applies a write; EINVAL when the number is malformed, outside [min, max], or a bound outside the
 /// build-time limits.
-Status write_engine_setting(EngineSettings& settings, const DynamicFile& file,
-                            std::string_view text);
+Status write_engine_setting(EngineSettings& settings, const DynamicFile& file, std::string_view text);
 
 enum class ResetWait : std::uint8_t { kReturnAtOnce, kUntilDone };
 struct GtIdle {
@@ -198,8 +195,7 @@ class DeviceFiles {
 };
 
 /// Text of a dynamic file now. kMeminfo is not a device's: see meminfo_text().
-Result<std::string> read_dynamic(const DynamicFile& file, const DeviceConfig& device,
-                                 const DeviceFiles& files);
+Result<std::string> read_dynamic(const DynamicFile& file, const DeviceConfig& device, const DeviceFiles& files);
 /// Effect of a write; EINVAL malformed, EACCES for a file that cannot be written.
 Status write_dynamic(const DynamicFile& file, std::string_view text, DeviceFiles& files);
 

@@ -12,8 +12,7 @@ const char* yes_no(bool value) { return value ? "yes" : "no"; }
 std::string class_list(std::uint32_t classes) {
   std::string text;
   for (unsigned c = 0; c < kEngineClasses; ++c)
-    if (classes >> c & 1u)
-      text.append(" ").append(engine_class_name(static_cast<EngineClass>(c)));
+    if (classes >> c & 1u) text.append(" ").append(engine_class_name(static_cast<EngineClass>(c)));
   return text;
 }
 
@@ -22,9 +21,8 @@ std::string info_text(const DeviceProfile& p) {
       "graphics_verx100 {}\ndevid 0x{:04x}\nrevid {}\nis_dgfx {}\ntile_count {}\nvm_max_level {}\n"
       "force_execlist no\nhas_flat_ccs {}\nhas_usm {}\nskip_guc_pc no\n"
       "multi_lrc_engine_classes:{}\n",
-      p.graphics_version * 100 + p.gts[0].ip.minor, p.pci_device, p.pci_revision,
-      yes_no(p.has(DeviceFact::kDiscrete)), p.tiles, p.page_table_levels - 1,
-      yes_no(p.has(DeviceFact::kFlatCcs)), yes_no(p.has(DeviceFact::kUsm)),
+      p.graphics_version * 100 + p.gts[0].ip.minor, p.pci_device, p.pci_revision, yes_no(p.has(DeviceFact::kDiscrete)),
+      p.tiles, p.page_table_levels - 1, yes_no(p.has(DeviceFact::kFlatCcs)), yes_no(p.has(DeviceFact::kUsm)),
       class_list(p.multi_lrc_classes));
   for (const GtFact& gt : p.gts)
     text += fmt::format("gt{} force wake 0\ngt{} multi_queue_engine_classes:\n", gt.id, gt.id);
@@ -32,22 +30,22 @@ std::string info_text(const DeviceProfile& p) {
 }
 
 std::string topology_text(const GtFact& gt) {
-  return fmt::format("dss mask (geometry): {:016x}\ndss mask (compute):  {:016x}\n"
-                     "EU mask per DSS:     {:08x}\nL3 bank mask:        {:016x}\n",
-                     gt.dss_geometry, gt.dss_compute, gt.eus_per_dss, gt.l3_banks);
+  return fmt::format(
+      "dss mask (geometry): {:016x}\ndss mask (compute):  {:016x}\n"
+      "EU mask per DSS:     {:08x}\nL3 bank mask:        {:016x}\n",
+      gt.dss_geometry, gt.dss_compute, gt.eus_per_dss, gt.l3_banks);
 }
 
 std::string engines_text(const DeviceProfile& p, const GtFact& gt) {
   std::string text;
   for (const EngineFact& engine : p.engines)
     if (engine.gt == gt.id)
-      text += fmt::format("{}{} (physical), logical instance={}\n", engine_class_name(engine.cls),
-                          engine.instance, engine.instance);
+      text += fmt::format("{}{} (physical), logical instance={}\n", engine_class_name(engine.cls), engine.instance,
+                          engine.instance);
   return text;
 }
 
-void add_gt(TreeBuilder& tree, const std::string& device_dir, const DeviceProfile& p,
-            const GtFact& gt) {
+void add_gt(TreeBuilder& tree, const std::string& device_dir, const DeviceProfile& p, const GtFact& gt) {
   const std::string dir = fmt::format("{}/gt{}", device_dir, gt.id);
   tree.dynamic(dir + "/stats", 0644);
   tree.dynamic(dir + "/force_reset", 0644);
@@ -56,13 +54,11 @@ void add_gt(TreeBuilder& tree, const std::string& device_dir, const DeviceProfil
   tree.file(dir + "/pat", pat_text(p));
   tree.file(dir + "/topology", topology_text(gt));
   tree.file(dir + "/hw_engines", engines_text(p, gt));
-  for (const char* name : {"register-save-restore", "register-save-restore-check", "workarounds",
-                           "tunings", "mocs", "ggtt", "steering", "powergate_info", "sa_info"})
+  for (const char* name : {"register-save-restore", "register-save-restore-check", "workarounds", "tunings", "mocs",
+                           "ggtt", "steering", "powergate_info", "sa_info"})
     tree.file(dir + "/" + name, "");
-  for (const char* cls : {"rcs", "ccs", "bcs", "vcs", "vecs"})
-    tree.file(dir + "/default_lrc_" + cls, "");
-  for (const char* name : {"guc_info", "huc_info", "guc_log", "guc_ctb", "guc_pc"})
-    tree.file(dir + "/uc/" + name, "");
+  for (const char* cls : {"rcs", "ccs", "bcs", "vcs", "vecs"}) tree.file(dir + "/default_lrc_" + cls, "");
+  for (const char* name : {"guc_info", "huc_info", "guc_log", "guc_ctb", "guc_pc"}) tree.file(dir + "/uc/" + name, "");
 }
 
 }  // namespace
@@ -77,18 +73,16 @@ std::string pat_text(const DeviceProfile& p) {
     if (xe2)
       text += fmt::format("PAT[{:2}] = [ {}, {}, {}, {}, {}, {} ]  ({:>#8x}){}\n", i, e.no_promote,
                           compresses(e) ? 1 : 0, e.l3_class, e.l3_policy, e.l4_policy,
-                          e.state == PatState::kReserved ? 0 : static_cast<int>(e.coherency), e.value,
-                          reserved);
+                          e.state == PatState::kReserved ? 0 : static_cast<int>(e.coherency), e.value, reserved);
     else
-      text += fmt::format("PAT[{:2}] = [ {}, {} ]  ({:>#8x}){}\n", i, e.value & 3, e.value >> 2,
-                          e.value, reserved);
+      text += fmt::format("PAT[{:2}] = [ {}, {} ]  ({:>#8x}){}\n", i, e.value & 3, e.value >> 2, e.value, reserved);
   }
   if (xe2) {
     text += fmt::format("Page Table Access:\nPTA_MODE= [ 0, 0, 0, 0, 3, 0 ]  ({:>#8x})\n", 0xc);
     text += fmt::format("PCIe ATS entry:\nPAT_ATS = [ 0, 0, 0, 0, 3, 3 ]  ({:>#8x})\n", 0xf);
   }
-  text += fmt::format("IDX[XE_CACHE_NONE] = {}\nIDX[XE_CACHE_WT] = {}\nIDX[XE_CACHE_WB] = {}\n",
-                      p.picks.uncached, p.picks.write_through, p.picks.write_back);
+  text += fmt::format("IDX[XE_CACHE_NONE] = {}\nIDX[XE_CACHE_WT] = {}\nIDX[XE_CACHE_WB] = {}\n", p.picks.uncached,
+                      p.picks.write_through, p.picks.write_back);
   if (p.picks.uncached_compressed != 0xff)
     text += fmt::format("IDX[XE_CACHE_NONE_COMPRESSION] = {}\n", p.picks.uncached_compressed);
   return text;
@@ -107,8 +101,9 @@ void add_debugfs(TreeBuilder& tree, const DeviceConfig& device) {
     tree.file(dir + "/" + name, "");
   tree.file(dir + "/page_reclaim_hw_assist", "0\n", 0644);
   if (p.has(DeviceFact::kDiscrete)) {
-    tree.file(dir + "/dgfx_pkg_residencies", "PACKAGE_G2: 0\nPACKAGE_G6: 0\nPACKAGE_G8: 0\n"
-                                             "PACKAGE_G10: 0\nMODS: 0\n");
+    tree.file(dir + "/dgfx_pkg_residencies",
+              "PACKAGE_G2: 0\nPACKAGE_G6: 0\nPACKAGE_G8: 0\n"
+              "PACKAGE_G10: 0\nMODS: 0\n");
     tree.file(dir + "/dgfx_pcie_link_residencies",
               "PCIE LINK L0 RESIDENCY: 0\nPCIE LINK L1 RESIDENCY: 0\nPCIE LINK L1.2 RESIDENCY: 0\n");
   }

@@ -57,8 +57,7 @@ std::optional<DynamicFile> find_property(std::string_view rest, DynamicFile file
 
 std::optional<DynamicFile> find_in_sysfs(std::string_view rest, DynamicFile file) {
   std::uint32_t tile = 0;
-  if (!eat(rest, "/tile") || !eat_number(rest, tile) || !eat(rest, "/") || !eat_gt(rest, file.gt))
-    return std::nullopt;
+  if (!eat(rest, "/tile") || !eat_number(rest, tile) || !eat(rest, "/") || !eat_gt(rest, file.gt)) return std::nullopt;
   if (rest == "gtidle/idle_status") {
     file.kind = DynamicKind::kGtIdleStatus;
     return file;
@@ -106,8 +105,7 @@ std::optional<DynamicFile> find_in_debugfs(std::string_view rest, DynamicFile fi
 
 /// Decimal or 0x number with optional white space around it.
 std::optional<std::uint32_t> parse_number(std::string_view text) {
-  while (!text.empty() && (text.back() == '\n' || text.back() == ' ' || text.back() == '\0'))
-    text.remove_suffix(1);
+  while (!text.empty() && (text.back() == '\n' || text.back() == ' ' || text.back() == '\0')) text.remove_suffix(1);
   while (text.starts_with(' ')) text.remove_prefix(1);
   const int base = text.starts_with("0x") ? 16 : 10;
   if (base == 16) text.remove_prefix(2);
@@ -121,9 +119,18 @@ std::optional<std::uint32_t> parse_number(std::string_view text) {
 std::optional<bool> parse_bool(std::string_view text) {
   if (text.empty()) return std::nullopt;
   switch (text[0]) {
-    case '1': case 'y': case 'Y': case 't': case 'T': return true;
-    case '0': case 'n': case 'N': case 'f': case 'F': return false;
-    case 'o': case 'O':
+    case '1':
+    case 'y':
+    case 'Y':
+    case 't':
+    case 'T': return true;
+    case '0':
+    case 'n':
+    case 'N':
+    case 'f':
+    case 'F': return false;
+    case 'o':
+    case 'O':
       if (text.size() > 1 && (text[1] == 'n' || text[1] == 'N')) return true;
       if (text.size() > 1 && (text[1] == 'f' || text[1] == 'F')) return false;
       return std::nullopt;
@@ -132,24 +139,23 @@ std::optional<bool> parse_bool(std::string_view text) {
 }
 
 std::string vram_text(const DeviceConfig& device, const RegionUse& use) {
-  return fmt::format("  use_type: 1\n  use_tt: 0\n  size: {}\n  usage: {}\ndefault_page_size: {}KiB\n"
-                     "ram_block size: {}\nvisible size: {}\nvisible usage: {}\n",
-                     device.vram_bytes, use.used_bytes, device.profile->vram_page_bytes() / 1024,
-                     device.vram_bytes, device.visible_bytes, use.visible_used_bytes);
+  return fmt::format(
+      "  use_type: 1\n  use_tt: 0\n  size: {}\n  usage: {}\ndefault_page_size: {}KiB\n"
+      "ram_block size: {}\nvisible size: {}\nvisible usage: {}\n",
+      device.vram_bytes, use.used_bytes, device.profile->vram_page_bytes() / 1024, device.vram_bytes,
+      device.visible_bytes, use.visible_used_bytes);
 }
 
 std::string clients_text(const std::vector<DrmClient>& clients) {
-  std::string text = fmt::format("{:>20} {:>5} {:>3} {} {} {:>5} {:>10}\n", "command", "tgid", "dev",
-                                 "master", "a", "uid", "magic");
+  std::string text =
+      fmt::format("{:>20} {:>5} {:>3} {} {} {:>5} {:>10}\n", "command", "tgid", "dev", "master", "a", "uid", "magic");
   for (const DrmClient& c : clients)
-    text += fmt::format("{:>20} {:>5} {:>3} {:>6} {} {:>5} {:>10}\n", c.command, c.pid, c.minor, "n",
-                        "y", c.uid, 0);
+    text += fmt::format("{:>20} {:>5} {:>3} {:>6} {} {:>5} {:>10}\n", c.command, c.pid, c.minor, "n", "y", c.uid, 0);
   return text;
 }
 
 /// "drm-total-vram0:	16 KiB": in the largest of the units B, KiB, MiB that divides it.
-void append_bytes(std::string& text, std::string_view key, const char* region,
-                  std::uint64_t bytes) {
+void append_bytes(std::string& text, std::string_view key, const char* region, std::uint64_t bytes) {
   const char* unit = "";
   for (const char* larger : {" KiB", " MiB"}) {
     if (bytes == 0 || bytes % 1024 != 0) break;
@@ -161,16 +167,14 @@ void append_bytes(std::string& text, std::string_view key, const char* region,
 
 }  // namespace
 
-std::optional<DynamicFile> find_dynamic(std::string_view path,
-                                        std::span<const DeviceConfig> devices) {
+std::optional<DynamicFile> find_dynamic(std::string_view path, std::span<const DeviceConfig> devices) {
   if (path == "/proc/meminfo") return DynamicFile{.kind = DynamicKind::kMeminfo};
   for (const DeviceConfig& device : devices) {
     DynamicFile file;
     file.device = device.index;
     std::string_view rest = path;
     if (eat(rest, pci_directory(device.index))) return find_in_sysfs(rest, file);
-    if (eat(rest, fmt::format("/sys/kernel/debug/dri/{}/", device.index)))
-      return find_in_debugfs(rest, file);
+    if (eat(rest, fmt::format("/sys/kernel/debug/dri/{}/", device.index))) return find_in_debugfs(rest, file);
   }
   return std::nullopt;
 }
@@ -187,8 +191,7 @@ const PropertyLimits& EngineSettings::of(EngineProperty property) const {
   return const_cast<EngineSettings*>(this)->of(property);
 }
 
-Status write_engine_setting(EngineSettings& settings, const DynamicFile& file,
-                            std::string_view text) {
+Status write_engine_setting(EngineSettings& settings, const DynamicFile& file, std::string_view text) {
   const auto number = parse_number(text);
   if (!number) return fail(EINVAL, "not a number");
   const EngineSettings build;
@@ -196,32 +199,26 @@ Status write_engine_setting(EngineSettings& settings, const DynamicFile& file,
   PropertyLimits& limits = settings.of(file.property);
   switch (file.bound) {
     case PropertyBound::kValue:
-      if (*number < limits.min || *number > limits.max)
-        return fail(EINVAL, "outside the limits of the engine class");
+      if (*number < limits.min || *number > limits.max) return fail(EINVAL, "outside the limits of the engine class");
       limits.value = *number;
       return {};
     case PropertyBound::kMin:
-      if (*number < hard.min || *number > limits.max)
-        return fail(EINVAL, "minimum outside the build-time limits");
+      if (*number < hard.min || *number > limits.max) return fail(EINVAL, "minimum outside the build-time limits");
       limits.min = *number;
       return {};
     case PropertyBound::kMax:
-      if (*number > hard.max || *number < limits.min)
-        return fail(EINVAL, "maximum outside the build-time limits");
+      if (*number > hard.max || *number < limits.min) return fail(EINVAL, "maximum outside the build-time limits");
       limits.max = *number;
       return {};
   }
   return fail(EINVAL, "unknown bound");
 }
 
-Result<std::string> read_dynamic(const DynamicFile& file, const DeviceConfig& device,
-                                 const DeviceFiles& files) {
+Result<std::string> read_dynamic(const DynamicFile& file, const DeviceConfig& device, const DeviceFiles& files) {
   switch (file.kind) {
     case DynamicKind::kGtStats: return stats_text(files.gt_counters(file.gt));
-    case DynamicKind::kGtIdleStatus:
-      return std::string(files.gt_idle(file.gt).idle ? "gt-c6\n" : "gt-c0\n");
-    case DynamicKind::kGtIdleResidency:
-      return fmt::format("{}\n", files.gt_idle(file.gt).residency_ms);
+    case DynamicKind::kGtIdleStatus: return std::string(files.gt_idle(file.gt).idle ? "gt-c6\n" : "gt-c0\n");
+    case DynamicKind::kGtIdleResidency: return fmt::format("{}\n", files.gt_idle(file.gt).residency_ms);
     case DynamicKind::kEngineProperty: {
       const EngineSettings settings = files.engine_settings(file.gt, file.cls);
       const PropertyLimits& limits = settings.of(file.property);
@@ -250,9 +247,8 @@ Status write_dynamic(const DynamicFile& file, std::string_view text, DeviceFiles
       if (!yes) return fail(EINVAL, "not a boolean");
       if (!*yes) return {};
       if (file.kind != DynamicKind::kGtStats)
-        return files.reset_gt(file.gt, file.kind == DynamicKind::kGtForceReset
-                                           ? ResetWait::kReturnAtOnce
-                                           : ResetWait::kUntilDone);
+        return files.reset_gt(
+            file.gt, file.kind == DynamicKind::kGtForceReset ? ResetWait::kReturnAtOnce : ResetWait::kUntilDone);
       files.reset_gt_counters(file.gt);
       return {};
     }
@@ -306,8 +302,7 @@ std::string fdinfo_text(const FdinfoFacts& facts) {
       "pos:\t0\nflags:\t0{:o}\nmnt_id:\t26\nino:\t{}\ndrm-driver:\txe\ndrm-client-id:\t{}\n"
       "drm-pdev:\t{}\n",
       facts.open_flags, 500 + facts.device, facts.client_id, pci_slot(facts.device));
-  if (!facts.client_name.empty())
-    text += fmt::format("drm-client-name:\t{}\n", facts.client_name);
+  if (!facts.client_name.empty()) text += fmt::format("drm-client-name:\t{}\n", facts.client_name);
   for (const FdinfoRegion& r : facts.regions) {
     append_bytes(text, "total", r.name, r.total_bytes);
     append_bytes(text, "shared", r.name, r.shared_bytes);
@@ -317,8 +312,7 @@ std::string fdinfo_text(const FdinfoFacts& facts) {
   }
   for (const FdinfoEngine& e : facts.engines) {
     const char* name = engine_class_name(e.cls);
-    text += fmt::format("drm-cycles-{}:\t{}\ndrm-total-cycles-{}:\t{}\n", name, e.cycles, name,
-                        e.total_cycles);
+    text += fmt::format("drm-cycles-{}:\t{}\ndrm-total-cycles-{}:\t{}\n", name, e.cycles, name, e.total_cycles);
     if (e.capacity > 1) text += fmt::format("drm-engine-capacity-{}:\t{}\n", name, e.capacity);
   }
   return text;

@@ -37,8 +37,8 @@ std::string config_space(const DeviceConfig& device) {
   put(0x02, p.pci_device, 2);
   put(0x04, 0x0006, 2);  // memory space, bus master
   put(0x08, p.pci_revision | p.pci_class << 8, 4);
-  put(0x10, bars.mmio_start | 0x4, 8);        // 64-bit
-  put(0x18, bars.vram_start | 0xc, 8);        // 64-bit, prefetchable
+  put(0x10, bars.mmio_start | 0x4, 8);  // 64-bit
+  put(0x18, bars.vram_start | 0xc, 8);  // 64-bit, prefetchable
   put(0x2c, p.subsystem_vendor, 2);
   put(0x2e, p.subsystem_device, 2);
   return config;
@@ -50,8 +50,8 @@ std::string resource_lines(const DeviceConfig& device) {
     const std::uint64_t end = bytes == 0 ? 0 : start + bytes - 1;
     return fmt::format("0x{:016x} 0x{:016x} 0x{:016x}\n", start, end, flags);
   };
-  std::string text = line(bars.mmio_start, kMmioBytes, 0x140204) + line(0, 0, 0) +
-                     line(bars.vram_start, bars.vram_bytes, 0x14220c);
+  std::string text =
+      line(bars.mmio_start, kMmioBytes, 0x140204) + line(0, 0, 0) + line(bars.vram_start, bars.vram_bytes, 0x14220c);
   for (int unused = 3; unused < 13; ++unused) text += line(0, 0, 0);
   return text;
 }
@@ -70,9 +70,9 @@ void add_pci(TreeBuilder& tree, const DeviceConfig& device) {
             fmt::format("DRIVER=xe\nPCI_CLASS={:X}\nPCI_ID=8086:{:04X}\nPCI_SUBSYS_ID={:04X}:{:04X}\n"
                         "PCI_SLOT_NAME={}\nMODALIAS=pci:v00008086d{:08X}sv{:08X}sd{:08X}bc{:02X}sc{:02X}"
                         "i{:02X}\n",
-                        p.pci_class, p.pci_device, p.subsystem_vendor, p.subsystem_device, slot,
-                        p.pci_device, p.subsystem_vendor, p.subsystem_device, p.pci_class >> 16,
-                        p.pci_class >> 8 & 0xff, p.pci_class & 0xff),
+                        p.pci_class, p.pci_device, p.subsystem_vendor, p.subsystem_device, slot, p.pci_device,
+                        p.subsystem_vendor, p.subsystem_device, p.pci_class >> 16, p.pci_class >> 8 & 0xff,
+                        p.pci_class & 0xff),
             0644);
   tree.file(dir + "/resource", resource_lines(device));
   tree.file(dir + "/config", config_space(device), 0644);
@@ -119,14 +119,11 @@ void add_bridge(TreeBuilder& tree, const DeviceConfig& device) {
 }
 
 void add_minor(TreeBuilder& tree, const DeviceConfig& device, std::uint32_t minor) {
-  const std::string name =
-      (minor >= 128 ? "renderD" : "card") + std::to_string(minor);
+  const std::string name = (minor >= 128 ? "renderD" : "card") + std::to_string(minor);
   const std::string dir = pci_directory(device.index) + "/drm/" + name;
   tree.file(dir + "/dev", fmt::format("{}:{}\n", kDrmMajor, minor));
   tree.file(dir + "/uevent",
-            fmt::format("MAJOR={}\nMINOR={}\nDEVNAME=dri/{}\nDEVTYPE=drm_minor\n", kDrmMajor, minor,
-                        name),
-            0644);
+            fmt::format("MAJOR={}\nMINOR={}\nDEVNAME=dri/{}\nDEVTYPE=drm_minor\n", kDrmMajor, minor, name), 0644);
   tree.link(dir + "/device", pci_directory(device.index));
   tree.link(dir + "/subsystem", "/sys/class/drm");
   tree.link("/sys/class/drm/" + name, dir);
@@ -147,8 +144,7 @@ void add_engine_class(TreeBuilder& tree, const std::string& dir) {
     tree.dynamic(fmt::format("{}/{}{}", dir, p.name, p.unit), 0644);
     tree.dynamic(fmt::format("{}/{}_min", dir, p.name), 0644);
     tree.dynamic(fmt::format("{}/{}_max", dir, p.name), 0644);
-    tree.file(fmt::format("{}/.defaults/{}{}", dir, p.name, p.unit),
-              fmt::format("{}\n", p.limits.value));
+    tree.file(fmt::format("{}/.defaults/{}{}", dir, p.name, p.unit), fmt::format("{}\n", p.limits.value));
     tree.file(fmt::format("{}/.defaults/{}_min", dir, p.name), fmt::format("{}\n", p.limits.min));
     tree.file(fmt::format("{}/.defaults/{}_max", dir, p.name), fmt::format("{}\n", p.limits.max));
   }
@@ -156,8 +152,7 @@ void add_engine_class(TreeBuilder& tree, const std::string& dir) {
 
 void add_gt(TreeBuilder& tree, const DeviceConfig& device, const GtFact& gt) {
   const DeviceProfile& p = *device.profile;
-  const std::string dir =
-      fmt::format("{}/tile{}/gt{}", pci_directory(device.index), gt.tile, gt.id);
+  const std::string dir = fmt::format("{}/tile{}/gt{}", pci_directory(device.index), gt.tile, gt.id);
   const std::string freq = dir + "/freq0";
   for (const char* name : {"cur_freq", "act_freq", "rp0_freq"})
     tree.file(fmt::format("{}/{}", freq, name), fmt::format("{}\n", p.rp0_mhz));
@@ -166,8 +161,7 @@ void add_gt(TreeBuilder& tree, const DeviceConfig& device, const GtFact& gt) {
   tree.file(freq + "/rpe_freq", fmt::format("{}\n", p.rpe_mhz));
   tree.file(freq + "/rpn_freq", fmt::format("{}\n", p.rpn_mhz));
   tree.file(freq + "/throttle/status", "0\n");
-  tree.file(dir + "/gtidle/name",
-            fmt::format("gt{}-{}\n", gt.id, gt.type == GtType::kMain ? "rc" : "mc"));
+  tree.file(dir + "/gtidle/name", fmt::format("gt{}-{}\n", gt.id, gt.type == GtType::kMain ? "rc" : "mc"));
   tree.dynamic(dir + "/gtidle/idle_status");
   tree.dynamic(dir + "/gtidle/idle_residency_ms");
   for (const EngineFact& engine : p.engines)
@@ -177,9 +171,7 @@ void add_gt(TreeBuilder& tree, const DeviceConfig& device, const GtFact& gt) {
 
 }  // namespace
 
-std::string pci_directory(std::uint32_t device) {
-  return bridge_directory(device) + "/" + pci_slot(device);
-}
+std::string pci_directory(std::uint32_t device) { return bridge_directory(device) + "/" + pci_slot(device); }
 
 void add_sysfs(TreeBuilder& tree, const DeviceConfig& device) {
   add_bridge(tree, device);

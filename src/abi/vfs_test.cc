@@ -15,9 +15,7 @@
 namespace softxe {
 namespace {
 
-std::vector<DeviceConfig> two_devices() {
-  return {default_config(kProfileBmg, 0), default_config(kProfilePvc, 1)};
-}
+std::vector<DeviceConfig> two_devices() { return {default_config(kProfileBmg, 0), default_config(kProfilePvc, 1)}; }
 
 // ---- paths ---------------------------------------------------------------------------------------
 
@@ -62,7 +60,9 @@ TEST(PathMap, ToShadow) {
   for (const Case& c : cases) {
     const auto shadow = map.to_shadow(c.client);
     EXPECT_EQ(shadow.has_value(), c.shadow != nullptr) << c.client;
-    if (shadow && c.shadow) { EXPECT_EQ(*shadow, c.shadow) << c.client; }
+    if (shadow && c.shadow) {
+      EXPECT_EQ(*shadow, c.shadow) << c.client;
+    }
   }
 }
 
@@ -140,8 +140,7 @@ TEST(Tree, EveryDynamicNodeIsFoundAndNoStaticOne) {
   const auto devices = two_devices();
   unsigned dynamic = 0;
   for (const VfsNode& node : build_tree(devices)) {
-    EXPECT_EQ(find_dynamic(node.path, devices).has_value(), node.kind == NodeKind::kDynamic)
-        << node.path;
+    EXPECT_EQ(find_dynamic(node.path, devices).has_value(), node.kind == NodeKind::kDynamic) << node.path;
     dynamic += node.kind == NodeKind::kDynamic;
   }
   EXPECT_GT(dynamic, 60u);
@@ -160,8 +159,7 @@ TEST(Tree, FilesClientsNeed) {
       {pci + "/class", "0x030000\n"},
       {pci + "/drm/card0/dev", "226:0\n"},
       {pci + "/drm/renderD128/dev", "226:128\n"},
-      {pci + "/drm/renderD128/uevent",
-       "MAJOR=226\nMINOR=128\nDEVNAME=dri/renderD128\nDEVTYPE=drm_minor\n"},
+      {pci + "/drm/renderD128/uevent", "MAJOR=226\nMINOR=128\nDEVNAME=dri/renderD128\nDEVTYPE=drm_minor\n"},
       {pci + "/tile0/gt1/gtidle/name", "gt1-mc\n"},
       {pci + "/tile0/gt0/engines/ccs/.defaults/job_timeout_ms", "5000\n"},
       {pci_directory(1) + "/tile1/gt1/gtidle/name", "gt1-rc\n"},
@@ -181,9 +179,8 @@ TEST(Tree, FilesClientsNeed) {
   for (const char* line : {"DRIVER=xe\n", "PCI_ID=8086:E20B\n", "PCI_SLOT_NAME=0000:03:00.0\n"})
     EXPECT_NE(uevent.find(line), std::string::npos) << line;
   const std::string& info = tree.at("/sys/kernel/debug/dri/0/info").content;
-  for (const char* line :
-       {"devid 0xe20b\n", "revid 0\n", "is_dgfx yes\n", "tile_count 1\n", "vm_max_level 4\n",
-        "multi_lrc_engine_classes: vcs vecs\n", "gt0 multi_queue_engine_classes:\n"})
+  for (const char* line : {"devid 0xe20b\n", "revid 0\n", "is_dgfx yes\n", "tile_count 1\n", "vm_max_level 4\n",
+                           "multi_lrc_engine_classes: vcs vecs\n", "gt0 multi_queue_engine_classes:\n"})
     EXPECT_NE(info.find(line), std::string::npos) << line;
   EXPECT_EQ(tree.at(pci + "/config").content.size(), 256u);
 }
@@ -270,16 +267,12 @@ class FakeFiles final : public DeviceFiles {
     return {};
   }
   EngineSettings engine_settings(std::uint16_t, EngineClass) const override { return settings; }
-  void set_engine_settings(std::uint16_t, EngineClass, const EngineSettings& s) override {
-    settings = s;
-  }
+  void set_engine_settings(std::uint16_t, EngineClass, const EngineSettings& s) override { settings = s; }
   std::uint32_t wedged_mode() const override { return wedged; }
   void set_wedged_mode(std::uint32_t mode) override { wedged = mode; }
   std::uint32_t atomic_timeslice_ms() const override { return timeslice; }
   void set_atomic_timeslice_ms(std::uint32_t ms) override { timeslice = ms; }
-  RegionUse region_use(std::uint32_t region) const override {
-    return {.used_bytes = region * 4096ull};
-  }
+  RegionUse region_use(std::uint32_t region) const override { return {.used_bytes = region * 4096ull}; }
   std::vector<DrmClient> clients() const override { return {{"prog", 42, 128, 1000}}; }
 
   CounterWords words;
@@ -307,23 +300,20 @@ int write_path(const std::string& path, std::string_view text, FakeFiles& files)
 
 TEST(DynamicFiles, StatsFirstSubstringMatchIsTheNamedLine) {
   FakeFiles files;
-  for (std::size_t i = 0; i < kKernelCounterCount; ++i)
-    files.counters.add(static_cast<Counter>(i), 1000 + i);
+  for (std::size_t i = 0; i < kKernelCounterCount; ++i) files.counters.add(static_cast<Counter>(i), 1000 + i);
   const std::string text = *read_path("/sys/kernel/debug/dri/0/gt1/stats", files);
-  EXPECT_TRUE(text.starts_with(
-      "svm_pagefault_count: 1000\ntlb_inval_count: 1001\nsvm_tlb_inval_count: 1002\n"
-      "svm_tlb_inval_us: 1003\nvma_pagefault_count: 1004\nvma_pagefault_kb: 1005\n"
-      "invalid_prefetch_pagefault_count: 1006\nsvm_4K_pagefault_count: 1007\n"));
+  EXPECT_TRUE(
+      text.starts_with("svm_pagefault_count: 1000\ntlb_inval_count: 1001\nsvm_tlb_inval_count: 1002\n"
+                       "svm_tlb_inval_us: 1003\nvma_pagefault_count: 1004\nvma_pagefault_kb: 1005\n"
+                       "invalid_prefetch_pagefault_count: 1006\nsvm_4K_pagefault_count: 1007\n"));
   EXPECT_TRUE(text.find("prl_aborted_count: ") > text.find("prl_issued_count: "));
-  for (const char* name :
-       {"svm_pagefault_count", "tlb_inval_count", "svm_4K_pagefault_us", "svm_2M_cpu_copy_kb",
-        "invalid_prefetch_pagefault_count", "prl_64k_entry_count"}) {
+  for (const char* name : {"svm_pagefault_count", "tlb_inval_count", "svm_4K_pagefault_us", "svm_2M_cpu_copy_kb",
+                           "invalid_prefetch_pagefault_count", "prl_64k_entry_count"}) {
     const std::size_t at = text.find(name);
     ASSERT_NE(at, std::string::npos) << name;
     EXPECT_TRUE(at == 0 || text[at - 1] == '\n') << name << ": an earlier line contains it";
   }
-  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'),
-            static_cast<std::ptrdiff_t>(kKernelCounterCount));
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), static_cast<std::ptrdiff_t>(kKernelCounterCount));
 }
 
 TEST(DynamicFiles, Reads) {
@@ -351,8 +341,7 @@ TEST(DynamicFiles, Reads) {
   }
   files.idle = false;
   EXPECT_EQ(*read_path(gt + "/gtidle/idle_status", files), "gt-c0\n");
-  EXPECT_NE(read_path("/sys/kernel/debug/dri/1/tile1/vram_mm", files)->find("usage: 8192\n"),
-            std::string::npos);
+  EXPECT_NE(read_path("/sys/kernel/debug/dri/1/tile1/vram_mm", files)->find("usage: 8192\n"), std::string::npos);
   EXPECT_NE(read_path("/sys/kernel/debug/dri/0/clients", files)->find("prog"), std::string::npos);
 }
 
@@ -414,11 +403,10 @@ TEST(DynamicFiles, Fdinfo) {
   facts.regions = {{"system", 8192, 0, 0, 4096, 0}, {"vram0", 2 << 20, 0, 0, 1000, {}}};
   facts.engines = {{EngineClass::kRender, 5, 10, 1}, {EngineClass::kVideoDecode, 1, 10, 2}};
   const std::string text = fdinfo_text(facts);
-  for (const char* line :
-       {"flags:\t02\n", "drm-driver:\txe\n", "drm-client-id:\t7\n", "drm-pdev:\t0000:03:00.0\n",
-        "drm-client-name:\tme\n", "drm-total-system:\t8 KiB\n", "drm-resident-system:\t4 KiB\n",
-        "drm-purgeable-system:\t0\n", "drm-total-vram0:\t2 MiB\n", "drm-resident-vram0:\t1000\n",
-        "drm-cycles-rcs:\t5\n", "drm-total-cycles-rcs:\t10\n", "drm-engine-capacity-vcs:\t2\n"})
+  for (const char* line : {"flags:\t02\n", "drm-driver:\txe\n", "drm-client-id:\t7\n", "drm-pdev:\t0000:03:00.0\n",
+                           "drm-client-name:\tme\n", "drm-total-system:\t8 KiB\n", "drm-resident-system:\t4 KiB\n",
+                           "drm-purgeable-system:\t0\n", "drm-total-vram0:\t2 MiB\n", "drm-resident-vram0:\t1000\n",
+                           "drm-cycles-rcs:\t5\n", "drm-total-cycles-rcs:\t10\n", "drm-engine-capacity-vcs:\t2\n"})
     EXPECT_NE(text.find(line), std::string::npos) << line;
   EXPECT_EQ(text.find("drm-purgeable-vram0"), std::string::npos);
   EXPECT_EQ(text.find("drm-engine-capacity-rcs"), std::string::npos);
@@ -428,8 +416,8 @@ TEST(DynamicFiles, PatListHasEveryEntryAndThePicks) {
   const std::string text = pat_text(kProfileBmg);
   for (const char* line :
        {"PAT[ 0] = [ 0, 0, 0, 0, 3, 0 ]  (     0xc)\n", "PAT[16] = [ 0, 0, 0, 0, 0, 0 ]  (     0x0) *\n",
-        "PAT[27] = ", "IDX[XE_CACHE_NONE] = 3\n", "IDX[XE_CACHE_WT] = 15\n",
-        "IDX[XE_CACHE_WB] = 2\n", "IDX[XE_CACHE_NONE_COMPRESSION] = 12\n"})
+        "PAT[27] = ", "IDX[XE_CACHE_NONE] = 3\n", "IDX[XE_CACHE_WT] = 15\n", "IDX[XE_CACHE_WB] = 2\n",
+        "IDX[XE_CACHE_NONE_COMPRESSION] = 12\n"})
     EXPECT_NE(text.find(line), std::string::npos) << line;
   EXPECT_EQ(text.find("PAT[28]"), std::string::npos) << "no more than the ABI accepts";
   EXPECT_EQ(text.find("PAT[15] = [ 1, 1, 0, 1, 1, 0 ]  (   0x614) *"), std::string::npos);

@@ -23,15 +23,11 @@ inline constexpr std::uint64_t k64K = 64 * 1024;
 inline constexpr std::uint64_t k2M = 2 * 1024 * 1024;
 inline constexpr std::uint64_t k1G = 1024 * 1024 * 1024;
 
-constexpr std::uint64_t align_down(std::uint64_t value, std::uint64_t alignment) {
-  return value & ~(alignment - 1);
-}
+constexpr std::uint64_t align_down(std::uint64_t value, std::uint64_t alignment) { return value & ~(alignment - 1); }
 constexpr std::uint64_t align_up(std::uint64_t value, std::uint64_t alignment) {
   return (value + alignment - 1) & ~(alignment - 1);
 }
-constexpr bool is_aligned(std::uint64_t value, std::uint64_t alignment) {
-  return (value & (alignment - 1)) == 0;
-}
+constexpr bool is_aligned(std::uint64_t value, std::uint64_t alignment) { return (value & (alignment - 1)) == 0; }
 
 /// A byte address in the space named by `Space`. No arithmetic between spaces.
 template <typename Space>
@@ -45,12 +41,8 @@ class Address {
   constexpr bool is_aligned(std::uint64_t a) const { return softxe::is_aligned(value_, a); }
 
   friend constexpr auto operator<=>(Address, Address) = default;
-  friend constexpr Address operator+(Address a, std::uint64_t bytes) {
-    return Address(a.value_ + bytes);
-  }
-  friend constexpr Address operator-(Address a, std::uint64_t bytes) {
-    return Address(a.value_ - bytes);
-  }
+  friend constexpr Address operator+(Address a, std::uint64_t bytes) { return Address(a.value_ + bytes); }
+  friend constexpr Address operator-(Address a, std::uint64_t bytes) { return Address(a.value_ - bytes); }
   /// Distance in bytes; `a` must not be below `b`.
   friend constexpr std::uint64_t operator-(Address a, Address b) { return a.value_ - b.value_; }
   Address& operator+=(std::uint64_t bytes) {
@@ -131,8 +123,6 @@ constexpr GpuVa mirror_of(HostVa va) { return GpuVa(va.value()); }
 constexpr HostRange mirror_of(const GpuRange& r) {
   return HostRange::between(mirror_of(r.start()), mirror_of(r.end()));
 }
-constexpr GpuRange mirror_of(const HostRange& r) {
-  return GpuRange::between(mirror_of(r.start()), mirror_of(r.end()));
-}
+constexpr GpuRange mirror_of(const HostRange& r) { return GpuRange::between(mirror_of(r.start()), mirror_of(r.end())); }
 
 }  // namespace softxe

@@ -24,7 +24,8 @@ struct Identity {
 
 const std::vector<Identity>& identities() {
   static const std::vector<Identity> all = {
-      {{C::gpu_fault_read_count, C::gpu_fault_write_count, C::gpu_fault_atomic_count}, Relation::kEqual,
+      {{C::gpu_fault_read_count, C::gpu_fault_write_count, C::gpu_fault_atomic_count},
+       Relation::kEqual,
        {C::gpu_fault_count}},
       {{SX_BY_SIZE_(svm_, device_copy_kb)}, Relation::kEqual, {C::svm_device_copy_kb}},
       {{SX_BY_SIZE_(svm_, device_copy_us)}, Relation::kEqual, {C::svm_device_copy_us}},
@@ -32,20 +33,21 @@ const std::vector<Identity>& identities() {
       {{SX_BY_SIZE_(svm_, cpu_copy_us)}, Relation::kEqual, {C::svm_cpu_copy_us}},
       {{C::svm_device_copy_kb}, Relation::kEqual, {C::svm_migrate_to_vram_bytes}, 1024},
       {{C::svm_cpu_copy_kb}, Relation::kEqual, {C::svm_migrate_to_system_bytes}, 1024},
-      {{C::svm_migrate_to_vram_gpu_fault_count, C::svm_migrate_to_vram_prefetch_count}, Relation::kEqual,
+      {{C::svm_migrate_to_vram_gpu_fault_count, C::svm_migrate_to_vram_prefetch_count},
+       Relation::kEqual,
        {C::svm_migrate_to_vram_count}},
       // Each move is of at least one page, and of at most 2M.
       {{C::svm_migrate_to_vram_count}, Relation::kAtMost, {C::svm_migrate_to_vram_bytes}, 4096},
       {{C::svm_migrate_to_system_count}, Relation::kAtMost, {C::svm_migrate_to_system_bytes}, 4096},
       {{C::svm_cpu_fault_count, C::svm_eviction_count, C::svm_fork_evict_count, C::svm_mapping_evict_count},
-       Relation::kAtMost, {C::svm_migrate_to_system_count}},
+       Relation::kAtMost,
+       {C::svm_migrate_to_system_count}},
       {{C::svm_cpu_fault_bytes, C::svm_eviction_bytes}, Relation::kAtMost, {C::svm_migrate_to_system_bytes}},
       {{C::svm_4K_valid_pagefault_count}, Relation::kAtMost, {C::svm_4K_pagefault_count}},
       {{C::svm_64K_valid_pagefault_count}, Relation::kAtMost, {C::svm_64K_pagefault_count}},
       {{C::svm_2M_valid_pagefault_count}, Relation::kAtMost, {C::svm_2M_pagefault_count}},
       {{C::svm_fault_again_count}, Relation::kAtMost, {C::svm_pagefault_count}},
-      {{C::svm_range_collected_count, C::svm_range_removed_count}, Relation::kAtMost,
-       {C::svm_range_created_count}},
+      {{C::svm_range_collected_count, C::svm_range_removed_count}, Relation::kAtMost, {C::svm_range_created_count}},
   };
   return all;
 }
@@ -74,14 +76,14 @@ std::string broken_identity(const CounterReader& value, std::optional<std::uint6
     const std::uint64_t right = sum(identity.right);
     const bool holds = identity.relation == Relation::kEqual ? left == right : left <= right;
     if (holds) continue;
-    return fmt::format("({}) * {} = {}, {} = {}", names(identity.left), identity.unit, left,
-                       names(identity.right), right);
+    return fmt::format("({}) * {} = {}, {} = {}", names(identity.left), identity.unit, left, names(identity.right),
+                       right);
   }
   if (!live_ranges) return {};
   const std::uint64_t gone = value(C::svm_range_collected_count) + value(C::svm_range_removed_count);
   if (value(C::svm_range_created_count) == gone + *live_ranges) return {};
-  return fmt::format("{} ranges created, {} collected or removed, {} live",
-                     value(C::svm_range_created_count), gone, *live_ranges);
+  return fmt::format("{} ranges created, {} collected or removed, {} live", value(C::svm_range_created_count), gone,
+                     *live_ranges);
 }
 
 }  // namespace softxe

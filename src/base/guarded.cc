@@ -120,18 +120,10 @@ int sx_guarded_cmpxchg64(void* at, std::uint64_t* expected, std::uint64_t desire
 
 namespace softxe {
 
-bool guarded_copy(void* to, const void* from, std::size_t bytes) {
-  return sx_guarded_copy(to, from, bytes) == 0;
-}
-bool guarded_fill(void* to, std::uint8_t value, std::size_t bytes) {
-  return sx_guarded_fill(to, value, bytes) == 0;
-}
-bool guarded_load32(const void* from, std::uint32_t& value) {
-  return sx_guarded_load32(from, &value) == 0;
-}
-bool guarded_load64(const void* from, std::uint64_t& value) {
-  return sx_guarded_load64(from, &value) == 0;
-}
+bool guarded_copy(void* to, const void* from, std::size_t bytes) { return sx_guarded_copy(to, from, bytes) == 0; }
+bool guarded_fill(void* to, std::uint8_t value, std::size_t bytes) { return sx_guarded_fill(to, value, bytes) == 0; }
+bool guarded_load32(const void* from, std::uint32_t& value) { return sx_guarded_load32(from, &value) == 0; }
+bool guarded_load64(const void* from, std::uint64_t& value) { return sx_guarded_load64(from, &value) == 0; }
 bool guarded_store32(void* to, std::uint32_t value) { return sx_guarded_store32(to, value) == 0; }
 bool guarded_store64(void* to, std::uint64_t value) { return sx_guarded_store64(to, value) == 0; }
 bool guarded_cmpxchg32(void* at, std::uint32_t& expected, std::uint32_t desired) {

@@ -7,9 +7,9 @@
 // A page that is merely missing (in VRAM) blocks in the access and is served; it is not a failure.
 #pragma once
 
+#include <ucontext.h>
 #include <cstddef>
 #include <cstdint>
-#include <ucontext.h>
 
 namespace softxe {
 

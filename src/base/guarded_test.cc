@@ -10,8 +10,7 @@ class Guarded : public ::testing::Test {
  protected:
   void SetUp() override {
     guarded_install_handler();
-    page_ = static_cast<char*>(
-        mmap(nullptr, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    page_ = static_cast<char*>(mmap(nullptr, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
     ASSERT_NE(page_, MAP_FAILED);
     ASSERT_EQ(munmap(page_ + 4096, 4096), 0);
   }

@@ -1,8 +1,8 @@
 #include "base/lock.h"
 
+#include <unistd.h>
 #include <cstdio>
 #include <cstdlib>
-#include <unistd.h>
 
 #include "base/result.h"
 
@@ -22,8 +22,7 @@ thread_local int held_count = 0;
 
 [[noreturn]] void inversion(const char* wanted, const char* holding) {
   char text[256];
-  int n = snprintf(text, sizeof text, "softxe: lock order broken: taking %s while holding %s\n",
-                   wanted, holding);
+  int n = snprintf(text, sizeof text, "softxe: lock order broken: taking %s while holding %s\n", wanted, holding);
   if (n > 0) {
     auto ignored = write(STDERR_FILENO, text, static_cast<size_t>(n));
     static_cast<void>(ignored);

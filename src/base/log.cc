@@ -1,9 +1,9 @@
 #include "base/log.h"
 
+#include <unistd.h>
 #include <atomic>
 #include <cstdio>
 #include <cstring>
-#include <unistd.h>
 
 namespace softxe {
 namespace {
@@ -27,11 +27,10 @@ namespace detail {
 void log_write(LogLevel level, const char* text, std::size_t length) {
   static constexpr const char* kNames[] = {"off", "error", "info", "debug"};
   char line[640];
-  int n = snprintf(line, sizeof line, "softxe[%d] %s: %.*s\n", getpid(),
-                   kNames[static_cast<std::size_t>(level)], static_cast<int>(length), text);
+  int n = snprintf(line, sizeof line, "softxe[%d] %s: %.*s\n", getpid(), kNames[static_cast<std::size_t>(level)],
+                   static_cast<int>(length), text);
   if (n <= 0) return;
-  auto size = static_cast<std::size_t>(n) < sizeof line ? static_cast<std::size_t>(n)
-                                                        : sizeof line - 1;
+  auto size = static_cast<std::size_t>(n) < sizeof line ? static_cast<std::size_t>(n) : sizeof line - 1;
   auto ignored = write(STDERR_FILENO, line, size);
   static_cast<void>(ignored);
 }

@@ -22,9 +22,7 @@ class Prng {
     return static_cast<std::uint64_t>((static_cast<Wide>(next()) * limit) >> 64);
   }
   /// True in `numerator` of `denominator` cases.
-  bool chance(std::uint64_t numerator, std::uint64_t denominator) {
-    return below(denominator) < numerator;
-  }
+  bool chance(std::uint64_t numerator, std::uint64_t denominator) { return below(denominator) < numerator; }
 
  private:
   std::uint64_t state_;

@@ -61,12 +61,12 @@ class FailNth final : public StepHook {
 
 }  // namespace softxe
 
-#define SX_STEP_IMPL_(step_name, may_fail)                                                   \
-  ([]() -> ::softxe::Status {                                                                \
+#define SX_STEP_IMPL_(step_name, may_fail)                                                     \
+  ([]() -> ::softxe::Status {                                                                  \
     ::softxe::StepHook* sx_hook = ::softxe::detail::step_hook.load(std::memory_order_relaxed); \
-    if (__builtin_expect(sx_hook == nullptr, 1)) return {};                                  \
-    static ::softxe::StepSite sx_site{step_name};                                            \
-    return ::softxe::detail::run_step(sx_site, *sx_hook, may_fail);                          \
+    if (__builtin_expect(sx_hook == nullptr, 1)) return {};                                    \
+    static ::softxe::StepSite sx_site{step_name};                                              \
+    return ::softxe::detail::run_step(sx_site, *sx_hook, may_fail);                            \
   }())
 #define SX_STEP(step_name) SX_STEP_IMPL_(step_name, true)
 #define SX_MARK(step_name) static_cast<void>(SX_STEP_IMPL_(step_name, false))

@@ -33,8 +33,7 @@ int doctor() {
       ladder.rung == live::Rung::kFull       ? "pages migrate; system calls on VRAM pages work"
       : ladder.rung == live::Rung::kUserOnly ? "only ranges the client named migrate"
                                              : "no migration: the GPU uses system memory in place");
-  if (ladder.refusal_errno != 0)
-    say("", std::strerror(ladder.refusal_errno), "why not the full rung");
+  if (ladder.refusal_errno != 0) say("", std::strerror(ladder.refusal_errno), "why not the full rung");
   say("UFFDIO_MOVE", ladder.has_move ? "yes" : "no", ladder.has_move ? "" : "needs kernel 6.8");
   say("unmap events", ladder.has_events ? "yes" : "no", "safety net for raw system calls");
   say("fork events", ladder.has_fork_event ? "yes" : "no", "");
@@ -45,13 +44,10 @@ int doctor() {
       : ladder.move_defect == live::LadderReport::Defect::kAbsent ? "not seen"
                                                                   : "not tested",
       "harmless: the protocol absorbs it");
-  say("libc call sites",
-      fmt::format("{} patched, {} refused", patches.patched(), patches.refused()),
-      patches.rung == patch::Rung::kEventsOnly ? patches.why
-                                               : "unmaps are seen before they happen");
+  say("libc call sites", fmt::format("{} patched, {} refused", patches.patched(), patches.refused()),
+      patches.rung == patch::Rung::kEventsOnly ? patches.why : "unmaps are seen before they happen");
   const bool full = ladder.rung == live::Rung::kFull && patches.rung != patch::Rung::kEventsOnly;
-  std::printf("\n%s\n",
-              full ? "A full run is possible." : "A run is possible with the limits above.");
+  std::printf("\n%s\n", full ? "A full run is possible." : "A run is possible with the limits above.");
   return full ? 0 : 1;
 }
 

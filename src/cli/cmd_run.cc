@@ -39,8 +39,7 @@ void forward_signal(int signal, siginfo_t* info, void*) {
 }
 
 void forward_signals() {
-  for (int signal :
-       std::array{SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGCONT}) {
+  for (int signal : std::array{SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGCONT}) {
     struct sigaction action {};
     action.sa_sigaction = forward_signal;
     action.sa_flags = SA_SIGINFO;
@@ -152,15 +151,13 @@ Status enter_root(const std::string& root) {
   const bool has_proc = access((root + "/proc/self").c_str(), F_OK) == 0;
   const bool has_dev = access((root + "/dev/null").c_str(), F_OK) == 0;
   if (!has_proc || !has_dev) {
-    if (unshare(CLONE_NEWNS) != 0 ||
-        mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
       return fail(errno, "--root: no private mounts (root may make them)");
     }
     if (!has_proc && mount("proc", (root + "/proc").c_str(), "proc", 0, nullptr) != 0) {
       return fail(errno, "--root: cannot mount /proc there");
     }
-    if (!has_dev &&
-        mount("/dev", (root + "/dev").c_str(), nullptr, MS_BIND | MS_REC, nullptr) != 0) {
+    if (!has_dev && mount("/dev", (root + "/dev").c_str(), nullptr, MS_BIND | MS_REC, nullptr) != 0) {
       return fail(errno, "--root: cannot show /dev there");
     }
   }
@@ -168,16 +165,14 @@ Status enter_root(const std::string& root) {
   return {};
 }
 
-[[noreturn]] void start_program(const RunOptions& options, const std::string& file,
-                                const std::string& preload) {
+[[noreturn]] void start_program(const RunOptions& options, const std::string& file, const std::string& preload) {
   // Only here: what the runner itself starts must not be a client.
   setenv("LD_PRELOAD", preload.c_str(), 1);
   if (!options.root.empty()) {
     if (Status entered = enter_root(options.root); !entered) {
-      _exit(complain(
-          options.root.c_str(),
-          fmt::format("{}: {}", entered.error().why, std::strerror(entered.error().err)).c_str(),
-          kExitCannotRun));
+      _exit(complain(options.root.c_str(),
+                     fmt::format("{}: {}", entered.error().why, std::strerror(entered.error().err)).c_str(),
+                     kExitCannotRun));
     }
   }
   std::vector<char*> arguments;
@@ -220,15 +215,13 @@ int run(RunOptions options) {
   const std::string& name = options.program.front();
   auto file = find_program(options.root, name);
   if (!file) {
-    return complain(name.c_str(), file.error().why,
-                    file.error().err == ENOENT ? kExitNotFound : kExitCannotRun);
+    return complain(name.c_str(), file.error().why, file.error().err == ENOENT ? kExitNotFound : kExitCannotRun);
   }
   if (Status fit = check_program(options.root, *file); !fit) {
     return complain(name.c_str(), fit.error().why, kExitCannotRun);
   }
   std::string library = find_library();
-  if (library.empty())
-    return complain("libsoftxe-preload.so", "not found beside softxe", kExitCannotRun);
+  if (library.empty()) return complain("libsoftxe-preload.so", "not found beside softxe", kExitCannotRun);
 
   RunFolder folder;
   if (int error = folder.make(options.root)) {
@@ -254,8 +247,7 @@ int run(RunOptions options) {
   if (child_pid == 0) start_program(options, *file, preload_list(library));
   const int status = wait_for_program();
 
-  if (int error =
-          deliver_report(folder.slots(), {.file = options.report, .summary = options.summary})) {
+  if (int error = deliver_report(folder.slots(), {.file = options.report, .summary = options.summary})) {
     complain(options.report.c_str(), std::strerror(error), 0);
   }
   folder.remove();  // a signal may end us below, without destructors

@@ -11,8 +11,7 @@ namespace {
 bool live_memory_works() {
   const live::LadderReport ladder = live::probe(live::DefectProbe::kSkip);
   if (ladder.rung == live::Rung::kFull) return true;
-  std::fprintf(stderr,
-               "softxe scenario: --live needs userfaultfd with MOVE; this machine: %s (errno %d)\n",
+  std::fprintf(stderr, "softxe scenario: --live needs userfaultfd with MOVE; this machine: %s (errno %d)\n",
                live::rung_name(ladder.rung), ladder.refusal_errno);
   return false;
 }
@@ -23,8 +22,8 @@ int run_scenarios(const ScenarioOptions& options) {
   if (options.live && !live_memory_works()) return kExitCannotRun;
   scenario::WorldFactory on_sim = [] { return std::make_unique<scenario::SimWorld>(); };
   scenario::WorldFactory on_live = [] { return std::make_unique<scenario::LiveWorld>(); };
-  const auto summary = scenario::run_scenario_files(options.files, options.live ? on_live : on_sim,
-                                                    {.seed = options.seed});
+  const auto summary =
+      scenario::run_scenario_files(options.files, options.live ? on_live : on_sim, {.seed = options.seed});
   for (const std::string& message : summary.messages) std::printf("%s\n", message.c_str());
   std::printf("%s\n", summary.last_line().c_str());
   return summary.failed == 0 ? 0 : 1;

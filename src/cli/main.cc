@@ -18,25 +18,21 @@ void add_run(CLI::App& app, Action& action) {
   auto* verb = app.add_subcommand("run", "Run a program as if an Xe GPU were there");
   auto options = std::make_shared<RunOptions>();
   verb->add_option("--devices", options->devices, "Number of cards")->check(CLI::Range(1, 8));
-  verb->add_option("--profile", options->profile, "Which card")
-      ->check(CLI::IsMember({"bmg", "pvc", "lnl"}));
+  verb->add_option("--profile", options->profile, "Which card")->check(CLI::IsMember({"bmg", "pvc", "lnl"}));
   verb->add_option("--vram", options->vram, "VRAM per tile, like 512M or 4G");
   verb->add_option("--visible", options->visible, "CPU-visible part of it (small BAR)");
   verb->add_option("--autoreset", options->autoreset, "When munmap resets memory attributes")
       ->check(CLI::IsMember({"flag", "always", "exact"}));
-  verb->add_option("--dma", options->dma, "How pages travel")
-      ->check(CLI::IsMember({"move", "copy"}));
+  verb->add_option("--dma", options->dma, "How pages travel")->check(CLI::IsMember({"move", "copy"}));
   verb->add_option("--report", options->report, "Write the counters as JSON");
   verb->add_flag("--summary", options->summary, "Print what the program's memory did");
-  verb->add_option("--root", options->root, "Run inside this folder as root folder")
-      ->check(CLI::ExistingDirectory);
+  verb->add_option("--root", options->root, "Run inside this folder as root folder")->check(CLI::ExistingDirectory);
   verb->add_option("PROGRAM", options->program, "Program and its arguments, after --")->required();
   verb->callback([=, &action] { action = [=] { return run(*options); }; });
 }
 
 void add_doctor(CLI::App& app, Action& action) {
-  auto* verb =
-      app.add_subcommand("doctor", "What this machine allows and what that means for a run");
+  auto* verb = app.add_subcommand("doctor", "What this machine allows and what that means for a run");
   verb->callback([&action] { action = doctor; });
 }
 
@@ -53,24 +49,20 @@ void add_scenario(CLI::App& app, Action& action) {
   auto options = std::make_shared<ScenarioOptions>();
   verb->add_option("FILE", options->files, "Scenario files")->required()->check(CLI::ExistingFile);
   verb->add_option("--seed", options->seed, "Order of parallel blocks");
-  verb->add_flag("--live", options->live,
-                 "On the memory of this process instead of a simulated one");
+  verb->add_flag("--live", options->live, "On the memory of this process instead of a simulated one");
   verb->callback([=, &action] { action = [=] { return run_scenarios(*options); }; });
 }
 
 void add_va_replay(CLI::App& app, Action& action) {
-  auto* verb =
-      app.add_subcommand("va-replay", "Replay traces of the GPU virtual-address-space manager");
+  auto* verb = app.add_subcommand("va-replay", "Replay traces of the GPU virtual-address-space manager");
   auto options = std::make_shared<VaReplayOptions>();
   verb->add_option("FILE", options->files, "JSON-lines traces (tests/data/gpuvm)")
       ->required()
       ->check(CLI::ExistingFile);
-  verb->add_flag("--check", options->check,
-                 "Compare with the expected results instead of printing ours");
+  verb->add_flag("--check", options->check, "Compare with the expected results instead of printing ours");
   verb->callback([=, &action] {
     action = [=] {
-      return softxe::va_replay(options->files,
-                               options->check ? ReplayMode::kCheck : ReplayMode::kPrint, stdout);
+      return softxe::va_replay(options->files, options->check ? ReplayMode::kCheck : ReplayMode::kPrint, stdout);
     };
     ;
   });
@@ -98,6 +90,4 @@ int run_command(int argc, char** argv) {
 
 }  // namespace softxe::cli
 
-int main(int argc, char** argv) {
-  return softxe::cli::run_command(argc, argv);
-}
+int main(int argc, char** argv) { return softxe::cli::run_command(argc, argv); }

@@ -26,10 +26,8 @@ nlohmann::json counters_json(const CounterWords& words) {
 }
 
 std::string bytes_text(std::uint64_t bytes) {
-  if (bytes >= 10ull << 20)
-    return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1 << 20));
-  if (bytes >= 10ull << 10)
-    return fmt::format("{:.1f} KiB", static_cast<double>(bytes) / (1 << 10));
+  if (bytes >= 10ull << 20) return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1 << 20));
+  if (bytes >= 10ull << 10) return fmt::format("{:.1f} KiB", static_cast<double>(bytes) / (1 << 10));
   return fmt::format("{} B", bytes);
 }
 
@@ -43,8 +41,7 @@ nlohmann::json vm_json(std::uint32_t asid, const CounterWords& words) {
   return {{"asid", asid}, {"counters", std::move(counters)}};
 }
 
-nlohmann::json vms_json(const preload::SlotFile& slots, std::uint32_t process,
-                        std::uint32_t device) {
+nlohmann::json vms_json(const preload::SlotFile& slots, std::uint32_t process, std::uint32_t device) {
   nlohmann::json vms = nlohmann::json::array();
   const std::uint32_t used = std::min(slots.vms_used.load(), preload::kVmSlotsMax);
   for (std::uint32_t i = 0; i < used; ++i) {
@@ -75,9 +72,7 @@ nlohmann::json make_report(const preload::SlotFile& slots) {
     if (slot.pid.load() == 0) continue;
     nlohmann::json devices = nlohmann::json::array();
     for (std::uint32_t d = 0; d < slot.device_count && d < preload::kSlotDevices; ++d) {
-      devices.push_back({{"index", d},
-                         {"counters", counters_json(slot.devices[d])},
-                         {"vms", vms_json(slots, i, d)}});
+      devices.push_back({{"index", d}, {"counters", counters_json(slot.devices[d])}, {"vms", vms_json(slots, i, d)}});
       for (std::size_t c = 0; c < kCounterCount; ++c) {
         total[c] += slot.devices[d].value[c].load(std::memory_order_relaxed);
       }
@@ -98,16 +93,14 @@ nlohmann::json make_report(const preload::SlotFile& slots) {
 std::string check_report(const nlohmann::json& report) {
   const auto check = [](const nlohmann::json& counters, const std::string& where) -> std::string {
     const std::string broken = broken_identity(
-        [&](Counter c) {
-          return counters.value(kCounterNames[static_cast<std::size_t>(c)], std::uint64_t{0});
-        },
+        [&](Counter c) { return counters.value(kCounterNames[static_cast<std::size_t>(c)], std::uint64_t{0}); },
         std::nullopt);
     return broken.empty() ? broken : where + ": " + broken;
   };
   for (const nlohmann::json& process : report.at("processes")) {
     for (const nlohmann::json& device : process.at("devices")) {
-      const auto where = fmt::format("process {}, device {}", process.at("pid").get<unsigned>(),
-                                     device.at("index").get<unsigned>());
+      const auto where =
+          fmt::format("process {}, device {}", process.at("pid").get<unsigned>(), device.at("index").get<unsigned>());
       if (auto broken = check(device.at("counters"), where); !broken.empty()) return broken;
       for (std::size_t i = 0; i < kCounterCount; ++i) {
         std::uint64_t vms = 0;
@@ -115,8 +108,7 @@ std::string check_report(const nlohmann::json& report) {
           vms += vm.at("counters").value(kCounterNames[i], std::uint64_t{0});
         }
         if (vms > device.at("counters").at(kCounterNames[i]).get<std::uint64_t>()) {
-          return fmt::format("{}: {} of the VMs together exceeds the device's", where,
-                             kCounterNames[i]);
+          return fmt::format("{}: {} of the VMs together exceeds the device's", where, kCounterNames[i]);
         }
       }
     }
@@ -147,23 +139,19 @@ std::string summary_text(const nlohmann::json& report) {
   auto count = [&](const char* name) { return fmt::format("{}", n(name)); };
   text += fmt::format("softxe: {} process(es) used a device\n", report.at("processes").size());
   line("GPU page faults", count("gpu_fault_count"),
-       fmt::format("read {}, write {}, atomic {}; failed {}", n("gpu_fault_read_count"),
-                   n("gpu_fault_write_count"), n("gpu_fault_atomic_count"),
-                   n("gpu_fault_failed_count")));
+       fmt::format("read {}, write {}, atomic {}; failed {}", n("gpu_fault_read_count"), n("gpu_fault_write_count"),
+                   n("gpu_fault_atomic_count"), n("gpu_fault_failed_count")));
   line("  of them on shared memory", count("svm_pagefault_count"),
-       fmt::format("by range size: 4K {}, 64K {}, 2M {}; looked again after a reset {}",
-                   n("svm_4K_pagefault_count"), n("svm_64K_pagefault_count"),
-                   n("svm_2M_pagefault_count"), n("svm_fault_again_count")));
+       fmt::format("by range size: 4K {}, 64K {}, 2M {}; looked again after a reset {}", n("svm_4K_pagefault_count"),
+                   n("svm_64K_pagefault_count"), n("svm_2M_pagefault_count"), n("svm_fault_again_count")));
   line("moved to VRAM", count("svm_migrate_to_vram_count"),
-       fmt::format("{}; by GPU faults {}, by prefetch {}; refused {}",
-                   bytes_text(n("svm_migrate_to_vram_bytes")),
-                   n("svm_migrate_to_vram_gpu_fault_count"),
-                   n("svm_migrate_to_vram_prefetch_count"), n("svm_migrate_to_vram_failed_count")));
+       fmt::format("{}; by GPU faults {}, by prefetch {}; refused {}", bytes_text(n("svm_migrate_to_vram_bytes")),
+                   n("svm_migrate_to_vram_gpu_fault_count"), n("svm_migrate_to_vram_prefetch_count"),
+                   n("svm_migrate_to_vram_failed_count")));
   line("moved back to system memory", count("svm_migrate_to_system_count"),
        fmt::format("{}; by CPU faults {}, eviction {}, fork {}, mapping changes {}",
-                   bytes_text(n("svm_migrate_to_system_bytes")), n("svm_cpu_fault_count"),
-                   n("svm_eviction_count"), n("svm_fork_evict_count"),
-                   n("svm_mapping_evict_count")));
+                   bytes_text(n("svm_migrate_to_system_bytes")), n("svm_cpu_fault_count"), n("svm_eviction_count"),
+                   n("svm_fork_evict_count"), n("svm_mapping_evict_count")));
   line("CPU faults served", count("svm_cpu_fault_count"), bytes_text(n("svm_cpu_fault_bytes")));
   line("munmap and the like seen", count("svm_unmap_event_count"),
        fmt::format("other CPU-side events {}", n("svm_invalidate_event_count")));
@@ -171,8 +159,7 @@ std::string summary_text(const nlohmann::json& report) {
        fmt::format("collected {}", n("svm_range_collected_count")));
   line("attribute resets", count("svm_attribute_reset_count"),
        fmt::format("VMAs split {}, merged {}", n("vma_split_count"), n("vma_merge_count")));
-  line("TLB invalidations", count("tlb_inval_count"),
-       fmt::format("{} pages zapped", n("pte_zap_count")));
+  line("TLB invalidations", count("tlb_inval_count"), fmt::format("{} pages zapped", n("pte_zap_count")));
   line("ioctls", count("exec_count") + " EXEC",
        fmt::format("{} VM_BIND, {} MADVISE", n("vm_bind_count"), n("madvise_count")));
   return text;

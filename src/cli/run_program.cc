@@ -42,8 +42,7 @@ Status check_elf(const std::string& file) {
     Elf64_Phdr segment;
     std::memcpy(&segment, table.data() + at, sizeof segment);
     if (segment.p_type != PT_INTERP) continue;
-    SX_TRY(std::vector<char> loader,
-           read_start(file, segment.p_filesz, static_cast<off_t>(segment.p_offset)));
+    SX_TRY(std::vector<char> loader, read_start(file, segment.p_filesz, static_cast<off_t>(segment.p_offset)));
     const std::string name(loader.data(), strnlen(loader.data(), loader.size()));
     if (name.find("musl") != std::string::npos) {
       return fail(ENOEXEC, "program for musl: the preload library is for glibc");

@@ -22,6 +22,7 @@ struct Outcome {
 };
 
 // --- commands ---------------------------------------------------------------------------------------
+// clang-format off
 
 struct VmDestroy { std::string vm; };
 struct Madvise { std::string vm; Span span; Attrs attrs; };
@@ -59,6 +60,7 @@ struct Only { std::string backend; };
 /// Remembers every counter named later in the scenario by `expect counter NAME +N`.
 struct Mark {};
 struct FailStep { std::string step; std::uint64_t nth; int err; bool forever; };
+// clang-format on
 
 // --- expectations -----------------------------------------------------------------------------------
 
@@ -77,6 +79,7 @@ struct RangePattern {
 };
 enum class Relation : std::uint8_t { kEqual, kAtLeast, kAtMost };
 
+// clang-format off
 struct ExpectVmas { std::string vm; std::vector<VmaPattern> vmas; };
 struct ExpectAttrs { std::string vm; std::uint64_t address; VmaPattern pattern; };
 struct ExpectVmaCount { std::string vm; Relation relation; std::uint64_t count; };
@@ -90,6 +93,7 @@ struct ExpectPtes {
 };
 struct ExpectCounter { std::string name; Relation relation; std::uint64_t value; bool since_mark; };
 struct ExpectVm { std::string vm; std::string state; };
+// clang-format on
 
 // --- structure --------------------------------------------------------------------------------------
 
@@ -111,10 +115,9 @@ struct AtStep {
 };
 
 using Command =
-    std::variant<DeviceSpec, VmSpec, VmDestroy, BoSpec, BindSpec, Madvise, Prefetch, CpuCall, GpuRead,
-                 GpuWrite, GpuAtomic, GpuCopy, GpuFill, Evict, Gc, Sleep, Only, Mark, FailStep,
-                 ExpectVmas, ExpectAttrs, ExpectVmaCount, ExpectRanges, ExpectPages, ExpectPtes,
-                 ExpectCounter, ExpectVm, Block, AtStep>;
+    std::variant<DeviceSpec, VmSpec, VmDestroy, BoSpec, BindSpec, Madvise, Prefetch, CpuCall, GpuRead, GpuWrite,
+                 GpuAtomic, GpuCopy, GpuFill, Evict, Gc, Sleep, Only, Mark, FailStep, ExpectVmas, ExpectAttrs,
+                 ExpectVmaCount, ExpectRanges, ExpectPages, ExpectPtes, ExpectCounter, ExpectVm, Block, AtStep>;
 
 struct Statement {
   int line = 0;

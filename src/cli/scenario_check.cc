@@ -45,20 +45,15 @@ std::string show_attributes(const VmaInfo& vma) {
   return text;
 }
 
-bool flag_holds(const std::optional<bool>& expected, bool actual) {
-  return !expected || *expected == actual;
-}
+bool flag_holds(const std::optional<bool>& expected, bool actual) { return !expected || *expected == actual; }
 
 bool attributes_match(const VmaPattern& expected, const VmaInfo& actual) {
   const Attrs& attrs = expected.attrs;
-  return expected.kind == actual.kind &&
-         attrs.atomic.value_or(AtomicAccess::kUndefined) == actual.atomic &&
+  return expected.kind == actual.kind && attrs.atomic.value_or(AtomicAccess::kUndefined) == actual.atomic &&
          attrs.preferred.value_or(Place{}) == actual.preferred &&
          attrs.policy.value_or(MigrationPolicy::kAllPages) == actual.policy &&
-         attrs.pat.value_or(actual.default_pat) == actual.pat &&
-         flag_holds(expected.read_only, actual.read_only) &&
-         flag_holds(expected.autoreset, actual.autoreset) &&
-         flag_holds(expected.dumpable, actual.dumpable);
+         attrs.pat.value_or(actual.default_pat) == actual.pat && flag_holds(expected.read_only, actual.read_only) &&
+         flag_holds(expected.autoreset, actual.autoreset) && flag_holds(expected.dumpable, actual.dumpable);
 }
 
 std::string show_flag(const std::optional<bool>& flag, const char* name) {
@@ -76,10 +71,8 @@ std::string show(const VmaPattern& pattern, std::uint64_t end) {
     std::string pat = fmt::format(" pat={}", *pattern.attrs.pat);
     text = text == " default" ? pat : text + pat;
   }
-  return fmt::format("[{:#x}..{:#x}{}{}{}{}]", pattern.start, end, text,
-                     show_flag(pattern.read_only, "readonly"),
-                     show_flag(pattern.autoreset, "autoreset"),
-                     show_flag(pattern.dumpable, "dumpable"));
+  return fmt::format("[{:#x}..{:#x}{}{}{}{}]", pattern.start, end, text, show_flag(pattern.read_only, "readonly"),
+                     show_flag(pattern.autoreset, "autoreset"), show_flag(pattern.dumpable, "dumpable"));
 }
 
 template <typename T, typename Show>
@@ -96,23 +89,20 @@ std::string show(const VmaInfo& vma) {
 }
 
 std::string show(const RangeInfo& range) {
-  return fmt::format("[{:#x}+{:#x}{}{}{}]", range.span.start, range.span.size,
-                     range.dead ? " dead" : " live", range.mapped ? " mapped" : " unmapped",
-                     range.vram ? " vram" : " system");
+  return fmt::format("[{:#x}+{:#x}{}{}{}]", range.span.start, range.span.size, range.dead ? " dead" : " live",
+                     range.mapped ? " mapped" : " unmapped", range.vram ? " vram" : " system");
 }
 
 std::string show(const PteInfo& pte) {
   if (!pte.present) return "none";
-  return fmt::format("{} {} entry={:#x}", pte.vram ? "vram" : "system", pte.writable ? "rw" : "ro",
-                     pte.entry_bytes);
+  return fmt::format("{} {} entry={:#x}", pte.vram ? "vram" : "system", pte.writable ? "rw" : "ro", pte.entry_bytes);
 }
 
 std::string check_vmas(const std::vector<VmaPattern>& expected, const std::vector<VmaInfo>& actual,
                        std::uint64_t vm_size) {
   bool same = expected.size() == actual.size();
   for (std::size_t i = 0; same && i < expected.size(); ++i) {
-    same = expected[i].start == actual[i].span.start &&
-           expected[i].end.value_or(vm_size) == actual[i].span.end() &&
+    same = expected[i].start == actual[i].span.start && expected[i].end.value_or(vm_size) == actual[i].span.end() &&
            attributes_match(expected[i], actual[i]);
   }
   if (same) return {};
@@ -127,8 +117,7 @@ std::string check_attrs(const ExpectAttrs& expected, const std::vector<VmaInfo>&
     if (attributes_match(expected.pattern, vma)) return {};
     VmaPattern pattern = expected.pattern;
     pattern.start = vma.span.start;
-    return fmt::format("attributes differ\n  expected: {}\n  actual:   {}",
-                       show(pattern, vma.span.end()), show(vma));
+    return fmt::format("attributes differ\n  expected: {}\n  actual:   {}", show(pattern, vma.span.end()), show(vma));
   }
   return fmt::format("no VMA covers {:#x}", expected.address);
 }
@@ -136,8 +125,7 @@ std::string check_attrs(const ExpectAttrs& expected, const std::vector<VmaInfo>&
 std::string check_ranges(const ExpectRanges& expected, const std::vector<RangeInfo>& all) {
   std::vector<RangeInfo> actual;
   for (const RangeInfo& range : all) {
-    if (expected.within && (range.span.start >= expected.within->end() ||
-                            range.span.end() <= expected.within->start)) {
+    if (expected.within && (range.span.start >= expected.within->end() || range.span.end() <= expected.within->start)) {
       continue;
     }
     actual.push_back(range);
@@ -162,18 +150,16 @@ std::string check_ranges(const ExpectRanges& expected, const std::vector<RangeIn
 }
 
 std::string check_pte(const ExpectPtes& expected, std::uint64_t address, const PteInfo& actual) {
-  bool same = flag_holds(expected.present, actual.present) &&
-              (!actual.present ||
-               (flag_holds(expected.writable, actual.writable) &&
-                flag_holds(expected.vram, actual.vram) &&
-                expected.entry_bytes.value_or(actual.entry_bytes) == actual.entry_bytes));
+  bool same =
+      flag_holds(expected.present, actual.present) &&
+      (!actual.present || (flag_holds(expected.writable, actual.writable) && flag_holds(expected.vram, actual.vram) &&
+                           expected.entry_bytes.value_or(actual.entry_bytes) == actual.entry_bytes));
   if (same) return {};
   std::string wanted = *expected.present ? "present" : "none";
   if (expected.vram) wanted += *expected.vram ? " vram" : " system";
   if (expected.writable) wanted += *expected.writable ? " rw" : " ro";
   if (expected.entry_bytes) wanted += fmt::format(" entry={:#x}", *expected.entry_bytes);
-  return fmt::format("the PTE of {:#x} differs\n  expected: {}\n  actual:   {}", address, wanted,
-                     show(actual));
+  return fmt::format("the PTE of {:#x} differs\n  expected: {}\n  actual:   {}", address, wanted, show(actual));
 }
 
 std::string check_number(Relation relation, std::uint64_t expected, std::uint64_t actual) {

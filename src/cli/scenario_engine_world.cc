@@ -76,8 +76,7 @@ Result<EngineWorld::Engine*> EngineWorld::find_engine(const GpuTarget& gpu) {
   std::lock_guard lock(engines_mutex_);
   auto& engine = vm->engines[gpu.tile];
   if (!engine) {
-    engine = std::make_unique<Engine>(
-        *card.device, clock(), gpu.tile);
+    engine = std::make_unique<Engine>(*card.device, clock(), gpu.tile);
     bool vram = gpu.tile < card.device->vram_tiles();
     engine->memory.mmu().bind_vm({.asid = vm->context->vm.config().asid,
                                   .table = &vm->context->vm.table(gpu.tile),
@@ -162,8 +161,7 @@ Status EngineWorld::bind(const BindSpec& spec) {
   SX_TRY(OpenVm * vm, find_vm(spec.vm));
   std::shared_ptr<GemBo> bo;
   BindOp op{.range = {GpuVa(spec.span.start), spec.span.size},
-            .pat_index = static_cast<std::uint16_t>(
-                spec.pat.value_or(vm->card->device->profile().picks.write_back)),
+            .pat_index = static_cast<std::uint16_t>(spec.pat.value_or(vm->card->device->profile().picks.write_back)),
             .read_only = spec.read_only,
             .immediate = spec.immediate,
             .dumpable = spec.dumpable,
@@ -174,9 +172,7 @@ Status EngineWorld::bind(const BindSpec& spec) {
       op.what = BindMap{.backing = BindMirror{spec.autoreset ? AutoReset::kOn : AutoReset::kOff}};
       break;
     case BindSpec::What::kNull: op.what = BindMap{.backing = BindNull{}}; break;
-    case BindSpec::What::kUserptr:
-      op.what = BindMap{.backing = BindUserptr{HostVa(spec.offset)}};
-      break;
+    case BindSpec::What::kUserptr: op.what = BindMap{.backing = BindUserptr{HostVa(spec.offset)}}; break;
     case BindSpec::What::kBo: {
       auto it = bos_.find(spec.bo);
       if (it == bos_.end()) return fail(ENOENT, "no buffer object of that name");
@@ -244,9 +240,8 @@ Status EngineWorld::madvise(const std::string& name, Span span, const Attrs& att
 
 Result<std::uint64_t> EngineWorld::gpu_read(const GpuTarget& gpu, const Access& access) {
   std::uint64_t value = 0;
-  SX_TRY_VOID(on_engine(gpu, [&](EngineMemory& memory) {
-    return memory.read_bytes(GpuVa(access.address), &value, access.bytes);
-  }));
+  SX_TRY_VOID(on_engine(
+      gpu, [&](EngineMemory& memory) { return memory.read_bytes(GpuVa(access.address), &value, access.bytes); }));
   return value;
 }
 
@@ -262,12 +257,10 @@ Result<std::uint64_t> EngineWorld::gpu_atomic(const GpuTarget& gpu, const Access
   std::uint64_t old = 0;
   SX_TRY_VOID(on_engine(gpu, [&](EngineMemory& memory) -> Status {
     if (access.bytes == 8) {
-      SX_TRY(old, memory.atomic64(at, {.apply = [](std::uint64_t a, std::uint64_t b,
-                                                   std::uint64_t) { return a + b; },
+      SX_TRY(old, memory.atomic64(at, {.apply = [](std::uint64_t a, std::uint64_t b, std::uint64_t) { return a + b; },
                                        .operand = access.value}));
     } else {
-      SX_TRY(old, memory.atomic32(at, {.apply = [](std::uint32_t a, std::uint32_t b,
-                                                   std::uint32_t) { return a + b; },
+      SX_TRY(old, memory.atomic32(at, {.apply = [](std::uint32_t a, std::uint32_t b, std::uint32_t) { return a + b; },
                                        .operand = static_cast<std::uint32_t>(access.value)}));
     }
     return {};
@@ -400,8 +393,7 @@ Result<PteInfo> EngineWorld::pte(const GpuTarget& gpu, std::uint64_t address) {
   SX_TRY(OpenVm * vm, find_vm(gpu.vm));
   auto walked = vm->context->vm.table(gpu.tile).walk(GpuVa(address));
   if (!walked) return PteInfo{};
-  return PteInfo{true, walked->flags.writable, walked->flags.kind == PteKind::kVram,
-                 walked->entry_bytes};
+  return PteInfo{true, walked->flags.writable, walked->flags.kind == PteKind::kVram, walked->entry_bytes};
 }
 
 Result<std::uint64_t> EngineWorld::counter(const std::string& name) {
@@ -432,8 +424,7 @@ Status EngineWorld::check_counters() {
     for (auto& [name, vm] : vms_) {
       if (vm.card == card.get() && vm.context->svm) live += vm.context->svm->range_count();
     }
-    const std::string broken =
-        broken_identity([&](Counter c) { return card->device->counters().get(c); }, live);
+    const std::string broken = broken_identity([&](Counter c) { return card->device->counters().get(c); }, live);
     if (broken.empty()) continue;
     fmt::print(stderr, "counters do not fit: {}\n", broken);
     return fail(EPROTO, "the counters do not fit together");

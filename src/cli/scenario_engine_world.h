@@ -120,7 +120,7 @@ class EngineWorld : public ScenarioWorld {
   std::map<std::string, OpenVm> vms_;
   std::map<std::string, std::shared_ptr<GemBo>> bos_;
   std::mutex engines_mutex_;  // makes engines; held for nothing else
-  std::string broken_;  ///< text of the invariant that check_invariants() found broken
+  std::string broken_;        ///< text of the invariant that check_invariants() found broken
 };
 
 }  // namespace softxe::scenario

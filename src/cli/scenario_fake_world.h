@@ -41,8 +41,8 @@ class FakeWorld final : public ScenarioWorld {
     return note("device", text);
   }
   Status vm_create(const VmSpec& s) override {
-    return note("vm", fmt::format("{} {}{}{}{}", s.name, s.lr ? "L" : "", s.fault ? "F" : "",
-                                  s.scratch ? "S" : "", s.no_overcommit ? "N" : ""));
+    return note("vm", fmt::format("{} {}{}{}{}", s.name, s.lr ? "L" : "", s.fault ? "F" : "", s.scratch ? "S" : "",
+                                  s.no_overcommit ? "N" : ""));
   }
   Status vm_destroy(const std::string& vm) override { return note("destroy", vm); }
   Status bo_create(const BoSpec& s) override {
@@ -50,17 +50,17 @@ class FakeWorld final : public ScenarioWorld {
   }
   Status bind(const BindSpec& s) override {
     static constexpr const char* kWhat[] = {"mirror", "null", "bo", "userptr", "unbind"};
-    return note("bind", fmt::format("{} {} {} {} {:#x} pat={} {}{}{}{}", s.vm, kWhat[static_cast<int>(s.what)],
-                                    text(s.span), s.bo, s.offset, s.pat ? static_cast<int>(*s.pat) : -1,
-                                    s.autoreset ? "A" : "", s.read_only ? "R" : "", s.dumpable ? "D" : "",
-                                    s.immediate ? "I" : ""));
+    return note("bind",
+                fmt::format("{} {} {} {} {:#x} pat={} {}{}{}{}", s.vm, kWhat[static_cast<int>(s.what)], text(s.span),
+                            s.bo, s.offset, s.pat ? static_cast<int>(*s.pat) : -1, s.autoreset ? "A" : "",
+                            s.read_only ? "R" : "", s.dumpable ? "D" : "", s.immediate ? "I" : ""));
   }
   Status madvise(const std::string& vm, Span span, const Attrs& a) override {
-    return note("madvise",
-                fmt::format("{} {} atomic={} preferred={} policy={} pat={}", vm, text(span),
-                            a.atomic ? static_cast<int>(*a.atomic) : -1,
-                            a.preferred ? static_cast<int>(a.preferred->kind) : -1,
-                            a.policy ? static_cast<int>(*a.policy) : -1, a.pat ? static_cast<int>(*a.pat) : -1));
+    return note(
+        "madvise",
+        fmt::format("{} {} atomic={} preferred={} policy={} pat={}", vm, text(span),
+                    a.atomic ? static_cast<int>(*a.atomic) : -1, a.preferred ? static_cast<int>(a.preferred->kind) : -1,
+                    a.policy ? static_cast<int>(*a.policy) : -1, a.pat ? static_cast<int>(*a.pat) : -1));
   }
   Status prefetch(const std::string& vm, Span span, const std::optional<Place>& where) override {
     return note("prefetch", fmt::format("{} {} {}", vm, text(span), where ? static_cast<int>(where->kind) : -1));
@@ -72,8 +72,8 @@ class FakeWorld final : public ScenarioWorld {
   }
   Status cpu_munmap(const std::string& p, Span span) override { return note("munmap", p + ' ' + text(span)); }
   Status cpu_mremap(const std::string& p, const CpuMremap& c) override {
-    return note("mremap", fmt::format("{} {} {:#x} {:#x} {}", p, text(c.old), c.new_size, c.to.value_or(0),
-                                      c.dont_unmap));
+    return note("mremap",
+                fmt::format("{} {} {:#x} {:#x} {}", p, text(c.old), c.new_size, c.to.value_or(0), c.dont_unmap));
   }
   Status cpu_mprotect(const std::string& p, Span span, Protection prot) override {
     return note("mprotect", fmt::format("{} {} {}", p, text(span), static_cast<int>(prot)));

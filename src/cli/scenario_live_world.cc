@@ -44,18 +44,10 @@ struct AdviceName {
   int advice;
 };
 constexpr AdviceName kAdvices[] = {
-    {"normal", MADV_NORMAL},
-    {"dontneed", MADV_DONTNEED},
-    {"free", MADV_FREE},
-    {"remove", MADV_REMOVE},
-    {"pageout", MADV_PAGEOUT},
-    {"cold", MADV_COLD},
-    {"populate_read", kPopulateRead},
-    {"populate_write", kPopulateWrite},
-    {"guard_install", kGuardInstall},
-    {"guard_remove", kGuardRemove},
-    {"dontfork", MADV_DONTFORK},
-    {"dofork", MADV_DOFORK},
+    {"normal", MADV_NORMAL},          {"dontneed", MADV_DONTNEED},        {"free", MADV_FREE},
+    {"remove", MADV_REMOVE},          {"pageout", MADV_PAGEOUT},          {"cold", MADV_COLD},
+    {"populate_read", kPopulateRead}, {"populate_write", kPopulateWrite}, {"guard_install", kGuardInstall},
+    {"guard_remove", kGuardRemove},   {"dontfork", MADV_DONTFORK},        {"dofork", MADV_DOFORK},
 };
 
 long word(std::uint64_t value) { return static_cast<long>(value); }
@@ -97,8 +89,7 @@ Status LiveWorld::evict_pages(Span span) {
 }
 
 Status LiveWorld::sleep_ns(std::uint64_t ns) {
-  timespec time{.tv_sec = static_cast<time_t>(ns / 1'000'000'000),
-                .tv_nsec = static_cast<long>(ns % 1'000'000'000)};
+  timespec time{.tv_sec = static_cast<time_t>(ns / 1'000'000'000), .tv_nsec = static_cast<long>(ns % 1'000'000'000)};
   while (nanosleep(&time, &time) != 0 && errno == EINTR) {
   }
   return {};
@@ -145,8 +136,7 @@ Result<std::uint64_t> LiveWorld::perform(const std::string& process, const Call&
   return reply.value;
 }
 
-Status LiveWorld::system_call(const std::string& process, long number,
-                              const std::array<long, 6>& args) {
+Status LiveWorld::system_call(const std::string& process, long number, const std::array<long, 6>& args) {
   Call call{.op = Op::kSyscall, .number = number, .args = args};
   SX_TRY_VOID(perform(process, call));
   return {};
@@ -203,9 +193,9 @@ Status LiveWorld::cpu_mremap(const std::string& process, const CpuMremap& call) 
     flags |= MREMAP_FIXED;
     if (process.empty()) SX_TRY_VOID(claim({*call.to, call.new_size}));
   }
-  return system_call(process, SYS_mremap,
-                     {word(call.old.start), word(call.old.size), word(call.new_size), flags,
-                      word(call.to.value_or(0))});
+  return system_call(
+      process, SYS_mremap,
+      {word(call.old.start), word(call.old.size), word(call.new_size), flags, word(call.to.value_or(0))});
 }
 
 Status LiveWorld::cpu_mprotect(const std::string& process, Span span, Protection prot) {
@@ -215,8 +205,7 @@ Status LiveWorld::cpu_mprotect(const std::string& process, Span span, Protection
 Status LiveWorld::cpu_madvise(const std::string& process, const CpuMadvise& call) {
   for (const AdviceName& entry : kAdvices) {
     if (call.advice != entry.name) continue;
-    return system_call(process, SYS_madvise,
-                       {word(call.span.start), word(call.span.size), entry.advice});
+    return system_call(process, SYS_madvise, {word(call.span.start), word(call.span.size), entry.advice});
   }
   return fail(EINVAL, "no such advice");
 }

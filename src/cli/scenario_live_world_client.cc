@@ -32,7 +32,7 @@ constexpr std::size_t kDeviceObjectsMax = 64;
 std::array<std::atomic<std::uint64_t>, kDeviceObjectsMax> device_inodes{};
 
 void remember_device(int fd) {
-  struct stat info{};
+  struct stat info {};
   if (fstat(fd, &info) != 0) return;
   for (auto& slot : device_inodes) {
     std::uint64_t none = 0;
@@ -134,7 +134,7 @@ bool is_device_object(std::uint64_t, std::uint64_t inode) {
 }
 
 void install_fault_handler() {
-  struct sigaction action{};
+  struct sigaction action {};
   action.sa_sigaction = on_signal;
   action.sa_flags = SA_SIGINFO | SA_NODEFER;
   sigaction(SIGSEGV, &action, nullptr);
@@ -153,8 +153,7 @@ Reply perform(const Call& call, live::LiveHostMm* mm) {
       return access_result(done, value);
     }
     case Op::kStore: return access_result(guarded_copy(at, &call.value, call.bytes), 0);
-    case Op::kFill:
-      return access_result(guarded_fill(at, static_cast<std::uint8_t>(call.value), call.bytes), 0);
+    case Op::kFill: return access_result(guarded_fill(at, static_cast<std::uint8_t>(call.value), call.bytes), 0);
     case Op::kPage: return page(call.address);
     case Op::kExit: return {};
   }

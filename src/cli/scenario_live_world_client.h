@@ -21,7 +21,7 @@ enum class Op : std::uint8_t {
   kLoad,
   kStore,
   kFill,
-  kPage,     ///< what the kernel says about one page: PageWord
+  kPage,  ///< what the kernel says about one page: PageWord
   kExit,
 };
 
@@ -32,9 +32,9 @@ struct Call {
   Op op = Op::kSyscall;
   Object object = Object::kNone;
   long number = 0;
-  std::array<long, 6> args{};     ///< of the system call
-  std::uint64_t address = 0;      ///< of a load, store, fill, page
-  std::uint64_t bytes = 0;        ///< of a load, store, fill; size of a new object
+  std::array<long, 6> args{};  ///< of the system call
+  std::uint64_t address = 0;   ///< of a load, store, fill, page
+  std::uint64_t bytes = 0;     ///< of a load, store, fill; size of a new object
   std::uint64_t value = 0;
 };
 struct Reply {

@@ -46,9 +46,7 @@ void flatten(const Statement& statement, std::vector<const Statement*>& into) {
 
 // --- outcomes -----------------------------------------------------------------------------------------
 
-bool Outcome::accepts(int err) const {
-  return any || std::find(allowed.begin(), allowed.end(), err) != allowed.end();
-}
+bool Outcome::accepts(int err) const { return any || std::find(allowed.begin(), allowed.end(), err) != allowed.end(); }
 
 std::string Outcome::text() const {
   if (any) return "any";
@@ -65,8 +63,7 @@ Runner::Answer Runner::from(const Status& status) {
   return Answer{status.error().err, status.error().why, {}};
 }
 
-Runner::Answer Runner::checked(const Result<std::uint64_t>& got,
-                               const std::optional<std::uint64_t>& expected) {
+Runner::Answer Runner::checked(const Result<std::uint64_t>& got, const std::optional<std::uint64_t>& expected) {
   if (!got) return Answer{got.error().err, got.error().why, {}};
   if (!expected || *got == *expected) return {};
   return Answer{0, {}, fmt::format("expected {} ({:#x}), actual {} ({:#x})", *expected, *expected, *got, *got)};
@@ -129,9 +126,8 @@ bool Runner::run_statement(const Statement& statement) {
   if (!answer.mismatch.empty()) {
     fail_at(statement.line, answer.mismatch);
   } else if (!statement.outcome.accepts(answer.err)) {
-    fail_at(statement.line, fmt::format("expected {}, actual {}{}{}", statement.outcome.text(),
-                                        errno_name(answer.err), answer.why.empty() ? "" : ": ",
-                                        answer.why));
+    fail_at(statement.line, fmt::format("expected {}, actual {}{}{}", statement.outcome.text(), errno_name(answer.err),
+                                        answer.why.empty() ? "" : ": ", answer.why));
   } else if (Status sound = world_.check_invariants(); !sound) {
     fail_at(statement.line, fmt::format("an invariant is broken: {}", sound.error().why));
   }
@@ -145,8 +141,7 @@ void Runner::run_at_step(const std::vector<Statement>& actions) {
     if (!answer.mismatch.empty()) {
       fail_at(action.line, answer.mismatch);
     } else if (!action.outcome.accepts(answer.err)) {
-      fail_at(action.line,
-              fmt::format("expected {}, actual {}", action.outcome.text(), errno_name(answer.err)));
+      fail_at(action.line, fmt::format("expected {}, actual {}", action.outcome.text(), errno_name(answer.err)));
     }
   }
 }
@@ -201,53 +196,51 @@ bool Runner::run_threads(const Block& block) {
 // --- commands -----------------------------------------------------------------------------------------
 
 Runner::Answer Runner::execute(const Command& command) {
-  return std::visit(
-      Overloaded{
-          [&](const DeviceSpec& c) { return from(world_.device(c)); },
-          [&](const VmSpec& c) { return from(world_.vm_create(c)); },
-          [&](const VmDestroy& c) { return from(world_.vm_destroy(c.vm)); },
-          [&](const BoSpec& c) { return from(world_.bo_create(c)); },
-          [&](const BindSpec& c) { return from(world_.bind(c)); },
-          [&](const Madvise& c) { return from(world_.madvise(c.vm, c.span, c.attrs)); },
-          [&](const Prefetch& c) { return from(world_.prefetch(c.vm, c.span, c.where)); },
-          [&](const CpuCall& c) { return execute_cpu(c); },
-          [&](const GpuRead& c) { return checked(world_.gpu_read(c.gpu, c.access), c.expected); },
-          [&](const GpuWrite& c) { return from(world_.gpu_write(c.gpu, c.access)); },
-          [&](const GpuAtomic& c) { return checked(world_.gpu_atomic(c.gpu, c.access), c.expected); },
-          [&](const GpuCopy& c) { return from(world_.gpu_copy(c.gpu, c.to, c.from)); },
-          [&](const GpuFill& c) { return from(world_.gpu_fill(c.gpu, c.span, c.value)); },
-          [&](const Evict& c) { return from(world_.evict(c.span)); },
-          [&](const Gc& c) { return from(world_.gc(c.vm)); },
-          [&](const Sleep& c) { return from(world_.sleep_ns(c.ns)); },
-          [&](const Mark&) {
-            mark();
-            return Answer{};
-          },
-          [&](const auto&) { return execute_expect(command); },
-      },
-      command);
+  return std::visit(Overloaded{
+                        [&](const DeviceSpec& c) { return from(world_.device(c)); },
+                        [&](const VmSpec& c) { return from(world_.vm_create(c)); },
+                        [&](const VmDestroy& c) { return from(world_.vm_destroy(c.vm)); },
+                        [&](const BoSpec& c) { return from(world_.bo_create(c)); },
+                        [&](const BindSpec& c) { return from(world_.bind(c)); },
+                        [&](const Madvise& c) { return from(world_.madvise(c.vm, c.span, c.attrs)); },
+                        [&](const Prefetch& c) { return from(world_.prefetch(c.vm, c.span, c.where)); },
+                        [&](const CpuCall& c) { return execute_cpu(c); },
+                        [&](const GpuRead& c) { return checked(world_.gpu_read(c.gpu, c.access), c.expected); },
+                        [&](const GpuWrite& c) { return from(world_.gpu_write(c.gpu, c.access)); },
+                        [&](const GpuAtomic& c) { return checked(world_.gpu_atomic(c.gpu, c.access), c.expected); },
+                        [&](const GpuCopy& c) { return from(world_.gpu_copy(c.gpu, c.to, c.from)); },
+                        [&](const GpuFill& c) { return from(world_.gpu_fill(c.gpu, c.span, c.value)); },
+                        [&](const Evict& c) { return from(world_.evict(c.span)); },
+                        [&](const Gc& c) { return from(world_.gc(c.vm)); },
+                        [&](const Sleep& c) { return from(world_.sleep_ns(c.ns)); },
+                        [&](const Mark&) {
+                          mark();
+                          return Answer{};
+                        },
+                        [&](const auto&) { return execute_expect(command); },
+                    },
+                    command);
 }
 
 Runner::Answer Runner::execute_cpu(const CpuCall& call) {
   const std::string& p = call.process;
-  return std::visit(
-      Overloaded{
-          [&](const CpuMmap& c) { return from(world_.cpu_mmap(p, c)); },
-          [&](const CpuMunmap& c) { return from(world_.cpu_munmap(p, c.span)); },
-          [&](const CpuMremap& c) { return from(world_.cpu_mremap(p, c)); },
-          [&](const CpuMprotect& c) { return from(world_.cpu_mprotect(p, c.span, c.prot)); },
-          [&](const CpuMadvise& c) { return from(world_.cpu_madvise(p, c)); },
-          [&](const CpuMlock& c) { return from(world_.cpu_mlock(p, c.span)); },
-          [&](const CpuMunlock& c) { return from(world_.cpu_munlock(p, c.span)); },
-          [&](const CpuFork& c) { return from(world_.cpu_fork(p, c.child)); },
-          [&](const CpuExit&) { return from(world_.cpu_exit(p)); },
-          [&](const CpuPin& c) { return from(world_.cpu_pin(c.address)); },
-          [&](const CpuUnpin& c) { return from(world_.cpu_unpin(c.address)); },
-          [&](const CpuWrite& c) { return from(world_.cpu_write(p, c.access)); },
-          [&](const CpuFill& c) { return from(world_.cpu_fill(p, c.span, c.value)); },
-          [&](const CpuRead& c) { return checked(world_.cpu_read(p, c.access), c.expected); },
-      },
-      call.call);
+  return std::visit(Overloaded{
+                        [&](const CpuMmap& c) { return from(world_.cpu_mmap(p, c)); },
+                        [&](const CpuMunmap& c) { return from(world_.cpu_munmap(p, c.span)); },
+                        [&](const CpuMremap& c) { return from(world_.cpu_mremap(p, c)); },
+                        [&](const CpuMprotect& c) { return from(world_.cpu_mprotect(p, c.span, c.prot)); },
+                        [&](const CpuMadvise& c) { return from(world_.cpu_madvise(p, c)); },
+                        [&](const CpuMlock& c) { return from(world_.cpu_mlock(p, c.span)); },
+                        [&](const CpuMunlock& c) { return from(world_.cpu_munlock(p, c.span)); },
+                        [&](const CpuFork& c) { return from(world_.cpu_fork(p, c.child)); },
+                        [&](const CpuExit&) { return from(world_.cpu_exit(p)); },
+                        [&](const CpuPin& c) { return from(world_.cpu_pin(c.address)); },
+                        [&](const CpuUnpin& c) { return from(world_.cpu_unpin(c.address)); },
+                        [&](const CpuWrite& c) { return from(world_.cpu_write(p, c.access)); },
+                        [&](const CpuFill& c) { return from(world_.cpu_fill(p, c.span, c.value)); },
+                        [&](const CpuRead& c) { return checked(world_.cpu_read(p, c.access), c.expected); },
+                    },
+                    call.call);
 }
 
 // --- expectations ---------------------------------------------------------------------------------------

@@ -13,8 +13,7 @@ namespace {
 
 std::vector<std::string> scenario_paths() {
   std::vector<std::string> paths;
-  for (const auto& entry :
-       std::filesystem::recursive_directory_iterator(SOFTXE_SOURCE_DIR "/tests/scenarios")) {
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(SOFTXE_SOURCE_DIR "/tests/scenarios")) {
     if (entry.path().extension() == ".softxe") paths.push_back(entry.path().string());
   }
   std::sort(paths.begin(), paths.end());
@@ -48,11 +47,10 @@ INSTANTIATE_TEST_SUITE_P(All, ScenarioFilesOnSim, testing::ValuesIn(scenario_pat
 
 TEST(ScenarioInterleavings, HoldUnderManySeeds) {
   set_log_level(LogLevel::kOff);
-  for (const char* file : {"attribute_reset/unmap_during_fault", "rows/munmap_races", "rows/move_races",
-                           "rows/prefetch_rows"}) {
+  for (const char* file :
+       {"attribute_reset/unmap_during_fault", "rows/munmap_races", "rows/move_races", "rows/prefetch_rows"}) {
     for (std::uint64_t seed = 1; seed <= 20; ++seed) {
-      Summary summary =
-          run_on_sim(std::string(SOFTXE_SOURCE_DIR "/tests/scenarios/") + file + ".softxe", seed);
+      Summary summary = run_on_sim(std::string(SOFTXE_SOURCE_DIR "/tests/scenarios/") + file + ".softxe", seed);
       for (const std::string& message : summary.messages) {
         ADD_FAILURE() << file << ", seed " << seed << ": " << message;
       }

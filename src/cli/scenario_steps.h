@@ -42,15 +42,15 @@ class StepScript final : public StepHook {
   struct Entry {
     Entry(std::string name, std::uint64_t from, std::uint64_t to, int source_line, int errno_value)
         : step(std::move(name)), first(from), last(to), line(source_line), err(errno_value) {}
-    Entry(std::string name, std::uint64_t from, std::uint64_t to, int source_line,
-          const std::vector<Statement>& what, StepActions& who)
+    Entry(std::string name, std::uint64_t from, std::uint64_t to, int source_line, const std::vector<Statement>& what,
+          StepActions& who)
         : step(std::move(name)), first(from), last(to), line(source_line), action(&what), actions(&who) {}
 
     const std::string step;
     const std::uint64_t first;
     const std::uint64_t last;
     const int line;
-    const int err = 0;                   ///< of a failure
+    const int err = 0;                                     ///< of a failure
     const std::vector<Statement>* const action = nullptr;  ///< null: a failure
     StepActions* const actions = nullptr;
     std::atomic<std::uint64_t> seen{0};

@@ -18,10 +18,22 @@ struct NumberCase {
   std::optional<std::uint64_t> value;
 };
 const NumberCase kNumbers[] = {
-    {"0", 0},          {"4096", 4096},        {"4K", 4096},       {"8M", 8u << 20},
-    {"2G", 2ull << 30}, {"256T", 1ull << 48}, {"0x10", 16},       {"0xffffffffffffffff", ~0ull},
-    {"1M+0x10", 0x100010}, {"", {}},          {"K", {}},          {"0x", {}},
-    {"4k", {}},        {"-1", {}},            {"1+", {}},         {"17179869184G", {}},
+    {"0", 0},
+    {"4096", 4096},
+    {"4K", 4096},
+    {"8M", 8u << 20},
+    {"2G", 2ull << 30},
+    {"256T", 1ull << 48},
+    {"0x10", 16},
+    {"0xffffffffffffffff", ~0ull},
+    {"1M+0x10", 0x100010},
+    {"", {}},
+    {"K", {}},
+    {"0x", {}},
+    {"4k", {}},
+    {"-1", {}},
+    {"1+", {}},
+    {"17179869184G", {}},
     {"0xffffffffffffffff+1", {}},
 };
 
@@ -49,8 +61,7 @@ const CallCase kCalls[] = {
     {"bind v userptr 0x7000 0x10000 4K", "bind v userptr 0x10000+0x1000  0x7000 pat=-1 "},
     {"bind v null 0 4K", "bind v null 0x0+0x1000  0x0 pat=-1 "},
     {"unbind v 0 4K", "bind v unbind 0x0+0x1000  0x0 pat=-1 "},
-    {"madvise v 0 4K atomic=device preferred=vram0",
-     "madvise v 0x0+0x1000 atomic=1 preferred=2 policy=-1 pat=-1"},
+    {"madvise v 0 4K atomic=device preferred=vram0", "madvise v 0x0+0x1000 atomic=1 preferred=2 policy=-1 pat=-1"},
     {"madvise v 0 4K atomic=cpu preferred=system policy=system pat=4",
      "madvise v 0x0+0x1000 atomic=3 preferred=1 policy=1 pat=4"},
     {"prefetch v 0 2M vram0", "prefetch v 0x0+0x200000 2"},
@@ -88,8 +99,8 @@ const CallCase kCalls[] = {
 Verdict run_text(std::string_view text, FakeScript& script, RunOptions options = {}) {
   auto file = parse_scenario("test.softxe", text);
   if (!file) return {Verdict::Kind::kFailed, file.error().text};
-  return run_scenario(file->path, file->scenarios.front(),
-                      [&script] { return std::make_unique<FakeWorld>(script); }, options);
+  return run_scenario(
+      file->path, file->scenarios.front(), [&script] { return std::make_unique<FakeWorld>(script); }, options);
 }
 
 TEST(ScenarioRunner, EveryVerbReachesTheWorld) {
@@ -119,8 +130,9 @@ const MistakeCase kMistakes[] = {
     {"madvise v 0 4K preferred=vram9", "test.softxe:1: 'vram9' is no memory region"},
     {"parallel {\n gc v\n", "test.softxe:3: '}' is expected where the line ends"},
     {"parallel { }", "test.softxe:1: the block is empty"},
-    {"at svm.x do gpu read v 0", "test.softxe:1: only cpu verbs may run at a step: the engine holds its "
-                                 "locks there"},
+    {"at svm.x do gpu read v 0",
+     "test.softxe:1: only cpu verbs may run at a step: the engine holds its "
+     "locks there"},
     {"fail svm.x 0", "test.softxe:1: executions are counted from 1"},
     {"fail svm.x 1 ok", "test.softxe:1: 'ok' is no errno name"},
     {"expect vmas v { [0 default] }", "test.softxe:1: an interval is A+SIZE, A..B or A.., not '0'"},
@@ -193,8 +205,7 @@ const VerdictCase kVerdicts[] = {
     {"ptes differ", "expect ptes v 0 4K none",
      "t:1: the PTE of 0x0 differs\n  expected: none\n  actual:   vram rw entry=0x200000"},
     {"pages", "expect page 0 in vram0\nexpect pages 0 64K in vram0", ""},
-    {"pages differ", "expect pages 0x1000 8K in system",
-     "t:1: page 0x1000: expected in system, actual in vram0"},
+    {"pages differ", "expect pages 0x1000 8K in system", "t:1: page 0x1000: expected in system, actual in vram0"},
     {"counter", "expect counter looks = 0\nexpect counter looks >= 1", ""},
     {"counter since mark", "mark\nexpect counter looks +1\nexpect counter looks +2", ""},
     {"counter differs", "mark\nexpect counter looks +5", "t:2: counter looks: expected 5, actual 1"},
@@ -226,8 +237,8 @@ TEST(ScenarioRunner, Verdicts) {
     script.counters["looks"] = 0;
     auto file = parse_scenario("t", c.text);
     ASSERT_TRUE(file) << c.name << ": " << file.error().text;
-    Verdict verdict = run_scenario("t", file->scenarios.front(),
-                                   [&] { return std::make_unique<FakeWorld>(script); }, {});
+    Verdict verdict =
+        run_scenario("t", file->scenarios.front(), [&] { return std::make_unique<FakeWorld>(script); }, {});
     EXPECT_EQ(verdict.text, c.verdict) << c.name;
     EXPECT_EQ(verdict.kind == Verdict::Kind::kPassed, c.verdict[0] == '\0') << c.name;
   }
@@ -298,8 +309,7 @@ TEST(ScenarioRunner, AtRunsInsideTheStep) {
 
 TEST(ScenarioFiles, AllParse) {
   unsigned scenarios = 0;
-  for (const auto& entry :
-       std::filesystem::recursive_directory_iterator(SOFTXE_SOURCE_DIR "/tests/scenarios")) {
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(SOFTXE_SOURCE_DIR "/tests/scenarios")) {
     if (entry.path().extension() != ".softxe") continue;
     auto file = parse_scenario_file(entry.path().string());
     EXPECT_TRUE(file) << file.error().text;
@@ -310,8 +320,8 @@ TEST(ScenarioFiles, AllParse) {
 
 TEST(ScenarioFiles, SummaryCountsScenariosAndUnreadableFiles) {
   FakeScript script;
-  Summary summary = run_scenario_files({"/nonexistent/a.softxe"},
-                                       [&] { return std::make_unique<FakeWorld>(script); }, {});
+  Summary summary =
+      run_scenario_files({"/nonexistent/a.softxe"}, [&] { return std::make_unique<FakeWorld>(script); }, {});
   EXPECT_EQ(summary.last_line(), "0 passed, 1 failed");
   EXPECT_EQ(summary.messages, std::vector<std::string>{"/nonexistent/a.softxe: cannot be read"});
 }

@@ -38,12 +38,12 @@ struct ErrnoName {
 };
 // The first name of a number is the one that is printed.
 constexpr ErrnoName kErrnos[] = {
-    {0, "ok"},           {EPERM, "EPERM"},     {ENOENT, "ENOENT"},     {EIO, "EIO"},
-    {EAGAIN, "EAGAIN"},  {ENOMEM, "ENOMEM"},   {EACCES, "EACCES"},     {EFAULT, "EFAULT"},
-    {EBUSY, "EBUSY"},    {EEXIST, "EEXIST"},   {ENODEV, "ENODEV"},     {EINVAL, "EINVAL"},
-    {ENOSPC, "ENOSPC"},  {ERANGE, "ERANGE"},   {ETIME, "ETIME"},       {ENOLINK, "ENOLINK"},
-    {ENOSYS, "ENOSYS"},  {ENOBUFS, "ENOBUFS"}, {ECANCELED, "ECANCELED"}, {EOPNOTSUPP, "EOPNOTSUPP"},
-    {E2BIG, "E2BIG"},    {ESRCH, "ESRCH"},     {EFAULT, "SIGSEGV"},    {EIO, "SIGBUS"},
+    {0, "ok"},          {EPERM, "EPERM"},     {ENOENT, "ENOENT"},       {EIO, "EIO"},
+    {EAGAIN, "EAGAIN"}, {ENOMEM, "ENOMEM"},   {EACCES, "EACCES"},       {EFAULT, "EFAULT"},
+    {EBUSY, "EBUSY"},   {EEXIST, "EEXIST"},   {ENODEV, "ENODEV"},       {EINVAL, "EINVAL"},
+    {ENOSPC, "ENOSPC"}, {ERANGE, "ERANGE"},   {ETIME, "ETIME"},         {ENOLINK, "ENOLINK"},
+    {ENOSYS, "ENOSYS"}, {ENOBUFS, "ENOBUFS"}, {ECANCELED, "ECANCELED"}, {EOPNOTSUPP, "EOPNOTSUPP"},
+    {E2BIG, "E2BIG"},   {ESRCH, "ESRCH"},     {EFAULT, "SIGSEGV"},      {EIO, "SIGBUS"},
 };
 
 }  // namespace
@@ -65,8 +65,7 @@ std::vector<Token> tokenize(std::string_view text) {
       ++i;
     } else {
       std::size_t start = i;
-      while (i < text.size() && !is_blank(text[i]) && text[i] != '\n' && text[i] != '#' &&
-             !stands_alone(text[i])) {
+      while (i < text.size() && !is_blank(text[i]) && text[i] != '\n' && text[i] != '#' && !stands_alone(text[i])) {
         ++i;
       }
       tokens.push_back({std::string(text.substr(start, i - start)), line});

@@ -70,8 +70,8 @@ struct BindSpec {
   What what = What::kMirror;
   std::string vm;
   Span span;
-  std::string bo;            ///< kBo
-  std::uint64_t offset = 0;  ///< into the BO; the CPU address of a userptr
+  std::string bo;               ///< kBo
+  std::uint64_t offset = 0;     ///< into the BO; the CPU address of a userptr
   std::optional<unsigned> pat;  ///< none: the device's write-back index
   bool autoreset = false;
   bool read_only = false;
@@ -86,8 +86,8 @@ struct CpuMmap {
   Span span;
   Backing backing = Backing::kAnon;
   Protection prot = Protection::kReadWrite;
-  bool shared = false;             ///< of a file
-  std::uint64_t file_bytes = 0;    ///< size of the new object; 0: the mapping's
+  bool shared = false;           ///< of a file
+  std::uint64_t file_bytes = 0;  ///< size of the new object; 0: the mapping's
 };
 
 struct CpuMremap {

@@ -28,13 +28,10 @@ struct ReplayBacking : VaBacking {
   std::uint64_t id = 0;
 };
 
-std::uint64_t attr_of(const VaNode& node) {
-  return static_cast<const ReplayNode&>(node).attr;
-}
+std::uint64_t attr_of(const VaNode& node) { return static_cast<const ReplayNode&>(node).attr; }
 
 struct ReplayPool {
-  VaNode* create(const GpuRange& range, VaBacking* backing, std::uint64_t offset_bytes,
-                 const VaNode* origin) {
+  VaNode* create(const GpuRange& range, VaBacking* backing, std::uint64_t offset_bytes, const VaNode* origin) {
     ReplayNode* node = slab.make(range, backing, offset_bytes);
     if (node != nullptr && origin != nullptr) node->attr = attr_of(*origin);
     return node;
@@ -53,9 +50,7 @@ struct Outcome {
   Json value;
 };
 
-Outcome refused(const Error& error) {
-  return {"e", -error.err};
-}
+Outcome refused(const Error& error) { return {"e", -error.err}; }
 
 /// One trace: a space, its mappings and backings. Numbers in lines are in units, inside in bytes.
 class Trace {
@@ -102,8 +97,8 @@ class Trace {
   std::string hash() const {
     std::uint64_t h = 0xcbf29ce484222325u;
     for (const VaNode* node : mappings()) {
-      for (std::uint64_t x : {node->start().value(), node->range().size(), id_of(*node),
-                              node->offset_bytes(), attr_of(*node)}) {
+      for (std::uint64_t x :
+           {node->start().value(), node->range().size(), id_of(*node), node->offset_bytes(), attr_of(*node)}) {
         h = (h ^ x) * 0x9e3779b97f4a7c15u;
         h ^= h >> 29;
       }
@@ -117,8 +112,7 @@ class Trace {
   static Result<GpuRange> range_in(std::uint64_t unit, std::uint64_t start, std::uint64_t size) {
     std::uint64_t start_bytes = 0;
     std::uint64_t size_bytes = 0;
-    if (__builtin_mul_overflow(start, unit, &start_bytes) ||
-        __builtin_mul_overflow(size, unit, &size_bytes)) {
+    if (__builtin_mul_overflow(start, unit, &start_bytes) || __builtin_mul_overflow(size, unit, &size_bytes)) {
       return fail(EINVAL, "interval does not fit into 64 bits");
     }
     return GpuRange::make(GpuVa(start_bytes), size_bytes);
@@ -182,9 +176,7 @@ class Trace {
     return {"x", std::move(written)};
   }
 
-  Json range_json(const GpuRange& r) const {
-    return Json::array({units(r.start().value()), units(r.size())});
-  }
+  Json range_json(const GpuRange& r) const { return Json::array({units(r.start().value()), units(r.size())}); }
   Json piece_json(const std::optional<VaPiece>& piece) const {
     if (!piece) return 0;
     Json json = range_json(piece->range);
@@ -237,9 +229,7 @@ std::optional<Numbers> numbers(const Json& array, std::size_t from) {
   return result;
 }
 
-std::string text(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
+std::string text(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 /// Goes through the lines of the files. A line's result is the same line with the engine's own
 /// fields.
@@ -263,8 +253,7 @@ class Replayer {
 
   int finish() {
     trace_.reset();
-    if (mode_ == ReplayMode::kCheck)
-      std::fprintf(out_, "%zu passed, %zu failed\n", passed_, failed_);
+    if (mode_ == ReplayMode::kCheck) std::fprintf(out_, "%zu passed, %zu failed\n", passed_, failed_);
     return failed_ == 0 ? 0 : 1;
   }
 
@@ -319,8 +308,7 @@ class Replayer {
   void print(const std::string& line) { std::fprintf(out_, "%s\n", line.c_str()); }
   void complain(const char* what) {
     ++failed_;
-    std::fprintf(mode_ == ReplayMode::kCheck ? out_ : stderr, "%s:%zu: %s\n", name_.c_str(),
-                 line_number_, what);
+    std::fprintf(mode_ == ReplayMode::kCheck ? out_ : stderr, "%s:%zu: %s\n", name_.c_str(), line_number_, what);
   }
 
   const ReplayMode mode_;

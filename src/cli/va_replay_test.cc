@@ -48,8 +48,8 @@ std::string content(const std::string& file) {
 class TraceFile {
  public:
   explicit TraceFile(const std::string& text)
-      : name_(testing::TempDir() + "va_replay_" +
-              testing::UnitTest::GetInstance()->current_test_info()->name() + ".jsonl") {
+      : name_(testing::TempDir() + "va_replay_" + testing::UnitTest::GetInstance()->current_test_info()->name() +
+              ".jsonl") {
     std::ofstream(name_) << text;
   }
   ~TraceFile() { std::remove(name_.c_str()); }

@@ -10,12 +10,11 @@ Device::Device(HostMm& host, MigrateLock& migrate_lock, const DeviceOptions& opt
     : host_(host), migrate_lock_(migrate_lock), options_(options) {
   CounterWords& words = options_.counters != nullptr ? *options_.counters : own_words_;
   counters_ = std::make_unique<CounterSet>(words);
-  faults_ = std::make_unique<FaultService>(FaultService::Config{
-      .vms = asids_, .atomic_timeslice_ns = atomic_timeslice_ns_, .counters = *counters_});
+  faults_ = std::make_unique<FaultService>(
+      FaultService::Config{.vms = asids_, .atomic_timeslice_ns = atomic_timeslice_ns_, .counters = *counters_});
 }
 
-Result<std::unique_ptr<Device>> Device::create(HostMm& host, MigrateLock& migrate_lock,
-                                               const DeviceOptions& options) {
+Result<std::unique_ptr<Device>> Device::create(HostMm& host, MigrateLock& migrate_lock, const DeviceOptions& options) {
   std::unique_ptr<Device> device(new Device(host, migrate_lock, options));
   SX_TRY_VOID(device->tables_.ready());
   SX_TRY_VOID(device->make_tiles());
@@ -54,10 +53,8 @@ Status Device::make_tiles() {
     const std::uint64_t bytes = options_.config.vram_bytes;
     SX_TRY(std::byte * window, host_.make_window(bytes));
     Tile made;
-    made.vram = std::make_unique<VramManager>(
-        VramBuddy::Config{.bytes = bytes,
-                          .visible_bytes = options_.config.visible_bytes,
-                          .page_bytes = p.vram_page_bytes()});
+    made.vram = std::make_unique<VramManager>(VramBuddy::Config{
+        .bytes = bytes, .visible_bytes = options_.config.visible_bytes, .page_bytes = p.vram_page_bytes()});
     SX_TRY_VOID(made.vram->ready());
     made.map = std::make_unique<VramMap>(window, bytes);
     SX_TRY_VOID(made.map->ready());

@@ -51,8 +51,7 @@ enum class MirrorOf : std::uint8_t { kThisProcess, kParentOfFork };
 class Device {
  public:
   /// Reserves VRAM windows and page-table arenas. ENOMEM.
-  static Result<std::unique_ptr<Device>> create(HostMm& host, MigrateLock& migrate_lock,
-                                                const DeviceOptions& options);
+  static Result<std::unique_ptr<Device>> create(HostMm& host, MigrateLock& migrate_lock, const DeviceOptions& options);
   ~Device();
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;

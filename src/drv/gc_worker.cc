@@ -1,11 +1,11 @@
 #include "drv/gc_worker.h"
 
-#include <csignal>
 #include <linux/futex.h>
-#include <memory>
 #include <sys/syscall.h>
-#include <thread>
 #include <unistd.h>
+#include <csignal>
+#include <memory>
+#include <thread>
 
 namespace softxe {
 
@@ -21,8 +21,7 @@ ThreadStarter default_thread_starter() {
   };
 }
 
-GcWorker::GcWorker(Mode mode, const ThreadStarter& start, std::function<void()> pass)
-    : pass_(std::move(pass)) {
+GcWorker::GcWorker(Mode mode, const ThreadStarter& start, std::function<void()> pass) : pass_(std::move(pass)) {
   if (mode == Mode::kThread) join_ = start([this] { run(); });
 }
 

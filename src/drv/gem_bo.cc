@@ -138,9 +138,8 @@ void GemBo::set_place(Place place, unsigned tile) {
 }
 
 void GemBo::wait_settled() {
-  place_changed_.wait(place_lock_, [&]() SX_NO_THREAD_SAFETY_ANALYSIS {
-    return place_ == Place::kSystem || place_ == Place::kVram;
-  });
+  place_changed_.wait(
+      place_lock_, [&]() SX_NO_THREAD_SAFETY_ANALYSIS { return place_ == Place::kSystem || place_ == Place::kVram; });
 }
 
 std::optional<unsigned> GemBo::wanted_tile(const BoUse& use) const {
@@ -155,8 +154,8 @@ std::optional<unsigned> GemBo::wanted_tile(const BoUse& use) const {
 }
 
 // An object that is pinned in VRAM is in a bind or a fault of somebody else, and free in a moment: the kernel waits
-// for its lock. Who is evicted from VRAM stays where it is, also where its placements do not have system memory: asked to go
-// there, it is there already (spec/vm.md 2.9, 3.5).
+// for its lock. Who is evicted from VRAM stays where it is, also where its placements do not have system memory: asked
+// to go there, it is there already (spec/vm.md 2.9, 3.5).
 Status GemBo::bring_home() {
   {
     Guard hold(place_lock_);
@@ -203,8 +202,7 @@ Status GemBo::make_resident(const BoUse& use) {
   if (use.place == BoPlace::kSystem) return bring_home();
   const bool required = use.place == BoPlace::kTileVram;
   // A purged object has nothing to place; its mappings become null.
-  const std::optional<unsigned> wanted =
-      advice == PurgeableState::kPurged ? std::nullopt : wanted_tile(use);
+  const std::optional<unsigned> wanted = advice == PurgeableState::kPurged ? std::nullopt : wanted_tile(use);
   const unsigned tile = wanted.value_or(0);
   if (required && !wanted) return fail(EINVAL, "buffer object may not live in that VRAM");
   for (;;) {
@@ -336,9 +334,8 @@ void GemBo::append_runs(std::uint64_t offset, std::uint64_t bytes, const BoViewe
   }
   if (!vram || home != viewer.tile || viewer.device != &memory_) {
     // System memory, or VRAM of a peer: reached by pointer, without the DM bit (spec/svm.md 8.3).
-    runs.push_back({.kind = PteKind::kEngine,
-                    .address = reinterpret_cast<std::uint64_t>(bytes_ + offset),
-                    .bytes = bytes});
+    runs.push_back(
+        {.kind = PteKind::kEngine, .address = reinterpret_cast<std::uint64_t>(bytes_ + offset), .bytes = bytes});
     return;
   }
   std::uint64_t at = 0;
@@ -346,9 +343,7 @@ void GemBo::append_runs(std::uint64_t offset, std::uint64_t bytes, const BoViewe
     const std::uint64_t first = std::max(at, offset);
     const std::uint64_t last = std::min(at + extent.size(), offset + bytes);
     if (first < last) {
-      runs.push_back({.kind = PteKind::kVram,
-                      .address = extent.start().value() + (first - at),
-                      .bytes = last - first});
+      runs.push_back({.kind = PteKind::kVram, .address = extent.start().value() + (first - at), .bytes = last - first});
     }
     at += extent.size();
   });
@@ -357,8 +352,7 @@ void GemBo::append_runs(std::uint64_t offset, std::uint64_t bytes, const BoViewe
 Status GemBo::check_atomic(AtomicAccess access) const {
   const bool vram = (placement_ & ~1u) != 0;
   switch (access) {
-    case AtomicAccess::kUndefined:
-      return {};
+    case AtomicAccess::kUndefined: return {};
     case AtomicAccess::kDevice:
       if (vram || (allows_system() && memory_.smem_atomics)) return {};
       return fail(EINVAL, "device atomics need VRAM, or system memory that supports them");

@@ -32,7 +32,7 @@ struct BoMemory {
     VramMap* map = nullptr;
   };
   std::array<Tile, kTilesMax> tiles{};
-  unsigned tile_count = 0;            ///< tiles with VRAM; 0 on integrated devices
+  unsigned tile_count = 0;  ///< tiles with VRAM; 0 on integrated devices
   bool smem_atomics = true;
   CounterSet* counters = nullptr;
   /// Zaps every mapping of a BO in every VM of the device; called without the BO's lock.
@@ -46,8 +46,7 @@ class GemBo final : public Bo, private VramClient {
                                                const void* private_to);
   /// In a fork child: the same bytes as an object of the parent, of which only the descriptor and the advice
   /// are used. EMFILE, ENOMEM.
-  static Result<std::shared_ptr<GemBo>> inherit(BoMemory& memory, const GemBo& parents,
-                                                const void* private_to);
+  static Result<std::shared_ptr<GemBo>> inherit(BoMemory& memory, const GemBo& parents, const void* private_to);
   ~GemBo() override;
 
   // Bo

@@ -33,8 +33,8 @@ class LiveSvm : public ::testing::Test, protected LiveDevice {
 
   /// A 2M-aligned anonymous mapping.
   char* map(std::size_t bytes) {
-    char* at = static_cast<char*>(mmap(nullptr, bytes + k2M, PROT_READ | PROT_WRITE,
-                                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    char* at =
+        static_cast<char*>(mmap(nullptr, bytes + k2M, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
     return reinterpret_cast<char*>(align_up(reinterpret_cast<std::uint64_t>(at), k2M));
   }
   static GpuVa va(const void* at) { return GpuVa(reinterpret_cast<std::uint64_t>(at)); }

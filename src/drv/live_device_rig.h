@@ -42,16 +42,14 @@ class LiveDevice {
     SX_TRY(device_, Device::create(*mm_, migrate_lock_, device_options));
     SX_TRY(vm_, device_->create_vm({.long_running = true, .fault_mode = true}));
     const GpuRange all = GpuRange::of(GpuVa(0), vm_->vm.size_bytes());
-    const BindOp mirror{
-        .range = {all.start(), all.size()}, .pat_index = 2, .what = BindMap{.backing = BindMirror{}}};
+    const BindOp mirror{.range = {all.start(), all.size()}, .pat_index = 2, .what = BindMap{.backing = BindMirror{}}};
     const ResolvedBind bind{.op = mirror, .range = all, .bo = {}};
     SX_TRY_VOID(vm_bind(*device_, *vm_, std::span(&bind, 1), BindRun::kExecute));
     gpu_ = std::make_unique<EngineMemory>(Mmu::Config{.domain = device_->invalidations(),
                                                       .faults = device_->faults(),
                                                       .clock = mm_->clock(),
                                                       .engine = {.engine_class = 1}});
-    gpu_->mmu().bind_vm(
-        {.asid = vm_->vm.config().asid, .table = &vm_->vm.table(0), .vram = &device_->vram_map(0)});
+    gpu_->mmu().bind_vm({.asid = vm_->vm.config().asid, .table = &vm_->vm.table(0), .vram = &device_->vram_map(0)});
     return {};
   }
 

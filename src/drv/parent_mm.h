@@ -31,9 +31,7 @@ class ParentMm final : public HostMm {
 
  private:
   Result<CpuVma> vma_within(HostVa, HostRange) override { return out_of_reach(); }
-  static tl::unexpected<Error> out_of_reach() {
-    return fail(EFAULT, "an inherited mirror is of the parent's memory");
-  }
+  static tl::unexpected<Error> out_of_reach() { return fail(EFAULT, "an inherited mirror is of the parent's memory"); }
   const Clock& clock_;
 };
 

@@ -8,8 +8,8 @@ namespace {
 constexpr const DeviceProfile* kAll[] = {&kProfileBmg, &kProfilePvc, &kProfileLnl};
 
 /// Fields of one Xe2 entry in the order debugfs prints them.
-constexpr PatEntry xe2(unsigned no_promote, unsigned compressed, unsigned l3_class,
-                       unsigned l3_policy, unsigned l4_policy, PatCoherency coherency) {
+constexpr PatEntry xe2(unsigned no_promote, unsigned compressed, unsigned l3_class, unsigned l3_policy,
+                       unsigned l4_policy, PatCoherency coherency) {
   PatEntry e;
   e.state = compressed != 0 ? PatState::kCompressed : PatState::kPlain;
   e.coherency = coherency;

@@ -83,12 +83,12 @@ struct GtFact {
 /// Facts that are yes or no.
 enum class DeviceFact : std::uint32_t {
   kDiscrete = 1u << 0,
-  kUsm = 1u << 1,            ///< recoverable page faults: fault-mode VMs
-  kNeedsScratch = 1u << 2,   ///< SCRATCH and FAULT together are legal
-  kVram64k = 1u << 3,        ///< VRAM must be mapped in 64 KiB units
+  kUsm = 1u << 1,           ///< recoverable page faults: fault-mode VMs
+  kNeedsScratch = 1u << 2,  ///< SCRATCH and FAULT together are legal
+  kVram64k = 1u << 3,       ///< VRAM must be mapped in 64 KiB units
   kFlatCcs = 1u << 4,
-  kSmemAtomics = 1u << 5,    ///< device atomics on system memory
-  kSvm = 1u << 6,            ///< CPU address mirror and userptr
+  kSmemAtomics = 1u << 5,  ///< device atomics on system memory
+  kSvm = 1u << 6,          ///< CPU address mirror and userptr
   kOptimisedL2Flush = 1u << 7,
   kMultiQueue = 1u << 8,
   kPxp = 1u << 9,
@@ -102,37 +102,35 @@ struct FirmwareVersion {
 };
 
 struct DeviceProfile {
-  const char* name = nullptr;         ///< "bmg": the word of --profile
+  const char* name = nullptr;  ///< "bmg": the word of --profile
   const char* product = nullptr;
   std::uint16_t pci_device = 0;
   std::uint8_t pci_revision = 0;
   std::uint32_t pci_class = 0x030000;
   std::uint16_t subsystem_vendor = 0x8086;
   std::uint16_t subsystem_device = 0;
-  std::uint32_t facts = 0;            ///< DeviceFact bits
-  std::uint16_t graphics_version = 0; ///< major, also where the query hides it
+  std::uint32_t facts = 0;             ///< DeviceFact bits
+  std::uint16_t graphics_version = 0;  ///< major, also where the query hides it
   std::uint8_t va_bits = 0;
   std::uint8_t page_table_levels = 0;
   std::uint8_t tiles = 1;
   std::uint8_t max_gts_per_tile = 2;
-  std::uint32_t multi_lrc_classes = 0;  ///< bit per EngineClass
-  std::uint64_t default_vram_bytes = 0; ///< per tile
+  std::uint32_t multi_lrc_classes = 0;   ///< bit per EngineClass
+  std::uint64_t default_vram_bytes = 0;  ///< per tile
   std::span<const GtFact> gts;
   std::span<const EngineFact> engines;
-  std::span<const PatEntry> pat;      ///< the whole hardware table
-  std::uint8_t pat_entries = 0;       ///< indices the ABI accepts
+  std::span<const PatEntry> pat;  ///< the whole hardware table
+  std::uint8_t pat_entries = 0;   ///< indices the ABI accepts
   PatPicks picks;
   FirmwareVersion guc_submission;
-  FirmwareVersion huc;                ///< major 0: absent
-  const char* max_link_speed = "";    ///< PCIe, as in sysfs
+  FirmwareVersion huc;              ///< major 0: absent
+  const char* max_link_speed = "";  ///< PCIe, as in sysfs
   std::uint8_t max_link_width = 0;
   std::uint16_t rp0_mhz = 0, rpe_mhz = 0, rpn_mhz = 0;
 
   bool has(DeviceFact fact) const { return (facts & static_cast<std::uint32_t>(fact)) != 0; }
   /// Bit 0 system memory, bit 1 + t the VRAM of tile t (discrete only).
-  std::uint32_t region_mask() const {
-    return has(DeviceFact::kDiscrete) ? (2u << tiles) - 1u : 1u;
-  }
+  std::uint32_t region_mask() const { return has(DeviceFact::kDiscrete) ? (2u << tiles) - 1u : 1u; }
   std::uint32_t vram_page_bytes() const { return has(DeviceFact::kVram64k) ? 0x10000u : 0x1000u; }
 };
 
@@ -148,9 +146,9 @@ Result<const DeviceProfile*> find_profile(std::string_view name);
 /// One device of a run: a profile and the user's choices. Also its place in the system.
 struct DeviceConfig {
   const DeviceProfile* profile = nullptr;
-  std::uint32_t index = 0;           ///< device number; card node N, render node 128 + N
-  std::uint64_t vram_bytes = 0;      ///< per tile
-  std::uint64_t visible_bytes = 0;   ///< CPU-visible part of it
+  std::uint32_t index = 0;          ///< device number; card node N, render node 128 + N
+  std::uint64_t vram_bytes = 0;     ///< per tile
+  std::uint64_t visible_bytes = 0;  ///< CPU-visible part of it
 };
 /// The profile's own sizes, all of VRAM visible.
 DeviceConfig default_config(const DeviceProfile& profile, std::uint32_t index);

@@ -26,9 +26,8 @@ constexpr GtFact kGts[] = {
 };
 
 constexpr EngineFact kEngines[] = {
-    {EngineClass::kRender, 0, 0},       {EngineClass::kCopy, 0, 0},
-    {EngineClass::kCompute, 0, 0},      {EngineClass::kVideoDecode, 0, 1},
-    {EngineClass::kVideoDecode, 1, 1},  {EngineClass::kVideoEnhance, 0, 1},
+    {EngineClass::kRender, 0, 0},       {EngineClass::kCopy, 0, 0},        {EngineClass::kCompute, 0, 0},
+    {EngineClass::kVideoDecode, 0, 1},  {EngineClass::kVideoDecode, 1, 1}, {EngineClass::kVideoEnhance, 0, 1},
     {EngineClass::kVideoEnhance, 1, 1},
 };
 

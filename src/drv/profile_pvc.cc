@@ -5,8 +5,7 @@
 namespace softxe {
 namespace {
 
-constexpr GtFact tile_gt(std::uint16_t tile, std::uint64_t near_regions,
-                         std::uint64_t far_regions) {
+constexpr GtFact tile_gt(std::uint16_t tile, std::uint64_t near_regions, std::uint64_t far_regions) {
   GtFact gt;
   gt.tile = tile;
   gt.id = tile;
@@ -38,10 +37,9 @@ constexpr PatEntry pvc(PatCoherency coherency, unsigned service_class, unsigned 
   return e;
 }
 constexpr PatEntry kPat[] = {
-    pvc(PatCoherency::kNone, 0, 0), pvc(PatCoherency::kNone, 0, 1),
-    pvc(PatCoherency::kNone, 0, 2), pvc(PatCoherency::kOneWay, 0, 3),
-    pvc(PatCoherency::kNone, 1, 2), pvc(PatCoherency::kOneWay, 1, 3),
-    pvc(PatCoherency::kNone, 2, 2), pvc(PatCoherency::kOneWay, 2, 3),
+    pvc(PatCoherency::kNone, 0, 0),   pvc(PatCoherency::kNone, 0, 1),   pvc(PatCoherency::kNone, 0, 2),
+    pvc(PatCoherency::kOneWay, 0, 3), pvc(PatCoherency::kNone, 1, 2),   pvc(PatCoherency::kOneWay, 1, 3),
+    pvc(PatCoherency::kNone, 2, 2),   pvc(PatCoherency::kOneWay, 2, 3),
 };
 
 constexpr std::uint32_t bit(DeviceFact f) { return static_cast<std::uint32_t>(f); }
@@ -55,8 +53,8 @@ constinit const DeviceProfile kProfilePvc = {
     .pci_revision = 0x2f,
     .pci_class = 0x038000,
     .subsystem_device = 0x0000,
-    .facts = bit(DeviceFact::kDiscrete) | bit(DeviceFact::kUsm) | bit(DeviceFact::kVram64k) |
-             bit(DeviceFact::kSvm) | bit(DeviceFact::kEuSimd16),
+    .facts = bit(DeviceFact::kDiscrete) | bit(DeviceFact::kUsm) | bit(DeviceFact::kVram64k) | bit(DeviceFact::kSvm) |
+             bit(DeviceFact::kEuSimd16),
     .graphics_version = 12,
     .va_bits = 57,
     .page_table_levels = 5,

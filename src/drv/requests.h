@@ -178,8 +178,8 @@ struct QueuePropertyRequest {
 struct ExecRequest {
   QueueId queue{};
   SyncArray syncs;
-  std::uint64_t address = 0;     ///< a batch, or a CPU pointer to `width` of them
-  std::uint16_t num_batches = 0; ///< 0 or the queue's width, see check_exec_width()
+  std::uint64_t address = 0;      ///< a batch, or a CPU pointer to `width` of them
+  std::uint16_t num_batches = 0;  ///< 0 or the queue's width, see check_exec_width()
 };
 
 enum class CompareOp : std::uint8_t { kEq, kNeq, kGt, kGte, kLt, kLte };
@@ -227,7 +227,7 @@ struct MadviseRequest {
 
 struct MemRangeAttrsRequest {
   VmId vm{};
-  UncheckedRange range;  ///< nothing checked
+  UncheckedRange range;        ///< nothing checked
   std::uint32_t capacity = 0;  ///< 0: only count
   HostVa out;
 };

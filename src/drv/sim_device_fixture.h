@@ -98,19 +98,14 @@ class SimDevice {
 
   // --- CPU and GPU accesses ----------------------------------------------------------------------
 
-  std::uint64_t map_at(std::uint64_t at, std::uint64_t bytes,
-                       CpuVma::Kind kind = CpuVma::Kind::kAnonPrivate, Prot prot = Prot::kReadWrite) {
-    auto va = mm.cpu_mmap({.size_bytes = bytes,
-                           .at = HostVa(at),
-                           .place = MmapRequest::Place::kFixed,
-                           .kind = kind,
-                           .prot = prot});
+  std::uint64_t map_at(std::uint64_t at, std::uint64_t bytes, CpuVma::Kind kind = CpuVma::Kind::kAnonPrivate,
+                       Prot prot = Prot::kReadWrite) {
+    auto va = mm.cpu_mmap(
+        {.size_bytes = bytes, .at = HostVa(at), .place = MmapRequest::Place::kFixed, .kind = kind, .prot = prot});
     SX_ASSERT(va.has_value());
     return va->value();
   }
-  Status unmap(std::uint64_t at, std::uint64_t bytes) {
-    return mm.cpu_munmap(HostRange::of(HostVa(at), bytes));
-  }
+  Status unmap(std::uint64_t at, std::uint64_t bytes) { return mm.cpu_munmap(HostRange::of(HostVa(at), bytes)); }
   Status gpu_write(std::uint64_t at, std::uint32_t value) { return engine->store(GpuVa(at), value); }
   Result<std::uint32_t> gpu_read(std::uint64_t at) {
     std::uint32_t value = 0;
@@ -118,9 +113,9 @@ class SimDevice {
     return value;
   }
   Result<std::uint32_t> gpu_add(std::uint64_t at, std::uint32_t addend) {
-    return engine->atomic32(GpuVa(at), {.apply = [](std::uint32_t found, std::uint32_t operand,
-                                                    std::uint32_t) { return found + operand; },
-                                        .operand = addend});
+    return engine->atomic32(
+        GpuVa(at), {.apply = [](std::uint32_t found, std::uint32_t operand, std::uint32_t) { return found + operand; },
+                    .operand = addend});
   }
   Status cpu_write(std::uint64_t at, std::uint32_t value) {
     return mm.cpu_write(HostVa(at), std::as_bytes(std::span(&value, 1)));
@@ -130,9 +125,7 @@ class SimDevice {
     SX_TRY_VOID(mm.cpu_read(HostVa(at), std::as_writable_bytes(std::span(&value, 1))));
     return value;
   }
-  bool in_vram(std::uint64_t at) {
-    return mm.page_state(HostVa(at)) == SimHostMm::PageState::kDevice;
-  }
+  bool in_vram(std::uint64_t at) { return mm.page_state(HostVa(at)) == SimHostMm::PageState::kDevice; }
 
   // --- looking -----------------------------------------------------------------------------------
 

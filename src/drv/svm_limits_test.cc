@@ -34,9 +34,9 @@ TEST(SvmLimits, ACollectionThatIsOvertakenForASecondGivesUp) {
   ASSERT_TRUE(d.bind_everything());
   d.map_at(kBase, k2M);
   ASSERT_TRUE(d.cpu_write(kBase, 1));
-  ASSERT_TRUE(d.advise(kBase, k2M, SetPreferred{{.devmem_fd = kPreferDefaultSystem,
-                                                 .policy = MigrationPolicy::kAllPages,
-                                                 .pagemap = nullptr}}));
+  ASSERT_TRUE(d.advise(
+      kBase, k2M,
+      SetPreferred{{.devmem_fd = kPreferDefaultSystem, .policy = MigrationPolicy::kAllPages, .pagemap = nullptr}}));
   constexpr std::uint64_t kEach = 100'000'000;
   constexpr int kUntilTimeout = 11;  // the second is over when more than it has passed
   int overtaken = 0;

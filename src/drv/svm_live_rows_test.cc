@@ -43,21 +43,17 @@ TEST_F(LiveRows, R10_ManyThreadsThatTouchOneVramPageCauseOneMigration) {
 
 TEST_F(LiveRows, B19_AMunmapStormWhileTheVmCloses) {
   for (int round = 0; round < 5; ++round) {
-    auto vm = *device().create_vm(
-        {.scratch = false, .long_running = true, .fault_mode = true, .no_overcommit = false});
-    ResolvedBind bind{.op = {.range = {GpuVa(0), vm->vm.size_bytes()},
-                             .pat_index = 2,
-                             .what = BindMap{.backing = BindMirror{}}},
-                      .range = GpuRange::of(GpuVa(0), vm->vm.size_bytes()),
-                      .bo = {}};
+    auto vm = *device().create_vm({.scratch = false, .long_running = true, .fault_mode = true, .no_overcommit = false});
+    ResolvedBind bind{
+        .op = {.range = {GpuVa(0), vm->vm.size_bytes()}, .pat_index = 2, .what = BindMap{.backing = BindMirror{}}},
+        .range = GpuRange::of(GpuVa(0), vm->vm.size_bytes()),
+        .bo = {}};
     ASSERT_TRUE(vm_bind(device(), *vm, std::span(&bind, 1), BindRun::kExecute));
     EngineMemory gpu(Mmu::Config{.domain = device().invalidations(),
                                  .faults = device().faults(),
                                  .clock = mm().clock(),
                                  .engine = {.engine_class = 1}});
-    gpu.mmu().bind_vm({.asid = vm->vm.config().asid,
-                       .table = &vm->vm.table(0),
-                       .vram = &device().vram_map(0)});
+    gpu.mmu().bind_vm({.asid = vm->vm.config().asid, .table = &vm->vm.table(0), .vram = &device().vram_map(0)});
     std::vector<char*> blocks;
     for (int i = 0; i < 12; ++i) {
       blocks.push_back(map(k2M));
@@ -80,8 +76,7 @@ TEST_F(LiveRows, B19_AMunmapStormWhileTheVmCloses) {
 }
 
 TEST_F(LiveRows, B41_BothSidesOfACutUserptrReachTheMemoryThatReplacedIt) {
-  auto vm = *device().create_vm(
-      {.scratch = false, .long_running = false, .fault_mode = false, .no_overcommit = false});
+  auto vm = *device().create_vm({.scratch = false, .long_running = false, .fault_mode = false, .no_overcommit = false});
   char* memory = map(k2M);
   memset(memory, 1, k2M);
   const GpuRange at = GpuRange::of(GpuVa(k2M), k2M);

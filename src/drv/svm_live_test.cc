@@ -53,8 +53,7 @@ TEST_F(LiveSvm, MunmapIsSeenCollectedAndResetBeforeTheNextMappingIsUsed) {
   EXPECT_EQ(device().vram(0).usage().used_bytes, 0u);
   device().flush_collector(vm());
   EXPECT_EQ(vm().vm.vma_count(), 1u) << "reset and merged";
-  void* again = mmap(memory, k2M, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+  void* again = mmap(memory, k2M, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
   ASSERT_EQ(again, memory);
   std::uint32_t value = 1;
   ASSERT_TRUE(gpu().load(va(memory), value));
@@ -69,9 +68,9 @@ TEST_F(LiveSvm, GpuAtomicAndCpuAtomicLoseNothing) {
     for (std::uint32_t i = 0; i < kRounds; ++i) word->fetch_add(1);
   });
   for (std::uint32_t i = 0; i < kRounds; ++i) {
-    ASSERT_TRUE(gpu().atomic32(va(memory), {.apply = [](std::uint32_t found, std::uint32_t operand,
-                                                        std::uint32_t) { return found + operand; },
-                                            .operand = 1}));
+    ASSERT_TRUE(gpu().atomic32(
+        va(memory), {.apply = [](std::uint32_t found, std::uint32_t operand, std::uint32_t) { return found + operand; },
+                     .operand = 1}));
   }
   cpu.join();
   EXPECT_EQ(word->load(), 2 * kRounds);
@@ -97,8 +96,7 @@ TEST_F(LiveSvm, E8_AClientsMappingOfABufferObjectIsNoSharedMemory) {
 }
 
 TEST_F(LiveSvm, SharedMemoryIsUsedInPlace) {
-  char* memory = static_cast<char*>(
-      mmap(nullptr, k2M, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  char* memory = static_cast<char*>(mmap(nullptr, k2M, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
   memory[0] = 3;
   ASSERT_TRUE(gpu().store(va(memory + 8), std::uint32_t{4}));
   EXPECT_EQ(count(Counter::svm_migrate_to_vram_count), 0u);

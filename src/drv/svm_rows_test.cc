@@ -109,8 +109,7 @@ TEST(SvmRows, G8_AResetDropsTheReferenceToThePeersPagemap) {
     d.map_at(kBase, k2M);
     const std::weak_ptr<Pagemap> watched = d.device->pagemap(0);
     const auto references = watched.use_count();
-    const SetPreferred advice{{.devmem_fd = 5, .policy = MigrationPolicy::kAllPages,
-                               .pagemap = d.device->pagemap(0)}};
+    const SetPreferred advice{{.devmem_fd = 5, .policy = MigrationPolicy::kAllPages, .pagemap = d.device->pagemap(0)}};
     {
       SetPreferred given = advice;
       ASSERT_TRUE(d.advise(kBase, k2M, given));
@@ -220,9 +219,9 @@ TEST(SvmRows, R36_MunmapWhileAdviceRemovesAValidRangeFindsNothingToReach) {
   SimDevice d;
   ASSERT_TRUE(d.bind_mirror(kBase, 8 * k2M));
   d.map_at(kBase, k2M);
-  ASSERT_TRUE(d.advise(kBase, k2M, SetPreferred{{.devmem_fd = kPreferDefaultSystem,
-                                                 .policy = MigrationPolicy::kAllPages,
-                                                 .pagemap = nullptr}}));
+  ASSERT_TRUE(d.advise(
+      kBase, k2M,
+      SetPreferred{{.devmem_fd = kPreferDefaultSystem, .policy = MigrationPolicy::kAllPages, .pagemap = nullptr}}));
   ASSERT_TRUE(d.gpu_write(kBase, 1));
   AtStep race("hw.tlb.invalidate", 1, [&](int) {
     ASSERT_TRUE(d.unmap(kBase, k2M));
@@ -254,9 +253,7 @@ TEST(SvmRows, R7_AdviceBetweenTheChoiceOfAVictimAndItsEviction) {
   ASSERT_TRUE(d.bind_mirror(kBase, 8 * k2M));
   d.map_at(kBase, k2M);
   ASSERT_TRUE(d.gpu_write(kBase, 7));
-  AtStep race("vm.vram.evict", 1, [&](int) {
-    ASSERT_TRUE(d.advise_atomic(kBase, k64K, AtomicAccess::kDevice));
-  });
+  AtStep race("vm.vram.evict", 1, [&](int) { ASSERT_TRUE(d.advise_atomic(kBase, k64K, AtomicAccess::kDevice)); });
   static_cast<void>(d.device->vram(0).evict_all({}));
   EXPECT_EQ(race.left(), 0);
   EXPECT_FALSE(d.in_vram(kBase));
@@ -268,8 +265,8 @@ TEST(SvmRows, R23_AVmClosedInsideAnEvictionOfItsPages) {
   ASSERT_TRUE(d.bind_everything());
   d.map_at(kBase, k2M);
   ASSERT_TRUE(d.gpu_write(kBase, 7));
-  auto second = *d.device->create_vm(
-      {.scratch = false, .long_running = true, .fault_mode = true, .no_overcommit = false});
+  auto second =
+      *d.device->create_vm({.scratch = false, .long_running = true, .fault_mode = true, .no_overcommit = false});
   AtStep race("vm.vram.evict", 1, [&](int) { d.device->close_vm(second); });
   ASSERT_TRUE(d.device->vram(0).evict_all({}));
   EXPECT_EQ(race.left(), 0);
@@ -278,8 +275,8 @@ TEST(SvmRows, R23_AVmClosedInsideAnEvictionOfItsPages) {
 
 TEST(SvmRows, B18_AVmClosesWhileAnotherEvictsTheObjectTheyShare) {
   SimDevice d;
-  auto second = *d.device->create_vm(
-      {.scratch = false, .long_running = true, .fault_mode = true, .no_overcommit = false});
+  auto second =
+      *d.device->create_vm({.scratch = false, .long_running = true, .fault_mode = true, .no_overcommit = false});
   auto bo = make_bo(d, k2M);
   ASSERT_TRUE(bind_bo(d, *d.vm, bo, kBase));
   ASSERT_TRUE(bind_bo(d, *second, bo, 2 * kBase));

@@ -8,9 +8,8 @@ namespace softxe {
 namespace {
 
 constexpr std::uint64_t kBase = 0x10000000;  // 2M aligned
-const SetPreferred kToSystem{{.devmem_fd = kPreferDefaultSystem,
-                              .policy = MigrationPolicy::kAllPages,
-                              .pagemap = nullptr}};
+const SetPreferred kToSystem{
+    {.devmem_fd = kPreferDefaultSystem, .policy = MigrationPolicy::kAllPages, .pagemap = nullptr}};
 
 TEST(SvmFault, E1_HoleFaultsIntoTwoMegabytesOfZeroedVram) {
   SimDevice d;

@@ -46,8 +46,7 @@ Result<VmaTemplate> template_of(Device& device, VmContext& context, const VmaIma
   if (context.vm.config().modes.fault) return what;
   what.timing = BindTiming::kAtExec;
   if (image.kind == VmaKind::kUserptr) {
-    SX_TRY(what.backing_guard,
-           watch_userptr(device, context, HostVa(image.offset_bytes), image.range.size()));
+    SX_TRY(what.backing_guard, watch_userptr(device, context, HostVa(image.offset_bytes), image.range.size()));
   }
   return what;
 }
@@ -67,8 +66,7 @@ Status restore_vmas(Device& device, VmContext& context, const VmImage& image,
 
 }  // namespace
 
-Status restore_vm(Device& device, VmContext& context, const VmImage& image,
-                  const VmaTranslation& translate) {
+Status restore_vm(Device& device, VmContext& context, const VmImage& image, const VmaTranslation& translate) {
   for (const FaultRecord& fault : image.faults) context.vm.record_fault(fault);
   const Status done = restore_vmas(device, context, image, translate);
   if (!done) {

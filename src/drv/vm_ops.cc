@@ -37,8 +37,7 @@ class UserptrNotifier final : public IntervalNotifier {
 
 }  // namespace
 
-Result<std::shared_ptr<void>> watch_userptr(Device& device, VmContext& context, HostVa start,
-                                            std::uint64_t bytes) {
+Result<std::shared_ptr<void>> watch_userptr(Device& device, VmContext& context, HostVa start, std::uint64_t bytes) {
   const HostVa end(align_up((start + bytes).value(), kPageSize));
   return UserptrNotifier::watch(device.host(), context, HostRange::between(start.aligned_down(kPageSize), end));
 }
@@ -85,8 +84,8 @@ class BindRunner {
       for (const Vma* fresh : change_.inserted()) {
         const auto both = fresh->range().intersection(old->range());
         if (!both || !fresh->is_mirror()) continue;
-        const bool same = fresh->flags().read_only == old->flags().read_only &&
-                          fresh->attr.pat == old->attr.pat && fresh->attr.atomic == old->attr.atomic;
+        const bool same = fresh->flags().read_only == old->flags().read_only && fresh->attr.pat == old->attr.pat &&
+                          fresh->attr.atomic == old->attr.atomic;
         if (!same) stale.push_back(*both);
       }
     }
@@ -103,8 +102,7 @@ class BindRunner {
   Status apply(const ResolvedBind& op, const BindMap& map) SX_NO_THREAD_SAFETY_ANALYSIS {
     VmaTemplate what{.flags = {.read_only = op.op.read_only, .dumpable = op.op.dumpable},
                      .attr = MemAttr::defaults(PatIndex{op.op.pat_index})};
-    what.timing = op.op.immediate || !vm_.config().modes.fault ? BindTiming::kNow
-                                                               : BindTiming::kDeferred;
+    what.timing = op.op.immediate || !vm_.config().modes.fault ? BindTiming::kNow : BindTiming::kDeferred;
     GpuRange range = *op.range;
     SvmRanges ranges = SvmRanges::kMustBeAbsent;
     if (auto* bo = std::get_if<BindBo>(&map.backing)) {
@@ -121,8 +119,7 @@ class BindRunner {
       if (!pinned && pinned.error().err == EBUSY) return fail(ENOMEM, "userptr pages are busy");
       SX_TRY_VOID(pinned);
       if (!vm_.config().modes.fault && run_ == BindRun::kExecute) {
-        SX_TRY(what.backing_guard,
-               watch_userptr(device_, context_, HostVa(userptr->address.value()), range.size()));
+        SX_TRY(what.backing_guard, watch_userptr(device_, context_, HostVa(userptr->address.value()), range.size()));
       }
     } else if (std::holds_alternative<BindNull>(map.backing)) {
       what.kind = VmaKind::kNull;
@@ -181,8 +178,7 @@ class BindRunner {
     return why;
   }
 
-  Status prefetch_owned(Vma& vma, const BindPrefetch& what,
-                        VmLocalEviction eviction) SX_NO_THREAD_SAFETY_ANALYSIS {
+  Status prefetch_owned(Vma& vma, const BindPrefetch& what, VmLocalEviction eviction) SX_NO_THREAD_SAFETY_ANALYSIS {
     if (vma.is_mirror() || vma.kind() == VmaKind::kNull) return {};
     if (vma.kind() == VmaKind::kUserptr) {
       return pin_userptr(vma.userptr_start(), vma.range().size(), vma.flags());
@@ -198,8 +194,8 @@ class BindRunner {
   Status pin_userptr(HostVa at, std::uint64_t bytes, VmaFlags flags) {
     SX_TRY_VOID(SX_STEP("drv.bind.pin_userptr"));
     const auto homes = std::make_unique<PageHomes>();
-    const CollectRequest request{.intent = flags.read_only ? CollectRequest::Intent::kRead
-                                                           : CollectRequest::Intent::kWrite};
+    const CollectRequest request{.intent =
+                                     flags.read_only ? CollectRequest::Intent::kRead : CollectRequest::Intent::kWrite};
     for (std::uint64_t done = 0; done < bytes;) {
       const std::uint64_t part = std::min<std::uint64_t>(bytes - done, k2M);
       SX_TRY_VOID(device_.host().collect(HostRange::of(at + done, part), request, *homes));
@@ -229,8 +225,7 @@ Status vm_bind(Device& device, VmContext& context, std::span<const ResolvedBind>
   return done;
 }
 
-std::vector<MemRangeAttr> query_mem_range_attrs(Device& device, VmContext& context,
-                                                const UncheckedRange& range) {
+std::vector<MemRangeAttr> query_mem_range_attrs(Device& device, VmContext& context, const UncheckedRange& range) {
   device.flush_collector(context);
   std::vector<MemRangeAttr> result;
   ReadGuard hold(context.vm.lock);
@@ -259,8 +254,7 @@ namespace {
 
 Status rebind(Vm& vm, Vma& vma) SX_NO_THREAD_SAFETY_ANALYSIS {
   if (vma.kind() != VmaKind::kBo) return vm.bind_ptes(vma, vma.tile_invalidated);
-  SX_TRY_VOID(vma.bo()->make_resident(
-      {.vm = &vm, .eviction = VmLocalEviction::kForbidden, .accept_purgeable = true}));
+  SX_TRY_VOID(vma.bo()->make_resident({.vm = &vm, .eviction = VmLocalEviction::kForbidden, .accept_purgeable = true}));
   Status bound = vm.bind_ptes(vma, vma.tile_invalidated);
   vma.bo()->unpin();
   return bound;

@@ -31,13 +31,11 @@ Status vm_bind(Device& device, VmContext& context, std::span<const ResolvedBind>
 
 /// VMAs that intersect, whole. Runs a collector flush first, so that a finished munmap is seen
 /// (spec/svm.md 3.6, REC).
-std::vector<MemRangeAttr> query_mem_range_attrs(Device& device, VmContext& context,
-                                                const UncheckedRange& range);
+std::vector<MemRangeAttr> query_mem_range_attrs(Device& device, VmContext& context, const UncheckedRange& range);
 
 /// For a userptr of a VM without faults: keeps its memory until the VM's jobs are done, for as long as the
 /// result lives. ENOMEM.
-Result<std::shared_ptr<void>> watch_userptr(Device& device, VmContext& context, HostVa start,
-                                            std::uint64_t bytes);
+Result<std::shared_ptr<void>> watch_userptr(Device& device, VmContext& context, HostVa start, std::uint64_t bytes);
 
 /// EXEC of a VM without faults: buffer objects that were evicted come back and their PTEs are restored
 /// (spec/vm.md 2.8). ENOSPC, ENOMEM.

@@ -57,14 +57,11 @@ void VramPagemap::release(DevmemAllocation& allocation) {
 
 void VramPagemap::block_unclaimed(VramBlock& block) { recycle(record_of(block)); }
 
-Status VramPagemap::evict_block(VramBlock& block) {
-  return config_.host.evict(record_of(block).allocation);
-}
+Status VramPagemap::evict_block(VramBlock& block) { return config_.host.evict(record_of(block).allocation); }
 
 Status VramPagemap::evict_all() {
-  return config_.vram.evict_all([this](const VramBlock& block) {
-    return &block.client() == static_cast<const VramClient*>(this);
-  });
+  return config_.vram.evict_all(
+      [this](const VramBlock& block) { return &block.client() == static_cast<const VramClient*>(this); });
 }
 
 std::size_t VramPagemap::live_allocations() const {
@@ -72,8 +69,7 @@ std::size_t VramPagemap::live_allocations() const {
   return records_.size() - spare_.size();
 }
 
-void VramPagemap::moved_to_system(const DevmemAllocation& allocation, std::uint64_t pages,
-                                  MoveCause cause) {
+void VramPagemap::moved_to_system(const DevmemAllocation& allocation, std::uint64_t pages, MoveCause cause) {
   CounterSet& counters = config_.counters;
   const std::uint64_t bytes = pages * kPageSize;
   counters.add(Counter::svm_migrate_to_system_count);
@@ -89,17 +85,12 @@ void VramPagemap::moved_to_system(const DevmemAllocation& allocation, std::uint6
       counters.add(Counter::svm_eviction_count);
       counters.add(Counter::svm_eviction_bytes, bytes);
       break;
-    case MoveCause::kFork:
-      counters.add(Counter::svm_fork_evict_count);
-      break;
-    case MoveCause::kMapping:
-      counters.add(Counter::svm_mapping_evict_count);
-      break;
+    case MoveCause::kFork: counters.add(Counter::svm_fork_evict_count); break;
+    case MoveCause::kMapping: counters.add(Counter::svm_mapping_evict_count); break;
     case MoveCause::kGpuFault:
     case MoveCause::kPrefetch:
     case MoveCause::kRangeEvict:
-    case MoveCause::kTeardown:
-      break;
+    case MoveCause::kTeardown: break;
   }
 }
 

@@ -20,7 +20,7 @@ namespace softxe {
 struct VramPagemapConfig {
   HostMm& host;
   VramManager& vram;
-  std::byte* window;     ///< frame of DevPa p is window + p
+  std::byte* window;  ///< frame of DevPa p is window + p
   OwnerGroup owner;
   unsigned tile;
   CounterSet& counters;  ///< of the tile's primary GT (spec/svm.md 9.1)
@@ -37,8 +37,7 @@ class VramPagemap final : public Pagemap, private VramClient {
   unsigned tile() const override { return config_.tile; }
   Result<DevmemAllocation*> allocate(std::uint64_t bytes, VramEffort effort) override;
   void release(DevmemAllocation& allocation) override;
-  void moved_to_system(const DevmemAllocation& allocation, std::uint64_t pages,
-                       MoveCause cause) override;
+  void moved_to_system(const DevmemAllocation& allocation, std::uint64_t pages, MoveCause cause) override;
 
   /// Brings every SVM page of this tile home (debug, tests, device removal).
   Status evict_all();

@@ -6,12 +6,9 @@ namespace {
 
 ResetMode reset_mode(AttributeReset reset) {
   switch (reset) {
-    case AttributeReset::kFlag:
-      break;
-    case AttributeReset::kAlways:
-      return ResetMode::kAlways;
-    case AttributeReset::kExact:
-      return ResetMode::kExact;
+    case AttributeReset::kFlag: break;
+    case AttributeReset::kAlways: return ResetMode::kAlways;
+    case AttributeReset::kExact: return ResetMode::kExact;
   }
   return ResetMode::kFlag;
 }
@@ -64,8 +61,7 @@ Result<Device> Device::create(const Process& process, const DeviceOptions& optio
     inner.config.vram_bytes = inner.config.visible_bytes = options.vram_bytes;
   }
   inner.reset = reset_mode(options.reset);
-  inner.collector =
-      options.collector == Collector::kThread ? GcWorker::Mode::kThread : GcWorker::Mode::kManual;
+  inner.collector = options.collector == Collector::kThread ? GcWorker::Mode::kThread : GcWorker::Mode::kManual;
   inner.start_thread = marked_starter();
   auto impl = std::make_shared<Impl>();
   impl->process = process.impl_;
@@ -78,10 +74,9 @@ Result<Device> Device::create(const Process& process, const DeviceOptions& optio
 Result<Vm> Device::create_vm(const VmOptions& options) {
   const EngineCall call;
   const bool fault = options.mode == VmOptions::Mode::kFault;
-  auto context = impl_->device->create_vm(
-      {.scratch = options.scratch == VmOptions::Scratch::kOn,
-       .long_running = fault || options.mode == VmOptions::Mode::kLongRunning,
-       .fault_mode = fault});
+  auto context = impl_->device->create_vm({.scratch = options.scratch == VmOptions::Scratch::kOn,
+                                           .long_running = fault || options.mode == VmOptions::Mode::kLongRunning,
+                                           .fault_mode = fault});
   if (!context) return to_api(context.error());
   auto impl = std::make_shared<Vm::Impl>();
   impl->device = impl_;
@@ -107,13 +102,9 @@ Result<Buffer> Device::create_buffer(std::uint64_t bytes, Placement placement) {
   return Buffer(std::move(impl));
 }
 
-unsigned Device::tiles() const {
-  return impl_->device->profile().tiles;
-}
+unsigned Device::tiles() const { return impl_->device->profile().tiles; }
 
-void Device::set_atomic_residency_ns(std::uint64_t ns) {
-  impl_->device->atomic_timeslice_ns() = ns;
-}
+void Device::set_atomic_residency_ns(std::uint64_t ns) { impl_->device->atomic_timeslice_ns() = ns; }
 
 Status Device::evict_all() {
   const EngineCall call;
@@ -125,22 +116,12 @@ Status Device::evict_all() {
   return {};
 }
 
-Result<std::uint64_t> Device::counter(const char* name) const {
-  return read_counter(impl_->device->counters(), name);
-}
+Result<std::uint64_t> Device::counter(const char* name) const { return read_counter(impl_->device->counters(), name); }
 
-const char* Device::counter_name(std::size_t index) {
-  return index < kCounterCount ? kCounterNames[index] : nullptr;
-}
+const char* Device::counter_name(std::size_t index) { return index < kCounterCount ? kCounterNames[index] : nullptr; }
 
-std::uint64_t Buffer::bytes() const {
-  return impl_->bo->size_bytes();
-}
-void* Buffer::data() const {
-  return impl_->bo->engine_mapping();
-}
-bool Buffer::in_vram() const {
-  return impl_->bo->in_vram();
-}
+std::uint64_t Buffer::bytes() const { return impl_->bo->size_bytes(); }
+void* Buffer::data() const { return impl_->bo->engine_mapping(); }
+bool Buffer::in_vram() const { return impl_->bo->in_vram(); }
 
 }  // namespace softxe::api

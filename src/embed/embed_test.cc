@@ -177,8 +177,7 @@ TEST(Embed, HandlesMayGoInAnyOrder) {
 TEST(Embed, EveryCounterHasAName) {
   Machine m;
   std::size_t names = 0;
-  for (; const char* name = Device::counter_name(names); ++names)
-    EXPECT_TRUE(m.device.counter(name));
+  for (; const char* name = Device::counter_name(names); ++names) EXPECT_TRUE(m.device.counter(name));
   EXPECT_GT(names, 80u);
 }
 

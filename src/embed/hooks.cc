@@ -34,18 +34,13 @@ void after_fork_child() {
 
 }  // namespace
 
-EngineCall::EngineCall() {
-  ++calls_depth;
-}
-EngineCall::~EngineCall() {
-  --calls_depth;
-}
+EngineCall::EngineCall() { ++calls_depth; }
+EngineCall::~EngineCall() { --calls_depth; }
 
 softxe::Status patch_libc() {
   patch::HookTable hooks;
   hooks.call = on_call;
-  hooks.fork = {
-      .before = before_fork, .after_parent = after_fork_parent, .after_child = after_fork_child};
+  hooks.fork = {.before = before_fork, .after_parent = after_fork_parent, .after_child = after_fork_child};
   const patch::PatchReport& report = patch::install(hooks);
   if (report.rung == patch::Rung::kEventsOnly) return softxe::fail(ENOTSUP, report.why);
   return {};

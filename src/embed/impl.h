@@ -22,12 +22,8 @@
 
 namespace softxe::api {
 
-inline Error to_api(const softxe::Error& error) {
-  return {error.err, error.why};
-}
-inline Status to_api(const softxe::Status& status) {
-  return status ? Status{} : Status{to_api(status.error())};
-}
+inline Error to_api(const softxe::Error& error) { return {error.err, error.why}; }
+inline Status to_api(const softxe::Status& status) { return status ? Status{} : Status{to_api(status.error())}; }
 
 /// By name; ENOENT.
 Result<std::uint64_t> read_counter(const CounterSet& counters, std::string_view name);
@@ -39,9 +35,7 @@ struct Process::Impl {
   Impl& operator=(const Impl&) = delete;
 
   HostMm& host() { return sim ? static_cast<HostMm&>(*sim) : *live; }
-  const Clock& clock() const {
-    return sim ? static_cast<const Clock&>(manual_clock) : steady_clock;
-  }
+  const Clock& clock() const { return sim ? static_cast<const Clock&>(manual_clock) : steady_clock; }
 
   ManualClock manual_clock;
   SteadyClock steady_clock;

@@ -24,8 +24,7 @@ int pin_object(dl_phdr_info* info, std::size_t, void* argument) {
   const std::string_view path = info->dlpi_name;
   const std::string_view file = path.substr(path.rfind('/') + 1);
   const bool needed = pages->contains(HostVa(reinterpret_cast<std::uint64_t>(&pin_object))) ||
-                      file.starts_with("libc.so") || file.starts_with("ld-linux") ||
-                      file.starts_with("libstdc++");
+                      file.starts_with("libc.so") || file.starts_with("ld-linux") || file.starts_with("libstdc++");
   if (needed) static_cast<live::LiveHostMm*>(argument)->pin(*pages);
   return 0;
 }
@@ -48,37 +47,27 @@ Status from_kernel(long result) {
   return Error{static_cast<int>(-result), "refused by the kernel"};
 }
 
-softxe::Result<HostRange> host_range(Range range) {
-  return HostRange::make(HostVa(range.start), range.bytes);
-}
+softxe::Result<HostRange> host_range(Range range) { return HostRange::make(HostVa(range.start), range.bytes); }
 
 Prot sim_protection(Protection protection) {
   switch (protection) {
-    case Protection::kNone:
-      return Prot::kNone;
-    case Protection::kRead:
-      return Prot::kRead;
-    case Protection::kReadWrite:
-      break;
+    case Protection::kNone: return Prot::kNone;
+    case Protection::kRead: return Prot::kRead;
+    case Protection::kReadWrite: break;
   }
   return Prot::kReadWrite;
 }
 
 long live_protection(Protection protection) {
   switch (protection) {
-    case Protection::kNone:
-      return PROT_NONE;
-    case Protection::kRead:
-      return PROT_READ;
-    case Protection::kReadWrite:
-      break;
+    case Protection::kNone: return PROT_NONE;
+    case Protection::kRead: return PROT_READ;
+    case Protection::kReadWrite: break;
   }
   return PROT_READ | PROT_WRITE;
 }
 
-long word(std::uint64_t value) {
-  return static_cast<long>(value);
-}
+long word(std::uint64_t value) { return static_cast<long>(value); }
 
 }  // namespace
 
@@ -102,8 +91,7 @@ Result<Process> Process::live(const LiveOptions& options) {
     if (softxe::Status patched = patch_libc(); !patched) return to_api(patched.error());
   }
   live::LiveOptions live_options;
-  live_options.dma =
-      options.dma == LiveOptions::Dma::kCopy ? live::DmaMode::kCopy : live::DmaMode::kMove;
+  live_options.dma = options.dma == LiveOptions::Dma::kCopy ? live::DmaMode::kCopy : live::DmaMode::kMove;
   auto made = live::LiveHostMm::create(live_options);
   if (!made) return to_api(made.error());
   impl->live = std::move(*made);
@@ -116,13 +104,9 @@ Result<Process> Process::live(const LiveOptions& options) {
   return Process(std::move(impl));
 }
 
-bool Process::is_simulated() const {
-  return impl_->sim != nullptr;
-}
+bool Process::is_simulated() const { return impl_->sim != nullptr; }
 
-bool Process::can_migrate() const {
-  return impl_->sim != nullptr || impl_->live->rung() == live::Rung::kFull;
-}
+bool Process::can_migrate() const { return impl_->sim != nullptr || impl_->live->rung() == live::Rung::kFull; }
 
 // --- system calls
 // -----------------------------------------------------------------------------------
@@ -144,16 +128,14 @@ Result<std::uint64_t> Process::map(std::uint64_t bytes, std::uint64_t at) {
   }
   long flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
   if (at != 0) flags |= MAP_FIXED_NOREPLACE;
-  const long got =
-      system_call(SYS_mmap, {word(at), word(bytes), PROT_READ | PROT_WRITE, flags, -1, 0});
+  const long got = system_call(SYS_mmap, {word(at), word(bytes), PROT_READ | PROT_WRITE, flags, -1, 0});
   if (Status status = from_kernel(got); !status) return status.error();
   return static_cast<std::uint64_t>(got);
 }
 
 Status Process::unmap(Range range) {
   const EngineCall call;
-  if (impl_->live)
-    return from_kernel(system_call(SYS_munmap, {word(range.start), word(range.bytes)}));
+  if (impl_->live) return from_kernel(system_call(SYS_munmap, {word(range.start), word(range.bytes)}));
   auto host = host_range(range);
   return to_api(host ? impl_->sim->cpu_munmap(*host) : softxe::fail(host.error()));
 }
@@ -161,30 +143,25 @@ Status Process::unmap(Range range) {
 Status Process::protect(Range range, Protection protection) {
   const EngineCall call;
   if (impl_->live) {
-    return from_kernel(system_call(
-        SYS_mprotect, {word(range.start), word(range.bytes), live_protection(protection)}));
+    return from_kernel(system_call(SYS_mprotect, {word(range.start), word(range.bytes), live_protection(protection)}));
   }
   auto host = host_range(range);
-  return to_api(host ? impl_->sim->cpu_mprotect(*host, sim_protection(protection))
-                     : softxe::fail(host.error()));
+  return to_api(host ? impl_->sim->cpu_mprotect(*host, sim_protection(protection)) : softxe::fail(host.error()));
 }
 
 Status Process::discard(Range range) {
   const EngineCall call;
   if (impl_->live) {
-    return from_kernel(
-        system_call(SYS_madvise, {word(range.start), word(range.bytes), MADV_DONTNEED}));
+    return from_kernel(system_call(SYS_madvise, {word(range.start), word(range.bytes), MADV_DONTNEED}));
   }
   auto host = host_range(range);
-  return to_api(host ? impl_->sim->cpu_madvise(*host, CpuAdvice::kDontNeed)
-                     : softxe::fail(host.error()));
+  return to_api(host ? impl_->sim->cpu_madvise(*host, CpuAdvice::kDontNeed) : softxe::fail(host.error()));
 }
 
 Result<std::uint64_t> Process::remap(Range range, std::uint64_t new_bytes) {
   const EngineCall call;
   if (impl_->live) {
-    const long got = system_call(
-        SYS_mremap, {word(range.start), word(range.bytes), word(new_bytes), MREMAP_MAYMOVE});
+    const long got = system_call(SYS_mremap, {word(range.start), word(range.bytes), word(new_bytes), MREMAP_MAYMOVE});
     if (Status status = from_kernel(got); !status) return status.error();
     return static_cast<std::uint64_t>(got);
   }
@@ -224,9 +201,7 @@ PageState Process::page_state(std::uint64_t at) {
   return host.populated(range, Impl::kEveryDevice) ? PageState::kVram : PageState::kAbsent;
 }
 
-void Process::advance_ns(std::uint64_t ns) {
-  impl_->manual_clock.advance_ns(ns);
-}
+void Process::advance_ns(std::uint64_t ns) { impl_->manual_clock.advance_ns(ns); }
 
 void Process::before_fork() {
   if (impl_->live) impl_->live->fork_before();
@@ -238,8 +213,6 @@ void Process::after_fork_in_child() {
   if (impl_->live) impl_->live->fork_after_child();
 }
 
-bool Process::fixed_up(void* ucontext) {
-  return guarded_fixup(static_cast<ucontext_t*>(ucontext));
-}
+bool Process::fixed_up(void* ucontext) { return guarded_fixup(static_cast<ucontext_t*>(ucontext)); }
 
 }  // namespace softxe::api

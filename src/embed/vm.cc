@@ -6,49 +6,35 @@ namespace {
 
 AtomicAccess to_engine(Atomics atomics) {
   switch (atomics) {
-    case Atomics::kUndefined:
-      break;
-    case Atomics::kDevice:
-      return AtomicAccess::kDevice;
-    case Atomics::kGlobal:
-      return AtomicAccess::kGlobal;
-    case Atomics::kCpu:
-      return AtomicAccess::kCpu;
+    case Atomics::kUndefined: break;
+    case Atomics::kDevice: return AtomicAccess::kDevice;
+    case Atomics::kGlobal: return AtomicAccess::kGlobal;
+    case Atomics::kCpu: return AtomicAccess::kCpu;
   }
   return AtomicAccess::kUndefined;
 }
 
 Atomics to_api(AtomicAccess access) {
   switch (access) {
-    case AtomicAccess::kUndefined:
-      break;
-    case AtomicAccess::kDevice:
-      return Atomics::kDevice;
-    case AtomicAccess::kGlobal:
-      return Atomics::kGlobal;
-    case AtomicAccess::kCpu:
-      return Atomics::kCpu;
+    case AtomicAccess::kUndefined: break;
+    case AtomicAccess::kDevice: return Atomics::kDevice;
+    case AtomicAccess::kGlobal: return Atomics::kGlobal;
+    case AtomicAccess::kCpu: return Atomics::kCpu;
   }
   return Atomics::kUndefined;
 }
 
 VmaInfo::Kind to_api(VmaKind kind) {
   switch (kind) {
-    case VmaKind::kBo:
-      return VmaInfo::Kind::kBuffer;
-    case VmaKind::kNull:
-      return VmaInfo::Kind::kNull;
-    case VmaKind::kUserptr:
-      return VmaInfo::Kind::kUserptr;
-    case VmaKind::kMirror:
-      break;
+    case VmaKind::kBo: return VmaInfo::Kind::kBuffer;
+    case VmaKind::kNull: return VmaInfo::Kind::kNull;
+    case VmaKind::kUserptr: return VmaInfo::Kind::kUserptr;
+    case VmaKind::kMirror: break;
   }
   return VmaInfo::Kind::kMirror;
 }
 
-Range to_api(const GpuRange& range) {
-  return {range.start().value(), range.size()};
-}
+Range to_api(const GpuRange& range) { return {range.start().value(), range.size()}; }
 
 /// Only places on the VM's own device can be advised through this interface.
 constexpr std::int32_t kOwnDevice = 1;
@@ -74,8 +60,7 @@ Result<GpuRange> Vm::Impl::checked(Range range) const {
   }
   auto made = GpuRange::make(GpuVa(range.start), range.bytes);
   if (!made) return api::to_api(made.error());
-  if (made->end().value() > context->vm.size_bytes())
-    return Error{EINVAL, "the interval leaves the VM"};
+  if (made->end().value() > context->vm.size_bytes()) return Error{EINVAL, "the interval leaves the VM"};
   return *made;
 }
 
@@ -100,16 +85,13 @@ Status Vm::Impl::advise(Range range, const Advice& advice) {
   return done ? Status{} : Status{api::to_api(done.error())};
 }
 
-std::uint64_t Vm::bytes() const {
-  return impl_->vm().size_bytes();
-}
+std::uint64_t Vm::bytes() const { return impl_->vm().size_bytes(); }
 
 // --- binds
 // ------------------------------------------------------------------------------------------
 
 Status Vm::bind_mirror(Range range, const MirrorOptions& options) {
-  const auto reset =
-      options.autoreset == AutoReset::kOn ? softxe::AutoReset::kOn : softxe::AutoReset::kOff;
+  const auto reset = options.autoreset == AutoReset::kOn ? softxe::AutoReset::kOn : softxe::AutoReset::kOff;
   BindOp op;
   op.read_only = options.access == Access::kReadOnly;
   op.what = BindMap{.backing = BindMirror{reset}};
@@ -118,8 +100,7 @@ Status Vm::bind_mirror(Range range, const MirrorOptions& options) {
 
 Status Vm::bind_buffer(Range range, const Buffer& buffer, std::uint64_t offset_bytes) {
   const std::uint64_t size = buffer.bytes();
-  if (!is_aligned(offset_bytes, kPageSize) || offset_bytes > size ||
-      range.bytes > size - offset_bytes) {
+  if (!is_aligned(offset_bytes, kPageSize) || offset_bytes > size || range.bytes > size - offset_bytes) {
     return Error{EINVAL, "the interval leaves the buffer"};
   }
   if (buffer.impl_->device != impl_->device) return Error{EXDEV, "the buffer is of another device"};
@@ -143,8 +124,7 @@ Status Vm::unbind(Range range) {
 Status Vm::prefetch(Range range, Location to) {
   BindPrefetch what;
   if (to.kind == Location::Kind::kVram) {
-    if (to.tile >= impl_->device->device->vram_tiles())
-      return Error{EINVAL, "no VRAM of that tile"};
+    if (to.tile >= impl_->device->device->vram_tiles()) return Error{EINVAL, "no VRAM of that tile"};
     what.region = to.tile + 1;
   }
   if (to.kind == Location::Kind::kSystem) what.region = 0;
@@ -156,9 +136,7 @@ Status Vm::prefetch(Range range, Location to) {
 // --- advice and the collector
 // -----------------------------------------------------------------------
 
-Status Vm::advise_atomics(Range range, Atomics atomics) {
-  return impl_->advise(range, SetAtomic{to_engine(atomics)});
-}
+Status Vm::advise_atomics(Range range, Atomics atomics) { return impl_->advise(range, SetAtomic{to_engine(atomics)}); }
 
 Status Vm::advise_location(Range range, Location location) {
   softxe::Device& device = *impl_->device->device;
@@ -234,16 +212,10 @@ Translation Vm::translate(std::uint64_t at, unsigned tile) {
   Translation result{Translation::Kind::kNone, walked->flags.writable, walked->entry_bytes};
   switch (walked->flags.kind) {
     case PteKind::kSystem:
-    case PteKind::kEngine:
-      result.kind = Translation::Kind::kSystem;
-      break;
-    case PteKind::kVram:
-      result.kind = Translation::Kind::kVram;
-      break;
+    case PteKind::kEngine: result.kind = Translation::Kind::kSystem; break;
+    case PteKind::kVram: result.kind = Translation::Kind::kVram; break;
     case PteKind::kNull:
-    case PteKind::kScratch:
-      result.kind = Translation::Kind::kScratch;
-      break;
+    case PteKind::kScratch: result.kind = Translation::Kind::kScratch; break;
   }
   return result;
 }
@@ -254,8 +226,6 @@ Result<Engine> Vm::create_engine(unsigned tile) {
   return Engine(std::make_shared<Engine::Impl>(impl_, tile));
 }
 
-Result<std::uint64_t> Vm::counter(const char* name) const {
-  return read_counter(impl_->context->counters, name);
-}
+Result<std::uint64_t> Vm::counter(const char* name) const { return read_counter(impl_->context->counters, name); }
 
 }  // namespace softxe::api

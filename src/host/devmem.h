@@ -26,10 +26,10 @@ enum class MoveCause : std::uint8_t {
   kGpuFault,
   kPrefetch,
   kCpuFault,
-  kEviction,      ///< VRAM pressure
-  kRangeEvict,    ///< the driver's "evict range" helper (spec/svm.md 4.8)
+  kEviction,    ///< VRAM pressure
+  kRangeEvict,  ///< the driver's "evict range" helper (spec/svm.md 4.8)
   kFork,
-  kMapping,       ///< mprotect, unaligned mremap, mlock: the mapping changes under the pages
+  kMapping,  ///< mprotect, unaligned mremap, mlock: the mapping changes under the pages
   kTeardown,
 };
 
@@ -46,8 +46,7 @@ class DevmemHeap {
   /// VramManager and leaves, must not call HostMm, allocate or block.
   virtual void release(DevmemAllocation& allocation) = 0;
   /// `pages` of `allocation` have just returned to system memory. Counters only; same context.
-  virtual void moved_to_system(const DevmemAllocation& allocation, std::uint64_t pages,
-                               MoveCause cause) = 0;
+  virtual void moved_to_system(const DevmemAllocation& allocation, std::uint64_t pages, MoveCause cause) = 0;
 };
 
 /// A block of VRAM whose pages stand, or will stand, at addresses of the process.
@@ -56,18 +55,16 @@ struct DevmemAllocation {
 
   DevmemHeap* heap = nullptr;
   DevRange block = DevRange::of(DevPa(0), kPageSize);  ///< contiguous, naturally aligned
-  std::byte* frame = nullptr;       ///< the block in the device window; reachable by the engine only
+  std::byte* frame = nullptr;                          ///< the block in the device window; reachable by the engine only
   /// Bit i: page i of the block holds data of the process. Guarded by the HostMm lock.
   std::array<std::uint64_t, kPagesMax / 64> present{};
   /// Before this time (Clock) CPU faults wait instead of migrating back (spec/svm.md 5.7).
   std::uint64_t residency_deadline_ns = 0;
-  void* heap_private = nullptr;     ///< for the heap: its LRU entry
-  void* host_private = nullptr;     ///< for HostMm: segments that map this allocation
+  void* heap_private = nullptr;  ///< for the heap: its LRU entry
+  void* host_private = nullptr;  ///< for HostMm: segments that map this allocation
 
   std::uint32_t pages() const { return static_cast<std::uint32_t>(block.pages()); }
-  bool page_present(std::uint32_t page) const {
-    return (present[page / 64] >> (page % 64)) & 1;
-  }
+  bool page_present(std::uint32_t page) const { return (present[page / 64] >> (page % 64)) & 1; }
   void set_present(std::uint32_t first, std::uint64_t count) {
     for_words(first, count, [this](std::uint32_t word, std::uint64_t mask) { present[word] |= mask; });
   }

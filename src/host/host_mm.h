@@ -19,8 +19,8 @@
 //   * no data is lost by any failure: a refused migration leaves every page where it was.
 #pragma once
 
-#include <boost/intrusive/set.hpp>
 #include <atomic>
+#include <boost/intrusive/set.hpp>
 #include <cstdint>
 
 #include "base/address.h"
@@ -47,8 +47,7 @@ enum class HostEvent : std::uint8_t {
 
 /// Receiver of CPU-side events for a fixed window of addresses (kernel: mmu interval notifier).
 class IntervalNotifier
-    : public boost::intrusive::set_base_hook<
-          boost::intrusive::link_mode<boost::intrusive::safe_link>> {
+    : public boost::intrusive::set_base_hook<boost::intrusive::link_mode<boost::intrusive::safe_link>> {
  public:
   explicit IntervalNotifier(HostRange window) : window_(window) {}
   virtual ~IntervalNotifier() = default;
@@ -88,8 +87,8 @@ struct CpuVma {
     kShmem,        ///< MAP_SHARED|MAP_ANONYMOUS, memfd
     kFile,         ///< disk file, private or shared
     kHugetlb,
-    kDevice,       ///< device or BO mapping: GPU faults on it are -EIO
-    kSpecial,      ///< vdso, vvar, guard areas of the kernel
+    kDevice,   ///< device or BO mapping: GPU faults on it are -EIO
+    kSpecial,  ///< vdso, vvar, guard areas of the kernel
   };
   HostRange range;
   Kind kind;

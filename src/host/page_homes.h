@@ -17,10 +17,10 @@ namespace softxe {
 struct PageHome {
   enum class Where : std::uint8_t { kSystem, kDevice };
   Where where = Where::kSystem;
-  bool writable = true;                      ///< may the GPU store to it
-  std::byte* system = nullptr;               ///< kSystem: the address the GPU uses
-  DevmemAllocation* allocation = nullptr;    ///< kDevice
-  DevPa device{};                            ///< kDevice: address in allocation->heap's VRAM
+  bool writable = true;                    ///< may the GPU store to it
+  std::byte* system = nullptr;             ///< kSystem: the address the GPU uses
+  DevmemAllocation* allocation = nullptr;  ///< kDevice
+  DevPa device{};                          ///< kDevice: address in allocation->heap's VRAM
   std::uint64_t bytes = kPageSize;
 
   std::uint64_t pages() const { return bytes >> kPageShift; }

@@ -25,11 +25,11 @@ struct EngineId {
 };
 
 struct PageFault {
-  GpuVa page{};             ///< 4 KiB aligned, canonical bits stripped
+  GpuVa page{};  ///< 4 KiB aligned, canonical bits stripped
   std::uint32_t asid = 0;
   AccessType access = AccessType::kRead;
   FaultType type = FaultType::kNotPresent;
-  std::uint8_t level = 0;   ///< 0 PTE .. 4 PML5
+  std::uint8_t level = 0;  ///< 0 PTE .. 4 PML5
   FaultOrigin origin = FaultOrigin::kDemand;
   EngineId engine;
 };

@@ -42,9 +42,8 @@ bool FaultQueue::run_once(std::uint32_t queue, FaultSink& sink) {
     q.serving = false;
   }
   // Last touch of the ticket: its engine may go on, and away, at once.
-  item.ticket->state_.store(
-      reply == FaultReply::kRetry ? FaultTicket::State::kRetry : FaultTicket::State::kFail,
-      std::memory_order_release);
+  item.ticket->state_.store(reply == FaultReply::kRetry ? FaultTicket::State::kRetry : FaultTicket::State::kFail,
+                            std::memory_order_release);
   return true;
 }
 

@@ -31,8 +31,10 @@ void wait_for_section(const EngineSlot& slot) {
   const std::uint64_t seen = slot.active.load(std::memory_order_seq_cst);
   if ((seen & 1) == 0) return;
   for (unsigned spins = 0; slot.active.load(std::memory_order_acquire) == seen; ++spins) {
-    if (spins < 30) __builtin_ia32_pause();
-    else sched_yield();
+    if (spins < 30)
+      __builtin_ia32_pause();
+    else
+      sched_yield();
   }
 }
 

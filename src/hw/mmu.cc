@@ -8,9 +8,7 @@
 namespace softxe {
 
 Mmu::Mmu(const Config& config)
-    : config_(config),
-      slot_(config.domain.register_engine()),
-      section_(config.domain, slot_) {}
+    : config_(config), slot_(config.domain.register_engine()), section_(config.domain, slot_) {}
 
 Mmu::~Mmu() {
   leave();
@@ -34,22 +32,18 @@ namespace {
 std::uint32_t rights_of(const Translation& t, const PageTableConfig& config) {
   std::uint32_t rights = kTlbRead;
   if (t.flags.writable) rights |= kTlbWrite;
-  const bool atomic =
-      config.atomic_bit == PageTableConfig::AtomicBit::kNo || t.flags.atomic_enable;
+  const bool atomic = config.atomic_bit == PageTableConfig::AtomicBit::kNo || t.flags.atomic_enable;
   if (t.flags.writable && atomic) rights |= kTlbAtomic;
   if (t.flags.kind == PteKind::kVram || t.flags.kind == PteKind::kEngine) rights |= kTlbPlain;
   return rights;
 }
 
 /// Null and scratch pages take every access: writes vanish.
-bool checks_rights(PteKind kind) {
-  return kind != PteKind::kScratch && kind != PteKind::kNull;
-}
+bool checks_rights(PteKind kind) { return kind != PteKind::kScratch && kind != PteKind::kNull; }
 
 }  // namespace
 
-tl::expected<MmuTarget, MmuFault> Mmu::resolve(const Translation& t, GpuVa va,
-                                               std::uint64_t want_bytes) {
+tl::expected<MmuTarget, MmuFault> Mmu::resolve(const Translation& t, GpuVa va, std::uint64_t want_bytes) {
   const std::uint64_t offset = va - t.entry_va;
   const std::uint64_t bytes = std::min(want_bytes, t.entry_bytes - offset);
   if (t.flags.kind == PteKind::kNull || t.flags.kind == PteKind::kScratch) {
@@ -64,10 +58,8 @@ tl::expected<MmuTarget, MmuFault> Mmu::resolve(const Translation& t, GpuVa va,
   return MmuTarget{t.flags.kind, r.host, r.bytes};
 }
 
-tl::expected<MmuTarget, MmuFault> Mmu::translate(GpuVa va, std::uint64_t want_bytes,
-                                                 AccessType access) {
-  static constexpr std::uint32_t kNeed[] = {kTlbRead, kTlbRead | kTlbWrite,
-                                            kTlbRead | kTlbWrite | kTlbAtomic};
+tl::expected<MmuTarget, MmuFault> Mmu::translate(GpuVa va, std::uint64_t want_bytes, AccessType access) {
+  static constexpr std::uint32_t kNeed[] = {kTlbRead, kTlbRead | kTlbWrite, kTlbRead | kTlbWrite | kTlbAtomic};
   const std::uint32_t need = kNeed[static_cast<unsigned>(access)];
   const std::uint64_t to_page_end = kPageSize - (va.value() & (kPageSize - 1));
   const bool small = want_bytes <= to_page_end;
@@ -88,8 +80,8 @@ tl::expected<MmuTarget, MmuFault> Mmu::translate(GpuVa va, std::uint64_t want_by
   const std::uint32_t rights = rights_of(*walked, context_.table->config());
   if (checks_rights(walked->flags.kind) && (rights & need) != need) {
     const bool write = (need & kTlbWrite) != 0 && (rights & kTlbWrite) == 0;
-    return tl::make_unexpected(MmuFault{
-        write ? FaultType::kWriteViolation : FaultType::kAtomicViolation, walked->level});
+    return tl::make_unexpected(
+        MmuFault{write ? FaultType::kWriteViolation : FaultType::kAtomicViolation, walked->level});
   }
   auto target = resolve(*walked, va, want_bytes);
   if (small && target && !target->nothing()) {
@@ -112,9 +104,9 @@ Status Mmu::serve_fault(GpuVa va, AccessType access, MmuFault fault) {
   const std::uint64_t now = config_.clock.now_ns();
   if (fault_rounds_++ == 0) first_fault_ns_ = now;
   if (fault_rounds_ > kFaultRoundsMax || now - first_fault_ns_ > kFaultTimeMaxNs) {
-    SX_ERROR("GPU fault livelock: asid {} page {:#x} access {} type {} level {} after {} rounds",
-             report.asid, report.page.value(), static_cast<int>(access),
-             static_cast<int>(fault.type), fault.level, fault_rounds_ - 1);
+    SX_ERROR("GPU fault livelock: asid {} page {:#x} access {} type {} level {} after {} rounds", report.asid,
+             report.page.value(), static_cast<int>(access), static_cast<int>(fault.type), fault.level,
+             fault_rounds_ - 1);
     const std::uint64_t rounds = fault_rounds_ - 1;
     fault_rounds_ = 0;
     config_.faults.livelock(report, rounds);

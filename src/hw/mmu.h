@@ -29,8 +29,8 @@ struct MmuContext {
 /// Where the bytes at an address are.
 struct MmuTarget {
   PteKind kind = PteKind::kNull;
-  std::byte* host = nullptr;   ///< null for kNull and kScratch
-  std::uint64_t bytes = 0;     ///< contiguous from the address asked for
+  std::byte* host = nullptr;  ///< null for kNull and kScratch
+  std::uint64_t bytes = 0;    ///< contiguous from the address asked for
 
   /// Engine memory: plain access, inside the section only.
   bool plain() const { return kind == PteKind::kVram || kind == PteKind::kEngine; }
@@ -48,7 +48,7 @@ struct MmuFault {
 /// One per engine, used by one thread at a time. Owns a slot of the domain while it lives.
 class Mmu {
  public:
-  static constexpr std::uint64_t kFaultRoundsMax = 1'000'000;         // design decision 22
+  static constexpr std::uint64_t kFaultRoundsMax = 1'000'000;  // design decision 22
   static constexpr std::uint64_t kFaultTimeMaxNs = 10'000'000'000ull;
 
   struct Config {
@@ -89,8 +89,7 @@ class Mmu {
   const TlbEntry* cached(GpuVa va, std::uint32_t need) const { return tlb_.find(va, epoch_, need); }
 
   /// Inside a section. The target is valid until the section ends, and covers at most `want_bytes`.
-  tl::expected<MmuTarget, MmuFault> translate(GpuVa va, std::uint64_t want_bytes,
-                                              AccessType access);
+  tl::expected<MmuTarget, MmuFault> translate(GpuVa va, std::uint64_t want_bytes, AccessType access);
 
   /// Outside any section: reports the fault and waits for the answer. Success means: try again. EFAULT:
   /// the fault cannot be served. ETIME: livelock, reported to the sink.
@@ -119,23 +118,21 @@ class Mmu {
  private:
   /// An access costs its bytes, and at least what makes 256 accesses use up a section.
   static constexpr std::int64_t cost_of(std::uint64_t bytes) {
-    constexpr std::uint64_t kLeast =
-        InvalidationDomain::kSectionBytesMax / InvalidationDomain::kSectionAccessesMax;
+    constexpr std::uint64_t kLeast = InvalidationDomain::kSectionBytesMax / InvalidationDomain::kSectionAccessesMax;
     return static_cast<std::int64_t>(bytes < kLeast ? kLeast : bytes);
   }
   void renew(std::uint64_t bytes);
-  tl::expected<MmuTarget, MmuFault> resolve(const Translation& t, GpuVa va,
-                                            std::uint64_t want_bytes);
+  tl::expected<MmuTarget, MmuFault> resolve(const Translation& t, GpuVa va, std::uint64_t want_bytes);
 
   const Config config_;
   EngineSlot& slot_;
   EngineSection section_;
   MmuContext context_;
   Tlb tlb_;
-  TlbEpoch epoch_;                    ///< of the section
-  std::int64_t budget_ = 0;           ///< bytes left of the section; 0 outside
+  TlbEpoch epoch_;           ///< of the section
+  std::int64_t budget_ = 0;  ///< bytes left of the section; 0 outside
   std::uint32_t burst_depth_ = 0;
-  std::uint64_t fault_rounds_ = 0;    ///< since an access got through
+  std::uint64_t fault_rounds_ = 0;  ///< since an access got through
   std::uint64_t first_fault_ns_ = 0;
   std::uint64_t walks_ = 0;
   std::uint64_t faults_ = 0;

@@ -20,16 +20,11 @@ inline bool guarded_load(const void* at, std::uint32_t& v) { return guarded_load
 inline bool guarded_load(const void* at, std::uint64_t& v) { return guarded_load64(at, v); }
 inline bool guarded_store(void* at, std::uint32_t v) { return guarded_store32(at, v); }
 inline bool guarded_store(void* at, std::uint64_t v) { return guarded_store64(at, v); }
-inline bool guarded_cas(void* at, std::uint32_t& e, std::uint32_t d) {
-  return guarded_cmpxchg32(at, e, d);
-}
-inline bool guarded_cas(void* at, std::uint64_t& e, std::uint64_t d) {
-  return guarded_cmpxchg64(at, e, d);
-}
+inline bool guarded_cas(void* at, std::uint32_t& e, std::uint32_t d) { return guarded_cmpxchg32(at, e, d); }
+inline bool guarded_cas(void* at, std::uint64_t& e, std::uint64_t d) { return guarded_cmpxchg64(at, e, d); }
 
 /// Repeats a pattern, phase given by the offset from the start of the whole fill.
-void fill_plain(std::byte* to, const EngineMemory::Pattern& p, std::uint64_t phase,
-                std::uint64_t bytes) {
+void fill_plain(std::byte* to, const EngineMemory::Pattern& p, std::uint64_t phase, std::uint64_t bytes) {
   const auto* data = static_cast<const std::byte*>(p.data);
   if (p.bytes == 1) {
     std::memset(to, static_cast<int>(data[0]), bytes);
@@ -54,8 +49,7 @@ EngineMemory::~EngineMemory() = default;
 /// Runs a visitor over the contiguous pieces of an access. Visitor: plain(host, offset, n) inside the
 /// section; bool system(host, offset, n) outside; nothing(offset, n) for null and scratch.
 template <typename Visitor>
-Status EngineMemory::each_piece(GpuVa va, std::uint64_t bytes, AccessType access,
-                                Visitor& visitor) {
+Status EngineMemory::each_piece(GpuVa va, std::uint64_t bytes, AccessType access, Visitor& visitor) {
   Care care = Care::kWhole;
   for (std::uint64_t done = 0; done < bytes;) {
     const GpuVa at = va + done;
@@ -96,12 +90,8 @@ Status EngineMemory::each_piece(GpuVa va, std::uint64_t bytes, AccessType access
 Status EngineMemory::read_bytes(GpuVa va, void* to, std::uint64_t bytes) {
   struct {
     std::byte* to;
-    void plain(const std::byte* host, std::uint64_t at, std::uint64_t n) {
-      std::memcpy(to + at, host, n);
-    }
-    bool system(const std::byte* host, std::uint64_t at, std::uint64_t n) {
-      return guarded_copy(to + at, host, n);
-    }
+    void plain(const std::byte* host, std::uint64_t at, std::uint64_t n) { std::memcpy(to + at, host, n); }
+    bool system(const std::byte* host, std::uint64_t at, std::uint64_t n) { return guarded_copy(to + at, host, n); }
     void nothing(std::uint64_t at, std::uint64_t n) { std::memset(to + at, 0, n); }
   } visitor{static_cast<std::byte*>(to)};
   return each_piece(va, bytes, AccessType::kRead, visitor);
@@ -110,12 +100,8 @@ Status EngineMemory::read_bytes(GpuVa va, void* to, std::uint64_t bytes) {
 Status EngineMemory::write_bytes(GpuVa va, const void* from, std::uint64_t bytes) {
   struct {
     const std::byte* from;
-    void plain(std::byte* host, std::uint64_t at, std::uint64_t n) {
-      std::memcpy(host, from + at, n);
-    }
-    bool system(std::byte* host, std::uint64_t at, std::uint64_t n) {
-      return guarded_copy(host, from + at, n);
-    }
+    void plain(std::byte* host, std::uint64_t at, std::uint64_t n) { std::memcpy(host, from + at, n); }
+    bool system(std::byte* host, std::uint64_t at, std::uint64_t n) { return guarded_copy(host, from + at, n); }
     void nothing(std::uint64_t, std::uint64_t) {}
   } visitor{static_cast<const std::byte*>(from)};
   return each_piece(va, bytes, AccessType::kWrite, visitor);
@@ -128,9 +114,7 @@ Status EngineMemory::fill_bytes(GpuVa va, Pattern pattern, std::uint64_t bytes) 
   struct {
     Pattern pattern;
     std::byte* bounce;
-    void plain(std::byte* host, std::uint64_t at, std::uint64_t n) {
-      fill_plain(host, pattern, at, n);
-    }
+    void plain(std::byte* host, std::uint64_t at, std::uint64_t n) { fill_plain(host, pattern, at, n); }
     bool system(std::byte* host, std::uint64_t at, std::uint64_t n) {
       if (pattern.bytes == 1) {
         return guarded_fill(host, *static_cast<const std::uint8_t*>(pattern.data), n);
@@ -153,9 +137,7 @@ struct LoadWord {
   void plain(const std::byte* host, std::uint64_t, std::uint64_t) {
     value = __atomic_load_n(reinterpret_cast<const T*>(host), __ATOMIC_ACQUIRE);
   }
-  bool system(const std::byte* host, std::uint64_t, std::uint64_t) {
-    return guarded_load(host, value);
-  }
+  bool system(const std::byte* host, std::uint64_t, std::uint64_t) { return guarded_load(host, value); }
   void nothing(std::uint64_t, std::uint64_t) { value = 0; }
 };
 
@@ -210,8 +192,8 @@ Result<T> EngineMemory::atomic(GpuVa va, const AtomicOp<T>& op) {
       auto* word = reinterpret_cast<T*>(target->host);
       found = __atomic_load_n(word, __ATOMIC_ACQUIRE);
       for (int round = 0; round < kCasRoundsPerSection && !done; ++round) {
-        done = __atomic_compare_exchange_n(word, &found, op.apply(found, op.operand, op.compare),
-                                           false, __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE);
+        done = __atomic_compare_exchange_n(word, &found, op.apply(found, op.operand, op.compare), false,
+                                           __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE);
       }
       mmu_.end();
     } else if (target->system()) {
@@ -233,12 +215,8 @@ Result<T> EngineMemory::atomic(GpuVa va, const AtomicOp<T>& op) {
   }
 }
 
-Result<std::uint32_t> EngineMemory::atomic32(GpuVa va, const AtomicOp<std::uint32_t>& op) {
-  return atomic(va, op);
-}
-Result<std::uint64_t> EngineMemory::atomic64(GpuVa va, const AtomicOp<std::uint64_t>& op) {
-  return atomic(va, op);
-}
+Result<std::uint32_t> EngineMemory::atomic32(GpuVa va, const AtomicOp<std::uint32_t>& op) { return atomic(va, op); }
+Result<std::uint64_t> EngineMemory::atomic64(GpuVa va, const AtomicOp<std::uint64_t>& op) { return atomic(va, op); }
 
 // --- copies ---------------------------------------------------------------------------------------
 
@@ -266,8 +244,7 @@ Result<EngineMemory::CopyPiece> EngineMemory::begin_copy_piece(const CopySpan& s
   }
 }
 
-Result<EngineMemory::Got> EngineMemory::do_copy_piece(const CopySpan& span,
-                                                      const CopyPiece& piece) {
+Result<EngineMemory::Got> EngineMemory::do_copy_piece(const CopySpan& span, const CopyPiece& piece) {
   const MmuTarget& from = piece.from;
   const MmuTarget& to = piece.to;
   const std::uint64_t n = piece.bytes;

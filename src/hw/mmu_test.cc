@@ -2,9 +2,9 @@
 #include "hw/mmu_memory.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <cstring>
 #include <functional>
-#include <sys/mman.h>
 #include <thread>
 #include <vector>
 
@@ -22,8 +22,7 @@ constexpr std::uint64_t kVramBytes = 4 * k2M;
 class Pages {
  public:
   explicit Pages(std::uint64_t bytes) : bytes_(bytes + k2M) {
-    map_ = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                -1, 0);
+    map_ = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     SX_ASSERT(map_ != MAP_FAILED);
     base_ = reinterpret_cast<std::byte*>(align_up(reinterpret_cast<std::uint64_t>(map_), k2M));
   }
@@ -39,9 +38,7 @@ class Pages {
 
 class ScriptedSink final : public FaultSink {
  public:
-  std::function<FaultReply(const PageFault&)> answer = [](const PageFault&) {
-    return FaultReply::kFail;
-  };
+  std::function<FaultReply(const PageFault&)> answer = [](const PageFault&) { return FaultReply::kFail; };
   std::vector<PageFault> seen;
   std::uint64_t livelock_rounds = 0;
 
@@ -80,9 +77,7 @@ class MmuTest : public ::testing::Test {
     batch.add(std::move(affected));
     batch.wait();
   }
-  void zap(std::uint64_t va, std::uint64_t bytes) {
-    pay(table_.zap(GpuRange::of(GpuVa(va), bytes)));
-  }
+  void zap(std::uint64_t va, std::uint64_t bytes) { pay(table_.zap(GpuRange::of(GpuVa(va), bytes))); }
   std::byte* bytes_of(PteKind kind) {
     return kind == PteKind::kVram     ? window_.base()
            : kind == PteKind::kSystem ? system_.base()
@@ -149,8 +144,7 @@ TEST_P(MmuKinds, BytesWordsFillsAndAtomicsReachTheMemory) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Kind, MmuKinds,
-                         ::testing::Values(PteKind::kVram, PteKind::kEngine, PteKind::kSystem,
-                                           PteKind::kNull));
+                         ::testing::Values(PteKind::kVram, PteKind::kEngine, PteKind::kSystem, PteKind::kNull));
 
 TEST_F(MmuTest, CopiesBetweenEveryPairOfKinds) {
   const PteKind kinds[] = {PteKind::kVram, PteKind::kEngine, PteKind::kSystem, PteKind::kNull};
@@ -228,8 +222,8 @@ TEST_F(MmuTest, FaultsNameWhatHardwareWouldName) {
       if (c.access == A::kRead) status = memory_.load(GpuVa(kVa + 8), word);
       if (c.access == A::kWrite) status = memory_.store(GpuVa(kVa + 8), word);
       if (c.access == A::kAtomic) {
-        auto found = memory_.atomic64(
-            GpuVa(kVa + 8), {[](std::uint64_t f, std::uint64_t, std::uint64_t) { return f; }});
+        auto found =
+            memory_.atomic64(GpuVa(kVa + 8), {[](std::uint64_t f, std::uint64_t, std::uint64_t) { return f; }});
         status = found ? Status{} : Status(fail(found.error()));
       }
     }
@@ -273,25 +267,30 @@ TEST_F(MmuTest, AVanishedProcessPageIsReportedByItsOwnAddress) {
   const std::uint64_t vram_va = kVa + 64 * k2M;
   std::vector<std::byte> buffer(8 * kPageSize, std::byte{1});
   const Case cases[] = {
-      {"read", 3, [&](MmuTest&, EngineMemory& m) {
-         return m.read_bytes(GpuVa(kVa), buffer.data(), buffer.size()); },
+      {"read", 3, [&](MmuTest&, EngineMemory& m) { return m.read_bytes(GpuVa(kVa), buffer.data(), buffer.size()); },
        AccessType::kRead, kVa + 3 * kPageSize},
-      {"write", 3, [&](MmuTest&, EngineMemory& m) {
-         return m.write_bytes(GpuVa(kVa), buffer.data(), buffer.size()); },
+      {"write", 3, [&](MmuTest&, EngineMemory& m) { return m.write_bytes(GpuVa(kVa), buffer.data(), buffer.size()); },
        AccessType::kWrite, kVa + 3 * kPageSize},
-      {"copy from", 5, [&](MmuTest&, EngineMemory& m) {
-         return m.copy_bytes({GpuVa(vram_va), GpuVa(kVa), 8 * kPageSize}); },
+      {"copy from", 5,
+       [&](MmuTest&, EngineMemory& m) {
+         return m.copy_bytes({GpuVa(vram_va), GpuVa(kVa), 8 * kPageSize});
+       },
        AccessType::kRead, kVa + 5 * kPageSize},
-      {"copy to", 5, [&](MmuTest&, EngineMemory& m) {
-         return m.copy_bytes({GpuVa(kVa), GpuVa(vram_va), 8 * kPageSize}); },
+      {"copy to", 5,
+       [&](MmuTest&, EngineMemory& m) {
+         return m.copy_bytes({GpuVa(kVa), GpuVa(vram_va), 8 * kPageSize});
+       },
        AccessType::kWrite, kVa + 5 * kPageSize},
-      {"copy within, destination", 12, [&](MmuTest&, EngineMemory& m) {
-         return m.copy_bytes({GpuVa(kVa + 8 * kPageSize), GpuVa(kVa), 8 * kPageSize}); },
+      {"copy within, destination", 12,
+       [&](MmuTest&, EngineMemory& m) {
+         return m.copy_bytes({GpuVa(kVa + 8 * kPageSize), GpuVa(kVa), 8 * kPageSize});
+       },
        AccessType::kWrite, kVa + 12 * kPageSize},
-      {"atomic", 0, [&](MmuTest&, EngineMemory& m) {
-         auto found = m.atomic32(GpuVa(kVa), {[](std::uint32_t f, std::uint32_t, std::uint32_t) {
-           return f + 1; }});
-         return found ? Status{} : Status(fail(found.error())); },
+      {"atomic", 0,
+       [&](MmuTest&, EngineMemory& m) {
+         auto found = m.atomic32(GpuVa(kVa), {[](std::uint32_t f, std::uint32_t, std::uint32_t) { return f + 1; }});
+         return found ? Status{} : Status(fail(found.error()));
+       },
        AccessType::kAtomic, kVa},
   };
   map(kVa, run(PteKind::kSystem, 0, k2M));
@@ -403,8 +402,7 @@ TEST_F(MmuTest, AStaleTranslationIsNeverUsedAfterTheWait) {
     }
   });
   auto word = [&](std::uint64_t block) {
-    return __atomic_load_n(reinterpret_cast<std::uint64_t*>(window_.base() + block * kPageSize + 8),
-                           __ATOMIC_RELAXED);
+    return __atomic_load_n(reinterpret_cast<std::uint64_t*>(window_.base() + block * kPageSize + 8), __ATOMIC_RELAXED);
   };
   auto await_stores = [&](std::uint64_t n) {
     const std::uint64_t target = stores.load() + n;

@@ -38,8 +38,7 @@ PteRun& PtUpdate::run_at(std::uint32_t i) {
 Status PtUpdate::append(const PteRun& run) {
   if (run_count_ > 0) {
     PteRun& last = run_at(run_count_ - 1);
-    const bool contiguous =
-        run.kind == PteKind::kNull || last.address + last.bytes == run.address;
+    const bool contiguous = run.kind == PteKind::kNull || last.address + last.bytes == run.address;
     if (last.flags() == run.flags() && contiguous) {
       last.bytes += run.bytes;
       return {};
@@ -49,8 +48,10 @@ Status PtUpdate::append(const PteRun& run) {
   if (i >= kInlineRuns && (i - kInlineRuns) % kRunsPerPage == 0) {
     SX_TRY_VOID(SX_STEP("hw.pt.alloc"));
     SX_TRY(const PtTableList page, pool_->take(1));
-    if (last_run_page_ == nullptr) run_pages_.head = page.head;
-    else pool_->info(*last_run_page_).next = page.head;
+    if (last_run_page_ == nullptr)
+      run_pages_.head = page.head;
+    else
+      pool_->info(*last_run_page_).next = page.head;
     last_run_page_ = page.head;
     ++run_pages_.count;
   }
@@ -138,8 +139,7 @@ std::uint64_t PageTable::tables_for_map(PtUpdate& update) const {
   return tables;
 }
 
-Result<PtUpdate> PageTable::prepare_map(GpuRange range, std::span<const PteRun> runs,
-                                        MaxEntry max_entry) {
+Result<PtUpdate> PageTable::prepare_map(GpuRange range, std::span<const PteRun> runs, MaxEntry max_entry) {
   SX_TRY_VOID(check_range(range));
   PtUpdate update(pool_, PtUpdate::Op::kMap, range, max_entry);
   GpuVa va = range.start();
@@ -181,15 +181,9 @@ PagesAffected PageTable::commit(PtUpdate&& update) {
   Guard guard(lock_);
   PtWriter writer(*this, &update.reserve_);
   switch (update.op_) {
-    case PtUpdate::Op::kMap:
-      writer.map(update);
-      break;
-    case PtUpdate::Op::kUnbind:
-      writer.revoke(update.range_, PtWriter::Revoke::kUnbind);
-      break;
-    case PtUpdate::Op::kMakeNonPresent:
-      writer.revoke(update.range_, PtWriter::Revoke::kNonPresent);
-      break;
+    case PtUpdate::Op::kMap: writer.map(update); break;
+    case PtUpdate::Op::kUnbind: writer.revoke(update.range_, PtWriter::Revoke::kUnbind); break;
+    case PtUpdate::Op::kMakeNonPresent: writer.revoke(update.range_, PtWriter::Revoke::kNonPresent); break;
   }
   return writer.finish();
 }

@@ -30,10 +30,10 @@ struct PageTableConfig {
   enum class Compact64K : std::uint8_t { kNo, kYes };
   enum class AtomicBit : std::uint8_t { kNo, kYes };
 
-  unsigned va_bits = 48;  ///< 48 (bmg, lnl) or 57 (pvc); five levels in any case
-  Need64K need_64k = Need64K::kNo;              ///< VRAM only in 64K units
-  Compact64K compact_64k = Compact64K::kYes;    ///< graphics >= 12.50
-  AtomicBit atomic_bit = AtomicBit::kYes;       ///< entries have AE, and it is checked
+  unsigned va_bits = 48;                      ///< 48 (bmg, lnl) or 57 (pvc); five levels in any case
+  Need64K need_64k = Need64K::kNo;            ///< VRAM only in 64K units
+  Compact64K compact_64k = Compact64K::kYes;  ///< graphics >= 12.50
+  AtomicBit atomic_bit = AtomicBit::kYes;     ///< entries have AE, and it is checked
   /// kYes: holes read zero and drop writes, unless made non-present. On hardware that is a separate
   /// set of null tables; here a zero entry of such a table means scratch and kSoftFault means fault.
   Scratch scratch = Scratch::kNo;
@@ -45,7 +45,7 @@ struct PteRun {
   std::uint64_t address = 0;        ///< host pointer or DevPa, 4K aligned; ignored for kNull
   std::uint64_t bytes = 0;          ///< multiple of 4K
   bool writable = false;
-  bool atomic_enable = false;       ///< dropped on devices without the bit
+  bool atomic_enable = false;  ///< dropped on devices without the bit
   std::uint8_t pat_index = 0;
 
   PteFlags flags() const { return {kind, writable, atomic_enable, pat_index}; }
@@ -94,10 +94,10 @@ class [[nodiscard]] PtUpdate {
   Op op_;
   GpuRange range_;
   MaxEntry max_entry_;
-  PtTableList reserve_;              ///< tables commit() links
+  PtTableList reserve_;  ///< tables commit() links
   std::uint32_t run_count_ = 0;
   PteRun inline_runs_[kInlineRuns];
-  PtTableList run_pages_;            ///< runs beyond the inline ones, in pool pages, first page first
+  PtTableList run_pages_;  ///< runs beyond the inline ones, in pool pages, first page first
   PtTable* last_run_page_ = nullptr;
 };
 
@@ -118,8 +118,8 @@ class PageTable {
 
   /// EINVAL: range unaligned or outside the space, runs do not add up to it, a 4K VRAM page on a
   /// device that needs 64K. ENOMEM: no tables (step "hw.pt.alloc").
-  Result<PtUpdate> prepare_map(GpuRange range, std::span<const PteRun> runs,
-                               MaxEntry max_entry = MaxEntry::k1GiB) SX_EXCLUDES(lock_);
+  Result<PtUpdate> prepare_map(GpuRange range, std::span<const PteRun> runs, MaxEntry max_entry = MaxEntry::k1GiB)
+      SX_EXCLUDES(lock_);
   /// Clears `range` exactly, splitting large entries that stick out.
   Result<PtUpdate> prepare_unbind(GpuRange range) SX_EXCLUDES(lock_);
   /// Scratch tables: turns the holes of `range` into faulting ones (invalidate-on-bind,
@@ -140,8 +140,7 @@ class PageTable {
   WalkResult walk(GpuVa va) const;
 
   /// Every present leaf of `range`, in address order, clamped to nothing: entries may stick out.
-  void for_each_leaf(GpuRange range, const std::function<void(const Translation&)>& visit) const
-      SX_EXCLUDES(lock_);
+  void for_each_leaf(GpuRange range, const std::function<void(const Translation&)>& visit) const SX_EXCLUDES(lock_);
   /// Present 4K-page equivalents.
   std::uint64_t present_pages() const SX_EXCLUDES(lock_);
   /// Re-counts all side records; aborts when one is wrong. For checkers.

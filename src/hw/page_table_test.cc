@@ -17,9 +17,7 @@ namespace {
 
 constexpr std::uint64_t kSmallPool = 4096;
 
-GpuRange gpu(std::uint64_t start, std::uint64_t bytes) {
-  return GpuRange::of(GpuVa(start), bytes);
-}
+GpuRange gpu(std::uint64_t start, std::uint64_t bytes) { return GpuRange::of(GpuVa(start), bytes); }
 PteRun vram(std::uint64_t address, std::uint64_t bytes) {
   return {.kind = PteKind::kVram, .address = address, .bytes = bytes, .writable = true};
 }
@@ -34,8 +32,7 @@ class PageTableTest : public ::testing::Test {
   TablePool pool_{kSmallPool};
 
   /// Commits and pays; returns the pages revoked.
-  std::uint64_t map(PageTable& pt, GpuRange r, const std::vector<PteRun>& runs,
-                    MaxEntry max = MaxEntry::k1GiB) {
+  std::uint64_t map(PageTable& pt, GpuRange r, const std::vector<PteRun>& runs, MaxEntry max = MaxEntry::k1GiB) {
     auto update = pt.prepare_map(r, runs, max);
     EXPECT_TRUE(update.has_value());
     return pay(pt.commit(std::move(*update)));
@@ -49,10 +46,10 @@ class PageTableTest : public ::testing::Test {
   static std::string shape(const PageTable& pt, GpuRange r) {
     std::vector<std::pair<std::string, int>> groups;
     pt.for_each_leaf(r, [&](const Translation& t) {
-      const std::string name = t.entry_bytes == k1G   ? "1G"
-                         : t.entry_bytes == k2M ? "2M"
-                         : t.entry_bytes == k64K ? "64K"
-                                                 : "4K";
+      const std::string name = t.entry_bytes == k1G    ? "1G"
+                               : t.entry_bytes == k2M  ? "2M"
+                               : t.entry_bytes == k64K ? "64K"
+                                                       : "4K";
       if (groups.empty() || groups.back().first != name) groups.emplace_back(name, 0);
       ++groups.back().second;
     });
@@ -83,18 +80,19 @@ TEST_F(PageTableTest, EntrySizesFollowAlignmentAndContiguity) {
       {"64K, near side unaligned", m + 4096, {vram(4096, k64K)}, MaxEntry::k1GiB, "4Kx16", 4},
       {"64K capped", m, {vram(k64K, k64K)}, MaxEntry::k4KiB, "4Kx16", 4},
       {"2M leaf", m, {vram(k2M, k2M)}, MaxEntry::k1GiB, "2M", 3},
-      {"2M of two contiguous runs", m, {vram(k2M, k64K), vram(k2M + k64K, k2M - k64K)},
-       MaxEntry::k1GiB, "2M", 3},
+      {"2M of two contiguous runs", m, {vram(k2M, k64K), vram(k2M + k64K, k2M - k64K)}, MaxEntry::k1GiB, "2M", 3},
       {"2M, every 64K aligned", m, {vram(k64K, k2M)}, MaxEntry::k1GiB, "64Kx32", 4},
       {"2M capped at 64K", m, {vram(k2M, k2M)}, MaxEntry::k64KiB, "64Kx32", 4},
       {"2M unaligned", m, {sys(4096, k2M)}, MaxEntry::k1GiB, "4Kx512", 4},
-      {"2M, one odd page inside", m,
+      {"2M, one odd page inside",
+       m,
        {vram(k2M, k64K), vram(4096, 4096), vram(k2M + k64K + 4096, k2M - k64K - 4096)},
-       MaxEntry::k1GiB, "64K 4Kx16 64Kx30", 4},
+       MaxEntry::k1GiB,
+       "64K 4Kx16 64Kx30",
+       4},
       {"1G leaf", k1G, {vram(k1G, k1G)}, MaxEntry::k1GiB, "1G", 2},
       {"1G capped", k1G, {vram(k1G, k1G)}, MaxEntry::k2MiB, "2Mx512", 3},
-      {"null needs no alignment of memory", k1G, {null_run(k1G + k2M + 4096)}, MaxEntry::k1GiB,
-       "1G 2M 4K", 4},
+      {"null needs no alignment of memory", k1G, {null_run(k1G + k2M + 4096)}, MaxEntry::k1GiB, "1G 2M 4K", 4},
   };
   for (const Case& c : cases) {
     SCOPED_TRACE(c.what);
@@ -116,8 +114,7 @@ TEST_F(PageTableTest, EntrySizesFollowAlignmentAndContiguity) {
 TEST_F(PageTableTest, EntryBitsSurviveEveryLeafLevel) {
   for (const int level : {0, 1, 2}) {
     for (std::uint8_t pat = 0; pat < 32; ++pat) {
-      for (const PteKind kind :
-           {PteKind::kSystem, PteKind::kEngine, PteKind::kVram, PteKind::kNull}) {
+      for (const PteKind kind : {PteKind::kSystem, PteKind::kEngine, PteKind::kVram, PteKind::kNull}) {
         const PteFlags f{kind, (pat & 1) != 0, (pat & 2) != 0, pat};
         const std::uint64_t address = kind == PteKind::kNull ? 0 : 5 * k1G;
         const PteWord w = pte_flag_bits(f, level) | address;
@@ -151,8 +148,7 @@ TEST_F(PageTableTest, PrepareRefusesWithoutChange) {
       {"memory beyond bit 51", 0, 4096, {sys(1ull << 52, 4096)}, EINVAL},
       {"4K VRAM page on a 64K device", 0, 4096, {vram(0, 4096)}, EINVAL},
       {"64K VRAM page at a 4K address", 4096, k64K, {vram(0, k64K)}, EINVAL},
-      {"more tables than the pool has", 0, (kSmallPool + 1) * k2M, {sys(4096, (kSmallPool + 1) * k2M)},
-       ENOMEM},
+      {"more tables than the pool has", 0, (kSmallPool + 1) * k2M, {sys(4096, (kSmallPool + 1) * k2M)}, ENOMEM},
   };
   for (const Case& c : cases) {
     SCOPED_TRACE(c.what);
@@ -223,7 +219,7 @@ TEST_F(PageTableTest, ZapHidesAtTheHighestOwnedLevelAndRebindReusesTables) {
     const char* what;
     std::vector<PteRun> runs;
     std::uint64_t zap_start, zap_bytes;
-    int level;  ///< of the fault afterwards
+    int level;                     ///< of the fault afterwards
     std::uint64_t rebind_revokes;  ///< pages whose entry changed shape by the zap and back
   };
   const Case cases[] = {
@@ -340,15 +336,16 @@ struct Model {
       ModelPage& p = pages[(va - base) / 4096];
       const bool was = p.state == ModelPage::State::kMapped;
       n += was;
-      if (was) p.state = mapped_becomes;
-      else if (hole_becomes != ModelPage::State::kMapped) p.state = hole_becomes;
+      if (was)
+        p.state = mapped_becomes;
+      else if (hole_becomes != ModelPage::State::kMapped)
+        p.state = hole_becomes;
     }
     return n;
   }
 };
 
-class RandomPageTable : public PageTableTest,
-                        public ::testing::WithParamInterface<PageTableConfig::Scratch> {
+class RandomPageTable : public PageTableTest, public ::testing::WithParamInterface<PageTableConfig::Scratch> {
  protected:
   static constexpr std::uint64_t kPages = 4 * 512 + 64;
   static constexpr std::uint64_t kBase = k1G - 2 * k2M;  // the 1G boundary lies inside
@@ -372,8 +369,7 @@ class RandomPageTable : public PageTableTest,
       // The same offset within the block on both sides gives large entries a chance.
       const std::uint64_t a = kAlign[prng.below(3)];
       run.address = run.kind == PteKind::kNull ? 0 : prng.below(64) * k2M + va.value() % a;
-      run.bytes = few ? r.end() - va
-                      : std::min<std::uint64_t>(r.end() - va, (1 + prng.below(100)) * 4096);
+      run.bytes = few ? r.end() - va : std::min<std::uint64_t>(r.end() - va, (1 + prng.below(100)) * 4096);
       run.writable = prng.chance(1, 2);
       run.atomic_enable = prng.chance(1, 2);
       run.pat_index = static_cast<std::uint8_t>(prng.below(32));
@@ -434,8 +430,7 @@ TEST_P(RandomPageTable, AgreesWithTheModel) {
     Prng prng(seed);
     PageTableConfig config;
     config.scratch = GetParam();
-    config.compact_64k = prng.chance(1, 2) ? PageTableConfig::Compact64K::kYes
-                                           : PageTableConfig::Compact64K::kNo;
+    config.compact_64k = prng.chance(1, 2) ? PageTableConfig::Compact64K::kYes : PageTableConfig::Compact64K::kNo;
     PageTable pt(pool_, config);
     Model model{kBase, std::vector<ModelPage>(kPages), GetParam()};
     const State zapped = model.is_scratch() ? State::kFaulting : State::kHole;
@@ -443,22 +438,17 @@ TEST_P(RandomPageTable, AgreesWithTheModel) {
       const GpuRange r = random_range(prng);
       switch (prng.below(6)) {
         case 0:
-        case 1:
-          map_random(prng, pt, model, r);
-          break;
+        case 1: map_random(prng, pt, model, r); break;
         case 2: {
           const std::uint64_t want = model.revoke(r, zapped, State::kMapped);
           ASSERT_EQ(pay(pt.zap(r)), want);
           break;
         }
-        case 3:
-          ASSERT_EQ(pay(pt.unbind(r)), model.revoke(r, State::kHole, State::kHole));
-          break;
+        case 3: ASSERT_EQ(pay(pt.unbind(r)), model.revoke(r, State::kHole, State::kHole)); break;
         case 4: {
           auto update = pt.prepare_unbind(r);
           ASSERT_TRUE(update.has_value());
-          ASSERT_EQ(pay(pt.commit(std::move(*update))),
-                    model.revoke(r, State::kHole, State::kHole));
+          ASSERT_EQ(pay(pt.commit(std::move(*update))), model.revoke(r, State::kHole, State::kHole));
           break;
         }
         case 5: {
@@ -476,8 +466,7 @@ TEST_P(RandomPageTable, AgreesWithTheModel) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Holes, RandomPageTable,
-                         ::testing::Values(PageTableConfig::Scratch::kNo,
-                                           PageTableConfig::Scratch::kYes),
+                         ::testing::Values(PageTableConfig::Scratch::kNo, PageTableConfig::Scratch::kYes),
                          [](const auto& param) {
                            return param.param == PageTableConfig::Scratch::kYes ? "Scratch" : "Plain";
                          });

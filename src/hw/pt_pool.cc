@@ -1,21 +1,19 @@
 #include "hw/pt_pool.h"
 
+#include <sys/mman.h>
 #include <cstring>
 #include <new>
-#include <sys/mman.h>
 
 namespace softxe {
 
 TablePool::TablePool(std::uint64_t max_tables) : max_tables_(max_tables) {
   const std::uint64_t info_bytes = align_up(max_tables * sizeof(PtTableInfo), kPageSize);
   map_bytes_ = max_tables * sizeof(PtTable) + info_bytes;
-  void* map = mmap(nullptr, map_bytes_, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* map = mmap(nullptr, map_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (map == MAP_FAILED) return;
   // Zero pages are valid tables; side records are made when a table is first handed out.
   tables_ = static_cast<PtTable*>(map);
-  info_ = reinterpret_cast<PtTableInfo*>(static_cast<std::byte*>(map) +
-                                         max_tables * sizeof(PtTable));
+  info_ = reinterpret_cast<PtTableInfo*>(static_cast<std::byte*>(map) + max_tables * sizeof(PtTable));
 }
 
 TablePool::~TablePool() {

@@ -26,12 +26,12 @@ enum class PtForm : std::uint8_t { kOrdinary, kCompact64K };
 /// Side record of a table. Guarded by the lock of the PageTable that owns the table (by the pool's
 /// while it is free). Walkers never read it.
 struct PtTableInfo {
-  PtTable* next = nullptr;           ///< list link while free, reserved or waiting to be freed
-  std::uint64_t present_pages = 0;   ///< 4K pages reachable below; 0 while hidden by a zap
-  std::uint16_t used_entries = 0;    ///< entries that are not zero
+  PtTable* next = nullptr;          ///< list link while free, reserved or waiting to be freed
+  std::uint64_t present_pages = 0;  ///< 4K pages reachable below; 0 while hidden by a zap
+  std::uint16_t used_entries = 0;   ///< entries that are not zero
   std::uint8_t level = 0;
   PtForm form = PtForm::kOrdinary;
-  bool all_zero = true;              ///< while free: nothing was ever written, take() need not clear it
+  bool all_zero = true;  ///< while free: nothing was ever written, take() need not clear it
 };
 
 /// A singly linked list of tables, e.g. a reserve or a garbage list. Plain data: the holder frees it.
@@ -72,8 +72,8 @@ class TablePool {
   void push_free(PtTable& table, Content content) SX_REQUIRES(lock_);
 
   const std::uint64_t max_tables_;
-  PtTable* tables_ = nullptr;      // reservation; set by the constructor only
-  PtTableInfo* info_ = nullptr;    // one per table, same life
+  PtTable* tables_ = nullptr;    // reservation; set by the constructor only
+  PtTableInfo* info_ = nullptr;  // one per table, same life
   std::uint64_t map_bytes_ = 0;
 
   mutable LeafMutex lock_{"TablePool"};

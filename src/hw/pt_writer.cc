@@ -128,8 +128,10 @@ PtTable* PtWriter::to_ordinary(PtTable& t, std::uint32_t index) {
   for (std::uint32_t i = 0; i < kPtEntries; ++i) {
     const PteWord w = get(old, i / 16);
     const bool null = (w & pte::kNull) != 0;
-    if (!pte_present(w)) set(*child, i, w);
-    else set(*child, i, (w | pte::kHint64K) + (null ? 0 : (i % 16) * kPageSize));
+    if (!pte_present(w))
+      set(*child, i, w);
+    else
+      set(*child, i, (w | pte::kHint64K) + (null ? 0 : (i % 16) * kPageSize));
   }
   info(*child).present_pages = info(old).present_pages;
   link(t, index, *child);
@@ -169,8 +171,7 @@ void PtWriter::map(PtUpdate& update) {
   map_into(*table_.root_, update.range_, update, runs);
 }
 
-std::int64_t PtWriter::map_into(PtTable& t, const GpuRange& range, PtUpdate& update,
-                                PtRunCursor& runs) {
+std::int64_t PtWriter::map_into(PtTable& t, const GpuRange& range, PtUpdate& update, PtRunCursor& runs) {
   std::int64_t delta = 0;
   if (info(t).level == 0) {
     delta = map_pages(t, range, update.max_entry_, runs);
@@ -233,8 +234,7 @@ std::int64_t PtWriter::map_compact(PtTable& t, const Slot& s, PtRunCursor& runs)
     return delta;
   }
   PtTable& fresh = *new_table(0, PtForm::kCompact64K, Holes::kPlain);
-  info(fresh).present_pages =
-      static_cast<std::uint64_t>(map_pages(fresh, s.piece, MaxEntry::k64KiB, runs));
+  info(fresh).present_pages = static_cast<std::uint64_t>(map_pages(fresh, s.piece, MaxEntry::k64KiB, runs));
   std::uint64_t lost = pte_is_leaf(old, 1) ? s.span >> kPageShift : 0;
   if (child != nullptr) {
     lost = info(*child).present_pages;
@@ -269,13 +269,12 @@ PtTable& PtWriter::child_for_map(PtTable& t, const Slot& s, PtRunCursor& runs, M
 }
 
 /// Level 0 of either form. Returns the change of present pages.
-std::int64_t PtWriter::map_pages(PtTable& t, const GpuRange& range, MaxEntry max,
-                                 PtRunCursor& runs) {
+std::int64_t PtWriter::map_pages(PtTable& t, const GpuRange& range, MaxEntry max, PtRunCursor& runs) {
   const bool compact = info(t).form == PtForm::kCompact64K;
   std::int64_t delta = 0;
   for (GpuVa va = range.start(); va < range.end();) {
-    const bool block = compact || (max_entry_bytes(max) >= k64K && va.is_aligned(k64K) &&
-                                   va + k64K <= range.end() && runs.fits(va, k64K));
+    const bool block = compact || (max_entry_bytes(max) >= k64K && va.is_aligned(k64K) && va + k64K <= range.end() &&
+                                   runs.fits(va, k64K));
     const PteFlags flags = runs.seek(va).flags();
     PteWord word = pte_flag_bits(flags, 0) | runs.address(va);
     if (block && !compact) word |= pte::kHint64K;
@@ -288,8 +287,10 @@ std::int64_t PtWriter::map_pages(PtTable& t, const GpuRange& range, MaxEntry max
       const PteWord old = get(t, i);
       if (old == word) continue;
       if (!block && pte_present(old) && (old & pte::kHint64K)) strip_hint(t, va);
-      if (pte_present(old)) note_revoked(va, entry_bytes, static_cast<std::uint64_t>(entry_pages));
-      else delta += entry_pages;
+      if (pte_present(old))
+        note_revoked(va, entry_bytes, static_cast<std::uint64_t>(entry_pages));
+      else
+        delta += entry_pages;
       set(t, i, word);
     }
   }
@@ -298,9 +299,7 @@ std::int64_t PtWriter::map_pages(PtTable& t, const GpuRange& range, MaxEntry max
 
 // --- revoking -------------------------------------------------------------------------------------
 
-PteWord PtWriter::empty_word(Revoke how) const {
-  return scratch() && how != Revoke::kUnbind ? pte::kSoftFault : 0;
-}
+PteWord PtWriter::empty_word(Revoke how) const { return scratch() && how != Revoke::kUnbind ? pte::kSoftFault : 0; }
 
 void PtWriter::revoke(GpuRange range, Revoke how) { revoke_into(*table_.root_, range, how); }
 

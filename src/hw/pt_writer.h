@@ -54,9 +54,7 @@ class PtWriter {
   PtTableInfo& info(const PtTable& t) { return table_.pool_.info(t); }
   Slot slot_at(const PtTable& t, GpuVa va, const GpuRange& range);
   void set(PtTable& t, std::uint32_t index, PteWord word);
-  static PteWord get(const PtTable& t, std::uint32_t i) {
-    return t.entry[i].load(std::memory_order_relaxed);
-  }
+  static PteWord get(const PtTable& t, std::uint32_t i) { return t.entry[i].load(std::memory_order_relaxed); }
   static PtTable* child_of(PteWord w) { return reinterpret_cast<PtTable*>(w & pte::kAddressMask); }
   void note_revoked(GpuVa start, std::uint64_t span, std::uint64_t pages);
   void unlink(PtTable& child);

@@ -55,8 +55,7 @@ inline constexpr std::array<unsigned, kPtLevels> kPtShift = {12, 21, 30, 39, 48}
 /// Bytes one entry of a table of this level covers.
 constexpr std::uint64_t pt_span(int level) { return 1ull << kPtShift[static_cast<unsigned>(level)]; }
 constexpr std::uint32_t pt_index(GpuVa va, int level) {
-  return static_cast<std::uint32_t>(va.value() >> kPtShift[static_cast<unsigned>(level)]) &
-         (kPtEntries - 1);
+  return static_cast<std::uint32_t>(va.value() >> kPtShift[static_cast<unsigned>(level)]) & (kPtEntries - 1);
 }
 
 static_assert(sizeof(PteWord) * kPtEntries == kPageSize);
@@ -111,21 +110,17 @@ constexpr PteFlags pte_flags_of(PteWord w, int level) {
            : (w & pte::kSoftEngine)   ? PteKind::kEngine
                                       : PteKind::kSystem;
   const PteWord pat2 = level == 0 ? pte::kPat2Level0 : pte::kPat2Huge;
-  f.pat_index = static_cast<std::uint8_t>(((w & pte::kPat0) ? 1 : 0) | ((w & pte::kPat1) ? 2 : 0) |
-                                          ((w & pat2) ? 4 : 0) | ((w & pte::kPat3) ? 8 : 0) |
-                                          ((w & pte::kPat4) ? 16 : 0));
+  f.pat_index =
+      static_cast<std::uint8_t>(((w & pte::kPat0) ? 1 : 0) | ((w & pte::kPat1) ? 2 : 0) | ((w & pat2) ? 4 : 0) |
+                                ((w & pte::kPat3) ? 8 : 0) | ((w & pte::kPat4) ? 16 : 0));
   return f;
 }
 
 /// Address bits of a leaf of `level` (a leaf of 2M or 1G has other meanings below its size).
-constexpr std::uint64_t pte_leaf_address(PteWord w, int level) {
-  return w & pte::kAddressMask & ~(pt_span(level) - 1);
-}
+constexpr std::uint64_t pte_leaf_address(PteWord w, int level) { return w & pte::kAddressMask & ~(pt_span(level) - 1); }
 constexpr bool pte_present(PteWord w) { return (w & pte::kPresent) != 0; }
 /// Is this entry of `level` a leaf (present, and no table below)?
-constexpr bool pte_is_leaf(PteWord w, int level) {
-  return pte_present(w) && (level == 0 || (w & pte::kHuge) != 0);
-}
+constexpr bool pte_is_leaf(PteWord w, int level) { return pte_present(w) && (level == 0 || (w & pte::kHuge) != 0); }
 /// Does this entry name a table, visible or hidden by a zap?
 constexpr bool pte_is_table(PteWord w, int level) {
   return level > 0 && ((pte_present(w) && (w & pte::kHuge) == 0) || (w & pte::kSoftHidden) != 0);

@@ -27,8 +27,7 @@ class TlbEpoch {
  public:
   TlbEpoch() = default;
   /// 44 bits of generation above 20 bits of ASID: 200 days at a million invalidations a second.
-  TlbEpoch(std::uint64_t generation, std::uint32_t asid)
-      : value_(generation << 20 | (asid & 0xfffff)) {}
+  TlbEpoch(std::uint64_t generation, std::uint32_t asid) : value_(generation << 20 | (asid & 0xfffff)) {}
   std::uint64_t value() const { return value_; }
 
  private:
@@ -36,7 +35,7 @@ class TlbEpoch {
 };
 
 struct TlbEntry {
-  std::uint64_t page = 0;   ///< va >> 12
+  std::uint64_t page = 0;  ///< va >> 12
   TlbEpoch epoch;
   std::uint64_t delta = 0;  ///< host address - va, modulo 2^64
   std::uint32_t rights = 0;
@@ -53,14 +52,14 @@ class Tlb {
   const TlbEntry* find(GpuVa va, TlbEpoch epoch, std::uint32_t need) const {
     const TlbEntry& e = entries_[slot(va)];
     // One branch for the three conditions.
-    const std::uint64_t differs = (e.page ^ (va.value() >> kPageShift)) |
-                                  (e.epoch.value() ^ epoch.value()) | (need & ~e.rights);
+    const std::uint64_t differs =
+        (e.page ^ (va.value() >> kPageShift)) | (e.epoch.value() ^ epoch.value()) | (need & ~e.rights);
     return __builtin_expect(differs == 0, 1) ? &e : nullptr;
   }
   void fill(GpuVa va, TlbEpoch epoch, std::byte* page_host, std::uint32_t rights) {
     const std::uint64_t page_va = align_down(va.value(), kPageSize);
-    entries_[slot(va)] = TlbEntry{page_va >> kPageShift, epoch,
-                                  reinterpret_cast<std::uint64_t>(page_host) - page_va, rights};
+    entries_[slot(va)] =
+        TlbEntry{page_va >> kPageShift, epoch, reinterpret_cast<std::uint64_t>(page_host) - page_va, rights};
   }
 
  private:

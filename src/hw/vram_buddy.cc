@@ -1,7 +1,7 @@
 #include "hw/vram_buddy.h"
 
-#include <bit>
 #include <sys/mman.h>
+#include <bit>
 
 namespace softxe {
 
@@ -15,8 +15,7 @@ VramBuddy::VramBuddy(const Config& config) : config_(config) {
   visible_pages_ = static_cast<std::uint32_t>(config.visible_bytes / config.page_bytes);
   if (pages_ == 0) return;
   map_bytes_ = pages_ * sizeof(Node);
-  void* map = mmap(nullptr, map_bytes_, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* map = mmap(nullptr, map_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (map == MAP_FAILED) return;
   nodes_ = static_cast<Node*>(map);  // zero bytes are State::kInside
   // Cut each zone into the largest naturally aligned blocks. Pushed from the top down, so that low
@@ -56,8 +55,10 @@ void VramBuddy::push(unsigned zone, std::uint32_t page, unsigned order) {
 
 void VramBuddy::remove(unsigned zone, std::uint32_t page) {
   Node& n = nodes_[page];
-  if (n.prev != kNoPage) nodes_[n.prev].next = n.next;
-  else free_head_[zone][n.order] = n.next;
+  if (n.prev != kNoPage)
+    nodes_[n.prev].next = n.next;
+  else
+    free_head_[zone][n.order] = n.next;
   if (n.next != kNoPage) nodes_[n.next].prev = n.prev;
   if (free_head_[zone][n.order] == kNoPage) order_mask_[zone] &= ~(1ull << n.order);
   free_bytes_[zone] -= config_.page_bytes << n.order;
@@ -137,8 +138,7 @@ void VramBuddy::check_invariants() const {
         mask |= 1ull << n.order;
         const std::uint64_t buddy = page ^ (1ull << n.order);
         const bool mergeable = buddy >= zone_begin(zone) && buddy < zone_end(zone) &&
-                               nodes_[buddy].state == State::kFree &&
-                               nodes_[buddy].order == n.order;
+                               nodes_[buddy].state == State::kFree && nodes_[buddy].order == n.order;
         SX_ASSERT(!mergeable);
       }
       page += 1u << n.order;

@@ -23,8 +23,8 @@ class VramBuddy {
  public:
   static constexpr unsigned kOrdersMax = 40;
   struct Config {
-    std::uint64_t bytes = 0;          ///< multiple of page_bytes
-    std::uint64_t visible_bytes = 0;  ///< <= bytes
+    std::uint64_t bytes = 0;               ///< multiple of page_bytes
+    std::uint64_t visible_bytes = 0;       ///< <= bytes
     std::uint64_t page_bytes = kPageSize;  ///< 4K or 64K
   };
 
@@ -52,9 +52,7 @@ class VramBuddy {
   std::uint32_t link(DevPa block) const { return nodes_[page_of(block)].next; }
   /// The allocated block that begins at `start`.
   DevRange block_at(DevPa start) const;
-  std::uint32_t page_of(DevPa pa) const {
-    return static_cast<std::uint32_t>(pa.value() / config_.page_bytes);
-  }
+  std::uint32_t page_of(DevPa pa) const { return static_cast<std::uint32_t>(pa.value() / config_.page_bytes); }
   DevPa address_of(std::uint32_t page) const { return DevPa(page * config_.page_bytes); }
   static constexpr std::uint32_t kNoPage = 0xffffffff;
 

@@ -18,10 +18,14 @@ TEST(VramBuddy, TakesPowersOfTwoNaturallyAligned) {
     std::uint64_t page, ask, get;
   };
   const Case cases[] = {
-      {kPageSize, 1, kPageSize},       {kPageSize, kPageSize, kPageSize},
-      {kPageSize, 5000, 2 * kPageSize}, {kPageSize, k64K, k64K},
-      {kPageSize, k2M, k2M},           {kPageSize, k1G, k1G},
-      {k64K, 1, k64K},                 {k64K, k64K + 1, 2 * k64K},
+      {kPageSize, 1, kPageSize},
+      {kPageSize, kPageSize, kPageSize},
+      {kPageSize, 5000, 2 * kPageSize},
+      {kPageSize, k64K, k64K},
+      {kPageSize, k2M, k2M},
+      {kPageSize, k1G, k1G},
+      {k64K, 1, k64K},
+      {k64K, k64K + 1, 2 * k64K},
   };
   for (const Case& c : cases) {
     SCOPED_TRACE(c.ask);
@@ -82,8 +86,7 @@ TEST(VramBuddy, AgreesWithABitmap) {
         const std::uint64_t ask = 1ull << prng.below(9);
         const auto placement = static_cast<VramPlacement>(prng.below(3));
         const bool at_most = prng.chance(1, 4);
-        auto r = at_most ? buddy.take_at_most(ask * kPageSize, placement)
-                         : buddy.take(ask * kPageSize, placement);
+        auto r = at_most ? buddy.take_at_most(ask * kPageSize, placement) : buddy.take(ask * kPageSize, placement);
         const std::uint64_t limit = placement == VramPlacement::kVisibleOnly ? visible : pages;
         if (!r) {
           // Refused: there must be no aligned free block of that size (or no page, for at_most).

@@ -41,10 +41,9 @@ WalkResult PageTable::walk(GpuVa va) const {
   const PtTable* table = root_;
   PtForm form = PtForm::kOrdinary;
   for (int level = kPtRootLevel;; --level) {
-    const std::uint32_t index =
-        form == PtForm::kCompact64K
-            ? static_cast<std::uint32_t>(va.value() / k64K) % kPtCompactEntries
-            : pt_index(va, level);
+    const std::uint32_t index = form == PtForm::kCompact64K
+                                    ? static_cast<std::uint32_t>(va.value() / k64K) % kPtCompactEntries
+                                    : pt_index(va, level);
     const PteWord w = table->entry[index].load(std::memory_order_acquire);
     if (!pte_present(w)) {
       if (w == 0 && config_.scratch == PageTableConfig::Scratch::kYes) {
@@ -58,8 +57,7 @@ WalkResult PageTable::walk(GpuVa va) const {
   }
 }
 
-void PageTable::for_each_leaf(GpuRange range,
-                              const std::function<void(const Translation&)>& visit) const {
+void PageTable::for_each_leaf(GpuRange range, const std::function<void(const Translation&)>& visit) const {
   Guard guard(lock_);
   for (GpuVa va = range.start(); va < range.end();) {
     const WalkResult r = walk(va);
@@ -107,8 +105,7 @@ Counted check_table(const TablePool& pool, const PtTable& t, Visible visible) {
     } else if (pte_is_table(w, in.level)) {
       const auto& child = *reinterpret_cast<const PtTable*>(w & pte::kAddressMask);
       SX_ASSERT(pool.info(child).level == in.level - 1);
-      const Visible below =
-          visible == Visible::kYes && pte_present(w) ? Visible::kYes : Visible::kNo;
+      const Visible below = visible == Visible::kYes && pte_present(w) ? Visible::kYes : Visible::kNo;
       SX_ASSERT(((w & pte::kCompact64K) != 0) == (pool.info(child).form == PtForm::kCompact64K));
       c.pages += check_table(pool, child, below).pages;
     } else {
@@ -116,8 +113,10 @@ Counted check_table(const TablePool& pool, const PtTable& t, Visible visible) {
     }
   }
   SX_ASSERT(c.used == in.used_entries);
-  if (visible == Visible::kNo) c.pages = 0;
-  else SX_ASSERT(c.pages == in.present_pages);
+  if (visible == Visible::kNo)
+    c.pages = 0;
+  else
+    SX_ASSERT(c.pages == in.present_pages);
   return c;
 }
 

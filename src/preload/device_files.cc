@@ -15,8 +15,7 @@ const CounterSet& PreloadDeviceFiles::gt_counters(std::uint16_t) const {
 
 void PreloadDeviceFiles::reset_gt_counters(std::uint16_t) {
   const CounterSet& now = device_.device().counters();
-  for (std::size_t i = 0; i < kCounterCount; ++i)
-    baseline_.value[i].store(now.get(static_cast<Counter>(i)));
+  for (std::size_t i = 0; i < kCounterCount; ++i) baseline_.value[i].store(now.get(static_cast<Counter>(i)));
 }
 
 GtIdle PreloadDeviceFiles::gt_idle(std::uint16_t) const {
@@ -34,8 +33,7 @@ EngineSettings PreloadDeviceFiles::engine_settings(std::uint16_t gt, EngineClass
   return engines_.at(gt).at(static_cast<std::size_t>(cls));
 }
 
-void PreloadDeviceFiles::set_engine_settings(std::uint16_t gt, EngineClass cls,
-                                             const EngineSettings& settings) {
+void PreloadDeviceFiles::set_engine_settings(std::uint16_t gt, EngineClass cls, const EngineSettings& settings) {
   Guard hold(lock_);
   engines_.at(gt).at(static_cast<std::size_t>(cls)) = settings;
 }

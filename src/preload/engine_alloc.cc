@@ -259,15 +259,9 @@ using softxe::preload::engine_release;
 void* operator new(std::size_t n) { return engine_allocate(n, 16); }
 void* operator new[](std::size_t n) { return engine_allocate(n, 16); }
 void* operator new(std::size_t n, const std::nothrow_t&) noexcept { return engine_allocate(n, 16); }
-void* operator new[](std::size_t n, const std::nothrow_t&) noexcept {
-  return engine_allocate(n, 16);
-}
-void* operator new(std::size_t n, std::align_val_t a) {
-  return engine_allocate(n, static_cast<std::size_t>(a));
-}
-void* operator new[](std::size_t n, std::align_val_t a) {
-  return engine_allocate(n, static_cast<std::size_t>(a));
-}
+void* operator new[](std::size_t n, const std::nothrow_t&) noexcept { return engine_allocate(n, 16); }
+void* operator new(std::size_t n, std::align_val_t a) { return engine_allocate(n, static_cast<std::size_t>(a)); }
+void* operator new[](std::size_t n, std::align_val_t a) { return engine_allocate(n, static_cast<std::size_t>(a)); }
 void operator delete(void* p) noexcept { engine_release(p); }
 void operator delete[](void* p) noexcept { engine_release(p); }
 void operator delete(void* p, std::size_t) noexcept { engine_release(p); }

@@ -17,8 +17,7 @@ using live::raw_syscall;
 
 constinit std::atomic<int> lowest{kInternalFdMin};
 // -1: none. Written before a session is published, read by close().
-constinit std::array<std::atomic<int>, kEngineFdsMax> remembered{-1, -1, -1, -1, -1, -1,
-                                                                 -1, -1, -1, -1, -1, -1};
+constinit std::array<std::atomic<int>, kEngineFdsMax> remembered{-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
 
 }  // namespace
 

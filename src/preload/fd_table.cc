@@ -121,21 +121,16 @@ class PreloadFds final : public FdLayer {
 
 FdObject::FdObject(DeviceNode node)
     : kind_(Kind::kDevice), node_(node), client_path_(device_node_path(node)), generation_(0) {}
-FdObject::FdObject(std::shared_ptr<GemBo> bo)
-    : kind_(Kind::kDmaBuf), generation_(generation()), bo_(std::move(bo)) {
+FdObject::FdObject(std::shared_ptr<GemBo> bo) : kind_(Kind::kDmaBuf), generation_(generation()), bo_(std::move(bo)) {
   bo_->exported();
   DrmProcess& drm = *session()->drm;
   while (&drm.device(bo_device_).device().bo_memory() != &bo_->memory()) ++bo_device_;
 }
 FdObject::FdObject(std::shared_ptr<SyncFile> file)
     : kind_(Kind::kSyncFile), generation_(generation()), sync_file_(std::move(file)) {}
-FdObject::FdObject(SyncobjPtr object)
-    : kind_(Kind::kSyncobj), generation_(generation()), syncobj_(std::move(object)) {}
+FdObject::FdObject(SyncobjPtr object) : kind_(Kind::kSyncobj), generation_(generation()), syncobj_(std::move(object)) {}
 FdObject::FdObject(DynamicFile file, std::string client_path)
-    : kind_(Kind::kDynamic),
-      dynamic_(file),
-      client_path_(std::move(client_path)),
-      generation_(generation()) {}
+    : kind_(Kind::kDynamic), dynamic_(file), client_path_(std::move(client_path)), generation_(generation()) {}
 
 FdObject::~FdObject() {
   if (current()) {
@@ -188,9 +183,7 @@ std::shared_ptr<T> FdObject::of_this_process(Kind kind, std::shared_ptr<T> FdObj
   Guard hold(lock_);
   return current() ? this->*member : nullptr;
 }
-std::shared_ptr<SyncFile> FdObject::sync_file() {
-  return of_this_process(Kind::kSyncFile, &FdObject::sync_file_);
-}
+std::shared_ptr<SyncFile> FdObject::sync_file() { return of_this_process(Kind::kSyncFile, &FdObject::sync_file_); }
 SyncobjPtr FdObject::syncobj() { return of_this_process(Kind::kSyncobj, &FdObject::syncobj_); }
 
 std::shared_ptr<GemBo> FdObject::dma_buf() {
@@ -298,7 +291,8 @@ bool is_internal_fd(int fd) {
   if (session() == nullptr || !maybe_engine_fd(fd) || maybe_ours(fd)) return false;
   if (fd < kInternalFdMin) return is_remembered_engine_fd(fd);
   const std::string link = link_of_fd(fd);
-  for (const char* name : {"/memfd:softxe", "anon_inode:[userfaultfd]", "anon_inode:[eventfd]", "anon_inode:[pidfd]", "/proc/"})
+  for (const char* name :
+       {"/memfd:softxe", "anon_inode:[userfaultfd]", "anon_inode:[eventfd]", "anon_inode:[pidfd]", "/proc/"})
     if (link.starts_with(name)) return true;
   return false;
 }

@@ -55,10 +55,8 @@ const T* find_in(const ForkImage::Entries<T>& entries, const FdObjectPtr& object
 }
 
 void add_to(ForkImage& image, const FdObjectPtr& object) {
-  if (const auto file = object->existing_drm_file())
-    image.files[object.get()] = {object, file->image(image.syncs)};
-  if (const auto file = object->sync_file())
-    image.sync_files[object.get()] = {object, image.syncs.copy(file->fence())};
+  if (const auto file = object->existing_drm_file()) image.files[object.get()] = {object, file->image(image.syncs)};
+  if (const auto file = object->sync_file()) image.sync_files[object.get()] = {object, image.syncs.copy(file->fence())};
   if (const auto syncobj = object->syncobj()) image.syncobjs[object.get()] = {object, image.syncs.copy(syncobj)};
 }
 

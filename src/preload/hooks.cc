@@ -100,8 +100,7 @@ void install_hooks() {
 void wake_hooks() {
   const patch::PatchReport& report = patch::report();
   SX_INFO("memory calls: {} sites patched, {} refused{}{}", report.patched(), report.refused(),
-          report.rung == patch::Rung::kPatched ? "" : ": ",
-          report.rung == patch::Rung::kPatched ? "" : report.why);
+          report.rung == patch::Rung::kPatched ? "" : ": ", report.rung == patch::Rung::kPatched ? "" : report.why);
   for (const patch::SiteReport& site : report.span()) {
     SX_DEBUG("site {:#x} {}: {}", site.file_address, patch::call_name(site.site.nr),
              site.patched || site.site.refused == nullptr ? "patched" : site.site.refused);

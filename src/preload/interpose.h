@@ -15,9 +15,8 @@
 #include <atomic>
 #include <cerrno>
 
-#define SX_INTERPOSE(type, name, arguments)                                                \
-  extern "C" __attribute__((visibility("default"), used)) type sx_wrap_##name arguments    \
-      __asm__(#name);                                                                      \
+#define SX_INTERPOSE(type, name, arguments)                                                             \
+  extern "C" __attribute__((visibility("default"), used)) type sx_wrap_##name arguments __asm__(#name); \
   extern "C" type sx_wrap_##name arguments
 
 // GCC compares the attributes of an alias with its target's; clang knows neither check nor attribute.
@@ -28,10 +27,9 @@
 #endif
 
 /// `other` is one more exported name of the interposed `name`, defined above in the same file.
-#define SX_INTERPOSE_ALIAS(name, other)                                                      \
-  extern "C" __attribute__((visibility("default"), used, alias(#name)))                      \
-      SX_COPY_ATTRIBUTES(sx_wrap_##name) __typeof__(sx_wrap_##name) sx_wrap_##other __asm__( \
-          #other);
+#define SX_INTERPOSE_ALIAS(name, other)                                 \
+  extern "C" __attribute__((visibility("default"), used, alias(#name))) \
+  SX_COPY_ATTRIBUTES(sx_wrap_##name) __typeof__(sx_wrap_##name) sx_wrap_##other __asm__(#other);
 
 namespace softxe::preload {
 

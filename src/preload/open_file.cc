@@ -1,10 +1,10 @@
 #include "preload/open_file.h"
 
-#include <algorithm>
-#include <atomic>
 #include <fcntl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <algorithm>
+#include <atomic>
 
 #include <cstdlib>
 #include <cstring>

@@ -29,8 +29,7 @@ bool worth_a_look(std::string_view path) {
 }
 
 bool is_fd_link(std::string_view path) {
-  return (path.starts_with("/proc/") && path.find("/fd/") != std::string_view::npos) ||
-         path.starts_with("/dev/fd/");
+  return (path.starts_with("/proc/") && path.find("/fd/") != std::string_view::npos) || path.starts_with("/dev/fd/");
 }
 
 constexpr unsigned device_minor_of(FileSystemKind kind) {
@@ -48,9 +47,7 @@ std::string link_of_fd(int fd) {
   return length <= 0 ? std::string() : std::string(text, static_cast<std::size_t>(length));
 }
 
-std::optional<std::string> client_path_of_fd(int fd) {
-  return paths().to_client(link_of_fd(fd));
-}
+std::optional<std::string> client_path_of_fd(int fd) { return paths().to_client(link_of_fd(fd)); }
 
 bool strip_shadow(char* path) {
   const std::string& root = paths().root();
@@ -94,8 +91,7 @@ void KernelPath::resolve(std::string client) {
   }
   fd_link_ = is_fd_link(client);
   // The folder it climbs out of may not exist on this machine ("/dev/dri/..").
-  if ((client.starts_with("/dev/dri/") || client.starts_with("/sys/")) &&
-      client.find("/..") != std::string::npos) {
+  if ((client.starts_with("/dev/dri/") || client.starts_with("/sys/")) && client.find("/..") != std::string::npos) {
     rewritten_ = PathMap::normalise(client);
     is_rewritten_ = true;
     dirfd_ = AT_FDCWD;

@@ -103,8 +103,7 @@ int pin_library(dl_phdr_info* info, std::size_t, void* argument) {
   auto* mm = static_cast<live::LiveHostMm*>(argument);
   const std::string_view name = info->dlpi_name;
   const std::string_view file = name.substr(name.rfind('/') + 1);
-  if (!file.starts_with("libc.so") && !file.starts_with("ld-linux") && !file.starts_with("libsoftxe-preload"))
-    return 0;
+  if (!file.starts_with("libc.so") && !file.starts_with("ld-linux") && !file.starts_with("libsoftxe-preload")) return 0;
   if (const auto pages = live::loaded_pages(*info)) mm->pin(*pages);
   return 0;
 }
@@ -143,9 +142,7 @@ Result<Session*> make_session() {
   if (const ClaimedSlot slot = claim_slot(); slot.file != nullptr) {
     std::strncpy(slot.process().rung, live::rung_name(made->mm->rung()), sizeof slot.process().rung - 1);
     options.counters = slot.process().devices.data();
-    options.vm_counters = [slot](unsigned device, std::uint32_t asid) {
-      return claim_vm_slot(slot, device, asid);
-    };
+    options.vm_counters = [slot](unsigned device, std::uint32_t asid) { return claim_vm_slot(slot, device, asid); };
   }
   options.start_thread = engine_thread_starter();
   options.before_submit = [mm = made->mm.get()] { mm->submission_probe(); };
@@ -225,8 +222,7 @@ Result<Session*> session_or_make() {
 }
 
 void note_engine_mapping(HostVa start, std::uint64_t bytes) {
-  if (OwnMappings::now != nullptr)
-    OwnMappings::now->ranges.push_back(HostRange::of(start, align_up(bytes, kPageSize)));
+  if (OwnMappings::now != nullptr) OwnMappings::now->ranges.push_back(HostRange::of(start, align_up(bytes, kPageSize)));
 }
 
 bool missed_fork() {

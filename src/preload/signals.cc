@@ -49,8 +49,7 @@ class Hold {
 };
 
 bool is_default(const struct sigaction& action) {
-  return (action.sa_flags & SA_SIGINFO) == 0 &&
-         (action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN);
+  return (action.sa_flags & SA_SIGINFO) == 0 && (action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN);
 }
 
 void on_memory_signal(int signal, siginfo_t* info, void* context) {
@@ -86,8 +85,7 @@ int install(int signal, const struct sigaction& client) {
 
 int chained_sigaction(int signal, const struct sigaction* wanted, struct sigaction* before) {
   ClientAction* mine = client_action(signal);
-  if (mine == nullptr || !taken.load(std::memory_order_acquire))
-    return real_sigaction(signal, wanted, before);
+  if (mine == nullptr || !taken.load(std::memory_order_acquire)) return real_sigaction(signal, wanted, before);
   struct sigaction copy {};
   if (wanted != nullptr) copy = *wanted;
   struct sigaction old {};
@@ -126,8 +124,7 @@ void take_memory_signals() {
   taken.store(true, std::memory_order_release);
 }
 
-SX_INTERPOSE(int, sigaction,
-             (int signal, const struct sigaction* wanted, struct sigaction* before)) {
+SX_INTERPOSE(int, sigaction, (int signal, const struct sigaction* wanted, struct sigaction* before)) {
   return chained_sigaction(signal, wanted, before);
 }
 SX_INTERPOSE_ALIAS(sigaction, __sigaction)

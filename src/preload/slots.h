@@ -40,7 +40,7 @@ struct VmSlot {
 struct SlotFile {
   std::uint32_t magic;
   std::uint32_t version;
-  std::atomic<std::uint32_t> used;  ///< may exceed kSlotsMax: then some processes found no slot
+  std::atomic<std::uint32_t> used;      ///< may exceed kSlotsMax: then some processes found no slot
   std::atomic<std::uint32_t> vms_used;  ///< may exceed kVmSlotsMax
   std::array<ProcessSlot, kSlotsMax> slots;
   std::array<VmSlot, kVmSlotsMax> vms;

@@ -24,8 +24,7 @@ class SX_CAPABILITY("mutex") SpinFutex {
       live::raw_syscall(SYS_futex, &word_, FUTEX_WAIT_PRIVATE, 2, nullptr);
   }
   void unlock() SX_RELEASE() {
-    if (word_.exchange(0, std::memory_order_release) == 2)
-      live::raw_syscall(SYS_futex, &word_, FUTEX_WAKE_PRIVATE, 1);
+    if (word_.exchange(0, std::memory_order_release) == 2) live::raw_syscall(SYS_futex, &word_, FUTEX_WAKE_PRIVATE, 1);
   }
 
  private:

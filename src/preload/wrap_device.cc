@@ -82,8 +82,7 @@ Result<int> dma_buf_ioctl(GemBo& bo, unsigned long request, void* argument) {
       // One memory for both sides: nothing to flush.
       SX_TRY(auto sync, read_argument<dma_buf_sync>(argument));
       constexpr std::uint64_t kKnown = 7;
-      if ((sync.flags & ~kKnown) != 0 || (sync.flags & 3) == 0)
-        return fail(EINVAL, "dma-buf sync: bad flags");
+      if ((sync.flags & ~kKnown) != 0 || (sync.flags & 3) == 0) return fail(EINVAL, "dma-buf sync: bad flags");
       return 0;
     }
     case DMA_BUF_IOCTL_EXPORT_SYNC_FILE: {
@@ -159,15 +158,13 @@ long ioctl_ours(int fd, unsigned long request, void* argument) {
 long map_pretended_huge(void* wanted, std::size_t length, int prot, int flags) {
   flags &= ~(MAP_HUGETLB | (0x3f << MAP_HUGE_SHIFT));
   const std::uint64_t bytes = align_up(length, k2M);
-  if ((flags & MAP_FIXED) != 0)
-    return raw_syscall(SYS_mmap, wanted, bytes, prot, flags, -1, 0);
+  if ((flags & MAP_FIXED) != 0) return raw_syscall(SYS_mmap, wanted, bytes, prot, flags, -1, 0);
   const long at = raw_syscall(SYS_mmap, nullptr, bytes + k2M, prot, flags, -1, 0);
   if (live::errno_of(at) != 0) return at;
   const auto start = static_cast<std::uint64_t>(at);
   const std::uint64_t aligned = align_up(start, k2M);
   if (aligned != start) raw_syscall(SYS_munmap, start, aligned - start);
-  if (aligned + bytes != start + bytes + k2M)
-    raw_syscall(SYS_munmap, aligned + bytes, start + k2M - aligned);
+  if (aligned + bytes != start + bytes + k2M) raw_syscall(SYS_munmap, aligned + bytes, start + k2M - aligned);
   return static_cast<long>(aligned);
 }
 
@@ -181,12 +178,11 @@ struct MapRequest {
 };
 
 long map_memory(const MapRequest& r) {
-  const long arguments[6] = {static_cast<long>(live::number_of(r.wanted)), static_cast<long>(r.length),
-                             r.prot, r.flags, r.fd, r.offset};
+  const long arguments[6] = {
+      static_cast<long>(live::number_of(r.wanted)), static_cast<long>(r.length), r.prot, r.flags, r.fd, r.offset};
   if (live::LiveHostMm* mm = live_mm(); mm != nullptr)
     return mm->hook_mmap({live::number_of(r.wanted), r.length, r.prot, r.flags, r.fd, r.offset});
-  return raw_syscall(SYS_mmap, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4],
-                     arguments[5]);
+  return raw_syscall(SYS_mmap, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], arguments[5]);
 }
 
 /// As ioctl_ours().
@@ -200,8 +196,8 @@ long mmap_ours(MapRequest r) {
   int error = 0;
   const auto file = device_file(object, error);
   if (file == nullptr) return error != 0 ? error : kNotOurs;
-  const auto sharing = (r.flags & MAP_TYPE) == MAP_PRIVATE ? DrmFile::MapSharing::kPrivate
-                                                           : DrmFile::MapSharing::kShared;
+  const auto sharing =
+      (r.flags & MAP_TYPE) == MAP_PRIVATE ? DrmFile::MapSharing::kPrivate : DrmFile::MapSharing::kShared;
   const auto target = file->mmap_target(static_cast<std::uint64_t>(r.offset), r.length, sharing);
   if (!target) return -target.error().err;
   r.fd = target->bo->memfd();
@@ -220,8 +216,7 @@ void* mmap_any(const MapRequest& r) {
   }
   long at = kNotOurs;
   if (interposing() && (r.flags & MAP_ANONYMOUS) == 0 && maybe_ours(r.fd)) at = mmap_ours(r);
-  if (interposing() && (r.flags & MAP_HUGETLB) != 0 && (r.flags & MAP_ANONYMOUS) != 0 &&
-      session() != nullptr) {
+  if (interposing() && (r.flags & MAP_HUGETLB) != 0 && (r.flags & MAP_ANONYMOUS) != 0 && session() != nullptr) {
     const EngineScope scope;
     if (pretended_huge_pages() != 0) at = map_pretended_huge(r.wanted, r.length, r.prot, r.flags);
   }

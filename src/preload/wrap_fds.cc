@@ -45,9 +45,8 @@ int dup_to(int from, int to, int flags) {
     const EngineScope scope;
     if (is_internal_fd(to)) return libc_result(-EBUSY);
   }
-  const long result = from == to && flags == -1
-                          ? raw_syscall(SYS_dup2, from, to)
-                          : raw_syscall(SYS_dup3, from, to, flags == -1 ? 0 : flags);
+  const long result = from == to && flags == -1 ? raw_syscall(SYS_dup2, from, to)
+                                                : raw_syscall(SYS_dup3, from, to, flags == -1 ? 0 : flags);
   if (interposing() && from != to) follow_dup(from, result);
   return libc_result(result);
 }
@@ -164,15 +163,13 @@ SX_INTERPOSE_ALIAS(fcntl, fcntl64)
 
 SX_INTERPOSE(ssize_t, write, (int fd, const void* data, std::size_t bytes)) {
   static constinit Real<ssize_t(int, const void*, std::size_t)> real{"write"};
-  if (const auto object = dynamic_behind(fd); object != nullptr)
-    return write_dynamic_result(*object, data, bytes);
+  if (const auto object = dynamic_behind(fd); object != nullptr) return write_dynamic_result(*object, data, bytes);
   return real(fd, data, bytes);
 }
 
 SX_INTERPOSE(ssize_t, pwrite, (int fd, const void* data, std::size_t bytes, off_t offset)) {
   static constinit Real<ssize_t(int, const void*, std::size_t, off_t)> real{"pwrite"};
-  if (const auto object = dynamic_behind(fd); object != nullptr)
-    return write_dynamic_result(*object, data, bytes);
+  if (const auto object = dynamic_behind(fd); object != nullptr) return write_dynamic_result(*object, data, bytes);
   return real(fd, data, bytes, offset);
 }
 SX_INTERPOSE_ALIAS(pwrite, pwrite64)
@@ -182,8 +179,7 @@ SX_INTERPOSE(ssize_t, writev, (int fd, const iovec* parts, int count)) {
   const auto object = dynamic_behind(fd);
   if (object == nullptr || count < 1) return real(fd, parts, count);
   std::string text;
-  for (int i = 0; i < count; ++i)
-    text.append(static_cast<const char*>(parts[i].iov_base), parts[i].iov_len);
+  for (int i = 0; i < count; ++i) text.append(static_cast<const char*>(parts[i].iov_base), parts[i].iov_len);
   return write_dynamic_result(*object, text.data(), text.size());
 }
 
@@ -196,8 +192,7 @@ SX_INTERPOSE(off_t, lseek, (int fd, off_t offset, int whence)) {
       object = find_fd(fd);
     }
     const bool fine = offset == 0 && (whence == SEEK_END || whence == SEEK_SET);
-    if (object != nullptr && object->kind() == FdObject::Kind::kDmaBuf && !fine)
-      return libc_result<off_t>(-EINVAL);
+    if (object != nullptr && object->kind() == FdObject::Kind::kDmaBuf && !fine) return libc_result<off_t>(-EINVAL);
   }
   return libc_result<off_t>(raw_syscall(SYS_lseek, fd, offset, whence));
 }

@@ -64,8 +64,7 @@ SX_INTERPOSE(int, mprotect, (void* at, std::size_t bytes, int prot)) {
 SX_INTERPOSE(int, madvise, (void* at, std::size_t bytes, int advice)) {
   static constinit Real<int(void*, std::size_t, int)> real{"madvise"};
   const Route way = route();
-  return way == Route::kLibc ? real(at, bytes, advice)
-                             : direct<int>(way, SYS_madvise, at, bytes, advice);
+  return way == Route::kLibc ? real(at, bytes, advice) : direct<int>(way, SYS_madvise, at, bytes, advice);
 }
 SX_INTERPOSE(void*, mremap, (void* at, std::size_t old_bytes, std::size_t new_bytes, int flags, ...)) {
   static constinit Real<void*(void*, std::size_t, std::size_t, int, void*)> real{"mremap"};

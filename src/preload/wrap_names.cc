@@ -80,13 +80,11 @@ SX_INTERPOSE(ssize_t, readlink, (const char* name, char* out, std::size_t bytes)
 SX_INTERPOSE(ssize_t, readlinkat, (int dirfd, const char* name, char* out, std::size_t bytes)) {
   return readlink_any(dirfd, name, out, bytes);
 }
-SX_INTERPOSE(ssize_t, __readlink_chk,
-             (const char* name, char* out, std::size_t bytes, std::size_t size)) {
+SX_INTERPOSE(ssize_t, __readlink_chk, (const char* name, char* out, std::size_t bytes, std::size_t size)) {
   if (bytes > size) abort();
   return readlink_any(AT_FDCWD, name, out, bytes);
 }
-SX_INTERPOSE(ssize_t, __readlinkat_chk,
-             (int dirfd, const char* name, char* out, std::size_t bytes, std::size_t size)) {
+SX_INTERPOSE(ssize_t, __readlinkat_chk, (int dirfd, const char* name, char* out, std::size_t bytes, std::size_t size)) {
   if (bytes > size) abort();
   return readlink_any(dirfd, name, out, bytes);
 }
@@ -102,14 +100,12 @@ SX_INTERPOSE(int, access, (const char* name, int mode)) { return access_any(AT_F
 SX_INTERPOSE(int, faccessat, (int dirfd, const char* name, int mode, int flags)) {
   return access_any(dirfd, name, mode, flags);
 }
-SX_INTERPOSE(int, euidaccess, (const char* name, int mode)) {
-  return access_any(AT_FDCWD, name, mode, AT_EACCESS);
-}
+SX_INTERPOSE(int, euidaccess, (const char* name, int mode)) { return access_any(AT_FDCWD, name, mode, AT_EACCESS); }
 SX_INTERPOSE_ALIAS(euidaccess, eaccess)
 
 SX_INTERPOSE(int, chdir, (const char* name)) {
-  const long result = with_kernel_path(
-      AT_FDCWD, name, [](int, const char* path) { return raw_syscall(SYS_chdir, path); });
+  const long result =
+      with_kernel_path(AT_FDCWD, name, [](int, const char* path) { return raw_syscall(SYS_chdir, path); });
   if (result == 0 && interposing()) note_working_directory();
   return libc_result(result);
 }
@@ -127,20 +123,17 @@ SX_INTERPOSE(char*, getcwd, (char* out, std::size_t bytes)) {
 
 // What `ls -l` asks for every file.
 SX_INTERPOSE(ssize_t, getxattr, (const char* name, const char* key, void* out, std::size_t bytes)) {
-  return libc_result<ssize_t>(with_kernel_path(AT_FDCWD, name, [&](int, const char* path) {
-    return raw_syscall(SYS_getxattr, path, key, out, bytes);
-  }));
+  return libc_result<ssize_t>(with_kernel_path(
+      AT_FDCWD, name, [&](int, const char* path) { return raw_syscall(SYS_getxattr, path, key, out, bytes); }));
 }
 SX_INTERPOSE(ssize_t, lgetxattr, (const char* name, const char* key, void* out, std::size_t bytes)) {
-  return libc_result<ssize_t>(with_kernel_path(AT_FDCWD, name, [&](int, const char* path) {
-    return raw_syscall(SYS_lgetxattr, path, key, out, bytes);
-  }));
+  return libc_result<ssize_t>(with_kernel_path(
+      AT_FDCWD, name, [&](int, const char* path) { return raw_syscall(SYS_lgetxattr, path, key, out, bytes); }));
 }
 
 SX_INTERPOSE(int, inotify_add_watch, (int fd, const char* name, std::uint32_t mask)) {
-  return libc_result(with_kernel_path(AT_FDCWD, name, [&](int, const char* path) {
-    return raw_syscall(SYS_inotify_add_watch, fd, path, mask);
-  }));
+  return libc_result(with_kernel_path(
+      AT_FDCWD, name, [&](int, const char* path) { return raw_syscall(SYS_inotify_add_watch, fd, path, mask); }));
 }
 
 }  // namespace softxe::preload

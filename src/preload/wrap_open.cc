@@ -3,8 +3,8 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <glob.h>
-#include <stdio.h>
 #include <linux/limits.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include <cstdarg>
@@ -25,9 +25,7 @@ using OpenAt = int(int, const char*, int, mode_t);
 constinit Real<OpenAt> real_openat{"openat"};
 constinit Real<FILE*(int, const char*)> real_fdopen{"fdopen"};
 
-constexpr bool takes_mode(int flags) {
-  return (flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE;
-}
+constexpr bool takes_mode(int flags) { return (flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE; }
 
 /// /proc/meminfo, also as "meminfo" of an open /proc.
 bool is_meminfo(int dirfd, const char* name) {
@@ -98,14 +96,10 @@ SX_INTERPOSE(int, openat, (int dirfd, const char* name, int flags, ...)) {
 }
 SX_INTERPOSE_ALIAS(openat, openat64)
 
-SX_INTERPOSE(int, __open_2, (const char* name, int flags)) {
-  return open_any(AT_FDCWD, name, flags, 0);
-}
+SX_INTERPOSE(int, __open_2, (const char* name, int flags)) { return open_any(AT_FDCWD, name, flags, 0); }
 SX_INTERPOSE_ALIAS(__open_2, __open64_2)
 
-SX_INTERPOSE(int, __openat_2, (int dirfd, const char* name, int flags)) {
-  return open_any(dirfd, name, flags, 0);
-}
+SX_INTERPOSE(int, __openat_2, (int dirfd, const char* name, int flags)) { return open_any(dirfd, name, flags, 0); }
 SX_INTERPOSE_ALIAS(__openat_2, __openat64_2)
 
 SX_INTERPOSE(int, creat, (const char* name, mode_t mode)) {
@@ -189,8 +183,7 @@ SX_INTERPOSE(int, scandir, (const char* name, dirent*** list, Filter filter, Com
 }
 SX_INTERPOSE_ALIAS(scandir, scandir64)
 
-SX_INTERPOSE(int, scandirat,
-             (int dirfd, const char* name, dirent*** list, Filter filter, Compare compare)) {
+SX_INTERPOSE(int, scandirat, (int dirfd, const char* name, dirent*** list, Filter filter, Compare compare)) {
   static constinit Real<int(int, const char*, dirent***, Filter, Compare)> real{"scandirat"};
   const NameForLibc kernel(dirfd, name);
   return real(kernel.dirfd(), kernel.name(), list, filter, compare);
@@ -244,8 +237,7 @@ SX_INTERPOSE(int, glob, (const char* pattern, int flags, GlobError on_error, glo
 }
 SX_INTERPOSE_ALIAS(glob, glob64)
 
-SX_INTERPOSE(int, nftw,
-             (const char* name, WalkVisit visit, int depth, int flags)) {
+SX_INTERPOSE(int, nftw, (const char* name, WalkVisit visit, int depth, int flags)) {
   static constinit Real<int(const char*, WalkVisit, int, int)> real{"nftw"};
   const NameForLibc kernel(AT_FDCWD, name);
   if (!kernel.shadow()) return real(name, visit, depth, flags);
@@ -256,8 +248,7 @@ SX_INTERPOSE(int, nftw,
 }
 SX_INTERPOSE_ALIAS(nftw, nftw64)
 
-SX_INTERPOSE(int, ftw,
-             (const char* name, PlainVisit visit, int depth)) {
+SX_INTERPOSE(int, ftw, (const char* name, PlainVisit visit, int depth)) {
   static constinit Real<int(const char*, PlainVisit, int)> real{"ftw"};
   const NameForLibc kernel(AT_FDCWD, name);
   if (!kernel.shadow()) return real(name, visit, depth);

@@ -23,8 +23,7 @@ class Looked {
  public:
   Looked(const KernelPath& path, int flags) {
     const int nofollow = (flags & AT_SYMLINK_NOFOLLOW) != 0 ? O_NOFOLLOW : 0;
-    fd_ = static_cast<int>(
-        raw_syscall(SYS_openat, path.dirfd(), path.name(), O_PATH | O_CLOEXEC | nofollow, 0));
+    fd_ = static_cast<int>(raw_syscall(SYS_openat, path.dirfd(), path.name(), O_PATH | O_CLOEXEC | nofollow, 0));
     owned_ = fd_ >= 0;
   }
   explicit Looked(int fd) : fd_(fd) {}
@@ -91,8 +90,7 @@ bool looked_at(int dirfd, const char* name, int flags, long& result, Look look) 
 int stat_any(int dirfd, const char* name, struct stat* st, int flags) {
   long result = 0;
   const auto look = [st](const Looked& file) { return stat_looked(file, st); };
-  if (!looked_at(dirfd, name, flags, result, look))
-    result = raw_syscall(SYS_newfstatat, dirfd, name, st, flags);
+  if (!looked_at(dirfd, name, flags, result, look)) result = raw_syscall(SYS_newfstatat, dirfd, name, st, flags);
   return libc_result(result);
 }
 
@@ -121,9 +119,7 @@ SX_INTERPOSE(int, fstatat, (int dirfd, const char* name, struct stat* st, int fl
 SX_INTERPOSE_ALIAS(fstatat, fstatat64)
 
 // Programs built before glibc 2.33. The version number is fixed on this architecture.
-SX_INTERPOSE(int, __xstat, (int, const char* name, struct stat* st)) {
-  return stat_any(AT_FDCWD, name, st, 0);
-}
+SX_INTERPOSE(int, __xstat, (int, const char* name, struct stat* st)) { return stat_any(AT_FDCWD, name, st, 0); }
 SX_INTERPOSE_ALIAS(__xstat, __xstat64)
 SX_INTERPOSE(int, __lxstat, (int, const char* name, struct stat* st)) {
   return stat_any(AT_FDCWD, name, st, AT_SYMLINK_NOFOLLOW);
@@ -136,12 +132,10 @@ SX_INTERPOSE(int, __fxstatat, (int, int dirfd, const char* name, struct stat* st
 }
 SX_INTERPOSE_ALIAS(__fxstatat, __fxstatat64)
 
-SX_INTERPOSE(int, statx,
-             (int dirfd, const char* name, int flags, unsigned mask, struct statx* st)) {
+SX_INTERPOSE(int, statx, (int dirfd, const char* name, int flags, unsigned mask, struct statx* st)) {
   long result = 0;
   const auto look = [=](const Looked& file) { return statx_looked(file, flags, mask, st); };
-  if (!looked_at(dirfd, name, flags, result, look))
-    result = raw_syscall(SYS_statx, dirfd, name, flags, mask, st);
+  if (!looked_at(dirfd, name, flags, result, look)) result = raw_syscall(SYS_statx, dirfd, name, flags, mask, st);
   return libc_result(result);
 }
 

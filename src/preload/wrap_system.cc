@@ -21,10 +21,8 @@ bool is_there_already(const char* target) {
 }  // namespace
 
 SX_INTERPOSE(int, mount,
-             (const char* source, const char* target, const char* type, unsigned long flags,
-              const void* data)) {
-  static constinit Real<int(const char*, const char*, const char*, unsigned long, const void*)> real{
-      "mount"};
+             (const char* source, const char* target, const char* type, unsigned long flags, const void* data)) {
+  static constinit Real<int(const char*, const char*, const char*, unsigned long, const void*)> real{"mount"};
   if (is_there_already(target)) return 0;
   return real(source, target, type, flags, data);
 }

@@ -19,8 +19,7 @@ namespace {
 /// One run of the inner loop of spec/svm.md 4.5: a mirror fault under a VMA that does not change.
 class MirrorFault {
  public:
-  MirrorFault(Svm& svm, Vm& vm, const PageFault& fault, Vma& vma, Pagemap* required,
-              std::uint64_t timeslice_ns)
+  MirrorFault(Svm& svm, Vm& vm, const PageFault& fault, Vma& vma, Pagemap* required, std::uint64_t timeslice_ns)
       : svm_(svm),
         vm_(vm),
         vma_(vma),
@@ -90,8 +89,7 @@ class MirrorFault {
     }
     const std::uint64_t begin_ns = svm_.host().clock().now_ns();
     Status bound = svm_.bind(range, vma_, bit);
-    counters.add(counter_for_size(Counter::svm_4K_bind_us, bytes),
-                 (svm_.host().clock().now_ns() - begin_ns) / 1000);
+    counters.add(counter_for_size(Counter::svm_4K_bind_us, bytes), (svm_.host().clock().now_ns() - begin_ns) / 1000);
     // VRAM pages that lost their neighbours fit no entry of a 64K device: home with them (6.1, REC).
     if (!bound && bound.error().err == EINVAL && range.heap() != nullptr && required_ == nullptr) {
       static_cast<void>(svm_.evict(range));
@@ -135,8 +133,7 @@ class MirrorFault {
     Status moved = svm_.migrate(range, target, slice_ns_, MoveCause::kGpuFault);
     slice_ns_ *= 2;
     counters.add(counter_for_size(Counter::svm_4K_migrate_count, bytes));
-    counters.add(counter_for_size(Counter::svm_4K_migrate_us, bytes),
-                 (svm_.host().clock().now_ns() - begin_ns) / 1000);
+    counters.add(counter_for_size(Counter::svm_4K_migrate_us, bytes), (svm_.host().clock().now_ns() - begin_ns) / 1000);
     return moved;
   }
 
@@ -189,14 +186,12 @@ Status FaultService::serve_and_record(const PageFault& fault) {
   Status status = serve(fault);
   if (status) return status;
   config_.counters.add(Counter::gpu_fault_failed_count);
-  SX_INFO("GPU fault failed: ASID {} address {:#x} access {} type {} level {} class {}: {} ({})",
-          fault.asid, fault.page.value(), static_cast<int>(fault.access),
-          static_cast<int>(fault.type), fault.level, fault.engine.engine_class, status.error().why,
-          status.error().err);
+  SX_INFO("GPU fault failed: ASID {} address {:#x} access {} type {} level {} class {}: {} ({})", fault.asid,
+          fault.page.value(), static_cast<int>(fault.access), static_cast<int>(fault.type), fault.level,
+          fault.engine.engine_class, status.error().why, status.error().err);
   if (auto context = config_.vms.find(fault.asid)) {
     const unsigned shift = 64 - context->vm.config().va_bits;
-    const auto canonical = static_cast<std::uint64_t>(
-        static_cast<std::int64_t>(fault.page.value() << shift) >> shift);
+    const auto canonical = static_cast<std::uint64_t>(static_cast<std::int64_t>(fault.page.value() << shift) >> shift);
     context->vm.record_fault({.page_address = canonical,
                               .access = static_cast<std::uint8_t>(fault.access),
                               .type = static_cast<std::uint8_t>(fault.type),
@@ -209,8 +204,8 @@ Status FaultService::serve_and_record(const PageFault& fault) {
 }
 
 void FaultService::livelock(const PageFault& fault, std::uint64_t rounds) {
-  SX_ERROR("GPU livelock: ASID {} address {:#x} faulted {} times without an answer that lasts",
-           fault.asid, fault.page.value(), rounds);
+  SX_ERROR("GPU livelock: ASID {} address {:#x} faulted {} times without an answer that lasts", fault.asid,
+           fault.page.value(), rounds);
 }
 
 Status FaultService::serve(const PageFault& fault) {
@@ -232,8 +227,7 @@ Status FaultService::serve(const PageFault& fault) {
   if (vma->flags().read_only && fault.access != AccessType::kRead) {
     return fail(EPERM, "write to a READONLY VMA");
   }
-  Status status = vma->is_mirror() ? serve_mirror(context, fault, vma)
-                                   : serve_owned(context, fault, *vma);
+  Status status = vma->is_mirror() ? serve_mirror(context, fault, vma) : serve_owned(context, fault, *vma);
   SX_MARK("svm.fault.done");
   self_check(context, "GPU fault");
   return status;
@@ -252,9 +246,9 @@ Status FaultService::serve_mirror(VmContext& context, const PageFault& fault, Vm
       required = local[fault.engine.tile];
     }
     vm.counters().add(Counter::svm_pagefault_count);
-    Status status = MirrorFault(svm, vm, fault, *vma, required,
-                                config_.atomic_timeslice_ns.load(std::memory_order_relaxed))
-                        .run(kRoundsMax);
+    Status status =
+        MirrorFault(svm, vm, fault, *vma, required, config_.atomic_timeslice_ns.load(std::memory_order_relaxed))
+            .run(kRoundsMax);
     // Each EAGAIN consumed a collector entry, and entries come only from new CPU unmaps: the loop ends
     // unless the process unmaps for ever, and then the fault must wait (spec/vm.md 7.2).
     if (status || status.error().err != EAGAIN) return status;

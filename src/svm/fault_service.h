@@ -47,10 +47,8 @@ class FaultService final : public FaultSink {
   static constexpr std::uint64_t kRoundsMax = 1'000'000;
 
   // Both with the context's Vm lock held for writing.
-  Status serve_mirror(VmContext& context, const PageFault& fault,
-                      Vma* vma) SX_NO_THREAD_SAFETY_ANALYSIS;
-  Status serve_owned(VmContext& context, const PageFault& fault,
-                     Vma& vma) SX_NO_THREAD_SAFETY_ANALYSIS;
+  Status serve_mirror(VmContext& context, const PageFault& fault, Vma* vma) SX_NO_THREAD_SAFETY_ANALYSIS;
+  Status serve_owned(VmContext& context, const PageFault& fault, Vma& vma) SX_NO_THREAD_SAFETY_ANALYSIS;
 
   Config config_;
 };

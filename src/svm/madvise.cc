@@ -70,8 +70,8 @@ class Madvise {
   Status check(const std::vector<Vma*>& vmas, const SetPat& a) {
     if (a.coherent || vm_.config().discrete) return {};
     for (const Vma* vma : vmas) {
-      const bool cpu_cached = vma->kind() == VmaKind::kBo ? vma->bo()->needs_coherent_pat()
-                                                          : vma->kind() != VmaKind::kNull;
+      const bool cpu_cached =
+          vma->kind() == VmaKind::kBo ? vma->bo()->needs_coherent_pat() : vma->kind() != VmaKind::kNull;
       if (cpu_cached) return fail(EINVAL, "incoherent PAT over CPU-cached memory");
     }
     return {};
@@ -95,8 +95,7 @@ class Madvise {
 
   bool apply(Vma& vma, const SetPreferred& a) { return vma.is_mirror() && set(vma.attr, a); }
   bool apply(Vma& vma, const SetAtomic& a) {
-    if (vma.kind() == VmaKind::kUserptr &&
-        (a.access != AtomicAccess::kDevice || !vm_.config().smem_atomics)) {
+    if (vma.kind() == VmaKind::kUserptr && (a.access != AtomicAccess::kDevice || !vm_.config().smem_atomics)) {
       return false;
     }
     bool changed = set(vma.attr, a);

@@ -14,8 +14,8 @@ namespace softxe {
 
 /// How hard an allocation may try.
 enum class VramEffort : std::uint8_t {
-  kFreeOnly,   ///< take free blocks only
-  kMayEvict,   ///< evict least recently used blocks, of this VM too (a page fault may: spec/vm.md 2.1)
+  kFreeOnly,  ///< take free blocks only
+  kMayEvict,  ///< evict least recently used blocks, of this VM too (a page fault may: spec/vm.md 2.1)
 };
 
 class Pagemap : public DevmemHeap {

@@ -38,8 +38,7 @@ Status SvmPrefetch::enumerate_vma(Vma& vma, GpuRange part, PrefetchTarget wanted
     }
     SvmRange& range = **found;
     const bool in_place = range.valid_on(vm_.all_tiles()) &&
-                          (range.present() & ~range.invalidated()) == vm_.all_tiles() &&
-                          range.heap() == target;
+                          (range.present() & ~range.invalidated()) == vm_.all_tiles() && range.heap() == target;
     if (!in_place) work_.push_back({&range, range.extent(), &vma, target});
     at = range.gpu_extent().end();
   }
@@ -110,8 +109,8 @@ Status SvmPrefetch::run() {
 void SvmPrefetch::forget() {
   for (const Item& item : work_) {
     SvmRange* range = svm_.find_range(item.extent);
-    const bool made_here = range != nullptr && range->extent() == item.extent &&
-                           range->present() == 0 && !range->dead();
+    const bool made_here =
+        range != nullptr && range->extent() == item.extent && range->present() == 0 && !range->dead();
     if (made_here) svm_.discard(*range);
   }
   work_.clear();

@@ -17,8 +17,7 @@ constexpr SelfCheck kAtStart = SelfCheck::kOn;
 std::atomic<SelfCheck> self_check_mode{kAtStart};
 
 std::string at(const SvmRange& range, const char* what) {
-  return fmt::format("range [{:#x}, {:#x}): {}", range.extent().start().value(),
-                     range.extent().end().value(), what);
+  return fmt::format("range [{:#x}, {:#x}): {}", range.extent().start().value(), range.extent().end().value(), what);
 }
 
 }  // namespace
@@ -52,11 +51,9 @@ class SelfChecker {
     const SvmRange* before = nullptr;
     for (const SvmRange& range : window.ranges_) {
       ++ranges_;
-      if (before != nullptr && range.extent().start() < before->extent().end())
-        return at(range, "overlaps another");
+      if (before != nullptr && range.extent().start() < before->extent().end()) return at(range, "overlaps another");
       before = &range;
-      if (range.notifier != &window || !extent.contains(range.extent()))
-        return at(range, "leaves its window");
+      if (range.notifier != &window || !extent.contains(range.extent())) return at(range, "leaves its window");
       if (std::string what = check_range(range); !what.empty()) return what;
     }
     return {};
@@ -65,21 +62,17 @@ class SelfChecker {
   // I7, I8; the legal combinations of spec/svm.md 10.1.
   std::string check_range(const SvmRange& range) SX_NO_THREAD_SAFETY_ANALYSIS {
     const std::uint64_t bytes = range.extent().size();
-    if (bytes != k2M && bytes != k64K && bytes != kPageSize)
-      return at(range, "is of no legal size");
+    if (bytes != k2M && bytes != k64K && bytes != kPageSize) return at(range, "is of no legal size");
     if (!range.extent().start().is_aligned(bytes)) return at(range, "is not naturally aligned");
     const Vma* vma = vm_.find_at_or_above(range.gpu_extent().start());
-    if (vma == nullptr || !vma->range().contains(range.gpu_extent()))
-      return at(range, "leaves its VMA");
+    if (vma == nullptr || !vma->range().contains(range.gpu_extent())) return at(range, "leaves its VMA");
     if (!vma->is_mirror()) return at(range, "stands in a VMA that is no mirror");
-    if ((range.present() & ~vm_.all_tiles()) != 0)
-      return at(range, "is bound on a tile that is not there");
+    if ((range.present() & ~vm_.all_tiles()) != 0) return at(range, "is bound on a tile that is not there");
     {
       Guard hold(svm_.gc_lock_);
       if (range.queued()) ++queued_;
       // A pass that failed has taken the range off the list and killed the VM.
-      if (range.queued() != range.dead() && !vm_.banned())
-        return at(range, "must be queued when, and only when, dead");
+      if (range.queued() != range.dead() && !vm_.banned()) return at(range, "must be queued when, and only when, dead");
     }
     for (unsigned tile = 0; tile < vm_.config().tile_count; ++tile) {
       if (std::string what = check_ptes(range, *vma, tile); !what.empty()) return what;
@@ -115,9 +108,7 @@ class SelfChecker {
   // Every entry of the list has been met in the tree: nothing else may be on it.
   std::string check_list() {
     Guard hold(svm_.gc_lock_);
-    return svm_.garbage_.size() == queued_
-               ? ""
-               : "the collector's list holds a range that is not in the tree";
+    return svm_.garbage_.size() == queued_ ? "" : "the collector's list holds a range that is not in the tree";
   }
 
   // ResetMode::kExact: what has something to reset is watched.
@@ -127,8 +118,7 @@ class SelfChecker {
       VaNode& node = *it;
       const auto& vma = static_cast<const Vma&>(node);
       if (!vma.is_mirror() || !vma.flags().autoreset || vma.attr.is_default()) continue;
-      if (svm_.unmap_watcher_ && svm_.unmap_watcher_->window().contains(mirror_of(vma.range())))
-        continue;
+      if (svm_.unmap_watcher_ && svm_.unmap_watcher_->window().contains(mirror_of(vma.range()))) continue;
       return fmt::format("VMA at {:#x}: its unmaps are not watched", vma.start().value());
     }
     return {};
@@ -141,9 +131,7 @@ class SelfChecker {
   std::array<std::uint64_t, 8> pages_{};
 };
 
-void set_self_check(SelfCheck mode) {
-  self_check_mode.store(mode, std::memory_order_relaxed);
-}
+void set_self_check(SelfCheck mode) { self_check_mode.store(mode, std::memory_order_relaxed); }
 
 std::string broken_invariant(VmContext& context) {
   Vm& vm = context.vm;

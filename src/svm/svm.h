@@ -38,9 +38,8 @@ using MigrateLock = SharedMutex<LockRank::kMigrate>;
 class Svm;
 
 /// One aligned window of CPU addresses; exists while it has ranges.
-class SvmNotifier final
-    : public IntervalNotifier,
-      public boost::intrusive::set_base_hook<boost::intrusive::tag<SvmNotifier>> {
+class SvmNotifier final : public IntervalNotifier,
+                          public boost::intrusive::set_base_hook<boost::intrusive::tag<SvmNotifier>> {
  public:
   SvmNotifier(Svm& svm, HostRange window) : IntervalNotifier(window), svm_(svm) {}
   void invalidate(HostRange range, HostEvent kind) override;
@@ -73,10 +72,10 @@ inline constexpr std::uint64_t kNotifierWindowBytes = 512ull * 1024 * 1024;
 struct SvmConfig {
   HostMm& host;
   InvalidationDomain& invalidations;
-  MigrateLock& migrate_lock;         ///< one per driver: serialises retries of racing devices (5.3)
+  MigrateLock& migrate_lock;  ///< one per driver: serialises retries of racing devices (5.3)
   CounterSet& counters;
-  OwnerGroup owner;                  ///< the VM's interconnect group
-  std::vector<Pagemap*> tile_vram;   ///< of this device, by tile; empty on integrated devices
+  OwnerGroup owner;                                   ///< the VM's interconnect group
+  std::vector<Pagemap*> tile_vram;                    ///< of this device, by tile; empty on integrated devices
   std::uint64_t window_bytes = kNotifierWindowBytes;  ///< power of two
   /// Asks for a collector pass soon; called from event callbacks: must not block or allocate.
   std::function<void()> kick_collector = [] {};
@@ -106,8 +105,7 @@ class Svm final : public MirrorRanges {
   /// The range that covers `at`, made if there is none. `vma` is the mirror VMA at `at`.
   /// EINVAL: outside the VM. EFAULT: process gone. ENOENT: no CPU mapping. EPERM: CPU mapping read-only
   /// and `vma` is not. EIO: device mapping. ENOMEM (spec/svm.md 1.3, in that order).
-  Result<SvmRange*> find_or_create(HostVa at, const Vma& vma, ChunkRules rules)
-      SX_REQUIRES(vm_.lock);
+  Result<SvmRange*> find_or_create(HostVa at, const Vma& vma, ChunkRules rules) SX_REQUIRES(vm_.lock);
 
   /// Memory that would migrate, on a machine that cannot move it: atomics that need VRAM act on it in place.
   bool immovable(const SvmRange& range) const {
@@ -120,8 +118,7 @@ class Svm final : public MirrorRanges {
   /// Collects all pages with write intent unless `vma` is READONLY. On success the range is collected
   /// and `homes()` describes it until the next call. EOPNOTSUPP: mixed homes; the range was evicted.
   /// EFAULT, EBUSY, ENOMEM as HostMm::collect.
-  Status get_pages(SvmRange& range, const Vma& vma, OwnerGroup owner, Pagemap* vram_only)
-      SX_REQUIRES(vm_.lock);
+  Status get_pages(SvmRange& range, const Vma& vma, OwnerGroup owner, Pagemap* vram_only) SX_REQUIRES(vm_.lock);
 
   /// Writes the PTEs of the pages get_pages() just collected, on `tiles`. EAGAIN: invalidated since.
   /// ENOMEM: no page table.
@@ -131,8 +128,7 @@ class Svm final : public MirrorRanges {
   bool should_migrate(const SvmRange& range, Pagemap* target) const;
 
   /// Moves the range's pages into VRAM of `target`; 5.3 with its one retry under the exclusive lock.
-  Status migrate(SvmRange& range, Pagemap& target, std::uint64_t residency_ns, MoveCause cause)
-      SX_REQUIRES(vm_.lock);
+  Status migrate(SvmRange& range, Pagemap& target, std::uint64_t residency_ns, MoveCause cause) SX_REQUIRES(vm_.lock);
 
   /// Makes every page CPU-resident, honouring the residency deadline (4.8). Result mostly ignored.
   Status evict(SvmRange& range) SX_REQUIRES(vm_.lock);
@@ -176,18 +172,16 @@ class Svm final : public MirrorRanges {
     HostVa operator()(const SvmNotifier& n) const { return n.window().start(); }
   };
   using Notifiers = boost::intrusive::set<
-      SvmNotifier, boost::intrusive::base_hook<boost::intrusive::set_base_hook<
-                       boost::intrusive::tag<SvmNotifier>>>,
+      SvmNotifier, boost::intrusive::base_hook<boost::intrusive::set_base_hook<boost::intrusive::tag<SvmNotifier>>>,
       boost::intrusive::key_of_value<WindowKey>>;
-  using GarbageList =
-      boost::intrusive::list<SvmRange, boost::intrusive::constant_time_size<false>>;
+  using GarbageList = boost::intrusive::list<SvmRange, boost::intrusive::constant_time_size<false>>;
 
   // svm_lookup.cc
   SvmNotifier* find_window(HostVa at);
   Result<SvmNotifier*> make_window(HostVa at);
   void discard_window_if_empty(SvmNotifier& window);
-  std::optional<HostRange> choose_chunk(HostVa at, const Vma& vma, const CpuVma& cpu,
-                                        SvmNotifier& window, const ChunkRules& rules);
+  std::optional<HostRange> choose_chunk(HostVa at, const Vma& vma, const CpuVma& cpu, SvmNotifier& window,
+                                        const ChunkRules& rules);
   void remove_range(SvmRange& range);
   /// First range of the window that ends above `at`; the window's end when there is none.
   static SvmNotifier::Ranges::iterator first_ending_above(SvmNotifier& window, HostVa at);

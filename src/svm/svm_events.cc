@@ -51,14 +51,13 @@ void Svm::on_event(SvmNotifier& window, HostRange range, HostEvent kind) {
     const std::uint64_t pages = closed ? 0 : zap_intersecting(window, range, batch);
     finish(batch);
     if (pages != 0) {
-      vm_.counters().add(Counter::svm_tlb_inval_us,
-                         (config_.host.clock().now_ns() - begin_ns) / 1000);
+      vm_.counters().add(Counter::svm_tlb_inval_us, (config_.host.clock().now_ns() - begin_ns) / 1000);
     }
     for (auto it = first; it != window.ranges_.end() && it->extent().start() < range.end(); ++it) {
       it->drop_pages();
       if (kind != HostEvent::kUnmap || closed) continue;
-      const auto extent = range.contains(it->extent()) ? svm_state::Dead::Extent::kWhole
-                                                       : svm_state::Dead::Extent::kPartial;
+      const auto extent =
+          range.contains(it->extent()) ? svm_state::Dead::Extent::kWhole : svm_state::Dead::Extent::kPartial;
       if (!it->kill(extent)) continue;
       Guard hold_gc(gc_lock_);
       garbage_.push_back(*it);

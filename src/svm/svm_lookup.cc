@@ -5,9 +5,7 @@
 
 namespace softxe {
 
-Svm::Svm(Vm& vm, SvmConfig config) : vm_(vm), config_(std::move(config)) {
-  vm_.set_mirror_ranges(this);
-}
+Svm::Svm(Vm& vm, SvmConfig config) : vm_(vm), config_(std::move(config)) { vm_.set_mirror_ranges(this); }
 
 Svm::~Svm() {
   vm_.set_mirror_ranges(nullptr);
@@ -35,8 +33,7 @@ SvmNotifier* Svm::find_window(HostVa at) {
 Result<SvmNotifier*> Svm::make_window(HostVa at) {
   if (SvmNotifier* window = find_window(at)) return window;
   SX_TRY_VOID(SX_STEP("svm.window.create"));
-  auto window = std::make_unique<SvmNotifier>(
-      *this, HostRange::block_around(at, config_.window_bytes));
+  auto window = std::make_unique<SvmNotifier>(*this, HostRange::block_around(at, config_.window_bytes));
   SX_TRY_VOID(config_.host.watch(*window));
   windows_.insert(*window);
   return window.release();
@@ -76,8 +73,8 @@ void Svm::for_each_range(const std::function<void(const SvmRange&)>& visit) {
 }
 
 // 1.2: the largest of 2M, 64K, 4K that fits every bound. 4K always does.
-std::optional<HostRange> Svm::choose_chunk(HostVa at, const Vma& vma, const CpuVma& cpu,
-                                           SvmNotifier& window, const ChunkRules& rules) {
+std::optional<HostRange> Svm::choose_chunk(HostVa at, const Vma& vma, const CpuVma& cpu, SvmNotifier& window,
+                                           const ChunkRules& rules) {
   const HostRange gpu = mirror_of(vma.range());
   for (std::uint64_t bytes : {k2M, k64K, kPageSize}) {
     if (bytes > rules.max_bytes) continue;
@@ -117,10 +114,8 @@ Result<SvmRange*> Svm::find_or_create(HostVa at, const Vma& vma, ChunkRules rule
     auto chunk = choose_chunk(at, vma, cpu, *window, rules);
     SX_ASSERT(chunk.has_value());
     SX_TRY_VOID(SX_STEP("svm.range.create"));
-    const bool may_migrate =
-        !config_.tile_vram.empty() && cpu.kind == CpuVma::Kind::kAnonPrivate;
-    auto range =
-        std::make_unique<SvmRange>(*chunk, may_migrate ? MayMigrate::kYes : MayMigrate::kNo);
+    const bool may_migrate = !config_.tile_vram.empty() && cpu.kind == CpuVma::Kind::kAnonPrivate;
+    auto range = std::make_unique<SvmRange>(*chunk, may_migrate ? MayMigrate::kYes : MayMigrate::kNo);
     range->notifier = window;
     Guard hold(notifier_lock_);
     window->ranges_.insert(*range);

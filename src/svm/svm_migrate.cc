@@ -13,8 +13,7 @@ bool Svm::should_migrate(const SvmRange& range, Pagemap* target) const {
 
 Status Svm::evict(SvmRange& range) {
   vm_.counters().add(Counter::svm_range_evict_count);
-  return config_.host.migrate_to_system(range.extent(), MoveCause::kRangeEvict,
-                                        Residency::kHonour);
+  return config_.host.migrate_to_system(range.extent(), MoveCause::kRangeEvict, Residency::kHonour);
 }
 
 // Swapped-out pages come back; the error of a page that cannot is the migration's to find.
@@ -26,11 +25,9 @@ Status Svm::fault_in(SvmRange& range) {
 namespace {
 
 // One try: a block, then the move. All or nothing: on failure the block goes back.
-Result<MigrateCounts> populate(HostMm& host, SvmRange& range, Pagemap& target,
-                               std::uint64_t residency_ns) {
+Result<MigrateCounts> populate(HostMm& host, SvmRange& range, Pagemap& target, std::uint64_t residency_ns) {
   SX_TRY_VOID(SX_STEP("svm.migrate.alloc"));
-  SX_TRY(DevmemAllocation * allocation,
-         target.allocate(range.extent().size(), VramEffort::kMayEvict));
+  SX_TRY(DevmemAllocation * allocation, target.allocate(range.extent().size(), VramEffort::kMayEvict));
   SX_MARK("svm.migrate.allocated");
   Result<MigrateCounts> moved = [&]() -> Result<MigrateCounts> {
     SX_TRY_VOID(SX_STEP("svm.migrate.move"));
@@ -60,8 +57,8 @@ Status Svm::migrate(SvmRange& range, Pagemap& target, std::uint64_t residency_ns
   }
   if (!moved) {
     counters.add(Counter::svm_migrate_to_vram_failed_count);
-    SX_DEBUG("migration of [{:#x}, +{:#x}) to VRAM refused: {}", range.extent().start().value(),
-             bytes, moved.error().why);
+    SX_DEBUG("migration of [{:#x}, +{:#x}) to VRAM refused: {}", range.extent().start().value(), bytes,
+             moved.error().why);
     return fail(moved.error());
   }
   const std::uint64_t us = (config_.host.clock().now_ns() - begin_ns) / 1000;

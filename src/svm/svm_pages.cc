@@ -22,8 +22,7 @@ Status Svm::classify(const Pagemap* vram_only, DevmemHeap*& heap) const {
 Status Svm::get_pages(SvmRange& range, const Vma& vma, OwnerGroup owner, Pagemap* vram_only) {
   const std::uint64_t deadline_ns = config_.host.clock().now_ns() + kCollectTimeoutNs;
   const CollectRequest request{
-      .intent = vma.flags().read_only ? CollectRequest::Intent::kRead
-                                      : CollectRequest::Intent::kWrite,
+      .intent = vma.flags().read_only ? CollectRequest::Intent::kRead : CollectRequest::Intent::kWrite,
       // Pages still valid are looked up where they are: a zap by madvise moves nothing (5.2, E11).
       .owner = range.collected() ? config_.owner : owner};
   for (;;) {
@@ -68,8 +67,7 @@ std::vector<PteRun> Svm::make_runs(const SvmRange& range, const Vma& vma, unsign
         run.address = home.device.value();
       } else {
         run.kind = PteKind::kEngine;
-        run.address = reinterpret_cast<std::uint64_t>(
-            allocation.frame + (home.device - allocation.block.start()));
+        run.address = reinterpret_cast<std::uint64_t>(allocation.frame + (home.device - allocation.block.start()));
       }
     }
     run.atomic_enable = vm_.atomic_enable(vma, run.kind == PteKind::kVram || atomics_in_place);
@@ -85,8 +83,8 @@ Status Svm::bind(SvmRange& range, const Vma& vma, TileMask tiles) {
     const auto bit = static_cast<TileMask>(1u << tile);
     if ((tiles & bit) == 0) continue;
     SX_TRY_VOID(SX_STEP("svm.bind.prepare"));
-    SX_TRY(PtUpdate update, vm_.table(tile).prepare_map(range.gpu_extent(),
-                                                        make_runs(range, vma, tile), MaxEntry::k2MiB));
+    SX_TRY(PtUpdate update,
+           vm_.table(tile).prepare_map(range.gpu_extent(), make_runs(range, vma, tile), MaxEntry::k2MiB));
     SX_MARK("svm.bind.before_commit");
     ReadGuard hold(notifier_lock_);
     // Events elsewhere in the window moved the sequence but not this range: only its pages count (1.5).

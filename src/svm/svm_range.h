@@ -43,8 +43,7 @@ using SvmRangeState = std::variant<svm_state::Empty, svm_state::Collected, svm_s
 enum class MayMigrate : std::uint8_t { kNo, kYes };
 
 class SvmRange : public boost::intrusive::set_base_hook<>,
-                 public boost::intrusive::list_base_hook<
-                     boost::intrusive::link_mode<boost::intrusive::safe_link>> {
+                 public boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::safe_link>> {
  public:
   SvmRange(HostRange extent, MayMigrate may_migrate) : extent_(extent), may_migrate_(may_migrate) {}
   SvmRange(const SvmRange&) = delete;
@@ -84,8 +83,7 @@ class SvmRange : public boost::intrusive::set_base_hook<>,
 
   /// On the collector's list? Under the list's lock.
   bool queued() const {
-    using Hook = boost::intrusive::list_base_hook<
-        boost::intrusive::link_mode<boost::intrusive::safe_link>>;
+    using Hook = boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::safe_link>>;
     return static_cast<const Hook*>(this)->is_linked();
   }
   bool valid_on(TileMask tile_bit) const { return (present_ & ~invalidated_ & tile_bit) != 0; }
@@ -102,9 +100,7 @@ class SvmRange : public boost::intrusive::set_base_hook<>,
   /// PTEs are gone everywhere (collector).
   void set_unbound() { present_ = 0; }
 
-  friend bool operator<(const SvmRange& a, const SvmRange& b) {
-    return a.extent_.start() < b.extent_.start();
-  }
+  friend bool operator<(const SvmRange& a, const SvmRange& b) { return a.extent_.start() < b.extent_.start(); }
 
   SvmNotifier* notifier = nullptr;  ///< the window it belongs to; set at insertion
 

@@ -17,8 +17,8 @@ namespace softxe {
 class VmContext {
  public:
   /// `shared_words`: where to count, in memory that outlives this object; null: privately.
-  VmContext(const VmConfig& config, TablePool& tables, InvalidationDomain& invalidations,
-            CounterSet* parent, CounterWords* shared_words = nullptr)
+  VmContext(const VmConfig& config, TablePool& tables, InvalidationDomain& invalidations, CounterSet* parent,
+            CounterWords* shared_words = nullptr)
       : counters(shared_words != nullptr ? *shared_words : words, parent),
         vm(config, tables, invalidations, counters) {}
   ~VmContext() {

@@ -24,10 +24,10 @@ enum class BoPlace : std::uint8_t {
 
 /// Why a BO is validated for an access.
 struct BoUse {
-  const Vm* vm;                 ///< on whose behalf
+  const Vm* vm;  ///< on whose behalf
   VmLocalEviction eviction;
   BoPlace place = BoPlace::kAllowed;
-  unsigned tile = 0;            ///< whose VRAM: kTileVram
+  unsigned tile = 0;  ///< whose VRAM: kTileVram
   /// A mapping that exists already keeps its PTEs whatever the advice: no -EACCES (spec/vm.md 5.7).
   bool accept_purgeable = false;
 };

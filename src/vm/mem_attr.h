@@ -43,8 +43,7 @@ struct MemAttr {
   }
   /// The predicate of spec/vm.md 4.3: purgeable state and the resolved pagemap are not part of it.
   bool is_default() const {
-    return atomic == AtomicAccess::kUndefined && pat == default_pat &&
-           preferred.devmem_fd == kPreferDefaultDevice &&
+    return atomic == AtomicAccess::kUndefined && pat == default_pat && preferred.devmem_fd == kPreferDefaultDevice &&
            preferred.policy == MigrationPolicy::kAllPages;
   }
   /// Back to what MAP gave, keeping the bind's PAT (quirk Q11 is fixed here).

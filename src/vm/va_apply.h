@@ -15,8 +15,8 @@ namespace softxe {
 
 /// Where nodes come from and go to.
 template <typename Pool>
-concept VaNodePool = requires(Pool pool, const GpuRange& range, VaBacking* backing,
-                              std::uint64_t offset_bytes, const VaNode* origin, VaNode& node) {
+concept VaNodePool = requires(Pool pool, const GpuRange& range, VaBacking* backing, std::uint64_t offset_bytes,
+                              const VaNode* origin, VaNode& node) {
   /// A new node in no space and on no list, or null; `origin` is the mapping it was cut out of,
   /// whose attributes it inherits, or null.
   {pool.create(range, backing, offset_bytes, origin)};
@@ -74,8 +74,7 @@ class VaApply {
     if (!piece) return {};
     return make(piece->range, origin.backing(), piece->offset_bytes, &origin);
   }
-  Status make(const GpuRange& range, VaBacking* backing, std::uint64_t offset_bytes,
-              const VaNode* origin) {
+  Status make(const GpuRange& range, VaBacking* backing, std::uint64_t offset_bytes, const VaNode* origin) {
     SX_ASSERT(count_ < kNodesMax);
     VaNode* node = pool_.create(range, backing, offset_bytes, origin);
     if (node == nullptr) return fail(ENOMEM, "no memory for a mapping");

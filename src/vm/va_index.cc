@@ -20,12 +20,10 @@ constexpr unsigned kMergedMax = kSlots * 3 / 4;
 /// The number of keys <= key. Two rounds of independent compares: no branch to mispredict.
 inline unsigned count_not_above(const Block& block, std::uint64_t key) {
   const std::uint64_t* k = block.keys;
-  const unsigned group =
-      8 * (unsigned{k[7] <= key} + unsigned{k[15] <= key} + unsigned{k[23] <= key});
+  const unsigned group = 8 * (unsigned{k[7] <= key} + unsigned{k[15] <= key} + unsigned{k[23] <= key});
   const std::uint64_t* g = k + group;
-  return group + unsigned{g[0] <= key} + unsigned{g[1] <= key} + unsigned{g[2] <= key} +
-         unsigned{g[3] <= key} + unsigned{g[4] <= key} + unsigned{g[5] <= key} +
-         unsigned{g[6] <= key};
+  return group + unsigned{g[0] <= key} + unsigned{g[1] <= key} + unsigned{g[2] <= key} + unsigned{g[3] <= key} +
+         unsigned{g[4] <= key} + unsigned{g[5] <= key} + unsigned{g[6] <= key};
 }
 
 /// The lines of a block that a search reads last. Asked for as soon as the block is known, they
@@ -330,8 +328,7 @@ void VaIndex::splice(const Hint& hint, const Run& gone, const Fresh& fresh) {
 }
 
 /// With one move of what stands behind.
-inline void VaIndex::splice_in_leaf(Block& leaf, unsigned slot, const Run& gone,
-                                    const Fresh& fresh) {
+inline void VaIndex::splice_in_leaf(Block& leaf, unsigned slot, const Run& gone, const Fresh& fresh) {
   const unsigned before = leaf.count;
   const unsigned end = slot + static_cast<unsigned>(gone.count);
   const unsigned after = before + fresh.count() - (end - slot);
@@ -499,8 +496,8 @@ void VaIndex::validate() const {
 }
 
 /// Returns the number of blocks in this subtree, whose starts must be in [lo, hi).
-std::size_t VaIndex::validate_block(const Block& block, unsigned height, std::uint64_t lo,
-                                    std::uint64_t hi, const Block** last_leaf) const {
+std::size_t VaIndex::validate_block(const Block& block, unsigned height, std::uint64_t lo, std::uint64_t hi,
+                                    const Block** last_leaf) const {
   SX_ASSERT(block.count <= kSlots && (block.count > 0 || &block == root_));
   for (unsigned i = block.count; i < kKeys; ++i) SX_ASSERT(block.keys[i] == kInfinity);
   for (unsigned i = 1; i < block.count; ++i) SX_ASSERT(block.keys[i - 1] < block.keys[i]);

@@ -193,8 +193,8 @@ class VaIndex {
   Block* take_block();
   void give_block(Block* block);
   void changed_shape();
-  std::size_t validate_block(const Block& block, unsigned height, std::uint64_t lo,
-                             std::uint64_t hi, const Block** last_leaf) const;
+  std::size_t validate_block(const Block& block, unsigned height, std::uint64_t lo, std::uint64_t hi,
+                             const Block** last_leaf) const;
 
   Block* root_ = nullptr;
   Block* last_leaf_ = nullptr;

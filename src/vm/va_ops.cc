@@ -15,22 +15,18 @@ constexpr unsigned kRemapsMax = 2;
 /// Both map one address to the same place of the same backing. Offsets wrap like addresses.
 Keep keeps(const VaNode& old, const MapRequest& request) {
   const bool same = old.backing() != nullptr && old.backing() == request.backing &&
-                    old.offset_bytes() - old.start().value() ==
-                        request.offset_bytes - request.range.start().value();
+                    old.offset_bytes() - old.start().value() == request.offset_bytes - request.range.start().value();
   return same ? Keep::kYes : Keep::kNo;
 }
 
 RemapOp cut(VaNode& node, const GpuRange& range, Keep keep) {
-  const GpuRange hole =
-      GpuRange::between(std::max(node.start(), range.start()), std::min(node.end(), range.end()));
+  const GpuRange hole = GpuRange::between(std::max(node.start(), range.start()), std::min(node.end(), range.end()));
   return {&node, node.range(), hole, node.offset_bytes(), keep};
 }
 
 }  // namespace
 
-VaOps::VaOps(VaOps&& other) noexcept {
-  take(other);
-}
+VaOps::VaOps(VaOps&& other) noexcept { take(other); }
 
 VaOps& VaOps::operator=(VaOps&& other) noexcept {
   if (this == &other) return *this;
@@ -109,8 +105,7 @@ Status collect_split(const VaSpace& space, const GpuRange& range, SplitOffset of
     const RemapOp remap = cut(node, range, Keep::kNo);
     const std::uint64_t carried = node.offset_bytes() + (remap.hole.start() - node.start());
     SX_TRY_VOID(ops.add(remap));
-    SX_TRY_VOID(
-        ops.add(MapOp{remap.hole, nullptr, offset == SplitOffset::kCarried ? carried : 0, &node}));
+    SX_TRY_VOID(ops.add(MapOp{remap.hole, nullptr, offset == SplitOffset::kCarried ? carried : 0, &node}));
     ++remaps;
   }
   SX_ASSERT(remaps <= kRemapsMax);

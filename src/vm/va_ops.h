@@ -65,8 +65,7 @@ struct RemapOp {
   }
   std::optional<VaPiece> next() const {
     if (!has_next()) return std::nullopt;
-    return VaPiece{GpuRange::between(hole.end(), old.end()),
-                   old_offset_bytes + (hole.end() - old.start())};
+    return VaPiece{GpuRange::between(hole.end(), old.end()), old_offset_bytes + (hole.end() - old.start())};
   }
 };
 /// Prefetch a whole mapping.

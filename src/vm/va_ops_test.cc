@@ -21,14 +21,10 @@ struct Ink {
 };
 Ink ink_of(char letter) {
   switch (std::tolower(letter)) {
-    case 'a':
-      return {1, 10};
-    case 'b':
-      return {2, 10};
-    case 'c':
-      return {1, 30};
-    default:
-      return {0, 10};
+    case 'a': return {1, 10};
+    case 'b': return {2, 10};
+    case 'c': return {1, 30};
+    default: return {0, 10};
   }
 }
 char letter_of(unsigned backing, std::uint64_t first, std::uint64_t offset) {
@@ -53,8 +49,7 @@ std::string picture(TestSpace& t, std::size_t page_count) {
   for (const VaNode& node : t.space) {
     const auto id = node.backing() == nullptr ? 0 : node.backing() - t.backings;
     const std::uint64_t first = node.start().value() >> kPageShift;
-    const char letter =
-        letter_of(static_cast<unsigned>(id), first, node.offset_bytes() >> kPageShift);
+    const char letter = letter_of(static_cast<unsigned>(id), first, node.offset_bytes() >> kPageShift);
     for (std::uint64_t i = 0; i < node.range().pages(); ++i) out[first + i] = letter;
     out[first] = static_cast<char>(std::toupper(letter));
   }
@@ -148,14 +143,10 @@ Result<VaOps> plan(TestSpace& t, const Case& c) {
       const std::uint64_t offset_bytes = range.start().value() + ink.shift * kPageSize;
       return plan_map(t.space, {range, t.backing(ink.backing), offset_bytes});
     }
-    case kUnmap:
-      return plan_unmap(t.space, range);
-    case kMadvise:
-      return plan_madvise_split(t.space, range, SplitOffset::kZero);
-    case kMadviseCarried:
-      return plan_madvise_split(t.space, range, SplitOffset::kCarried);
-    case kPrefetch:
-      return plan_prefetch(t.space, range);
+    case kUnmap: return plan_unmap(t.space, range);
+    case kMadvise: return plan_madvise_split(t.space, range, SplitOffset::kZero);
+    case kMadviseCarried: return plan_madvise_split(t.space, range, SplitOffset::kCarried);
+    case kPrefetch: return plan_prefetch(t.space, range);
   }
   return fail(EINVAL, "no such request");
 }
@@ -200,9 +191,7 @@ void build(const SmallState& state, TestSpace& t, CellModel& model) {
     unsigned end = i + 1;
     while (end < kPages && state.mark[end] == Mark::kMore) ++end;
     if (state.mark[i] != Mark::kHole) {
-      const unsigned id = state.mark[i] == Mark::kStartA   ? 1
-                          : state.mark[i] == Mark::kStartB ? 2
-                                                           : 0;
+      const unsigned id = state.mark[i] == Mark::kStartA ? 1 : state.mark[i] == Mark::kStartB ? 2 : 0;
       ASSERT_TRUE(t.map(pages(i, end - i), id, i + 10));
       model.map(i, end - i, id, i + 10);
     }
@@ -247,8 +236,7 @@ void check_list(const VaOps& ops, const MapRequest* map) {
     bool keep = map != nullptr && node.backing() != nullptr && node.backing() == map->backing;
     for (GpuVa a = node.start(); keep && a < node.end(); a += kPageSize) {
       if (!map->range.contains(a)) continue;
-      keep =
-          node.offset_bytes() + (a - node.start()) == map->offset_bytes + (a - map->range.start());
+      keep = node.offset_bytes() + (a - node.start()) == map->offset_bytes + (a - map->range.start());
     }
     EXPECT_EQ((unmap != nullptr ? unmap->keep : remap->keep) == Keep::kYes, keep);
   }
@@ -336,8 +324,7 @@ TEST_P(VaOpsRandom, LongRunAgreesWithTheCellModel) {
       const auto count = static_cast<unsigned>(1 + prng.below(longest));
       const auto first = static_cast<unsigned>(prng.below(kSpacePages - count + 1));
       // Unmapping is rare, so that some hundred mappings live at a time.
-      const auto kind = prng.chance(1, 8) ? Request::kUnmapIt
-                                          : static_cast<Request::Kind>(prng.below(Request::kKinds));
+      const auto kind = prng.chance(1, 8) ? Request::kUnmapIt : static_cast<Request::Kind>(prng.below(Request::kKinds));
       run_both({kind, first, count}, t, model);
     }
     t.space.validate();

@@ -76,8 +76,7 @@ class VaSlab {
   }
 
   Place* free_ = nullptr;
-  Place* unused_ =
-      nullptr;  // of the newest chunk: handed out in address order, untouched until then
+  Place* unused_ = nullptr;  // of the newest chunk: handed out in address order, untouched until then
   Place* unused_end_ = nullptr;
   Chunk* chunks_ = nullptr;
   std::size_t alive_ = 0;

@@ -25,9 +25,7 @@ VaNode* VaSpace::find_exact(const GpuRange& range) const {
   return node != nullptr && node->range() == range ? node : nullptr;
 }
 
-VaNode* VaSpace::next(const VaNode& node) const {
-  return index_.first_ending_after(node.end()).get();
-}
+VaNode* VaSpace::next(const VaNode& node) const { return index_.first_ending_after(node.end()).get(); }
 
 Status VaSpace::insert(VaNode& node) {
   SX_TRY_VOID(check(node.range()));

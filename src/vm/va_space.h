@@ -20,8 +20,7 @@ class VaSpace;
 /// the destructor. Must not outlive its space.
 class [[nodiscard]] VaReservation {
  public:
-  VaReservation(VaReservation&& other) noexcept
-      : index_(other.index_), left_(std::exchange(other.left_, 0)) {}
+  VaReservation(VaReservation&& other) noexcept : index_(other.index_), left_(std::exchange(other.left_, 0)) {}
   VaReservation& operator=(VaReservation&&) = delete;
   ~VaReservation() {
     if (left_ > 0) index_->forgive(left_);
@@ -111,9 +110,7 @@ class VaSpace {
 
   Iterator begin() const { return index_.begin(); }
   Iterator end() const { return index_.end(); }
-  Walk overlapping(const GpuRange& range) const {
-    return {index_.first_ending_after(range.start()), end_of(range)};
-  }
+  Walk overlapping(const GpuRange& range) const { return {index_.first_ending_after(range.start()), end_of(range)}; }
   /// The same, and remembers the place for the splice that follows.
   Walk overlapping(const GpuRange& range, VaIndex::Hint& hint) const {
     return {index_.first_to_change(range.start(), hint), end_of(range)};
@@ -136,9 +133,8 @@ class VaSpace {
   void splice(const VaIndex::Hint& hint, const VaIndex::Run& gone, const VaIndex::Fresh& fresh,
               VaReservation& reservation) {
     // Neighbours from first to last: the window is one of them when it lies between.
-    SX_ASSERT(
-        !reserved_ || gone.count == 0 ||
-        !GpuRange::between(gone.first->start(), gone.last->end()).intersects(reserved_->range()));
+    SX_ASSERT(!reserved_ || gone.count == 0 ||
+              !GpuRange::between(gone.first->start(), gone.last->end()).intersects(reserved_->range()));
     reservation.use(fresh.count());
     index_.splice(hint, gone, fresh);
   }

@@ -19,9 +19,7 @@ namespace {
 
 /// Nodes without backing, one per page number; in the space only as the test says.
 struct Nodes {
-  VaNode& make(std::uint64_t first, std::uint64_t count) {
-    return nodes.emplace_back(pages(first, count), nullptr, 0);
-  }
+  VaNode& make(std::uint64_t first, std::uint64_t count) { return nodes.emplace_back(pages(first, count), nullptr, 0); }
   std::deque<VaNode> nodes;
 };
 
@@ -38,9 +36,8 @@ TEST(VaSpace, InsertFollowsTheTableOfTheSpecification) {
     int err;
   };
   const Row rows[] = {
-      {9, 1, EINVAL},   {9, 5, EINVAL},   {109, 2, EINVAL}, {110, 1, EINVAL},
-      {0, 200, EINVAL}, {20, 10, EEXIST}, {19, 2, EEXIST},  {29, 2, EEXIST},
-      {25, 1, EEXIST},  {15, 20, EEXIST}, {10, 10, 0},      {30, 80, 0},
+      {9, 1, EINVAL},  {9, 5, EINVAL},  {109, 2, EINVAL}, {110, 1, EINVAL}, {0, 200, EINVAL}, {20, 10, EEXIST},
+      {19, 2, EEXIST}, {29, 2, EEXIST}, {25, 1, EEXIST},  {15, 20, EEXIST}, {10, 10, 0},      {30, 80, 0},
   };
   for (const Row& row : rows) {
     const Status status = space.insert(n.make(row.first, row.count));
@@ -126,8 +123,7 @@ std::vector<std::uint64_t> ordered(Order order, std::size_t count, Prng& prng) {
     for (std::size_t i = count; i-- > 1;) std::swap(v[i], v[prng.below(i + 1)]);
   }
   if (order == Order::kInsideOut) {
-    for (std::size_t i = 0; i < count; ++i)
-      v[i] = i % 2 == 0 ? (count + i) / 2 : (count - 1 - i) / 2;
+    for (std::size_t i = 0; i < count; ++i) v[i] = i % 2 == 0 ? (count + i) / 2 : (count - 1 - i) / 2;
   }
   return v;
 }
@@ -161,11 +157,10 @@ TEST_P(VaSpaceOrder, FillsAndDrains) {
   EXPECT_TRUE(space.empty());
   space.validate();
 }
-INSTANTIATE_TEST_SUITE_P(All, VaSpaceOrder,
-                         testing::Combine(testing::Values(Order::kAscending, Order::kDescending,
-                                                          Order::kRandom, Order::kInsideOut),
-                                          testing::Values(Order::kAscending, Order::kDescending,
-                                                          Order::kRandom, Order::kInsideOut)));
+INSTANTIATE_TEST_SUITE_P(
+    All, VaSpaceOrder,
+    testing::Combine(testing::Values(Order::kAscending, Order::kDescending, Order::kRandom, Order::kInsideOut),
+                     testing::Values(Order::kAscending, Order::kDescending, Order::kRandom, Order::kInsideOut)));
 
 /// Random insertions and removals in clusters, so that neighbouring blocks fill and run dry in
 /// turns.
@@ -179,8 +174,7 @@ TEST(VaSpace, AgreesWithAnOrderedMap) {
     const std::uint64_t cluster = (static_cast<std::uint64_t>(step) / 300 * 617) % kSpacePages;
     const std::uint64_t page = (cluster + prng.below(400)) % kSpacePages;
     const auto found = model.find(page);
-    EXPECT_EQ(space.find_covering(GpuVa(page * kPageSize)),
-              found == model.end() ? nullptr : found->second.get());
+    EXPECT_EQ(space.find_covering(GpuVa(page * kPageSize)), found == model.end() ? nullptr : found->second.get());
     if (found == model.end() && (growing || prng.chance(1, 10))) {
       auto node = std::make_unique<VaNode>(pages(page, 1), nullptr, 0);
       ASSERT_TRUE(space.insert(*node));
@@ -306,8 +300,7 @@ TEST(VaSpace, SpliceAcrossTheBorderOfBlocks) {
     Nodes n;
     for (std::uint64_t i = 0; i < 100; ++i) ASSERT_TRUE(space.insert(n.make(4 * i, 2)));
     // Frees eight neighbours and maps all their pages at once, wherever the border of blocks is.
-    for (std::uint64_t i = wide; i < wide + 8; ++i)
-      space.remove(*space.find_exact(pages(4 * i, 2)));
+    for (std::uint64_t i = wide; i < wide + 8; ++i) space.remove(*space.find_exact(pages(4 * i, 2)));
     VaNode& old = n.make(4 * wide, 32);
     ASSERT_TRUE(space.insert(old));
     Result<VaReservation> reservation = space.reserve(3);

@@ -28,8 +28,7 @@ inline GpuRange pages(std::uint64_t first, std::uint64_t count) {
 struct TestPool {
   std::size_t alive = 0;
   std::size_t fail_after = ~std::size_t{0};
-  VaNode* create(const GpuRange& range, VaBacking* backing, std::uint64_t offset_bytes,
-                 const VaNode*) {
+  VaNode* create(const GpuRange& range, VaBacking* backing, std::uint64_t offset_bytes, const VaNode*) {
     if (fail_after == 0) return nullptr;
     --fail_after;
     ++alive;
@@ -114,8 +113,8 @@ class CellModel {
       std::size_t end = i + 1;
       while (end < cells_.size() && cells_[end].serial == cells_[i].serial) ++end;
       if (cells_[i].serial != 0) {
-        out += std::to_string(i) + "+" + std::to_string(end - i) + ":" +
-               std::to_string(cells_[i].backing) + "@" + std::to_string(cells_[i].offset) + " ";
+        out += std::to_string(i) + "+" + std::to_string(end - i) + ":" + std::to_string(cells_[i].backing) + "@" +
+               std::to_string(cells_[i].offset) + " ";
       }
       i = end;
     }
@@ -158,9 +157,8 @@ inline std::string text(TestSpace& t) {
   std::string out;
   for (const VaNode& node : t.space) {
     const auto id = node.backing() == nullptr ? 0 : node.backing() - t.backings;
-    out += std::to_string(node.start().value() >> kPageShift) + "+" +
-           std::to_string(node.range().pages()) + ":" + std::to_string(id) + "@" +
-           std::to_string(node.offset_bytes() >> kPageShift) + " ";
+    out += std::to_string(node.start().value() >> kPageShift) + "+" + std::to_string(node.range().pages()) + ":" +
+           std::to_string(id) + "@" + std::to_string(node.offset_bytes() >> kPageShift) + " ";
   }
   return out;
 }

@@ -5,8 +5,7 @@
 
 namespace softxe {
 
-Vm::Vm(const VmConfig& config, TablePool& tables, InvalidationDomain& invalidations,
-       CounterSet& counters)
+Vm::Vm(const VmConfig& config, TablePool& tables, InvalidationDomain& invalidations, CounterSet& counters)
     : config_(config),
       invalidations_(invalidations),
       counters_(counters),
@@ -14,8 +13,7 @@ Vm::Vm(const VmConfig& config, TablePool& tables, InvalidationDomain& invalidati
   for (unsigned tile = 0; tile < config_.tile_count; ++tile) {
     PageTableConfig table = config_.page_table;
     table.va_bits = config_.va_bits;
-    table.scratch =
-        config_.modes.scratch ? PageTableConfig::Scratch::kYes : PageTableConfig::Scratch::kNo;
+    table.scratch = config_.modes.scratch ? PageTableConfig::Scratch::kYes : PageTableConfig::Scratch::kNo;
     tables_.push_back(std::make_unique<PageTable>(tables, table));
   }
 }
@@ -95,8 +93,7 @@ Vm::VmBo* Vm::find_vm_bo(const Bo& bo) {
 
 Result<bool> Vm::need_vram(const Vma& vma, bool atomic_access) const {
   if (!atomic_access) return false;
-  const AtomicAccess access =
-      vma.kind() == VmaKind::kBo ? vma.bo()->atomic_access() : vma.attr.atomic;
+  const AtomicAccess access = vma.kind() == VmaKind::kBo ? vma.bo()->atomic_access() : vma.attr.atomic;
   // The attribute test precedes the device test: integrated + CPU is -EACCES here (design decision 10).
   if (access == AtomicAccess::kCpu) return fail(EACCES, "GPU atomic on memory advised for CPU atomics");
   if (!config_.discrete) return false;
@@ -105,8 +102,7 @@ Result<bool> Vm::need_vram(const Vma& vma, bool atomic_access) const {
 }
 
 bool Vm::atomic_enable(const Vma& vma, bool in_vram) const {
-  const AtomicAccess access =
-      vma.kind() == VmaKind::kBo ? vma.bo()->atomic_access() : vma.attr.atomic;
+  const AtomicAccess access = vma.kind() == VmaKind::kBo ? vma.bo()->atomic_access() : vma.attr.atomic;
   if (access == AtomicAccess::kCpu) return false;
   if (in_vram) return true;
   if (!config_.smem_atomics) return false;

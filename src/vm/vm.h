@@ -54,7 +54,7 @@ struct VmConfig {
   std::uint32_t asid = 1;
   ResetMode reset = ResetMode::kFlag;
   const void* device = nullptr;  ///< identity, for BoViewer
-  PageTableConfig page_table;  ///< device facts; va_bits and scratch are taken from this struct
+  PageTableConfig page_table;    ///< device facts; va_bits and scratch are taken from this struct
   /// Device facts that decide need_vram and the atomic-enable bit (spec/svm.md 4.9).
   bool discrete = true;
   bool smem_atomics = true;
@@ -84,8 +84,7 @@ enum class ResetOutcome : std::uint8_t { kUnchanged, kVmasChanged };
 
 class Vm {
  public:
-  Vm(const VmConfig& config, TablePool& tables, InvalidationDomain& invalidations,
-     CounterSet& counters);
+  Vm(const VmConfig& config, TablePool& tables, InvalidationDomain& invalidations, CounterSet& counters);
   ~Vm();
   Vm(const Vm&) = delete;
   Vm& operator=(const Vm&) = delete;
@@ -127,8 +126,7 @@ class Vm {
   std::size_t vma_count() const { return space_.size(); }
 
   /// The range a mirror MAP by VM_BIND really maps: widened over equal default neighbours (7.5).
-  GpuRange extended_mirror_range(GpuRange range, VmaFlags flags, PatIndex default_pat)
-      SX_REQUIRES_SHARED(lock) {
+  GpuRange extended_mirror_range(GpuRange range, VmaFlags flags, PatIndex default_pat) SX_REQUIRES_SHARED(lock) {
     return extend_mirror(range, flags, default_pat);
   }
 
@@ -200,8 +198,7 @@ class Vm {
   void link_backing(Vma& vma) SX_EXCLUDES(bo_lock_);
   void unlink_backing(Vma& vma) SX_EXCLUDES(bo_lock_);
   /// Commits PTEs of a VMA and marks it bound on `tile`, in one step for zap_bo().
-  void publish(Vma& vma, unsigned tile, PtUpdate&& update, InvalidationBatch& batch)
-      SX_EXCLUDES(bo_lock_);
+  void publish(Vma& vma, unsigned tile, PtUpdate&& update, InvalidationBatch& batch) SX_EXCLUDES(bo_lock_);
   std::uint64_t zap_locked(Vma& vma, InvalidationBatch& batch) SX_REQUIRES(bo_lock_);
   /// Waits for the TLBs and counts what the batch revoked.
   void finish(InvalidationBatch& batch);

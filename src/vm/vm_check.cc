@@ -17,29 +17,22 @@ std::string at(const Vma& vma, const char* what) {
 
 // Structure: invariants 1, 10.
 const char* wrong_shape(const Vma& vma) {
-  if (!vma.start().is_aligned(kPageSize) || !vma.end().is_aligned(kPageSize))
-    return "is not page aligned";
+  if (!vma.start().is_aligned(kPageSize) || !vma.end().is_aligned(kPageSize)) return "is not page aligned";
   if ((vma.kind() == VmaKind::kBo) != (vma.bo() != nullptr)) return "kind and object disagree";
-  if ((vma.kind() == VmaKind::kBo) != (vma.backing() != nullptr))
-    return "kind and backing disagree";
+  if ((vma.kind() == VmaKind::kBo) != (vma.backing() != nullptr)) return "kind and backing disagree";
   if (vma.is_mirror() && vma.tile_present != 0) return "a mirror that owns entries";
-  if ((vma.tile_invalidated & ~vma.tile_present) != 0)
-    return "is invalidated where it was never bound";
+  if ((vma.tile_invalidated & ~vma.tile_present) != 0) return "is invalidated where it was never bound";
   return nullptr;
 }
 
 bool right_memory(const Vma& vma, const Translation& leaf) {
   switch (vma.kind()) {
-    case VmaKind::kNull:
-      return leaf.flags.kind == PteKind::kNull;
+    case VmaKind::kNull: return leaf.flags.kind == PteKind::kNull;
     case VmaKind::kUserptr:
       return leaf.flags.kind == PteKind::kSystem &&
-             leaf.address - leaf.entry_va.value() ==
-                 vma.userptr_start().value() - vma.start().value();
-    case VmaKind::kBo:
-      return leaf.flags.kind != PteKind::kSystem;
-    case VmaKind::kMirror:
-      return false;
+             leaf.address - leaf.entry_va.value() == vma.userptr_start().value() - vma.start().value();
+    case VmaKind::kBo: return leaf.flags.kind != PteKind::kSystem;
+    case VmaKind::kMirror: return false;
   }
   return false;
 }
@@ -59,8 +52,7 @@ std::string Vm::broken_invariant(OwnedPages& owned) {
   Guard hold(bo_lock_);
   for (const auto& [bo, pair] : vm_bos_) {
     for (VaNode* node = pair->oldest(); node != nullptr; node = node->next_of_backing()) {
-      if (space_.find_covering(node->start()) != node)
-        return "an object lists a VMA that is not in the tree";
+      if (space_.find_covering(node->start()) != node) return "an object lists a VMA that is not in the tree";
       if (objects-- == 0) return "objects list more VMAs than there are";
     }
   }
@@ -84,13 +76,11 @@ std::string Vm::broken_ptes(const Vma& vma, OwnedPages& owned) {
     const char* wrong = nullptr;
     tables_[tile]->for_each_leaf(vma.range(), [&](const Translation& leaf) {
       mapped += leaf.entry_bytes;
-      if (leaf.flags.writable && vma.flags().read_only)
-        wrong = "is READONLY and has a writable entry";
+      if (leaf.flags.writable && vma.flags().read_only) wrong = "is READONLY and has a writable entry";
       if (!right_memory(vma, leaf)) wrong = "an entry shows other memory";
     });
     if (wrong != nullptr) return at(vma, wrong);
-    if (valid && !hollow && mapped != vma.range().size())
-      return at(vma, "is bound but not mapped whole");
+    if (valid && !hollow && mapped != vma.range().size()) return at(vma, "is bound but not mapped whole");
     if (!valid && mapped != 0) return at(vma, "has entries though it is not bound");
     owned.pages[tile] += mapped / kPageSize;
   }

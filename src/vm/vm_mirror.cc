@@ -31,9 +31,7 @@ GpuRange Vm::extend_mirror(GpuRange range, VmaFlags flags, PatIndex default_pat)
 Status Vm::carve_mirror(GpuRange range, VmaFlags flags, PatIndex default_pat) {
   SX_TRY_VOID(SX_STEP("vm.reset.carve"));
   VmTransaction change(*this);
-  VmaTemplate what{.kind = VmaKind::kMirror,
-                   .flags = flags,
-                   .attr = MemAttr::defaults(default_pat)};
+  VmaTemplate what{.kind = VmaKind::kMirror, .flags = flags, .attr = MemAttr::defaults(default_pat)};
   SX_TRY_VOID(change.map(range, what, SvmRanges::kMayStay));
   SX_TRY_VOID(change.prepare_ptes(VmLocalEviction::kForbidden));
   change.commit();
@@ -69,8 +67,8 @@ Result<ResetOutcome> Vm::reset_attributes(GpuRange collected) {
   }
   Status carved = carve_mirror(extended, flags, default_pat);
   if (!carved) {
-    SX_ERROR("attribute reset of [{:#x}, {:#x}) failed: {}", collected.start().value(),
-             collected.end().value(), carved.error().why);
+    SX_ERROR("attribute reset of [{:#x}, {:#x}) failed: {}", collected.start().value(), collected.end().value(),
+             carved.error().why);
     kill("attribute reset failed");
     return fail(carved.error());
   }

@@ -15,19 +15,13 @@ std::vector<PteRun> runs_of(const Vm& vm, const Vma& vma, unsigned tile) {
         runs.push_back({.kind = PteKind::kNull, .bytes = vma.range().size()});
         break;
       }
-      vma.bo()->append_runs(vma.offset_bytes(), vma.range().size(),
-                            {.device = vm.config().device, .tile = tile}, runs);
+      vma.bo()->append_runs(vma.offset_bytes(), vma.range().size(), {.device = vm.config().device, .tile = tile}, runs);
       break;
-    case VmaKind::kNull:
-      runs.push_back({.kind = PteKind::kNull, .bytes = vma.range().size()});
-      break;
+    case VmaKind::kNull: runs.push_back({.kind = PteKind::kNull, .bytes = vma.range().size()}); break;
     case VmaKind::kUserptr:
-      runs.push_back({.kind = PteKind::kSystem,
-                      .address = vma.userptr_start().value(),
-                      .bytes = vma.range().size()});
+      runs.push_back({.kind = PteKind::kSystem, .address = vma.userptr_start().value(), .bytes = vma.range().size()});
       break;
-    case VmaKind::kMirror:
-      SX_UNREACHABLE("a mirror VMA owns no PTEs");
+    case VmaKind::kMirror: SX_UNREACHABLE("a mirror VMA owns no PTEs");
   }
   for (PteRun& run : runs) {
     run.writable = !vma.flags().read_only;

@@ -25,8 +25,7 @@ void VmTransaction::unwind() {
     SX_ASSERT(paid > 0);
     vm_.space_.insert(*entry->vma, for_unwind_[--paid]);
     vm_.link_backing(*entry->vma);
-    auto owner = std::find_if(removed_.begin(), removed_.end(),
-                              [&](const auto& p) { return p.get() == entry->vma; });
+    auto owner = std::find_if(removed_.begin(), removed_.end(), [&](const auto& p) { return p.get() == entry->vma; });
     SX_ASSERT(owner != removed_.end());
     static_cast<void>(owner->release());
     removed_.erase(owner);
@@ -42,8 +41,7 @@ void VmTransaction::unwind() {
 Status VmTransaction::map(GpuRange range, const VmaTemplate& what, SvmRanges ranges) {
   SX_TRY_VOID(SX_STEP("vm.bind.plan"));
   VaBacking* backing = what.bo ? vm_.vm_bo(what.bo) : nullptr;
-  SX_TRY(VaOps ops, plan_map(vm_.space_,
-                             {.range = range, .backing = backing, .offset_bytes = what.offset_bytes}));
+  SX_TRY(VaOps ops, plan_map(vm_.space_, {.range = range, .backing = backing, .offset_bytes = what.offset_bytes}));
   return apply(ops, &what, ranges);
 }
 
@@ -112,8 +110,8 @@ Status VmTransaction::apply(const VaOps& ops, const VmaTemplate* what, SvmRanges
     } else if (auto* remap = std::get_if<RemapOp>(&op)) {
       auto& old = static_cast<Vma&>(*remap->node);
       // Pieces of what has PTEs get them, and so do those of what an operation before made in this array.
-      const bool bound = old.tile_present != 0 ||
-                         std::find(bind_now_.begin(), bind_now_.end(), &old) != bind_now_.end();
+      const bool bound =
+          old.tile_present != 0 || std::find(bind_now_.begin(), bind_now_.end(), &old) != bind_now_.end();
       take_out(old);
       vm_.counters_.add(Counter::vma_split_count);
       for (const auto& side : {remap->prev(), remap->next()}) {
@@ -135,8 +133,7 @@ Status VmTransaction::apply(const VaOps& ops, const VmaTemplate* what, SvmRanges
         if (old.tile_present != 0) bind_now_.push_back(vma.get());
       } else {
         SX_ASSERT(what != nullptr);
-        vma = std::make_unique<Vma>(map->range, map->backing, map->offset_bytes, what->kind,
-                                    what->flags, what->attr);
+        vma = std::make_unique<Vma>(map->range, map->backing, map->offset_bytes, what->kind, what->flags, what->attr);
         if (what->bo) vma->set_bo(what->bo);
         vma->backing_guard = what->backing_guard;
         if (what->timing == BindTiming::kNow && !vma->is_mirror()) {

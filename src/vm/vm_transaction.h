@@ -22,15 +22,15 @@ namespace softxe {
 
 /// What a tree change does about SVM ranges standing in the mirror VMAs it removes.
 enum class SvmRanges : std::uint8_t {
-  kMustBeAbsent,  ///< -EBUSY when there is one (UNMAP, MAP of anything but a mirror)
-  kMayStay,       ///< the interval stays mirrored, so they stay valid (merging; mirror over mirror)
+  kMustBeAbsent,    ///< -EBUSY when there is one (UNMAP, MAP of anything but a mirror)
+  kMayStay,         ///< the interval stays mirrored, so they stay valid (merging; mirror over mirror)
   kDropStraddling,  ///< madvise: those across a new border go, the others stay
 };
 
 enum class BindTiming : std::uint8_t {
   kDeferred,  ///< at the first fault
   kNow,
-  kAtExec,    ///< in VMs that do not fault: the next EXEC makes the entries, as after an eviction
+  kAtExec,  ///< in VMs that do not fault: the next EXEC makes the entries, as after an eviction
 };
 
 /// What MAP makes.

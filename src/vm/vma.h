@@ -37,12 +37,9 @@ using TileMask = std::uint8_t;
 
 class Vma final : public VaNode {
  public:
-  Vma(const GpuRange& range, VaBacking* backing, std::uint64_t offset_bytes, VmaKind kind,
-      VmaFlags flags, MemAttr attributes)
-      : VaNode(range, backing, offset_bytes),
-        attr(std::move(attributes)),
-        kind_(kind),
-        flags_(flags) {}
+  Vma(const GpuRange& range, VaBacking* backing, std::uint64_t offset_bytes, VmaKind kind, VmaFlags flags,
+      MemAttr attributes)
+      : VaNode(range, backing, offset_bytes), attr(std::move(attributes)), kind_(kind), flags_(flags) {}
   ~Vma() {
     if (bo_) bo_->vma_removed(attr.purgeable);
   }
@@ -70,8 +67,8 @@ class Vma final : public VaNode {
   }
   /// Neighbours may become one VMA only when this holds (quirk Q17 is fixed: flags and bind PAT count).
   bool mergeable_default(const Vma& o) const {
-    return is_mirror() && o.is_mirror() && attr.is_default() && o.attr.is_default() &&
-           flags_ == o.flags_ && attr.default_pat == o.attr.default_pat;
+    return is_mirror() && o.is_mirror() && attr.is_default() && o.attr.is_default() && flags_ == o.flags_ &&
+           attr.default_pat == o.attr.default_pat;
   }
 
   MemAttr attr;

@@ -19,19 +19,19 @@ VramManager::~VramManager() {
 
 // --- allocation -----------------------------------------------------------------------------------
 
-Status VramManager::take_scattered(VramBlock& block, std::uint64_t bytes,
-                                   VramPlacement placement) {
-  const std::uint64_t free_bytes = placement == VramPlacement::kVisibleOnly
-                                       ? buddy_.free_visible_bytes()
-                                       : buddy_.free_bytes();
+Status VramManager::take_scattered(VramBlock& block, std::uint64_t bytes, VramPlacement placement) {
+  const std::uint64_t free_bytes =
+      placement == VramPlacement::kVisibleOnly ? buddy_.free_visible_bytes() : buddy_.free_bytes();
   if (free_bytes < bytes) return fail(ENOSPC, "not enough free VRAM");
   std::uint32_t last = VramBuddy::kNoPage;
   for (std::uint64_t left = bytes; left > 0;) {
     const auto extent = buddy_.take_at_most(left, placement);
     SX_ASSERT(extent.has_value());  // counted above; pages are never larger than what is left
     buddy_.set_link(extent->start(), VramBuddy::kNoPage);
-    if (last == VramBuddy::kNoPage) block.start_ = extent->start();
-    else buddy_.set_link(buddy_.address_of(last), buddy_.page_of(extent->start()));
+    if (last == VramBuddy::kNoPage)
+      block.start_ = extent->start();
+    else
+      buddy_.set_link(buddy_.address_of(last), buddy_.page_of(extent->start()));
     last = buddy_.page_of(extent->start());
     left -= extent->size();
   }
@@ -39,8 +39,7 @@ Status VramManager::take_scattered(VramBlock& block, std::uint64_t bytes,
   return {};
 }
 
-Status VramManager::try_allocate(VramBlock& block, std::uint64_t bytes,
-                                 const AllocPolicy& policy) {
+Status VramManager::try_allocate(VramBlock& block, std::uint64_t bytes, const AllocPolicy& policy) {
   if (used_bytes_ + bytes > quota_bytes_) return fail(ENOSPC, "VRAM quota is used up");
   if (policy.shape == AllocPolicy::Shape::kContiguous) {
     SX_TRY(const DevRange extent, buddy_.take(bytes, policy.placement));
@@ -92,9 +91,8 @@ Status VramManager::evict_claimed(VramBlock& victim) {
 Status VramManager::allocate(VramBlock& block, std::uint64_t bytes, const AllocPolicy& policy) {
   if (bytes == 0) return fail(EINVAL, "no VRAM asked for");
   SX_ASSERT(block.state_ == VramBlock::State::kNone);
-  const std::uint64_t limit = policy.placement == VramPlacement::kVisibleOnly
-                                  ? buddy_.visible_bytes()
-                                  : buddy_.total_bytes();
+  const std::uint64_t limit =
+      policy.placement == VramPlacement::kVisibleOnly ? buddy_.visible_bytes() : buddy_.total_bytes();
   if (bytes > limit) return fail(E2BIG, "larger than the VRAM region");
   const std::uint64_t rounded = policy.shape == AllocPolicy::Shape::kContiguous
                                     ? std::max(std::bit_ceil(bytes), page_bytes())
@@ -176,8 +174,7 @@ Status VramManager::evict_all(const EvictPredicate& may_evict) {
 
 // --- looking --------------------------------------------------------------------------------------
 
-void VramManager::for_each_extent(const VramBlock& block,
-                                  const std::function<void(DevRange)>& visit) const {
+void VramManager::for_each_extent(const VramBlock& block, const std::function<void(DevRange)>& visit) const {
   Guard guard(lock_);
   if (block.state_ == VramBlock::State::kNone) return;
   for (std::uint32_t page = buddy_.page_of(block.start_); page != VramBuddy::kNoPage;) {

@@ -32,8 +32,7 @@ class VramClient {
 };
 
 /// An amount of VRAM, one extent or many. Embedded in its owner. Not movable.
-class VramBlock : public boost::intrusive::list_base_hook<
-                      boost::intrusive::link_mode<boost::intrusive::safe_link>> {
+class VramBlock : public boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::safe_link>> {
  public:
   explicit VramBlock(VramClient& client) : client_(client) {}
   VramBlock(const VramBlock&) = delete;
@@ -99,10 +98,9 @@ class VramManager {
   Status ready() const { return buddy_.ready(); }
 
   /// Fills `block` (which owns nothing; an evictor may still hold its claim).
-  /// Contiguous sizes are rounded up to a power of two, scattered ones to VRAM pages. E2BIG: larger than the region. ENOSPC: no space and no victim
-  /// left. EINVAL: zero bytes. Step "vm.vram.alloc".
-  Status allocate(VramBlock& block, std::uint64_t bytes, const AllocPolicy& policy)
-      SX_EXCLUDES(lock_);
+  /// Contiguous sizes are rounded up to a power of two, scattered ones to VRAM pages. E2BIG: larger than the region.
+  /// ENOSPC: no space and no victim left. EINVAL: zero bytes. Step "vm.vram.alloc".
+  Status allocate(VramBlock& block, std::uint64_t bytes, const AllocPolicy& policy) SX_EXCLUDES(lock_);
 
   enum class FreeResult : std::uint8_t {
     kDone,     ///< the block object may be destroyed
@@ -121,8 +119,7 @@ class VramManager {
   Status evict_all(const EvictPredicate& may_evict) SX_EXCLUDES(lock_);
 
   /// Extents of a block in order. The owner keeps it alive; no callback may call the manager.
-  void for_each_extent(const VramBlock& block, const std::function<void(DevRange)>& visit) const
-      SX_EXCLUDES(lock_);
+  void for_each_extent(const VramBlock& block, const std::function<void(DevRange)>& visit) const SX_EXCLUDES(lock_);
 
   VramUsage usage() const SX_EXCLUDES(lock_);
   std::uint64_t page_bytes() const { return buddy_.page_bytes(); }
@@ -131,16 +128,14 @@ class VramManager {
  private:
   using Lru = boost::intrusive::list<VramBlock>;
 
-  Status try_allocate(VramBlock& block, std::uint64_t bytes, const AllocPolicy& policy)
-      SX_REQUIRES(lock_);
-  Status take_scattered(VramBlock& block, std::uint64_t bytes, VramPlacement placement)
-      SX_REQUIRES(lock_);
+  Status try_allocate(VramBlock& block, std::uint64_t bytes, const AllocPolicy& policy) SX_REQUIRES(lock_);
+  Status take_scattered(VramBlock& block, std::uint64_t bytes, VramPlacement placement) SX_REQUIRES(lock_);
   void release_extents(VramBlock& block) SX_REQUIRES(lock_);
   VramBlock* claim_victim(std::uint64_t stamp, const EvictPredicate& may_evict) SX_REQUIRES(lock_);
   Status evict_claimed(VramBlock& victim) SX_EXCLUDES(lock_);
 
   mutable Mutex<LockRank::kVramManager> lock_{"VramManager"};
-  VramBuddy buddy_;              // guarded by lock_ (ready() and page_bytes() are constant)
+  VramBuddy buddy_;  // guarded by lock_ (ready() and page_bytes() are constant)
   const std::uint64_t quota_bytes_;
   Lru lru_ SX_GUARDED_BY(lock_);  ///< evictable blocks, oldest first
   std::uint64_t used_bytes_ SX_GUARDED_BY(lock_) = 0;

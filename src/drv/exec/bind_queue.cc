@@ -45,8 +45,7 @@ BindQueue::Submission BindQueue::submit(std::span<const FencePtr> in_fences, Wor
     ready->on_signal([self = shared_from_this()] { self->schedule(); });
     return {done, false, {}};
   }
-  const Status status =
-      path == Path::kInline ? work() : fail(ECANCELED, "the bind queue was destroyed");
+  const Status status = path == Path::kInline ? work() : fail(ECANCELED, "the bind queue was destroyed");
   done->signal(status ? 0 : status.error().err);
   if (path == Path::kInline) end_inline();
   return {done, true, status};

@@ -26,9 +26,9 @@ class BindQueue : public std::enable_shared_from_this<BindQueue> {
   explicit BindQueue(std::shared_ptr<WorkQueue> workers) : workers_(std::move(workers)) {}
 
   struct Submission {
-    FencePtr done;    ///< signals when the work is complete, all earlier ones before it
+    FencePtr done;  ///< signals when the work is complete, all earlier ones before it
     bool finished_inline = false;
-    Status status;    ///< of work that ran inline; success otherwise
+    Status status;  ///< of work that ran inline; success otherwise
   };
   /// Runs `work` now, after what is running, unless it must wait for a fence: then queues it. The caller
   /// installs `done` in its out-syncs; a user fence is a callback on it.

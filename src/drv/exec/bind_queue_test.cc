@@ -12,8 +12,7 @@ namespace {
 struct World {
   ~World() { queue->kill(); }
 
-  std::shared_ptr<WorkQueue> workers =
-      std::make_shared<WorkQueue>(ExecPolicy::kManual, default_thread_starter());
+  std::shared_ptr<WorkQueue> workers = std::make_shared<WorkQueue>(ExecPolicy::kManual, default_thread_starter());
   std::shared_ptr<BindQueue> queue = std::make_shared<BindQueue>(workers);
   std::string order;
 
@@ -79,7 +78,10 @@ TEST(BindQueue, QueuesAreIndependent) {
   World w;
   const auto other = std::make_shared<BindQueue>(w.workers);
   w.bind('a', {Fence::pending()});
-  const auto b = other->submit({}, [&]() -> Status { w.order += 'b'; return {}; });
+  const auto b = other->submit({}, [&]() -> Status {
+    w.order += 'b';
+    return {};
+  });
   EXPECT_TRUE(b.finished_inline);
 }
 
@@ -143,7 +145,13 @@ TEST(BindQueue, ABindWithoutFencesWaitsForTheWorkerThatIsBusyWithEarlierOnes) {
   gate->signal();
   while (!inside.load()) std::this_thread::yield();
   std::thread second([&] {
-    EXPECT_TRUE(queue->submit({}, [&]() -> Status { order += 'b'; return {}; }).finished_inline);
+    EXPECT_TRUE(queue
+                    ->submit({},
+                             [&]() -> Status {
+                               order += 'b';
+                               return {};
+                             })
+                    .finished_inline);
   });
   leave.store(true);
   second.join();

@@ -8,18 +8,17 @@ DeviceExec::DeviceExec(const Config& config)
     : config_(config),
       work_(std::make_shared<WorkQueue>(config.policy, config.starter)),
       scheduler_(std::make_shared<Scheduler>(SchedulerConfig{.profile = config.profile,
-                                 .clock = config.clock,
-                                 .counters = config.counters,
-                                 .waiters = waiters_,
-                                 .backends = config.backends,
-                                 .policy = config.policy,
-                                 .starter = config.starter})) {}
+                                                             .clock = config.clock,
+                                                             .counters = config.counters,
+                                                             .waiters = waiters_,
+                                                             .backends = config.backends,
+                                                             .policy = config.policy,
+                                                             .starter = config.starter})) {}
 
 DeviceExec::~DeviceExec() { shut_down(); }
 
 Result<ExecQueuePtr> DeviceExec::create_queue(const ExecQueueCreateRequest& request,
-                                              const ExecQueueProperties& properties,
-                                              ExecVmPtr vm) {
+                                              const ExecQueueProperties& properties, ExecVmPtr vm) {
   if (vm->closed() || vm->banned()) return fail(ENOENT, "the VM is closed or banned");
   if (properties.group_primary || properties.group_of)
     return fail(ENODEV, "no engine of this device has multi-queue groups");
@@ -61,9 +60,7 @@ ExecQueuePtr DeviceExec::inherit_queue(const ExecQueue& parents, ExecVmPtr vm) {
   return queue;
 }
 
-std::shared_ptr<BindQueue> DeviceExec::make_bind_queue() {
-  return std::make_shared<BindQueue>(work_);
-}
+std::shared_ptr<BindQueue> DeviceExec::make_bind_queue() { return std::make_shared<BindQueue>(work_); }
 
 void DeviceExec::destroy_queue(const ExecQueuePtr& queue) {
   if (queue->is_bind_queue()) {
@@ -72,23 +69,19 @@ void DeviceExec::destroy_queue(const ExecQueuePtr& queue) {
     waiters_.notify();
     return;
   }
-  if (queue->counted_.exchange(false))
-    queue->vm_->queues_.fetch_sub(1, std::memory_order_acq_rel);
+  if (queue->counted_.exchange(false)) queue->vm_->queues_.fetch_sub(1, std::memory_order_acq_rel);
   scheduler_->reset(*queue, Scheduler::ResetCause::kKilled);
 }
 
-Status DeviceExec::submit(const ExecQueuePtr& queue, std::vector<GpuVa> batches,
-                          const JobSyncs& syncs) {
+Status DeviceExec::submit(const ExecQueuePtr& queue, std::vector<GpuVa> batches, const JobSyncs& syncs) {
   if (batches.empty()) {
     if (queue->vm()->mode() != VmMode::kDmaFence) return {};
-    if (syncs.has_in_entries())
-      return fail(EOPNOTSUPP, "an in-fence needs a batch that waits for it");
+    if (syncs.has_in_entries()) return fail(EOPNOTSUPP, "an in-fence needs a batch that waits for it");
     syncs.install(scheduler_->last_fence(*queue));
     return {};
   }
   SX_ASSERT(batches.size() == queue->width());
-  if (queue->vm()->closed() || queue->vm()->banned())
-    return fail(ECANCELED, "the queue's VM is closed or banned");
+  if (queue->vm()->closed() || queue->vm()->banned()) return fail(ECANCELED, "the queue's VM is closed or banned");
   auto job = std::make_shared<Job>();
   job->queue = queue;
   job->batches = std::move(batches);
@@ -99,8 +92,7 @@ Status DeviceExec::submit(const ExecQueuePtr& queue, std::vector<GpuVa> batches,
 }
 
 void DeviceExec::vm_banned(const ExecVm& vm) {
-  if (vm.mode() == VmMode::kPreemptFence)
-    scheduler_->reset_vm(vm, Scheduler::ResetCause::kKilled);
+  if (vm.mode() == VmMode::kPreemptFence) scheduler_->reset_vm(vm, Scheduler::ResetCause::kKilled);
 }
 
 DeviceExec::VmPause::VmPause(DeviceExec& exec, ExecVmPtr vm) : exec_(exec), vm_(std::move(vm)) {

@@ -53,8 +53,8 @@ class DeviceExec {
   WorkQueue& work() { return *work_; }
 
   /// ENOENT: VM closed or banned. The request and its properties were decoded.
-  Result<ExecQueuePtr> create_queue(const ExecQueueCreateRequest& request,
-                                    const ExecQueueProperties& properties, ExecVmPtr vm);
+  Result<ExecQueuePtr> create_queue(const ExecQueueCreateRequest& request, const ExecQueueProperties& properties,
+                                    ExecVmPtr vm);
   /// In a fork child: a queue like one of the parent's, of which only what never changes is read; reset as
   /// that one is. Nothing of its jobs is here.
   ExecQueuePtr inherit_queue(const ExecQueue& parents, ExecVmPtr vm);

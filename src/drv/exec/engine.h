@@ -34,8 +34,8 @@ GroupKind group_of(EngineClass cls);
 struct EngineGroup {
   std::uint16_t gt = 0;
   GroupKind kind = GroupKind::kCopy;
-  std::uint32_t dma_jobs = 0;        ///< started and unfinished jobs of dma-fence VMs
-  std::uint32_t fault_running = 0;   ///< fault-mode contexts inside a slice
+  std::uint32_t dma_jobs = 0;       ///< started and unfinished jobs of dma-fence VMs
+  std::uint32_t fault_running = 0;  ///< fault-mode contexts inside a slice
   std::uint64_t suspend_since_ns = 0;
   std::vector<ExecQueue*> fault_queues;
 };
@@ -44,8 +44,7 @@ class Engine {
  public:
   Engine(Scheduler& scheduler, const EngineFact& fact, const EngineId& id, EngineGroup& group,
          std::unique_ptr<EngineBackend> backend, const ThreadStarter& starter)
-      : fact_(fact), scheduler_(scheduler), id_(id), group_(group), backend_(std::move(backend)),
-        worker_(starter) {}
+      : fact_(fact), scheduler_(scheduler), id_(id), group_(group), backend_(std::move(backend)), worker_(starter) {}
 
   const EngineFact& fact() const { return fact_; }
   const EngineId& id() const { return id_; }
@@ -83,8 +82,8 @@ class Engine {
   std::uint64_t slice_began_ns_ = 0;  ///< start of resident_'s time slice
   std::uint64_t busy_mark_ns_ = 0;    ///< busy_ns_ is right up to here while somebody is resident
   std::uint32_t yields_in_row_ = 0;
-  std::uint64_t backoff_ns_ = 0;      ///< last polling sleep; doubles
-  std::uint64_t rest_ns_ = 0;         ///< sleep this long before the next pick
+  std::uint64_t backoff_ns_ = 0;  ///< last polling sleep; doubles
+  std::uint64_t rest_ns_ = 0;     ///< sleep this long before the next pick
   bool worker_alive_ = false;
   bool woken_ = false;
   CondVar wake_;

@@ -36,8 +36,8 @@ class HwContext {
 
 struct SliceLimits {
   std::uint32_t commands_max = 0;
-  std::uint64_t deadline_ns = 0;     ///< of the device's clock
-  std::uint64_t run_time_ns = 0;     ///< how long the context has run before (CTX_TIMESTAMP)
+  std::uint64_t deadline_ns = 0;  ///< of the device's clock
+  std::uint64_t run_time_ns = 0;  ///< how long the context has run before (CTX_TIMESTAMP)
 };
 
 /// One per hardware engine, used by its worker only.

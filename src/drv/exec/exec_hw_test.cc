@@ -62,12 +62,11 @@ struct World {
   SyncobjTable syncobjs;
   ExecVmPtr vm = std::make_shared<ContextVm>(VmMode::kFault, sim.vm);
   std::unique_ptr<HwBackendFactory> backends = std::make_unique<HwBackendFactory>(*sim.device);
-  std::unique_ptr<DeviceExec> exec = std::make_unique<DeviceExec>(
-      DeviceExec::Config{.profile = sim.device->profile(),
-                         .clock = sim.clock,
-                         .counters = sim.device->counters(),
-                         .backends = *backends,
-                         .policy = ExecPolicy::kManual});
+  std::unique_ptr<DeviceExec> exec = std::make_unique<DeviceExec>(DeviceExec::Config{.profile = sim.device->profile(),
+                                                                                     .clock = sim.clock,
+                                                                                     .counters = sim.device->counters(),
+                                                                                     .backends = *backends,
+                                                                                     .policy = ExecPolicy::kManual});
   std::uint64_t next = kBatch;
 };
 
@@ -110,8 +109,7 @@ struct Ban {
 };
 
 TEST(ExecHw, FaultsAndBadCommandsBanWithoutAUserFence) {
-  for (const Ban& c : {Ban{"store to an unmapped page", store(kUnmapped, 1)},
-                       Ban{"undecodable", Words{0xffffffff}}}) {
+  for (const Ban& c : {Ban{"store to an unmapped page", store(kUnmapped, 1)}, Ban{"undecodable", Words{0xffffffff}}}) {
     World w;
     const auto queue = w.queue();
     w.submit(queue, w.batch({c.command, {kEnd}}), kData);

@@ -16,8 +16,7 @@ ExecQueue::~ExecQueue() {
 void VmJobs::add(FencePtr job) {
   std::vector<FencePtr> finished;  // released after the lock
   Guard hold(lock_);
-  auto live = std::stable_partition(jobs_.begin(), jobs_.end(),
-                                    [](const FencePtr& f) { return !f->signalled(); });
+  auto live = std::stable_partition(jobs_.begin(), jobs_.end(), [](const FencePtr& f) { return !f->signalled(); });
   std::move(live, jobs_.end(), std::back_inserter(finished));
   jobs_.erase(live, jobs_.end());
   jobs_.push_back(std::move(job));

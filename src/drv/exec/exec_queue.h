@@ -33,17 +33,17 @@ using ExecQueuePtr = std::shared_ptr<ExecQueue>;
 
 /// One EXEC. Keeps its queue alive from submission to its fence.
 struct Job {
-  ExecQueuePtr queue;  ///< cleared under the scheduler's lock when the job is complete
-  std::vector<GpuVa> batches;              ///< one per position
-  std::optional<SyncUserFence> user_fence; ///< address: GPU, written behind the last batch
+  ExecQueuePtr queue;                          ///< cleared under the scheduler's lock when the job is complete
+  std::vector<GpuVa> batches;                  ///< one per position
+  std::optional<SyncUserFence> user_fence;     ///< address: GPU, written behind the last batch
   std::atomic<std::uint32_t> batches_left{0};  ///< positions whose batch has not ended
   FencePtr done = Fence::pending();
 
   // Scheduler's lock:
-  bool ready = false;      ///< in-fences have signalled
-  bool started = false;    ///< a slice of it has begun
-  bool in_group = false;   ///< counted in EngineGroup::dma_jobs
-  std::uint32_t left = 0;  ///< positions that have not finished
+  bool ready = false;                      ///< in-fences have signalled
+  bool started = false;                    ///< a slice of it has begun
+  bool in_group = false;                   ///< counted in EngineGroup::dma_jobs
+  std::uint32_t left = 0;                  ///< positions that have not finished
   std::uint64_t run_time_at_start_ns = 0;  ///< of the first position's context
   std::uint64_t run_time_checked_ns = 0;   ///< the same at the last time-out check
   std::uint64_t next_check_ns = 0;         ///< of the job time-out; 0: timer not armed
@@ -53,22 +53,22 @@ using JobPtr = std::shared_ptr<Job>;
 
 /// One position of a queue: what an engine's run queue holds. Scheduler's lock, but for the first group.
 struct QueueContext {
-  ExecQueue* queue = nullptr;         ///< fixed
-  unsigned position = 0;              ///< fixed
-  std::unique_ptr<HwContext> hw;      ///< used by the worker that runs it
-  std::atomic<bool> stop{false};      ///< end the running slice early
+  ExecQueue* queue = nullptr;     ///< fixed
+  unsigned position = 0;          ///< fixed
+  std::unique_ptr<HwContext> hw;  ///< used by the worker that runs it
+  std::atomic<bool> stop{false};  ///< end the running slice early
 
   enum class State : std::uint8_t { kIdle, kQueued, kRunning };
   enum class Mood : std::uint8_t { kBusy, kPolling, kYielded };
   State state = State::kIdle;
   Mood mood = Mood::kBusy;
-  bool begin = false;                 ///< the job's batch has not begun
-  bool batch_done = false;            ///< only the user fence is left to write
-  bool ended_last = false;            ///< of its job's batches: it writes the user fence
-  Engine* engine = nullptr;           ///< where it is queued, running or resident
-  std::uint64_t run_time_ns = 0;      ///< up to resident_since_ns
-  std::uint64_t resident_since_ns = 0;///< 0: switched out
-  std::uint32_t passed_over = 0;      ///< times a higher priority went first
+  bool begin = false;                   ///< the job's batch has not begun
+  bool batch_done = false;              ///< only the user fence is left to write
+  bool ended_last = false;              ///< of its job's batches: it writes the user fence
+  Engine* engine = nullptr;             ///< where it is queued, running or resident
+  std::uint64_t run_time_ns = 0;        ///< up to resident_since_ns
+  std::uint64_t resident_since_ns = 0;  ///< 0: switched out
+  std::uint32_t passed_over = 0;        ///< times a higher priority went first
 };
 
 /// Engine and bind queues share ids, hence one type.
@@ -114,9 +114,9 @@ class ExecQueue : public std::enable_shared_from_this<ExecQueue> {
 
   // Scheduler's lock:
   std::vector<std::unique_ptr<QueueContext>> contexts_;  ///< one per position
-  std::deque<JobPtr> jobs_;  ///< submitted and not complete; the front may be running
-  FencePtr last_;            ///< of the newest job
-  int first_error_ = 0;      ///< of a reset: what the started job's fence says
+  std::deque<JobPtr> jobs_;                              ///< submitted and not complete; the front may be running
+  FencePtr last_;                                        ///< of the newest job
+  int first_error_ = 0;                                  ///< of a reset: what the started job's fence says
 };
 
 }  // namespace softxe

@@ -86,11 +86,9 @@ TEST(Exec, SubmissionErrors) {
     const auto queue = rig.queue(vm);
     if (c.before) c.before(rig, *vm, queue);
     Status status = rig.exec.check_submit(*queue);
-    if (status)
-      status = rig.exec.submit(queue, std::vector<GpuVa>(c.batches, GpuVa(0x1000)), rig.syncs());
+    if (status) status = rig.exec.submit(queue, std::vector<GpuVa>(c.batches, GpuVa(0x1000)), rig.syncs());
     EXPECT_EQ(errno_of(status), c.err) << c.rule;
-    EXPECT_EQ(queue->reset(), c.before != nullptr && c.err != 0 && c.mode != VmMode::kFault &&
-                                  !vm->is_closed)
+    EXPECT_EQ(queue->reset(), c.before != nullptr && c.err != 0 && c.mode != VmMode::kFault && !vm->is_closed)
         << c.rule;
   }
 }
@@ -163,8 +161,8 @@ struct BanCase {
 };
 
 TEST(Exec, AFaultOrBadCommandBansTheQueueAndOnlyIt) {
-  for (const BanCase& c : {BanCase{"fault", SliceEnd::kFault, EIO},
-                           BanCase{"bad command", SliceEnd::kBadCommand, EIO}}) {
+  for (const BanCase& c :
+       {BanCase{"fault", SliceEnd::kFault, EIO}, BanCase{"bad command", SliceEnd::kBadCommand, EIO}}) {
     Rig rig;
     const auto vm = make_vm(VmMode::kDmaFence);
     const auto bad = rig.queue(vm);
@@ -270,7 +268,10 @@ TEST(Exec, AYieldedContextDoesNotHoldTheEngine) {
   const auto worker = rig.queue(vm);
   bool stored = false;
   rig.hw.programs[0x1000] = [&](const SliceView&) { return stored ? SliceEnd::kDone : SliceEnd::kYield; };
-  rig.hw.programs[0x2000] = [&](const SliceView&) { stored = true; return SliceEnd::kDone; };
+  rig.hw.programs[0x2000] = [&](const SliceView&) {
+    stored = true;
+    return SliceEnd::kDone;
+  };
   EXPECT_TRUE(rig.submit(waiter, 0x1000));
   EXPECT_TRUE(rig.submit(worker, 0x2000));
   rig.drain(10);
@@ -441,7 +442,10 @@ TEST(Exec, DmaFenceJobsSuspendFaultModeQueuesOfTheirGroup) {
   for (const Case& c : cases) {
     Rig rig;
     int fault_slices = 0;
-    rig.hw.programs[0xf] = [&](const SliceView&) { ++fault_slices; return SliceEnd::kBudget; };
+    rig.hw.programs[0xf] = [&](const SliceView&) {
+      ++fault_slices;
+      return SliceEnd::kBudget;
+    };
     bool finish = false;
     rig.hw.programs[0xd] = [&](const SliceView&) { return finish ? SliceEnd::kDone : SliceEnd::kBudget; };
     const auto fault = rig.queue(make_vm(VmMode::kFault), EngineClass::kRender);

@@ -50,9 +50,7 @@ class FakeContext final : public HwContext {
 class FakeHardware final : public BackendFactory {
  public:
   std::unique_ptr<EngineBackend> make_engine(const EngineId& id) override;
-  std::unique_ptr<HwContext> make_context(const EngineId&) override {
-    return std::make_unique<FakeContext>();
-  }
+  std::unique_ptr<HwContext> make_context(const EngineId&) override { return std::make_unique<FakeContext>(); }
 
   /// Set before use; a batch with no program ends at once.
   std::map<std::uint64_t, Program> programs;
@@ -83,9 +81,8 @@ class FakeEngine final : public EngineBackend {
     const std::uint64_t batch = static_cast<FakeContext&>(context).batch.value();
     if (hw_.clock != nullptr) hw_.clock->advance_ns(hw_.slice_ns);
     auto program = hw_.programs.find(batch);
-    const SliceEnd end = program == hw_.programs.end()
-                             ? SliceEnd::kDone
-                             : program->second({id_, limits.run_time_ns, stop});
+    const SliceEnd end =
+        program == hw_.programs.end() ? SliceEnd::kDone : program->second({id_, limits.run_time_ns, stop});
     if (end == SliceEnd::kDone) hw_.note(fmt::format("batch {:#x}", batch));
     return end;
   }
@@ -134,8 +131,7 @@ struct Rig {
     for (const SyncEntry& entry : entries) EXPECT_TRUE(out.add(entry));
     return out;
   }
-  Status submit(const ExecQueuePtr& queue, std::uint64_t batch,
-                const std::vector<SyncEntry>& entries = {}) {
+  Status submit(const ExecQueuePtr& queue, std::uint64_t batch, const std::vector<SyncEntry>& entries = {}) {
     return exec.submit(queue, std::vector<GpuVa>(queue->width(), GpuVa(batch)), syncs(entries));
   }
   /// EXEC with an out-syncobj; the fence it got.

@@ -62,8 +62,7 @@ using ExecVmPtr = std::shared_ptr<ExecVm>;
 /// The real one: a VmContext.
 class ContextVm final : public ExecVm {
  public:
-  ContextVm(VmMode mode, std::shared_ptr<VmContext> context)
-      : ExecVm(mode), context_(std::move(context)) {}
+  ContextVm(VmMode mode, std::shared_ptr<VmContext> context) : ExecVm(mode), context_(std::move(context)) {}
   bool closed() const override { return context_->vm.closed(); }
   bool banned() const override { return context_->vm.banned(); }
   VmContext& context() const { return *context_; }

@@ -59,8 +59,8 @@ class Fence {
   Ticket on_signal(Callback callback) SX_EXCLUDES(lock_);
   /// For callbacks that do not ask for the error.
   template <typename F>
-    requires std::is_invocable_v<F&>
-  Ticket on_signal(F callback) SX_EXCLUDES(lock_) {
+  requires std::is_invocable_v<F&> Ticket on_signal(F callback)
+  SX_EXCLUDES(lock_) {
     return on_signal(Callback([callback = std::move(callback)](int) mutable { callback(); }));
   }
   /// Drops a callback that has not started. It may still be running on another thread afterwards.

@@ -33,10 +33,8 @@ class HwEngine final : public EngineBackend {
   HwEngine(Device& device, const EngineId& id)
       : device_(device),
         id_(id),
-        memory_(Mmu::Config{.domain = device.invalidations(),
-                            .faults = device.faults(),
-                            .clock = device.host().clock(),
-                            .engine = id}),
+        memory_(Mmu::Config{
+            .domain = device.invalidations(), .faults = device.faults(), .clock = device.host().clock(), .engine = id}),
         streamer_memory_(memory_),
         engine_{.engine_class = static_cast<CsEngineClass>(id.engine_class),
                 .mmio_base = mmio_base(id),
@@ -47,12 +45,10 @@ class HwEngine final : public EngineBackend {
   SliceEnd run(HwContext& context, const ExecVmPtr& vm, const SliceLimits& limits,
                const std::atomic<bool>& stop) override {
     bind(vm);
-    const CsSlice slice = cs_run_slice(static_cast<HwStreamerContext&>(context).state,
-                                       streamer_memory_, engine_,
-                                       {.commands_max = limits.commands_max,
-                                        .deadline_ns = limits.deadline_ns,
-                                        .run_time_ns = limits.run_time_ns},
-                                       stop);
+    const CsSlice slice = cs_run_slice(
+        static_cast<HwStreamerContext&>(context).state, streamer_memory_, engine_,
+        {.commands_max = limits.commands_max, .deadline_ns = limits.deadline_ns, .run_time_ns = limits.run_time_ns},
+        stop);
     memory_.mmu().leave();
     switch (slice.end) {
       case CsSliceEnd::kDone: return SliceEnd::kDone;
@@ -63,8 +59,8 @@ class HwEngine final : public EngineBackend {
       case CsSliceEnd::kBadCommand:
       case CsSliceEnd::kUnsupportedShader: break;
     }
-    SX_INFO("engine class {} instance {}: command {:#010x} at {:#x}: {}", id_.engine_class,
-            id_.instance, slice.last.header, slice.last.address.value(), slice.last.reason);
+    SX_INFO("engine class {} instance {}: command {:#010x} at {:#x}: {}", id_.engine_class, id_.instance,
+            slice.last.header, slice.last.address.value(), slice.last.reason);
     return SliceEnd::kBadCommand;
   }
 
@@ -87,8 +83,7 @@ class HwEngine final : public EngineBackend {
     Vm& target = static_cast<ContextVm&>(*vm).context().vm;
     memory_.mmu().bind_vm({.asid = target.config().asid,
                            .table = &target.table(id_.tile),
-                           .vram = id_.tile < device_.vram_tiles() ? &device_.vram_map(id_.tile)
-                                                                   : nullptr});
+                           .vram = id_.tile < device_.vram_tiles() ? &device_.vram_map(id_.tile) : nullptr});
     bound_ = vm;
   }
 

@@ -68,8 +68,11 @@ class IdTable {
     SX_ASSERT(slots_.empty());
     slots_ = std::move(converted);
     for (std::size_t i = 0; i < slots_.size(); ++i) {
-      if (!parents[i]) free_.push(static_cast<std::uint32_t>(i + 1));
-      else if (!slots_[i]) ++lost;
+      if (!parents[i]) {
+        free_.push(static_cast<std::uint32_t>(i + 1));
+      } else if (!slots_[i]) {
+        ++lost;
+      }
     }
     return lost;
   }
@@ -108,8 +111,7 @@ class IdTable {
   mutable Mutex<LockRank::kDrmFile> lock_{"IdTable"};
   std::vector<Ptr> slots_ SX_GUARDED_BY(lock_);  ///< index: id - 1
   /// Ids below slots_.size() that are free, lowest on top.
-  std::priority_queue<std::uint32_t, std::vector<std::uint32_t>, std::greater<>> free_
-      SX_GUARDED_BY(lock_);
+  std::priority_queue<std::uint32_t, std::vector<std::uint32_t>, std::greater<>> free_ SX_GUARDED_BY(lock_);
 };
 
 }  // namespace softxe

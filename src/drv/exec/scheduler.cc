@@ -53,9 +53,8 @@ void Engine::work() {
 Scheduler::Scheduler(const SchedulerConfig& config) : config_(config) {
   for (const EngineFact& fact : config_.profile.engines) {
     const GroupKind kind = group_of(fact.cls);
-    auto group = std::find_if(groups_.begin(), groups_.end(), [&](const auto& g) {
-      return g->gt == fact.gt && g->kind == kind;
-    });
+    auto group = std::find_if(groups_.begin(), groups_.end(),
+                              [&](const auto& g) { return g->gt == fact.gt && g->kind == kind; });
     if (group == groups_.end()) {
       groups_.push_back(std::make_unique<EngineGroup>());
       groups_.back()->gt = fact.gt;
@@ -67,9 +66,8 @@ Scheduler::Scheduler(const SchedulerConfig& config) : config_(config) {
                 .gt = static_cast<std::uint8_t>(fact.gt)};
     for (const GtFact& gt : config_.profile.gts)
       if (gt.id == fact.gt) id.tile = static_cast<std::uint8_t>(gt.tile);
-    engines_.push_back(std::make_unique<Engine>(*this, fact, id, **group,
-                                                config_.backends.make_engine(id),
-                                                config_.starter));
+    engines_.push_back(
+        std::make_unique<Engine>(*this, fact, id, **group, config_.backends.make_engine(id), config_.starter));
   }
 }
 
@@ -154,18 +152,16 @@ std::uint64_t Scheduler::timeslice_ns(const ExecQueue& queue) const {
 
 QueueContext* Scheduler::choose(Engine& engine, std::uint64_t now_ns) {
   QueueContext* resident = engine.resident_;
-  const bool keeps = config_.policy == ExecPolicy::kThreads && resident != nullptr &&
-                     resident->state == QueueContext::State::kQueued &&
-                     resident->mood != QueueContext::Mood::kYielded &&
-                     now_ns - engine.slice_began_ns_ < timeslice_ns(*resident->queue) &&
-                     eligible(*resident, engine.group_);
+  const bool keeps =
+      config_.policy == ExecPolicy::kThreads && resident != nullptr &&
+      resident->state == QueueContext::State::kQueued && resident->mood != QueueContext::Mood::kYielded &&
+      now_ns - engine.slice_began_ns_ < timeslice_ns(*resident->queue) && eligible(*resident, engine.group_);
   QueueContext* oldest = nullptr;
   QueueContext* highest = nullptr;
   for (QueueContext* context : engine.run_queue_) {
     if (!eligible(*context, engine.group_)) continue;
     if (oldest == nullptr) oldest = highest = context;
-    if (context->queue->properties_.priority > highest->queue->properties_.priority)
-      highest = context;
+    if (context->queue->properties_.priority > highest->queue->properties_.priority) highest = context;
   }
   QueueContext* chosen = keeps ? resident : highest;
   if (!keeps && oldest != highest && ++oldest->passed_over > kPassedOverMax) chosen = oldest;
@@ -196,8 +192,7 @@ QueueContext* Scheduler::steal(Engine& thief, std::uint64_t now_ns) {
 // ---- residency and time --------------------------------------------------------------------------
 
 void Scheduler::account_busy(Engine& engine, std::uint64_t now_ns) {
-  if (engine.resident_ != nullptr)
-    engine.busy_ns_.fetch_add(now_ns - engine.busy_mark_ns_, std::memory_order_relaxed);
+  if (engine.resident_ != nullptr) engine.busy_ns_.fetch_add(now_ns - engine.busy_mark_ns_, std::memory_order_relaxed);
   engine.busy_mark_ns_ = now_ns;
 }
 
@@ -250,8 +245,7 @@ bool Scheduler::pick(Engine& engine, Engine::Pick& pick) {
     job.run_time_at_start_ns = run_time(*queue.contexts_.front(), now);
   }
   if (job.gated_since_ns != 0) {
-    config_.counters.add(Counter::hw_engine_group_wait_dma_queue_us,
-                         (now - job.gated_since_ns) / 1000);
+    config_.counters.add(Counter::hw_engine_group_wait_dma_queue_us, (now - job.gated_since_ns) / 1000);
     job.gated_since_ns = 0;
   }
   const bool threads = config_.policy == ExecPolicy::kThreads;
@@ -307,8 +301,7 @@ void Scheduler::finish_slice(Engine& engine, Engine::Pick& pick, SliceEnd end) {
       position_done(context, after);
     } else if (end == SliceEnd::kFault || end == SliceEnd::kBadCommand) {
       switch_out(context, now);
-      reset_locked(queue,
-                   end == SliceEnd::kFault ? ResetCause::kFault : ResetCause::kBadCommand, after);
+      reset_locked(queue, end == SliceEnd::kFault ? ResetCause::kFault : ResetCause::kBadCommand, after);
     } else {
       requeue(context, end, now, after);
       check_timeout(queue, now, after);
@@ -325,7 +318,7 @@ void Scheduler::requeue(QueueContext& context, SliceEnd end, std::uint64_t now_n
   Engine& here = *context.engine;
   ExecQueue& queue = *context.queue;
   context.state = QueueContext::State::kQueued;
-  context.mood = end == SliceEnd::kPolling  ? QueueContext::Mood::kPolling
+  context.mood = end == SliceEnd::kPolling ? QueueContext::Mood::kPolling
                  : end == SliceEnd::kYield ? QueueContext::Mood::kYielded
                                            : QueueContext::Mood::kBusy;
   if (may_move(queue, queue.logical_mask_)) {
@@ -386,9 +379,8 @@ Scheduler::Rest Scheduler::rest(Engine& engine, Ran ran) {
   const std::uint64_t sleep_ns = ran == Ran::kSlice ? engine.rest_ns_ : kIdleExitNs;
   bool woken = true;
   if (sleep_ns != 0 && !stopping_) {
-    woken = engine.wake_.wait_for(lock_, sleep_ns, [&]() SX_NO_THREAD_SAFETY_ANALYSIS {
-      return engine.woken_ || stopping_;
-    });
+    woken = engine.wake_.wait_for(lock_, sleep_ns,
+                                  [&]() SX_NO_THREAD_SAFETY_ANALYSIS { return engine.woken_ || stopping_; });
   }
   // A woken polling engine looks again soon: what woke it is likely what it waits for.
   if (woken && engine.woken_) engine.backoff_ns_ = 0;

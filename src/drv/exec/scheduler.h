@@ -108,16 +108,13 @@ class Scheduler : public std::enable_shared_from_this<Scheduler> {
   QueueContext* choose(Engine& engine, std::uint64_t now_ns) SX_REQUIRES(lock_);
   QueueContext* steal(Engine& thief, std::uint64_t now_ns) SX_REQUIRES(lock_);
   bool eligible(const QueueContext& context, const EngineGroup& group) const SX_REQUIRES(lock_);
-  void make_resident(Engine& engine, QueueContext& context, std::uint64_t now_ns)
-      SX_REQUIRES(lock_);
+  void make_resident(Engine& engine, QueueContext& context, std::uint64_t now_ns) SX_REQUIRES(lock_);
   void switch_out(QueueContext& context, std::uint64_t now_ns) SX_REQUIRES(lock_);
   void account_busy(Engine& engine, std::uint64_t now_ns) SX_REQUIRES(lock_);
-  std::uint64_t run_time(const QueueContext& context, std::uint64_t now_ns) const
-      SX_REQUIRES(lock_);
+  std::uint64_t run_time(const QueueContext& context, std::uint64_t now_ns) const SX_REQUIRES(lock_);
   std::uint64_t timeslice_ns(const ExecQueue& queue) const;
   void enqueue(QueueContext& context, Engine& engine, After& after) SX_REQUIRES(lock_);
-  void requeue(QueueContext& context, SliceEnd end, std::uint64_t now_ns, After& after)
-      SX_REQUIRES(lock_);
+  void requeue(QueueContext& context, SliceEnd end, std::uint64_t now_ns, After& after) SX_REQUIRES(lock_);
   void back_off(Engine& engine, SliceEnd end) SX_REQUIRES(lock_);
   void wake(Engine& engine, After& after) SX_REQUIRES(lock_);
   void wake_group(const EngineGroup& group, After& after) SX_REQUIRES(lock_);

@@ -124,8 +124,7 @@ void Scheduler::suspend_fault_queues(EngineGroup& group) {
     config_.counters.add(active ? Counter::hw_engine_group_suspend_lr_queue_count
                                 : Counter::hw_engine_group_skip_lr_queue_count);
     for (const auto& context : queue->contexts_)
-      if (context->state == QueueContext::State::kRunning)
-        context->stop.store(true, std::memory_order_release);
+      if (context->state == QueueContext::State::kRunning) context->stop.store(true, std::memory_order_release);
   }
   if (group.fault_running != 0) group.suspend_since_ns = config_.clock.now_ns();
 }
@@ -164,9 +163,8 @@ void Scheduler::position_done(QueueContext& context, After& after) {
 }
 
 bool Scheduler::running(const ExecQueue& queue) {
-  return std::any_of(queue.contexts_.begin(), queue.contexts_.end(), [](const auto& context) {
-    return context->state == QueueContext::State::kRunning;
-  });
+  return std::any_of(queue.contexts_.begin(), queue.contexts_.end(),
+                     [](const auto& context) { return context->state == QueueContext::State::kRunning; });
 }
 
 void Scheduler::reset(ExecQueue& queue, ResetCause cause) {
@@ -186,8 +184,7 @@ void Scheduler::reset_locked(ExecQueue& queue, ResetCause cause, After& after) {
   queue.first_error_ = facts_of(cause).error;
   if (cause != ResetCause::kKilled) {
     config_.counters.add(Counter::exec_banned_count);
-    SX_INFO("queue on {} gt{} banned: {}", engine_class_name(queue.cls_), queue.gt_,
-            facts_of(cause).name);
+    SX_INFO("queue on {} gt{} banned: {}", engine_class_name(queue.cls_), queue.gt_, facts_of(cause).name);
   }
   const std::uint64_t now = config_.clock.now_ns();
   for (const auto& context : queue.contexts_) {
@@ -248,8 +245,7 @@ void Scheduler::check_timeout(ExecQueue& queue, std::uint64_t now_ns, After& aft
   if (job.next_check_ns == 0 || now_ns < job.next_check_ns) return;
   const std::uint64_t timeout_ns =
       std::uint64_t{limits(queue.cls_).job_timeout_ms.load(std::memory_order_relaxed)} * 1'000'000;
-  const std::uint64_t ran =
-      run_time(*queue.contexts_.front(), now_ns) - job.run_time_at_start_ns;
+  const std::uint64_t ran = run_time(*queue.contexts_.front(), now_ns) - job.run_time_at_start_ns;
   const bool too_long = ran * kTimeoutNumerator / kTimeoutDenominator >= timeout_ns;
   const bool hung = ran == job.run_time_checked_ns;
   if (too_long || hung) return reset_locked(queue, ResetCause::kTimeout, after);
@@ -261,9 +257,8 @@ void Scheduler::check_timeout(ExecQueue& queue, std::uint64_t now_ns, After& aft
 
 bool Scheduler::busy(const ExecVm& vm) const {
   Guard hold(lock_);
-  return std::any_of(queues_.begin(), queues_.end(), [&](const ExecQueue* queue) {
-    return queue->vm_.get() == &vm && !queue->jobs_.empty();
-  });
+  return std::any_of(queues_.begin(), queues_.end(),
+                     [&](const ExecQueue* queue) { return queue->vm_.get() == &vm && !queue->jobs_.empty(); });
 }
 
 void Scheduler::pause(ExecVm& vm) {
@@ -272,8 +267,7 @@ void Scheduler::pause(ExecVm& vm) {
   for (ExecQueue* queue : queues_) {
     if (queue->vm_.get() != &vm) continue;
     for (const auto& context : queue->contexts_)
-      if (context->state == QueueContext::State::kRunning)
-        context->stop.store(true, std::memory_order_release);
+      if (context->state == QueueContext::State::kRunning) context->stop.store(true, std::memory_order_release);
   }
   pausers_.wait(lock_, [&]() SX_NO_THREAD_SAFETY_ANALYSIS { return vm.running_ == 0; });
 }

@@ -22,8 +22,8 @@ constexpr long kLookNs = 50'000'000;
 }  // namespace
 
 Result<std::shared_ptr<SignalBoard>> SignalBoard::make() {
-  const long at = raw_syscall(SYS_mmap, nullptr, kBytes, PROT_READ | PROT_WRITE,
-                              MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  const long at =
+      raw_syscall(SYS_mmap, nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (live::errno_of(at) != 0) return fail(live::errno_of(at), "no memory to share with a fork child");
   return std::shared_ptr<SignalBoard>(new SignalBoard(reinterpret_cast<Word*>(at)));
 }
@@ -31,8 +31,7 @@ Result<std::shared_ptr<SignalBoard>> SignalBoard::make() {
 SignalBoard::~SignalBoard() { raw_syscall(SYS_munmap, words_, kBytes); }
 
 // 0: pending; else 1 and the error. The board lives in this process until the last fence is signalled.
-Status SignalBoard::relay(const std::shared_ptr<SignalBoard>& board, const FencePtr& original,
-                          const FencePtr& copy) {
+Status SignalBoard::relay(const std::shared_ptr<SignalBoard>& board, const FencePtr& original, const FencePtr& copy) {
   if (board->used_ == kWords) return fail(ENOSPC, "too many fences are pending at a fork");
   const std::size_t word = board->used_++;
   board->copies_.push_back({copy, word});

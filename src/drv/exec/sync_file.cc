@@ -36,14 +36,12 @@ OwnedFd::~OwnedFd() {
 
 Result<OwnedFd> OwnedFd::duplicate_high(int fd) {
   const long high = raw_syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, kInternalFdMin);
-  if (errno_of(high) != EINVAL && errno_of(high) != EMFILE)
-    return owned(high, "descriptor cannot be duplicated");
+  if (errno_of(high) != EINVAL && errno_of(high) != EMFILE) return owned(high, "descriptor cannot be duplicated");
   return owned(raw_syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 3), "no free descriptor");
 }
 
 Result<std::shared_ptr<EventFd>> EventFd::make() {
-  SX_TRY(const OwnedFd low,
-         owned(raw_syscall(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK), "no free descriptor"));
+  SX_TRY(const OwnedFd low, owned(raw_syscall(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK), "no free descriptor"));
   SX_TRY(OwnedFd high, OwnedFd::duplicate_high(low.get()));
   return std::make_shared<EventFd>(std::move(high));
 }
@@ -53,8 +51,8 @@ Result<std::shared_ptr<EventFd>> EventFd::from_client(int fd) {
   std::array<char, 64> path{};
   std::array<char, 64> name{};
   *fmt::format_to(path.data(), "/proc/self/fd/{}", own.get()) = '\0';
-  const long length = raw_syscall(SYS_readlinkat, AT_FDCWD, path.data(), name.data(),
-                                  static_cast<long>(name.size() - 1));
+  const long length =
+      raw_syscall(SYS_readlinkat, AT_FDCWD, path.data(), name.data(), static_cast<long>(name.size() - 1));
   if (errno_of(length) != 0 || std::strcmp(name.data(), "anon_inode:[eventfd]") != 0)
     return fail(EINVAL, "descriptor is not an eventfd");
   return std::make_shared<EventFd>(std::move(own));
@@ -66,8 +64,7 @@ void EventFd::add_one() {
   const std::uint64_t one = 1;
   pollfd entry{fd_.get(), POLLOUT, 0};
   const timespec at_once{};
-  if (raw_syscall(SYS_ppoll, &entry, 1, &at_once, nullptr, 0) == 1)
-    raw_syscall(SYS_write, fd_.get(), &one, sizeof one);
+  if (raw_syscall(SYS_ppoll, &entry, 1, &at_once, nullptr, 0) == 1) raw_syscall(SYS_write, fd_.get(), &one, sizeof one);
 }
 
 Result<std::shared_ptr<SyncFile>> SyncFile::make(FencePtr fence) {

@@ -56,8 +56,7 @@ class SyncFile {
   /// Signalled when both are (SYNC_IOC_MERGE).
   static Result<std::shared_ptr<SyncFile>> merge(const SyncFile& a, const SyncFile& b);
 
-  SyncFile(FencePtr fence, std::shared_ptr<EventFd> event)
-      : fence_(std::move(fence)), event_(std::move(event)) {}
+  SyncFile(FencePtr fence, std::shared_ptr<EventFd> event) : fence_(std::move(fence)), event_(std::move(event)) {}
 
   const FencePtr& fence() const { return fence_; }
   /// As FILE_INFO: 0 active, 1 signalled, a negative errno when it failed.

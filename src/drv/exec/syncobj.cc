@@ -4,16 +4,13 @@ namespace softxe {
 
 namespace {
 
-std::shared_ptr<ChainNode> as_chain(const FencePtr& fence) {
-  return std::dynamic_pointer_cast<ChainNode>(fence);
-}
+std::shared_ptr<ChainNode> as_chain(const FencePtr& fence) { return std::dynamic_pointer_cast<ChainNode>(fence); }
 
 }  // namespace
 
 // ---- ChainNode -----------------------------------------------------------------------------------
 
-std::shared_ptr<ChainNode> ChainNode::append(const FencePtr& before, std::uint64_t point,
-                                             const FencePtr& work) {
+std::shared_ptr<ChainNode> ChainNode::append(const FencePtr& before, std::uint64_t point, const FencePtr& work) {
   const auto chain = as_chain(before);
   const bool in_order = chain == nullptr || point > chain->sequence();
   const std::uint64_t below = chain != nullptr && in_order ? chain->sequence() : 0;

@@ -19,8 +19,7 @@ namespace softxe {
 class ChainNode final : public Fence {
  public:
   /// `before`: what the syncobj held: none, a plain fence, or a ChainNode.
-  static std::shared_ptr<ChainNode> append(const FencePtr& before, std::uint64_t point,
-                                           const FencePtr& work);
+  static std::shared_ptr<ChainNode> append(const FencePtr& before, std::uint64_t point, const FencePtr& work);
 
   /// A pending node that stands for `original`, which whoever owns the copy signals (fork_syncs.h). `before`:
   /// the copy of what is before it, or none.

@@ -27,9 +27,8 @@ class WaitState {
       listen = !ready;
     });
     if (!listen) return;
-    const Fence::Ticket ticket = fence->on_signal([self, i] {
-      self->monitor_.update([&] { self->entries_[i] = Entry::kReady; });
-    });
+    const Fence::Ticket ticket =
+        fence->on_signal([self, i] { self->monitor_.update([&] { self->entries_[i] = Entry::kReady; }); });
     Guard hold(listening_lock_);
     listening_.emplace_back(fence, ticket);
   }
@@ -103,8 +102,7 @@ Result<SyncobjPtr> SyncobjTable::export_object(SyncobjHandle handle) const {
   return object;
 }
 
-Result<std::vector<SyncobjPtr>> SyncobjTable::resolve(
-    std::span<const SyncobjHandle> handles) const {
+Result<std::vector<SyncobjPtr>> SyncobjTable::resolve(std::span<const SyncobjHandle> handles) const {
   if (handles.empty()) return fail(EINVAL, "no syncobj handles given");
   std::vector<SyncobjPtr> objects;
   for (SyncobjHandle handle : handles) {
@@ -149,8 +147,7 @@ Status SyncobjTable::timeline_signal(std::span<const SyncPoint> points) {
   std::vector<SyncobjHandle> handles;
   for (const SyncPoint& point : points) handles.push_back(point.handle);
   SX_TRY(const auto objects, resolve(handles));
-  for (std::size_t i = 0; i < points.size(); ++i)
-    objects[i]->add_point(points[i].point, Fence::signalled_stub());
+  for (std::size_t i = 0; i < points.size(); ++i) objects[i]->add_point(points[i].point, Fence::signalled_stub());
   return {};
 }
 
@@ -170,12 +167,11 @@ Status SyncobjTable::transfer(const SyncobjTransferRequest& request, WaitContext
   if (fence == nullptr) {
     if (!request.for_submit) return fail(EINVAL, "nothing to transfer from that point");
     auto arrived = Fence::pending();
-    const auto ticket =
-        source->watch([arrived, point = request.source.point](const FencePtr& head) {
-          const bool there = find_point(head, point) != nullptr;
-          if (there) arrived->signal();
-          return there;
-        });
+    const auto ticket = source->watch([arrived, point = request.source.point](const FencePtr& head) {
+      const bool there = find_point(head, point) != nullptr;
+      if (there) arrived->signal();
+      return there;
+    });
     const Status waited = arrived->wait(context, Deadline::after(context.clock, kTransferWaitNs));
     source->unwatch(ticket);
     SX_TRY_VOID(waited);
@@ -188,8 +184,7 @@ Status SyncobjTable::transfer(const SyncobjTransferRequest& request, WaitContext
 
 // ---- waiting -------------------------------------------------------------------------------------
 
-Result<SyncobjWaitAnswer> SyncobjTable::wait(const SyncobjWaitRequest& request,
-                                             WaitContext& context) const {
+Result<SyncobjWaitAnswer> SyncobjTable::wait(const SyncobjWaitRequest& request, WaitContext& context) const {
   if (request.points.empty()) return SyncobjWaitAnswer{};
   std::vector<SyncobjHandle> handles;
   for (const SyncPoint& point : request.points) handles.push_back(point.handle);
@@ -197,8 +192,7 @@ Result<SyncobjWaitAnswer> SyncobjTable::wait(const SyncobjWaitRequest& request,
 
   const bool may_come = request.for_submit || request.available;
   auto state = std::make_shared<WaitState>(
-      objects.size(),
-      request.available ? WaitState::Counts::kAvailable : WaitState::Counts::kSignalled);
+      objects.size(), request.available ? WaitState::Counts::kAvailable : WaitState::Counts::kSignalled);
   std::vector<Syncobj::WatchTicket> watches(objects.size());
   Status status;
   for (std::size_t i = 0; i < objects.size() && status; ++i) {
@@ -221,22 +215,21 @@ Result<SyncobjWaitAnswer> SyncobjTable::wait(const SyncobjWaitRequest& request,
   return SyncobjWaitAnswer{state->first_ready()};
 }
 
-Status SyncobjTable::register_eventfd(SyncPoint point, EventKind kind,
-                                      std::shared_ptr<EventFd> event) {
+Status SyncobjTable::register_eventfd(SyncPoint point, EventKind kind, std::shared_ptr<EventFd> event) {
   const SyncobjPtr object = find(point.handle);
   if (object == nullptr) return fail(ENOENT, "no such syncobj");
-  object->watch([point = point.point, kind, event,
-                 once = std::make_shared<std::atomic<bool>>(false)](const FencePtr& head) {
-    const FencePtr fence = find_point(head, point);
-    if (fence == nullptr) return false;
-    if (once->exchange(true)) return true;
-    if (kind == EventKind::kAvailable) {
-      event->add_one();
-    } else {
-      fence->on_signal([event] { event->add_one(); });
-    }
-    return true;
-  });
+  object->watch(
+      [point = point.point, kind, event, once = std::make_shared<std::atomic<bool>>(false)](const FencePtr& head) {
+        const FencePtr fence = find_point(head, point);
+        if (fence == nullptr) return false;
+        if (once->exchange(true)) return true;
+        if (kind == EventKind::kAvailable) {
+          event->add_one();
+        } else {
+          fence->on_signal([event] { event->add_one(); });
+        }
+        return true;
+      });
   return {};
 }
 

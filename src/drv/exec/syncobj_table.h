@@ -24,8 +24,8 @@ struct SyncobjWaitRequest {
   std::vector<SyncPoint> points;  ///< point 0 everywhere for the plain WAIT
   bool all = false;
   bool for_submit = false;
-  bool available = false;         ///< TIMELINE_WAIT only
-  Deadline deadline{};            ///< 0 or past: test once
+  bool available = false;  ///< TIMELINE_WAIT only
+  Deadline deadline{};     ///< 0 or past: test once
 };
 
 /// Answer of WAIT_ANY: which entry was first. Left alone for an empty list.
@@ -66,8 +66,7 @@ class SyncobjTable {
   Status reset(std::span<const SyncobjHandle> handles);
   Status signal(std::span<const SyncobjHandle> handles);
   Status timeline_signal(std::span<const SyncPoint> points);
-  Result<std::vector<std::uint64_t>> query(std::span<const SyncobjHandle> handles,
-                                           Syncobj::Query what) const;
+  Result<std::vector<std::uint64_t>> query(std::span<const SyncobjHandle> handles, Syncobj::Query what) const;
 
   /// ENOENT, EINVAL (nothing there and not for_submit), ETIME (5 s without a submission), EINTR.
   Status transfer(const SyncobjTransferRequest& request, WaitContext& context);

@@ -2,8 +2,8 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/eventfd.h>
-#include <thread>
 #include <unistd.h>
+#include <thread>
 
 #include "base/prng.h"
 #include "drv/exec/job_syncs.h"
@@ -90,8 +90,7 @@ TEST(Syncobj, UnknownHandles) {
   EXPECT_EQ(errno_of(w.table.wait({.points = {{kNone, 0}}}, w.context)), ENOENT);
   EXPECT_EQ(errno_of(w.table.export_sync_file({kNone, 0})), ENOENT);
   EXPECT_EQ(errno_of(w.table.import_sync_file({kNone, 0}, **SyncFile::make(w.plain))), ENOENT);
-  EXPECT_EQ(errno_of(w.table.register_eventfd({kNone, 0}, SyncobjTable::EventKind::kSignalled,
-                                              *EventFd::make())),
+  EXPECT_EQ(errno_of(w.table.register_eventfd({kNone, 0}, SyncobjTable::EventKind::kSignalled, *EventFd::make())),
             ENOENT);
 }
 
@@ -168,6 +167,7 @@ TEST(Syncobj, WaitsThatComeTrue) {
     int err;
   };
   const Deadline far{1'000'000'000};
+  // clang-format off
   const Case cases[] = {
       {"signal", {{{pending, 0}}, false, false, false, far}, [](World& w) { w.plain->signal(); }, 0},
       {"error is not reported", {{{pending, 0}}, false, false, false, far}, [](World& w) { w.plain->signal(EIO); }, 0},
@@ -179,9 +179,13 @@ TEST(Syncobj, WaitsThatComeTrue) {
       {"destroy neither", {{{pending, 0}}, false, false, false, far}, [](World& w) { static_cast<void>(w.table.destroy(SyncobjHandle{2})); w.plain->signal(); }, 0},
       {"timeline point", {{{line, 20}}, true, false, false, far}, [](World& w) { w.twenty->signal(); }, 0},
   };
+  // clang-format on
   for (const Case& c : cases) {
     World w;
-    w.on_step = [&] { c.event(w); w.on_step = nullptr; };
+    w.on_step = [&] {
+      c.event(w);
+      w.on_step = nullptr;
+    };
     EXPECT_EQ(errno_of(w.table.wait(c.request, w.context)), c.err) << c.rule;
   }
 }
@@ -275,6 +279,7 @@ TEST(Syncobj, Eventfd) {
     w.object(1)->add_point(1, Fence::signalled_stub());
     w.object(1)->add_point(2, Fence::signalled_stub());
   };
+  // clang-format off
   const Case cases[] = {
       {"ready at once", {SyncobjHandle{3}, 0}, Kind::kSignalled, {}, 1},
       {"pending", {SyncobjHandle{2}, 0}, Kind::kSignalled, {}, 0},
@@ -284,6 +289,7 @@ TEST(Syncobj, Eventfd) {
       {"available", {SyncobjHandle{1}, 1}, Kind::kAvailable, [](World& w) { w.object(1)->add_point(1, Fence::pending()); }, 1},
       {"armed across reset", {SyncobjHandle{1}, 0}, Kind::kSignalled, [](World& w) { w.object(1)->replace(nullptr); w.object(1)->replace(Fence::signalled_stub()); }, 1},
   };
+  // clang-format on
   for (const Case& c : cases) {
     World w;
     const int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

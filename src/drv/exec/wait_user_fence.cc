@@ -35,15 +35,14 @@ Deadline deadline_of(const WaitUserFenceRequest& request, const Clock& clock) {
 /// What the client finds in `timeout` afterwards.
 std::int64_t timeout_left(const WaitUserFenceRequest& request, std::uint64_t spent_ns) {
   constexpr std::int64_t kMax = std::numeric_limits<std::int64_t>::max();
-  if (request.timeout_kind == TimeoutKind::kAbsolute)
-    return request.timeout_ns < 0 ? kMax : request.timeout_ns;
+  if (request.timeout_kind == TimeoutKind::kAbsolute) return request.timeout_ns < 0 ? kMax : request.timeout_ns;
   const std::int64_t given = request.timeout_ns < 0 ? kMax : request.timeout_ns;
   const auto spent = static_cast<std::int64_t>(spent_ns);
   return spent >= given ? 0 : given - spent;
 }
 
-Status wait_loop(const WaitUserFenceRequest& request, const ExecQueue* queue,
-                 const UserWordReader& read, UserFenceWaiters& waiters, WaitContext& context) {
+Status wait_loop(const WaitUserFenceRequest& request, const ExecQueue* queue, const UserWordReader& read,
+                 UserFenceWaiters& waiters, WaitContext& context) {
   const Deadline deadline = deadline_of(request, context.clock);
   std::uint64_t pause_ns = kUserFencePollFirstNs;
   for (;;) {
@@ -74,17 +73,14 @@ bool UserFenceWaiters::sleep(WaitContext& context, std::uint64_t seen, std::uint
   if (context.step) return context.step();
   sleepers_.fetch_add(1, std::memory_order_seq_cst);
   // A time-out here is only the next look.
-  static_cast<void>(monitor_.wait(context, Deadline{until_ns}, [&] {
-    return generation_.load(std::memory_order_seq_cst) != seen;
-  }));
+  static_cast<void>(
+      monitor_.wait(context, Deadline{until_ns}, [&] { return generation_.load(std::memory_order_seq_cst) != seen; }));
   sleepers_.fetch_sub(1, std::memory_order_seq_cst);
   return true;
 }
 
-WaitUserFenceAnswer wait_user_fence(const WaitUserFenceRequest& request,
-                                    const std::shared_ptr<ExecQueue>& queue,
-                                    const UserWordReader& read, UserFenceWaiters& waiters,
-                                    WaitContext& context) {
+WaitUserFenceAnswer wait_user_fence(const WaitUserFenceRequest& request, const std::shared_ptr<ExecQueue>& queue,
+                                    const UserWordReader& read, UserFenceWaiters& waiters, WaitContext& context) {
   const std::uint64_t began_ns = context.clock.now_ns();
   WaitUserFenceAnswer answer;
   answer.status = wait_loop(request, queue.get(), read, waiters, context);

@@ -48,9 +48,7 @@ inline constexpr std::uint64_t kUserFencePollMaxNs = 500'000;
 inline constexpr std::uint64_t kUserFenceTickNs = 1'000'000;
 
 /// `queue` only matters for EIO; none: no queue was named.
-WaitUserFenceAnswer wait_user_fence(const WaitUserFenceRequest& request,
-                                    const std::shared_ptr<ExecQueue>& queue,
-                                    const UserWordReader& read, UserFenceWaiters& waiters,
-                                    WaitContext& context);
+WaitUserFenceAnswer wait_user_fence(const WaitUserFenceRequest& request, const std::shared_ptr<ExecQueue>& queue,
+                                    const UserWordReader& read, UserFenceWaiters& waiters, WaitContext& context);
 
 }  // namespace softxe

@@ -42,7 +42,10 @@ TEST(WaitUserFence, Timeouts) {
   for (const Case& c : cases) {
     ManualClock clock;
     clock.advance_ns(999);
-    WaitContext context{clock, [&] { clock.advance_ns(10); return true; }};
+    WaitContext context{clock, [&] {
+                          clock.advance_ns(10);
+                          return true;
+                        }};
     UserFenceWaiters waiters;
     WaitUserFenceRequest request = wait_request(5);
     request.timeout_ns = c.timeout_ns;
@@ -59,9 +62,12 @@ TEST(WaitUserFence, Comparisons) {
     CompareOp op;
     bool below, equal, above;  ///< result when the word is below, equal to, above the value
   };
-  for (const Compare& c : {Compare{CompareOp::kEq, false, true, false}, {CompareOp::kNeq, true, false, true},
-                           {CompareOp::kGt, false, false, true}, {CompareOp::kGte, false, true, true},
-                           {CompareOp::kLt, true, false, false}, {CompareOp::kLte, true, true, false}}) {
+  for (const Compare& c : {Compare{CompareOp::kEq, false, true, false},
+                           {CompareOp::kNeq, true, false, true},
+                           {CompareOp::kGt, false, false, true},
+                           {CompareOp::kGte, false, true, true},
+                           {CompareOp::kLt, true, false, false},
+                           {CompareOp::kLte, true, true, false}}) {
     ManualClock clock;
     WaitContext context{clock, {}};
     UserFenceWaiters waiters;
@@ -70,8 +76,9 @@ TEST(WaitUserFence, Comparisons) {
       request.op = c.op;
       request.mask = 0x8000'0000'0000'00ff;
       request.timeout_ns = 0;
-      return wait_user_fence(request, nullptr, [&](HostVa) -> Result<std::uint64_t> { return word; },
-                             waiters, context).status.has_value();
+      return wait_user_fence(
+                 request, nullptr, [&](HostVa) -> Result<std::uint64_t> { return word; }, waiters, context)
+          .status.has_value();
     };
     EXPECT_EQ(holds(0x12fe), c.below);
     EXPECT_EQ(holds(0x34ff), c.equal) << "masked bits do not count";

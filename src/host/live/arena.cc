@@ -8,8 +8,8 @@ namespace softxe::live {
 
 Result<Arena> Arena::make(std::uint64_t bytes) {
   const std::uint64_t size = align_up(bytes, kPageSize);
-  const long at = raw_syscall(SYS_mmap, nullptr, size, PROT_READ | PROT_WRITE,
-                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  const long at =
+      raw_syscall(SYS_mmap, nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (int err = errno_of(at)) return fail(err, "no address space for the engine's arena");
   Arena arena;
   arena.base_ = static_cast<std::uint64_t>(at);

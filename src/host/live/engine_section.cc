@@ -21,9 +21,9 @@ constexpr std::uint64_t kTlsAbove = 2304;
 struct ThreadState {
   std::uint32_t depth;
   std::uint64_t saved_mask;
-  std::uint64_t pinned_for;       ///< LiveHostMm::instance() of the window below
+  std::uint64_t pinned_for;  ///< LiveHostMm::instance() of the window below
   std::uint64_t pin_generation;
-  std::uint64_t stack_low;   ///< lowest stack pointer at which the pinned window is deep enough
+  std::uint64_t stack_low;  ///< lowest stack pointer at which the pinned window is deep enough
   std::uint64_t stack_high;
 };
 thread_local ThreadState state;
@@ -36,8 +36,7 @@ std::uint64_t thread_pointer() {
 
 HostRange pages_around(std::uint64_t address, std::uint64_t below, std::uint64_t above) {
   const std::uint64_t low = address > below ? address - below : kPageSize;
-  return HostRange::between(HostVa(align_down(low, kPageSize)),
-                            HostVa(align_up(address + above, kPageSize)));
+  return HostRange::between(HostVa(align_down(low, kPageSize)), HostVa(align_up(address + above, kPageSize)));
 }
 
 void pin_this_thread(LiveHostMm& mm, std::uint64_t stack_pointer) {
@@ -60,23 +59,19 @@ void pin_this_thread(LiveHostMm& mm, std::uint64_t stack_pointer) {
 
 std::uint64_t block_signals() {
   constexpr auto bit = [](int signal) { return 1ull << (signal - 1); };
-  const std::uint64_t all_but = ~(bit(SIGSEGV) | bit(SIGBUS) | bit(SIGILL) | bit(SIGFPE) |
-                                  bit(SIGTRAP) | bit(SIGSYS));
+  const std::uint64_t all_but = ~(bit(SIGSEGV) | bit(SIGBUS) | bit(SIGILL) | bit(SIGFPE) | bit(SIGTRAP) | bit(SIGSYS));
   std::uint64_t before = 0;
   raw_syscall(SYS_rt_sigprocmask, SIG_BLOCK, &all_but, &before, sizeof before);
   return before;
 }
 
-void restore_signals(std::uint64_t mask) {
-  raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, nullptr, sizeof mask);
-}
+void restore_signals(std::uint64_t mask) { raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, nullptr, sizeof mask); }
 
 void EngineSection::enter(LiveHostMm& mm) {
   if (state.depth++ != 0) return;
   state.saved_mask = block_signals();
   const auto sp = reinterpret_cast<std::uint64_t>(__builtin_frame_address(0));
-  const bool pinned = state.pinned_for == mm.instance() &&
-                      state.pin_generation == mm.pin_generation() &&
+  const bool pinned = state.pinned_for == mm.instance() && state.pin_generation == mm.pin_generation() &&
                       sp >= state.stack_low && sp < state.stack_high;
   if (!pinned) pin_this_thread(mm, sp);
 }

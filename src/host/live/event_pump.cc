@@ -17,7 +17,7 @@ void EventPump::lock() {
 
 bool EventPump::pump(const Uffd& uffd) {
   lock();
-  
+
   for (int n = kBatch; n == static_cast<int>(kBatch) && events_.room() >= kBatch;) {
     n = uffd.read(buffer_, static_cast<int>(kBatch));
     for (int i = 0; i < n; ++i) {
@@ -37,11 +37,10 @@ bool EventPump::pump(const Uffd& uffd) {
 void EventPump::queue_event(const UffdMessage& message) {
   events_read_.fetch_add(1, std::memory_order_release);
   const UffdMessage* newest = events_.newest();
-  const bool idempotent =
-      message.event == UffdMessage::kRemove || message.event == UffdMessage::kUnmap;
+  const bool idempotent = message.event == UffdMessage::kRemove || message.event == UffdMessage::kUnmap;
   // Not dealt with yet, so once is enough: a loop of madvise(DONTNEED) must not fill the ring.
-  if (idempotent && newest != nullptr && newest->event == message.event &&
-      newest->arg[0] == message.arg[0] && newest->arg[1] == message.arg[1]) {
+  if (idempotent && newest != nullptr && newest->event == message.event && newest->arg[0] == message.arg[0] &&
+      newest->arg[1] == message.arg[1]) {
     return;
   }
   const bool queued = events_.push(message);

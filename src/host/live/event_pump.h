@@ -37,9 +37,7 @@ class Ring {
   }
   std::uint32_t size() const { return size_; }
   std::uint32_t room() const { return capacity_ - size_; }
-  const T* newest() const {
-    return size_ == 0 ? nullptr : &slots_[(head_ + size_ - 1) % capacity_];
-  }
+  const T* newest() const { return size_ == 0 ? nullptr : &slots_[(head_ + size_ - 1) % capacity_]; }
 
  private:
   T* slots_ = nullptr;

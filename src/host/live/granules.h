@@ -14,12 +14,12 @@
 namespace softxe::live {
 
 struct Granule {
-  std::atomic<std::uint32_t> tracked{0};        ///< watchers and registered chunks
-  std::atomic<std::uint16_t> vram_pages{0};     ///< 0..512 pages of this block are in VRAM
-  std::atomic<bool> was_registered{false};      ///< our registration may have split a mapping here
-  std::atomic<bool> has_pins{false};            ///< some page of this block was pinned once
-  std::atomic<bool> real_borders{false};        ///< mappings here may differ in what maps does not tell
-  std::atomic<bool> may_have_table{false};      ///< of a device window: small pages were in this frame
+  std::atomic<std::uint32_t> tracked{0};     ///< watchers and registered chunks
+  std::atomic<std::uint16_t> vram_pages{0};  ///< 0..512 pages of this block are in VRAM
+  std::atomic<bool> was_registered{false};   ///< our registration may have split a mapping here
+  std::atomic<bool> has_pins{false};         ///< some page of this block was pinned once
+  std::atomic<bool> real_borders{false};     ///< mappings here may differ in what maps does not tell
+  std::atomic<bool> may_have_table{false};   ///< of a device window: small pages were in this frame
 };
 
 class GranuleMap {

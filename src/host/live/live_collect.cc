@@ -13,16 +13,14 @@ namespace {
 constexpr std::uint64_t kCollectTimeoutNs = 1'000'000'000;  // spec/svm.md 0.3
 
 void sleep_ns(std::uint64_t ns) {
-  const timespec duration{static_cast<time_t>(ns / 1'000'000'000),
-                          static_cast<long>(ns % 1'000'000'000)};
+  const timespec duration{static_cast<time_t>(ns / 1'000'000'000), static_cast<long>(ns % 1'000'000'000)};
   raw_syscall(SYS_nanosleep, &duration, nullptr);
 }
 
 /// Faults `range` in at its real address, as the kernel's collection would. No lock is held.
 /// EAGAIN: try again.
 Status fault_in(HostRange range, CollectRequest::Intent intent) {
-  const int advice =
-      intent == CollectRequest::Intent::kWrite ? MADV_POPULATE_WRITE : MADV_POPULATE_READ;
+  const int advice = intent == CollectRequest::Intent::kWrite ? MADV_POPULATE_WRITE : MADV_POPULATE_READ;
   const long result = raw_syscall(SYS_madvise, range.start().value(), range.size(), advice);
   switch (errno_of(result)) {
     case 0: return {};
@@ -67,8 +65,7 @@ Status LiveHostMm::collect(HostRange range, CollectRequest request, PageHomes& h
 
 /// Describes what is in VRAM of `owner`, brings the rest home. Returns how long to wait before the
 /// next try; 0: `homes` tells device from system pages.
-Result<std::uint64_t> LiveHostMm::collect_device_pages(HostRange range, OwnerGroup owner,
-                                                       PageHomes& homes) {
+Result<std::uint64_t> LiveHostMm::collect_device_pages(HostRange range, OwnerGroup owner, PageHomes& homes) {
   constexpr std::uint64_t kRetryNs = 50'000;
   Locked lock(*this);
   homes.clear();
@@ -99,8 +96,7 @@ Result<std::uint64_t> LiveHostMm::collect_device_pages(HostRange range, OwnerGro
   return 0;
 }
 
-Status LiveHostMm::collect_system_pages(HostRange range, CollectRequest::Intent intent,
-                                        PageHomes& homes) {
+Status LiveHostMm::collect_system_pages(HostRange range, CollectRequest::Intent intent, PageHomes& homes) {
   HostVa at = range.start();
   for (const PageHome& home : homes.runs()) {
     const auto run = HostRange::of(at, home.bytes);
@@ -163,8 +159,7 @@ Status LiveHostMm::migrate_to_system(HostRange range, MoveCause cause, Residency
       if (residency == Residency::kHonour) wait_ns = residency_left_ns(range);
       if (wait_ns == 0) {
         bool all = true;
-        for (auto piece = residency_.first_in(range); piece && all;
-             piece = residency_.first_in(range)) {
+        for (auto piece = residency_.first_in(range); piece && all; piece = residency_.first_in(range)) {
           all = bring_allocation_home(*piece->allocation, cause);
         }
         if (all) return {};

@@ -6,9 +6,7 @@ namespace {
 
 class LiveCollect : public LiveTest {
  protected:
-  Status collect(std::byte* at, CollectRequest request) {
-    return mm_->collect(range_at(at, k64K), request, homes);
-  }
+  Status collect(std::byte* at, CollectRequest request) { return mm_->collect(range_at(at, k64K), request, homes); }
   static constexpr auto kRead = CollectRequest::Intent::kRead;
   static constexpr auto kWrite = CollectRequest::Intent::kWrite;
   PageHomes homes;
@@ -128,8 +126,7 @@ TEST_F(LiveCollect, MigrateToSystemEmptiesTheRange) {
   EXPECT_EQ(heap().last_cause.load(), MoveCause::kRangeEvict);
   EXPECT_TRUE(mm_->populated(range_at(at, k64K), OwnerGroup::kNobody));
   migrate(at, kPageSize, 3'600'000'000'000);
-  EXPECT_EQ(mm_->migrate_to_system(range_at(at, k64K), MoveCause::kRangeEvict, Residency::kHonour)
-                .error().err, EBUSY);
+  EXPECT_EQ(mm_->migrate_to_system(range_at(at, k64K), MoveCause::kRangeEvict, Residency::kHonour).error().err, EBUSY);
   EXPECT_TRUE(mm_->migrate_to_system(range_at(at, k64K), MoveCause::kEviction, Residency::kIgnore));
   expect_filled(at, 16, 40);
 }
@@ -140,8 +137,7 @@ TEST_F(LiveCollect, NextMapped) {
   munmap(at + kPageSize, kPageSize);
   EXPECT_EQ(mm_->next_mapped(range_at(at + kPageSize, k64K))->value(), hole + kPageSize);
   EXPECT_EQ(mm_->next_mapped(range_at(at + kPageSize, kPageSize)).error().err, ENOENT);
-  EXPECT_EQ(mm_->next_mapped(range_at(at + 3 * kPageSize, kPageSize))->value(),
-            number_of(at) + 3 * kPageSize);
+  EXPECT_EQ(mm_->next_mapped(range_at(at + 3 * kPageSize, kPageSize))->value(), number_of(at) + 3 * kPageSize);
 }
 
 }  // namespace

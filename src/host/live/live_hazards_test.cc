@@ -17,8 +17,7 @@ thread_local int tls_of_this_thread;
 class Callback final : public IntervalNotifier {
  public:
   using Fn = void (*)(void* context);
-  Callback(HostRange window, Fn fn, void* context)
-      : IntervalNotifier(window), fn_(fn), context_(context) {}
+  Callback(HostRange window, Fn fn, void* context) : IntervalNotifier(window), fn_(fn), context_(context) {}
   void invalidate(HostRange, HostEvent) override {
     if (!done_.exchange(true)) fn_(context_);
   }
@@ -95,8 +94,7 @@ TEST_F(LiveHazards, PinnedHolesAreTheKernelsBusiness) {
     migrate(at, k64K);
     if (!pin_first) mm_->pin(pinned);
     Apart<Callback> callback(
-        range_at(at, k2M),
-        [](void* context) { word(static_cast<std::byte*>(context), kHole) = 7; }, at);
+        range_at(at, k2M), [](void* context) { word(static_cast<std::byte*>(context), kHole) = 7; }, at);
     ASSERT_TRUE(mm_->watch(*callback));
     EXPECT_EQ(migrate_error(at + 104 * kPageSize, k64K), EBUSY);
     expect_filled(at, 16, 0);  // calls back, on the reader
@@ -334,8 +332,7 @@ TEST_F(LiveHazards, MoveThatDeniesHavingMovedLosesNothing) {
   writer.join();
   mm_->unwatch(*trigger);
   EXPECT_TRUE(intact) << "in round " << round;
-  std::printf("%lu rounds, %lu times EEXIST of a page that moved\n", round,
-              mm_->counters().moved_eexist.load());
+  std::printf("%lu rounds, %lu times EEXIST of a page that moved\n", round, mm_->counters().moved_eexist.load());
 }
 
 }  // namespace

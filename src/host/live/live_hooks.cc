@@ -175,9 +175,7 @@ long LiveHostMm::hook_munmap(std::uint64_t address, std::uint64_t length) {
 }
 
 long LiveHostMm::hook_mmap(const MmapArgs& a) {
-  auto call = [&] {
-    return raw_syscall(SYS_mmap, a.address, a.length, a.protection, a.flags, a.fd, a.offset);
-  };
+  auto call = [&] { return raw_syscall(SYS_mmap, a.address, a.length, a.protection, a.flags, a.fd, a.offset); };
   const auto range = pages_of(a.address, a.length);
   const bool replaces = (a.flags & MAP_FIXED) != 0 && (a.flags & MAP_FIXED_NOREPLACE) == 0;
   const long result = replaces && range ? replace_mapping(*range, call) : call();
@@ -230,8 +228,7 @@ long LiveHostMm::hook_mremap(const MremapArgs& a) {
 
 long LiveHostMm::move_mapping(const MremapArgs& a, HostRange old_range) {
   auto call = [&a](unsigned long flags) {
-    return raw_syscall(SYS_mremap, a.old_address, a.old_length, a.new_length, flags,
-                       a.new_address);
+    return raw_syscall(SYS_mremap, a.old_address, a.old_length, a.new_length, flags, a.new_address);
   };
   const std::uint64_t new_bytes = align_up(a.new_length, kPageSize);
   const bool fixed = (a.flags & MREMAP_FIXED) != 0;
@@ -289,8 +286,7 @@ long LiveHostMm::hook_mprotect(std::uint64_t address, std::uint64_t length, long
   return range ? change_mapping(*range, HostEvent::kProtect, call) : call();
 }
 
-long LiveHostMm::hook_pkey_mprotect(std::uint64_t address, std::uint64_t length, long protection,
-                                    long key) {
+long LiveHostMm::hook_pkey_mprotect(std::uint64_t address, std::uint64_t length, long protection, long key) {
   auto call = [=] { return raw_syscall(SYS_pkey_mprotect, address, length, protection, key); };
   const auto range = pages_of(address, length);
   return range ? change_mapping(*range, HostEvent::kProtect, call) : call();
@@ -326,8 +322,7 @@ bool LiveHostMm::is_own_pidfd(int pidfd) const {
   return pid == raw_syscall(SYS_getpid);
 }
 
-long LiveHostMm::hook_process_madvise(int pidfd, std::uint64_t iovec, std::uint64_t count,
-                                      int advice, unsigned flags) {
+long LiveHostMm::hook_process_madvise(int pidfd, std::uint64_t iovec, std::uint64_t count, int advice, unsigned flags) {
   const auto* vectors = reinterpret_cast<const struct iovec*>(iovec);
   bool care = false;
   if (!disabled() && count <= 1024 && flags == 0 && vectors != nullptr && is_own_pidfd(pidfd)) {
@@ -367,17 +362,14 @@ long LiveHostMm::hook_shmdt(std::uint64_t address) {
 
 long LiveHostMm::hook_remap_file_pages(std::uint64_t address, std::uint64_t size, long protection,
                                        std::uint64_t page_offset, long flags) {
-  auto call = [=] {
-    return raw_syscall(SYS_remap_file_pages, address, size, protection, page_offset, flags);
-  };
+  auto call = [=] { return raw_syscall(SYS_remap_file_pages, address, size, protection, page_offset, flags); };
   const auto range = pages_of(align_down(address, kPageSize), size);
   return range ? replace_mapping(*range, call) : call();
 }
 
 long LiveHostMm::hook_mlock(std::uint64_t address, std::uint64_t length, unsigned flags) {
   auto call = [=] {
-    return flags == 0 ? raw_syscall(SYS_mlock, address, length)
-                      : raw_syscall(SYS_mlock2, address, length, flags);
+    return flags == 0 ? raw_syscall(SYS_mlock, address, length) : raw_syscall(SYS_mlock2, address, length, flags);
   };
   const std::uint64_t start = align_down(address, kPageSize);
   const auto range = pages_of(start, length + (address - start));
@@ -427,14 +419,12 @@ long LiveHostMm::hook_syscall(long number, const std::array<long, 6>& a) {
   switch (number) {
     case SYS_munmap: return hook_munmap(u(0), u(1));
     case SYS_mmap: return hook_mmap({u(0), u(1), a[2], a[3], a[4], a[5]});
-    case SYS_mremap:
-      return hook_mremap({u(0), u(1), u(2), static_cast<unsigned long>(a[3]), u(4)});
+    case SYS_mremap: return hook_mremap({u(0), u(1), u(2), static_cast<unsigned long>(a[3]), u(4)});
     case SYS_brk: return hook_brk(u(0));
     case SYS_madvise: return hook_madvise(u(0), u(1), s(2));
     case SYS_mprotect: return hook_mprotect(u(0), u(1), a[2]);
     case SYS_pkey_mprotect: return hook_pkey_mprotect(u(0), u(1), a[2], a[3]);
-    case SYS_process_madvise:
-      return hook_process_madvise(s(0), u(1), u(2), s(3), static_cast<unsigned>(a[4]));
+    case SYS_process_madvise: return hook_process_madvise(s(0), u(1), u(2), s(3), static_cast<unsigned>(a[4]));
     case SYS_shmat: return hook_shmat(s(0), u(1), s(2));
     case SYS_shmdt: return hook_shmdt(u(0));
     case SYS_remap_file_pages: return hook_remap_file_pages(u(0), u(1), a[2], u(3), a[4]);

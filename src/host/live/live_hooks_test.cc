@@ -75,8 +75,7 @@ TEST_F(LiveHooks, HoleInAnAllocationCanMigrateAgain) {
   std::byte* at = map_filled(k64K, 70);
   migrate(at, k64K);
   EXPECT_EQ(mm_->hook_munmap(u(at) + 4 * kPageSize, kPageSize), 0);
-  mmap(at + 4 * kPageSize, kPageSize, PROT_READ | PROT_WRITE,
-       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+  mmap(at + 4 * kPageSize, kPageSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
   word(at, 4) = 4444;
   DevmemAllocation& patch = migrate(at + 4 * kPageSize, kPageSize);
   EXPECT_EQ(word(patch.frame, 0), 4444u);
@@ -88,8 +87,8 @@ TEST_F(LiveHooks, HoleInAnAllocationCanMigrateAgain) {
 TEST_F(LiveHooks, MmapFixedOverVramGivesFreshMemory) {
   std::byte* at = map_filled(k64K, 1);
   migrate(at, k64K);
-  const long got = mm_->hook_mmap({u(at), k64K, PROT_READ | PROT_WRITE,
-                                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0});
+  const long got =
+      mm_->hook_mmap({u(at), k64K, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0});
   EXPECT_EQ(got, static_cast<long>(u(at)));
   for (int i = 0; i < 16; ++i) EXPECT_EQ(word(at, i), 0u);
   EXPECT_EQ(released(), 1u);
@@ -174,8 +173,7 @@ TEST_F(LiveHooks, MremapKeepsTheData) {
   ASSERT_TRUE(mm_->watch(*diary));
   migrate(at, k64K);
   migrate(to, k64K);
-  const long got =
-      mm_->hook_mremap({u(at), k64K, k64K, MREMAP_MAYMOVE | MREMAP_FIXED, u(to)});
+  const long got = mm_->hook_mremap({u(at), k64K, k64K, MREMAP_MAYMOVE | MREMAP_FIXED, u(to)});
   EXPECT_EQ(got, static_cast<long>(u(to)));
   expect_filled(to, 16, 30);
   EXPECT_TRUE(diary->saw(HostEvent::kUnmap));
@@ -189,8 +187,7 @@ TEST_F(LiveHooks, MremapAcrossOurSplitsGrowsInPlaceAndShrinks) {
   ASSERT_TRUE(mm_->watch(*diary));
   migrate(at + k2M, k2M);
   munmap(at + 3 * k2M, k2M);  // room to grow into
-  EXPECT_EQ(mm_->hook_mremap({u(at), 3 * k2M, 4 * k2M, MREMAP_MAYMOVE, 0}),
-            static_cast<long>(u(at)));
+  EXPECT_EQ(mm_->hook_mremap({u(at), 3 * k2M, 4 * k2M, MREMAP_MAYMOVE, 0}), static_cast<long>(u(at)));
   EXPECT_FALSE(diary->saw(HostEvent::kUnmap)) << "growing in place changes no page";
   expect_filled(at, 3 * 512, 0);
   migrate(at + 2 * k2M, k2M);
@@ -222,9 +219,9 @@ TEST_F(LiveHooks, LockedNeighbourIsAMappingOfItsOwn) {
     std::byte* at = map_filled(k2M, 1);
     migrate(at, k2M);
     const long flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
-    ASSERT_EQ(mm_->hook_mmap({u(at), kHalf, PROT_READ | PROT_WRITE,
-                              flags | (how == Lock::kMmap ? MAP_LOCKED : 0), -1, 0}),
-              static_cast<long>(u(at)));
+    ASSERT_EQ(
+        mm_->hook_mmap({u(at), kHalf, PROT_READ | PROT_WRITE, flags | (how == Lock::kMmap ? MAP_LOCKED : 0), -1, 0}),
+        static_cast<long>(u(at)));
     if (how == Lock::kMlock) {
       ASSERT_EQ(mm_->hook_mlock(u(at), kHalf, 0), 0);
     }
@@ -250,8 +247,7 @@ TEST_F(LiveHooks, NeighbourThatCannotBeRegisteredKeepsNobodyFromMoving) {
   constexpr long kMapDroppable = 0x08;  // Linux 6.11; a mapping type of its own
   constexpr long kFresh = MAP_ANONYMOUS | MAP_FIXED;
   auto replace = [&](std::byte* at, std::uint64_t bytes, long flags) {
-    return mm_->hook_mmap({u(at), bytes, PROT_READ | PROT_WRITE, flags, -1, 0}) ==
-           static_cast<long>(u(at));
+    return mm_->hook_mmap({u(at), bytes, PROT_READ | PROT_WRITE, flags, -1, 0}) == static_cast<long>(u(at));
   };
   enum class Odd { kOtherUffd, kDroppable };
   for (Odd odd : {Odd::kOtherUffd, Odd::kDroppable}) {
@@ -338,8 +334,7 @@ TEST_F(LiveHooks, BrkShrinkIsAnUnmap) {
     if (!(*mm)->migrate_to_device(HostRange::of(HostVa(top), k64K), allocation, 0)) _exit(5);
     if ((*mm)->hook_brk(top) != static_cast<long>(top)) _exit(6);
     if (vram->released.load() != 1) _exit(7);
-    _exit(diary->last(HostEvent::kUnmap) != nullptr &&
-                  diary->last(HostEvent::kUnmap)->start == top ? 0 : 8);
+    _exit(diary->last(HostEvent::kUnmap) != nullptr && diary->last(HostEvent::kUnmap)->start == top ? 0 : 8);
   }
   int status = 0;
   waitpid(pid, &status, 0);

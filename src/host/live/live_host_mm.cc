@@ -42,8 +42,7 @@ std::uint64_t static_tls_bytes() {
 
 // --- life ---------------------------------------------------------------------------------------
 
-Result<LiveHostMm::Owner> LiveHostMm::create(const LiveOptions& options)
-    SX_NO_THREAD_SAFETY_ANALYSIS {
+Result<LiveHostMm::Owner> LiveHostMm::create(const LiveOptions& options) SX_NO_THREAD_SAFETY_ANALYSIS {
   SX_TRY(Arena arena, Arena::make(options.arena_bytes));
   void* memory = arena.take(sizeof(LiveHostMm));
   if (memory == nullptr) return fail(ENOMEM, "the arena is too small");
@@ -53,8 +52,8 @@ Result<LiveHostMm::Owner> LiveHostMm::create(const LiveOptions& options)
   mm->static_tls_bytes_ = static_tls_bytes();
   mm->pin(mm->arena_.range());
   const auto bss = number_of(sx_bss_start);
-  mm->pin(HostRange::between(HostVa(align_down(bss, kPageSize)),
-                             HostVa(align_up(number_of(sx_bss_end) + 1, kPageSize))));
+  mm->pin(
+      HostRange::between(HostVa(align_down(bss, kPageSize)), HostVa(align_up(number_of(sx_bss_end) + 1, kPageSize))));
   return mm;
 }
 
@@ -97,8 +96,7 @@ Status LiveHostMm::open_kernel_resources() SX_NO_THREAD_SAFETY_ANALYSIS {
   if (ladder.lacked_descriptors) return fail(EMFILE, "no free descriptor for userfaultfd");
   rung_ = std::min(ladder.rung, options_.highest_rung);
   if (options_.arena_lock == ArenaLock::kMlock) {
-    raw_syscall(SYS_mlock2, arena_.range().start().value(), arena_.range().size(),
-                1 /* MLOCK_ONFAULT */);
+    raw_syscall(SYS_mlock2, arena_.range().start().value(), arena_.range().size(), 1 /* MLOCK_ONFAULT */);
   }
   SX_TRY(pagemap_, PageMap::open());
   if (rung_ == Rung::kNone) return {};
@@ -106,8 +104,7 @@ Status LiveHostMm::open_kernel_resources() SX_NO_THREAD_SAFETY_ANALYSIS {
   UffdFeature wanted = UffdFeature::kMove;
   if (options_.events == ClientEvents::kAsAvailable) {
     if (ladder.has_events) {
-      wanted = wanted | UffdFeature::kEventUnmap | UffdFeature::kEventRemap |
-               UffdFeature::kEventRemove;
+      wanted = wanted | UffdFeature::kEventUnmap | UffdFeature::kEventRemap | UffdFeature::kEventRemove;
     }
     if (ladder.has_fork_event) wanted = wanted | UffdFeature::kEventFork;
   }
@@ -182,8 +179,7 @@ bool LiveHostMm::is_engine_memory(HostRange range) const SX_NO_THREAD_SAFETY_ANA
 Result<CpuVma> LiveHostMm::logical_vma(HostVa va, HostRange reach) const {
   SX_TRY(RawVma here, maps_.at_or_above(va));
   if (here.range.start() > va) return fail(ENOENT, "nothing is mapped there");
-  CpuVma out{here.range, maps_.kind_of(here, options_.is_device_mapping), here.readable,
-             here.writable};
+  CpuVma out{here.range, maps_.kind_of(here, options_.is_device_mapping), here.readable, here.writable};
   if (is_engine_memory(here.range)) out.kind = CpuVma::Kind::kSpecial;
   if (out.kind != CpuVma::Kind::kAnonPrivate) return out;
   // A boundary in a block that was ever registered may be of our making (design decision 15). Where memory
@@ -200,8 +196,8 @@ Result<CpuVma> LiveHostMm::logical_vma(HostVa va, HostRange reach) const {
            !locked_everywhere_.load(std::memory_order_relaxed);
   };
   auto same = [&](const RawVma& other) {
-    return other.anonymous() && other.readable == here.readable &&
-           other.writable == here.writable && other.executable == here.executable &&
+    return other.anonymous() && other.readable == here.readable && other.writable == here.writable &&
+           other.executable == here.executable &&
            maps_.kind_of(other, options_.is_device_mapping) == CpuVma::Kind::kAnonPrivate &&
            !is_engine_memory(other.range);
   };
@@ -273,10 +269,8 @@ void LiveHostMm::notify(HostRange range, HostEvent kind) {
     bool operator()(const IntervalNotifier& n, HostVa va) const { return n.window().start() < va; }
   };
   if (kind == HostEvent::kUnmap && any_named_.load()) forget_named(range);
-  const std::uint64_t from = range.start().value() > widest_window_
-                                 ? range.start().value() - widest_window_ : 0;
-  for (auto at = notifiers_.lower_bound(HostVa(from), StartsBefore{}); at != notifiers_.end();
-       ++at) {
+  const std::uint64_t from = range.start().value() > widest_window_ ? range.start().value() - widest_window_ : 0;
+  for (auto at = notifiers_.lower_bound(HostVa(from), StartsBefore{}); at != notifiers_.end(); ++at) {
     if (at->window().start() >= range.end()) break;
     auto part = at->window().intersection(range);
     if (!part) continue;
@@ -295,8 +289,8 @@ Result<std::byte*> LiveHostMm::make_window(std::uint64_t bytes) {
   const std::uint64_t size = align_up(bytes, k2M);
   // Without MOVE no page ever comes here, and nothing would catch a stale access but the protection.
   const int protection = rung_ == Rung::kNone ? PROT_NONE : PROT_READ | PROT_WRITE;
-  const long at = raw_syscall(SYS_mmap, nullptr, size + k2M, protection,
-                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  const long at =
+      raw_syscall(SYS_mmap, nullptr, size + k2M, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (int err = errno_of(at)) return fail(err, "no address space for a device window");
   const auto start = static_cast<std::uint64_t>(at);
   const std::uint64_t base = align_up(start, k2M);
@@ -360,9 +354,8 @@ void LiveHostMm::pin(HostRange range) {
 }
 
 bool LiveHostMm::is_named(HostRange range) const {
-  return std::any_of(allowed_.begin(), allowed_.begin() + allowed_count_, [&](const Window& named) {
-    return range_at(named.base, named.bytes).contains(range);
-  });
+  return std::any_of(allowed_.begin(), allowed_.begin() + allowed_count_,
+                     [&](const Window& named) { return range_at(named.base, named.bytes).contains(range); });
 }
 
 bool LiveHostMm::can_move(HostRange range) {

@@ -52,18 +52,18 @@ struct LiveOptions {
 
 /// What happened, for reports and tests. Relaxed counters.
 struct LiveCounters {
-  std::atomic<std::uint64_t> cpu_faults{0};       ///< messages served by the reader
-  std::atomic<std::uint64_t> pages_out{0};        ///< to VRAM
-  std::atomic<std::uint64_t> pages_home{0};       ///< back by MOVE
-  std::atomic<std::uint64_t> pages_copied{0};     ///< back by COPY, the fallback
-  std::atomic<std::uint64_t> pages_dropped{0};    ///< unmapped or discarded while in VRAM
-  std::atomic<std::uint64_t> moved_eexist{0};     ///< EEXIST that meant "moved" (7.3)
+  std::atomic<std::uint64_t> cpu_faults{0};     ///< messages served by the reader
+  std::atomic<std::uint64_t> pages_out{0};      ///< to VRAM
+  std::atomic<std::uint64_t> pages_home{0};     ///< back by MOVE
+  std::atomic<std::uint64_t> pages_copied{0};   ///< back by COPY, the fallback
+  std::atomic<std::uint64_t> pages_dropped{0};  ///< unmapped or discarded while in VRAM
+  std::atomic<std::uint64_t> moved_eexist{0};   ///< EEXIST that meant "moved" (7.3)
   std::atomic<std::uint64_t> eagain{0};
   std::atomic<std::uint64_t> cow_breaks{0};
-  std::atomic<std::uint64_t> deferred{0};         ///< reader found the mm lock taken
-  std::atomic<std::uint64_t> parked{0};           ///< faults that waited for a residency deadline
-  std::atomic<std::uint64_t> vanished{0};         ///< pages that the kernel dropped from VRAM (MADV_FREE)
-  std::atomic<std::uint64_t> events{0};           ///< uffd events: calls that no hook saw
+  std::atomic<std::uint64_t> deferred{0};  ///< reader found the mm lock taken
+  std::atomic<std::uint64_t> parked{0};    ///< faults that waited for a residency deadline
+  std::atomic<std::uint64_t> vanished{0};  ///< pages that the kernel dropped from VRAM (MADV_FREE)
+  std::atomic<std::uint64_t> events{0};    ///< uffd events: calls that no hook saw
   std::atomic<std::uint64_t> registered{0};
   std::atomic<std::uint64_t> unregistered{0};
 };
@@ -130,12 +130,11 @@ class LiveHostMm final : public HostMm {
   long hook_madvise(std::uint64_t address, std::uint64_t length, int advice);
   long hook_mprotect(std::uint64_t address, std::uint64_t length, long protection);
   long hook_pkey_mprotect(std::uint64_t address, std::uint64_t length, long protection, long key);
-  long hook_process_madvise(int pidfd, std::uint64_t iovec, std::uint64_t count, int advice,
-                            unsigned flags);
+  long hook_process_madvise(int pidfd, std::uint64_t iovec, std::uint64_t count, int advice, unsigned flags);
   long hook_shmat(int id, std::uint64_t address, int flags);
   long hook_shmdt(std::uint64_t address);
-  long hook_remap_file_pages(std::uint64_t address, std::uint64_t size, long protection,
-                             std::uint64_t page_offset, long flags);
+  long hook_remap_file_pages(std::uint64_t address, std::uint64_t size, long protection, std::uint64_t page_offset,
+                             long flags);
   /// mlock, and mlock2 when `flags` is not 0.
   long hook_mlock(std::uint64_t address, std::uint64_t length, unsigned flags);
   long hook_mlockall(int flags);
@@ -211,15 +210,13 @@ class LiveHostMm final : public HostMm {
   bool is_named(HostRange range) const SX_REQUIRES(mm_lock_);
 
   // migration (live_migrate.cc)
-  Status admit_migration(HostRange range, const DevmemAllocation& allocation)
-      SX_REQUIRES(mm_lock_);
+  Status admit_migration(HostRange range, const DevmemAllocation& allocation) SX_REQUIRES(mm_lock_);
   /// Whether calls that no hook saw may have begun before events_read() was `read_before` and wait still: they have
   /// been read once any event has been.
   bool event_unread_since(std::uint64_t read_before) const;
   Status settle_calls(HostRange range) SX_REQUIRES(mm_lock_);
-  Result<MigrateCounts> try_migrate(HostRange range, DevmemAllocation& allocation,
-                                    std::uint64_t residency_ns, bool& shared_pages)
-      SX_EXCLUDES(mm_lock_);
+  Result<MigrateCounts> try_migrate(HostRange range, DevmemAllocation& allocation, std::uint64_t residency_ns,
+                                    bool& shared_pages) SX_EXCLUDES(mm_lock_);
   void prepare_landing(const Sketch& sketch) SX_REQUIRES(mm_lock_);
   void note_page_tables(HostRange frame) SX_REQUIRES(mm_lock_);
   Result<MigrateCounts> take_pages(Sketch& sketch) SX_REQUIRES(mm_lock_);
@@ -248,10 +245,8 @@ class LiveHostMm final : public HostMm {
   std::uint64_t residency_left_ns(HostRange range) SX_REQUIRES(mm_lock_);
 
   // collecting (live_collect.cc)
-  Result<std::uint64_t> collect_device_pages(HostRange range, OwnerGroup owner,
-                                             PageHomes& homes) SX_EXCLUDES(mm_lock_);
-  Status collect_system_pages(HostRange range, CollectRequest::Intent intent,
-                              PageHomes& homes) SX_EXCLUDES(mm_lock_);
+  Result<std::uint64_t> collect_device_pages(HostRange range, OwnerGroup owner, PageHomes& homes) SX_EXCLUDES(mm_lock_);
+  Status collect_system_pages(HostRange range, CollectRequest::Intent intent, PageHomes& homes) SX_EXCLUDES(mm_lock_);
 
   Status forbid_writes(HostRange range, PageHomes& homes);
 
@@ -306,8 +301,8 @@ class LiveHostMm final : public HostMm {
   SteadyClock clock_;
   ProcMaps maps_;
   PageMap pagemap_;
-  Uffd client_;   ///< C
-  Uffd vram_;     ///< V
+  Uffd client_;  ///< C
+  Uffd vram_;    ///< V
   int kick_fd_ = -1;
   pthread_t reader_{};
   bool reader_runs_ = false;
@@ -320,7 +315,7 @@ class LiveHostMm final : public HostMm {
   GranuleMap granules_;
   EventPump pump_;
   LiveCounters counters_;
-  PinSet pins_;   ///< table: mm lock
+  PinSet pins_;  ///< table: mm lock
   PassingCalls passing_;
 
   Mutex<LockRank::kHostMm> mm_lock_{"HostMm"};
@@ -350,8 +345,6 @@ class LiveHostMm final : public HostMm {
 };
 
 inline std::uint64_t number_of(const void* p) { return reinterpret_cast<std::uint64_t>(p); }
-inline HostRange range_at(const void* p, std::uint64_t bytes) {
-  return HostRange::of(HostVa(number_of(p)), bytes);
-}
+inline HostRange range_at(const void* p, std::uint64_t bytes) { return HostRange::of(HostVa(number_of(p)), bytes); }
 
 }  // namespace softxe::live

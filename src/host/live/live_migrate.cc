@@ -21,15 +21,13 @@ struct LiveHostMm::Sketch {
   std::byte* landing;
   std::uint64_t done_bytes = 0;  ///< landed so far, from the start
   std::uint64_t zero_filled[DevmemAllocation::kPagesMax / 64] = {};
-  bool shared_pages = false;     ///< refused with EBUSY: breaking copy-on-write may help
+  bool shared_pages = false;  ///< refused with EBUSY: breaking copy-on-write may help
   MigrateCounts counts{};
 
   HostVa at() const { return range.start() + done_bytes; }
   std::uint64_t landing_of(HostVa va) const { return number_of(landing) + (va - range.start()); }
   std::uint64_t page_of(HostVa va) const { return (va - range.start()) >> kPageShift; }
-  bool is_zero_filled(HostVa va) const {
-    return (zero_filled[page_of(va) / 64] >> (page_of(va) % 64)) & 1;
-  }
+  bool is_zero_filled(HostVa va) const { return (zero_filled[page_of(va) / 64] >> (page_of(va) % 64)) & 1; }
 };
 
 // --- runs of pages ------------------------------------------------------------------------------
@@ -90,8 +88,7 @@ LiveHostMm::RunEnd LiveHostMm::copy_run(const Uffd& uffd, UffdTransfer transfer)
   std::uint32_t turns = 0;
   refill_dropped(HostRange::of(HostVa(transfer.from), transfer.bytes));  // COPY would fault on a hole
   while (copied < transfer.bytes) {
-    const UffdOutcome out = uffd.copy(
-        {transfer.to + copied, transfer.from + copied, transfer.bytes - copied});
+    const UffdOutcome out = uffd.copy({transfer.to + copied, transfer.from + copied, transfer.bytes - copied});
     copied += out.done_bytes;
     if (out.done_bytes != 0) turns = 0;
     if (out.err == 0) continue;
@@ -151,8 +148,7 @@ Status LiveHostMm::admit_migration(HostRange range, const DevmemAllocation& allo
   // What is registered is anonymous private memory, and who replaces it waits until its event is read.
   // Borders that came since (a raw mprotect) are MOVE's to refuse.
   if (chunks_.covers(range)) return {};
-  const auto blocks = HostRange::between(range.start().aligned_down(k2M),
-                                         HostVa(align_up(range.end().value(), k2M)));
+  const auto blocks = HostRange::between(range.start().aligned_down(k2M), HostVa(align_up(range.end().value(), k2M)));
   SX_TRY(CpuVma vma, logical_vma(range.start(), blocks));
   if (!vma.range.contains(range)) return fail(EINVAL, "range spans mappings");
   switch (vma.kind) {
@@ -191,15 +187,14 @@ Result<MigrateCounts> LiveHostMm::migrate_to_device(HostRange range, DevmemAlloc
   return try_migrate(range, allocation, residency_ns, shared_pages);
 }
 
-Result<MigrateCounts> LiveHostMm::try_migrate(HostRange range, DevmemAllocation& allocation,
-                                              std::uint64_t residency_ns, bool& shared_pages) {
+Result<MigrateCounts> LiveHostMm::try_migrate(HostRange range, DevmemAllocation& allocation, std::uint64_t residency_ns,
+                                              bool& shared_pages) {
   Locked lock(*this);
   // Looked at once more below, when no thread can pin without being seen.
   if (pins_.intersects(granules_, range)) return fail(EBUSY, "an engine thread stands on these pages");
   SX_TRY_VOID(admit_migration(range, allocation));
   SX_TRY_VOID(settle_calls(range));
-  Sketch sketch{range, allocation,
-                options_.dma == DmaMode::kCopy ? staging_.take_empty() : allocation.frame};
+  Sketch sketch{range, allocation, options_.dma == DmaMode::kCopy ? staging_.take_empty() : allocation.frame};
   pins_.begin_migration();
   Result<MigrateCounts> result = fail(EBUSY, "an engine thread stands on these pages");
   if (!pins_.intersects(granules_, range)) {
@@ -251,8 +246,8 @@ Result<MigrateCounts> LiveHostMm::take_pages(Sketch& sketch) {
       if (piece->allocation->heap->owner() != sketch.allocation.heap->owner()) {
         return fail(EBUSY, "pages are in VRAM of another group");
       }
-      const RunEnd end = move_run(vram_, {sketch.landing_of(piece->range.start()),
-                                          number_of(piece->frame()), piece->range.size()});
+      const RunEnd end =
+          move_run(vram_, {sketch.landing_of(piece->range.start()), number_of(piece->frame()), piece->range.size()});
       sketch.done_bytes += end.moved_bytes;
       sketch.counts.pages_moved += end.moved_bytes >> kPageShift;
       err = end.err;
@@ -266,8 +261,7 @@ Result<MigrateCounts> LiveHostMm::take_pages(Sketch& sketch) {
 
 int LiveHostMm::take_gap(Sketch& sketch, HostRange gap) {
   while (sketch.at() < gap.end()) {
-    const RunEnd end = move_run(vram_, {sketch.landing_of(sketch.at()), sketch.at().value(),
-                                        gap.end() - sketch.at()});
+    const RunEnd end = move_run(vram_, {sketch.landing_of(sketch.at()), sketch.at().value(), gap.end() - sketch.at()});
     sketch.done_bytes += end.moved_bytes;
     sketch.counts.pages_moved += end.moved_bytes >> kPageShift;
     if (end.err == 0) return 0;
@@ -363,8 +357,7 @@ void LiveHostMm::commit(Sketch& sketch, std::uint64_t residency_ns) {
   pages_of_frame(frame)->set(HostRange::of(frame, sketch.range.size()));
   sketch.allocation.residency_deadline_ns = residency_ns == 0 ? 0 : clock_.now_ns() + residency_ns;
   counters_.pages_out.fetch_add(sketch.range.pages(), std::memory_order_relaxed);
-  for (std::uint64_t a = sketch.range.start().value(); a < sketch.range.end().value();
-       a = align_down(a, k2M) + k2M) {
+  for (std::uint64_t a = sketch.range.start().value(); a < sketch.range.end().value(); a = align_down(a, k2M) + k2M) {
     chunks_.mark_busy(HostRange::of(HostVa(a), kPageSize));
   }
 }
@@ -382,9 +375,8 @@ void LiveHostMm::undo(Sketch& sketch) {
       at = gap_end;
       continue;
     }
-    const RunEnd back = move_run(vram_, {number_of(piece->frame()),
-                                         sketch.landing_of(piece->range.start()),
-                                         piece->range.size()});
+    const RunEnd back =
+        move_run(vram_, {number_of(piece->frame()), sketch.landing_of(piece->range.start()), piece->range.size()});
     SX_ASSERT(back.err == 0);
     at = piece->range.end();
   }
@@ -406,8 +398,7 @@ void LiveHostMm::undo_gap(Sketch& sketch, HostRange gap) {
     if (back.err == EBUSY) {  // events without end: deal with them, then go on
       drain_events();
     } else if (back.err != 0) {  // the mapping changed under us by a call that no hook saw
-      const RunEnd copied = copy_run(client_, {at.value() + back.moved_bytes,
-                                               landing + back.moved_bytes, kPageSize});
+      const RunEnd copied = copy_run(client_, {at.value() + back.moved_bytes, landing + back.moved_bytes, kPageSize});
       discard_frame(landing + back.moved_bytes, kPageSize);
       if (copied.err != 0) counters_.pages_dropped.fetch_add(1, std::memory_order_relaxed);
       back.moved_bytes += kPageSize;
@@ -532,9 +523,7 @@ void LiveHostMm::drop_pages(HostRange range) {
 }
 
 /// The frames of `piece` are given up: no engine can reach them any more.
-void LiveHostMm::note_left(const Piece& piece) {
-  pages_of_frame(piece.frames().start())->clear(piece.frames());
-}
+void LiveHostMm::note_left(const Piece& piece) { pages_of_frame(piece.frames().start())->clear(piece.frames()); }
 
 bool LiveHostMm::release_if_empty(DevmemAllocation& allocation) {
   if (allocation.host_private != nullptr) return false;

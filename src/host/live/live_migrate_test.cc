@@ -73,18 +73,17 @@ TEST_P(LiveMigrateSizes, RoundTripsKeepEveryByte) {
   }
   EXPECT_EQ(released(), 5u);
 }
-INSTANTIATE_TEST_SUITE_P(
-    , LiveMigrateSizes,
-    ::testing::Values(SizeCase{"Move4K", kPageSize, false, DmaMode::kMove},
-                      SizeCase{"Move64K", k64K, false, DmaMode::kMove},
-                      SizeCase{"Move2M", k2M, false, DmaMode::kMove},
-                      SizeCase{"MoveHugePage", k2M, true, DmaMode::kMove},
-                      SizeCase{"Copy4K", kPageSize, false, DmaMode::kCopy},
-                      SizeCase{"Copy64K", k64K, false, DmaMode::kCopy},
-                      SizeCase{"Copy128K", 2 * k64K, false, DmaMode::kCopy},
-                      SizeCase{"Copy2M", k2M, false, DmaMode::kCopy},
-                      SizeCase{"CopyHugePage", k2M, true, DmaMode::kCopy}),
-    [](const auto& param) { return std::string(param.param.name); });
+INSTANTIATE_TEST_SUITE_P(, LiveMigrateSizes,
+                         ::testing::Values(SizeCase{"Move4K", kPageSize, false, DmaMode::kMove},
+                                           SizeCase{"Move64K", k64K, false, DmaMode::kMove},
+                                           SizeCase{"Move2M", k2M, false, DmaMode::kMove},
+                                           SizeCase{"MoveHugePage", k2M, true, DmaMode::kMove},
+                                           SizeCase{"Copy4K", kPageSize, false, DmaMode::kCopy},
+                                           SizeCase{"Copy64K", k64K, false, DmaMode::kCopy},
+                                           SizeCase{"Copy128K", 2 * k64K, false, DmaMode::kCopy},
+                                           SizeCase{"Copy2M", k2M, false, DmaMode::kCopy},
+                                           SizeCase{"CopyHugePage", k2M, true, DmaMode::kCopy}),
+                         [](const auto& param) { return std::string(param.param.name); });
 
 TEST_F(LiveMigrate, HolesBecomeZeroFilledVram) {
   std::byte* at = map(64 * 1024);
@@ -297,8 +296,8 @@ TEST_F(LiveMigrate, WhatCannotMoveIsRefusedAndStays) {
     std::byte* at;
     std::uint64_t bytes;
   };
-  auto shared = static_cast<std::byte*>(
-      mmap(nullptr, kPageSize, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  auto shared =
+      static_cast<std::byte*>(mmap(nullptr, kPageSize, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
   std::byte* read_only = map_filled(kPageSize, 3);
   mprotect(read_only, kPageSize, PROT_READ);
   std::byte* locked = map_filled(kPageSize, 4);
@@ -311,14 +310,10 @@ TEST_F(LiveMigrate, WhatCannotMoveIsRefusedAndStays) {
   std::byte on_stack[kPageSize];
   auto stack = reinterpret_cast<std::byte*>(align_down(number_of(on_stack), kPageSize));
   const Row rows[] = {
-      {"shared anonymous", EBUSY, shared, kPageSize},
-      {"read only", EBUSY, read_only, kPageSize},
-      {"locked in memory", EBUSY, locked, kPageSize},
-      {"spans mappings", EINVAL, short_one, 2 * kPageSize},
-      {"holds a pinned page", EBUSY, pinned, k64K},
-      {"nothing there", ENOENT, hole, kPageSize},
-      {"this thread's stack", EBUSY, stack, kPageSize},
-      {"a device window", EINVAL, heap().window(), kPageSize},
+      {"shared anonymous", EBUSY, shared, kPageSize},   {"read only", EBUSY, read_only, kPageSize},
+      {"locked in memory", EBUSY, locked, kPageSize},   {"spans mappings", EINVAL, short_one, 2 * kPageSize},
+      {"holds a pinned page", EBUSY, pinned, k64K},     {"nothing there", ENOENT, hole, kPageSize},
+      {"this thread's stack", EBUSY, stack, kPageSize}, {"a device window", EINVAL, heap().window(), kPageSize},
   };
   for (const Row& row : rows) EXPECT_EQ(migrate_error(row.at, row.bytes), row.err) << row.what;
   EXPECT_EQ(word(read_only, 0), 3u);
@@ -353,8 +348,11 @@ TEST_F(LiveMigrate, InjectedFailuresUndoEverything) {
     std::uint64_t nth;
   };
   // The third move comes after a gap, a piece of an older allocation, and stands before the last gap.
-  const Row rows[] = {{"live.migrate.admit", 1}, {"live.migrate.register", 1},
-                      {"live.migrate.move", 1}, {"live.migrate.move", 2}, {"live.migrate.move", 3}};
+  const Row rows[] = {{"live.migrate.admit", 1},
+                      {"live.migrate.register", 1},
+                      {"live.migrate.move", 1},
+                      {"live.migrate.move", 2},
+                      {"live.migrate.move", 3}};
   for (DmaMode dma : {DmaMode::kMove, DmaMode::kCopy}) {
     for (const Row& row : rows) {
       LiveOptions options;
@@ -476,9 +474,9 @@ TEST_F(LiveMigrate, UserOnlyRungForgetsNamesWhenTheMemoryIsUnmapped) {
   std::byte* at = map_filled(3 * k64K, 1);
   ASSERT_TRUE(mm_->allow_migration(range_at(at, 3 * k64K)));
   ASSERT_TRUE(mm_->allow_migration(range_at(at, 3 * k64K))) << "twice is once";
-  void* again = reinterpret_cast<void*>(mm_->hook_syscall(
-      SYS_mmap, {reinterpret_cast<long>(at + k64K), static_cast<long>(k64K), PROT_READ | PROT_WRITE,
-                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0}));
+  void* again = reinterpret_cast<void*>(
+      mm_->hook_syscall(SYS_mmap, {reinterpret_cast<long>(at + k64K), static_cast<long>(k64K), PROT_READ | PROT_WRITE,
+                                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0}));
   ASSERT_EQ(again, at + k64K);
   std::memset(again, 2, k64K);
   EXPECT_EQ(migrate_error(at + k64K, k64K), EBUSY) << "the new mapping was never named";

@@ -23,7 +23,10 @@ TEST_F(LivePassing, NothingMigratesUnderACallThatTheFilterLetPass) {
        [&](std::uint64_t at) {
          return mm_->hook_mmap({at, kBytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0});
        }},
-      {"mremap away", [&](std::uint64_t at) { return mm_->hook_mremap({at, kBytes, kBytes, MREMAP_MAYMOVE, 0}); }},
+      {"mremap away",
+       [&](std::uint64_t at) {
+         return mm_->hook_mremap({at, kBytes, kBytes, MREMAP_MAYMOVE, 0});
+       }},
       {"mremap over it",
        [&](std::uint64_t at) {
          const std::uint64_t from = number_of(map(kBytes));

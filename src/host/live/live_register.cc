@@ -82,8 +82,7 @@ void LiveHostMm::restore_registration(HostRange range) {
       }
     }
     auto vma = logical_vma(piece->range.start(), HostRange::block_around(piece->range.start(), k2M));
-    if (!vma || !vma->range.contains(piece->range) ||
-        !register_blocks(piece->range, vma->range)) {
+    if (!vma || !vma->range.contains(piece->range) || !register_blocks(piece->range, vma->range)) {
       drop_pages(piece->range);  // the failed call has unmapped it all the same
       continue;
     }

@@ -73,9 +73,7 @@ struct StressCase {
 class Totals {
  public:
   explicit Totals(std::uint64_t pages) : counts_(pages * kCounters) {}
-  std::atomic<std::uint64_t>& at(std::uint64_t page, std::size_t index) {
-    return counts_[page * kCounters + index];
-  }
+  std::atomic<std::uint64_t>& at(std::uint64_t page, std::size_t index) { return counts_[page * kCounters + index]; }
   /// Sum over all counters of (increments made - increments found).
   std::uint64_t lost(std::byte* base) {
     std::uint64_t sum = 0;
@@ -91,8 +89,8 @@ class Totals {
 };
 
 /// The CPU's part; `plain` is this writer's own counter. Returns backward reads.
-std::uint64_t write_until(std::atomic<bool>& stop, std::byte* base, std::uint64_t pages,
-                          std::size_t plain, Totals& totals) {
+std::uint64_t write_until(std::atomic<bool>& stop, std::byte* base, std::uint64_t pages, std::size_t plain,
+                          Totals& totals) {
   Prng prng(plain + 1);
   std::uint64_t backward = 0;
   std::vector<std::uint64_t> seen(pages);
@@ -163,21 +161,20 @@ TEST_P(LiveStress, NoUpdateIsLost) {
   EXPECT_EQ(backward.load(), 0u);
   EXPECT_GT(out, 0u);
   EXPECT_GT(mm_->counters().pages_home.load(), 0u);
-  std::printf("%lu migrations, %lu pages home, %lu GPU increments in VRAM, %lu deferred, %lu EEXIST moved\n",
-              out, mm_->counters().pages_home.load(), engine->vram_accesses.load(),
-              mm_->counters().deferred.load(), mm_->counters().moved_eexist.load());
+  std::printf("%lu migrations, %lu pages home, %lu GPU increments in VRAM, %lu deferred, %lu EEXIST moved\n", out,
+              mm_->counters().pages_home.load(), engine->vram_accesses.load(), mm_->counters().deferred.load(),
+              mm_->counters().moved_eexist.load());
   mm_->unwatch(*engine);
 }
-INSTANTIATE_TEST_SUITE_P(
-    , LiveStress,
-    ::testing::Values(StressCase{"Move4K", kPageSize, 16, false, DmaMode::kMove},
-                      StressCase{"Move64K", k64K, 8, false, DmaMode::kMove},
-                      StressCase{"Move2M", k2M, 2, false, DmaMode::kMove},
-                      StressCase{"MoveHugePage", k2M, 2, true, DmaMode::kMove},
-                      StressCase{"Copy4K", kPageSize, 16, false, DmaMode::kCopy},
-                      StressCase{"Copy64K", k64K, 8, false, DmaMode::kCopy},
-                      StressCase{"CopyHugePage", k2M, 2, true, DmaMode::kCopy}),
-    [](const auto& param) { return std::string(param.param.name); });
+INSTANTIATE_TEST_SUITE_P(, LiveStress,
+                         ::testing::Values(StressCase{"Move4K", kPageSize, 16, false, DmaMode::kMove},
+                                           StressCase{"Move64K", k64K, 8, false, DmaMode::kMove},
+                                           StressCase{"Move2M", k2M, 2, false, DmaMode::kMove},
+                                           StressCase{"MoveHugePage", k2M, 2, true, DmaMode::kMove},
+                                           StressCase{"Copy4K", kPageSize, 16, false, DmaMode::kCopy},
+                                           StressCase{"Copy64K", k64K, 8, false, DmaMode::kCopy},
+                                           StressCase{"CopyHugePage", k2M, 2, true, DmaMode::kCopy}),
+                         [](const auto& param) { return std::string(param.param.name); });
 
 TEST_F(LiveStress, ControlNaiveCopyLosesUpdates) {
   constexpr std::uint64_t kPages = 16;

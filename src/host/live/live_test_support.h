@@ -172,8 +172,8 @@ class LiveTest : public ::testing::Test {
   /// Anonymous private memory, 2 MiB aligned, in a mapping that has no like neighbour.
   std::byte* map(std::uint64_t bytes) {
     const std::uint64_t room = align_up(bytes, k2M) + 2 * k2M;
-    auto* raw = static_cast<std::byte*>(
-        mmap(nullptr, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+    auto* raw =
+        static_cast<std::byte*>(mmap(nullptr, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
     mapped_.push_back(range_at(raw, room));
     auto* at = reinterpret_cast<std::byte*>(align_up(number_of(raw) + kPageSize, k2M));
     mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);

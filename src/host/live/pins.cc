@@ -28,8 +28,7 @@ bool PinSet::intersects(const GranuleMap& granules, HostRange range) const {
     if (slot_end > start && slot.start.load() < end) return true;
   }
   if (!has_pins(granules, range)) return false;
-  return std::any_of(entries_, entries_ + count_,
-                     [&](const Entry& e) { return e.start < end && start < e.end; });
+  return std::any_of(entries_, entries_ + count_, [&](const Entry& e) { return e.start < end && start < e.end; });
 }
 
 HostRange PinSet::free_around(const GranuleMap& granules, HostRange block, HostRange wanted) const {

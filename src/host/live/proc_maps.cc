@@ -146,9 +146,7 @@ int open_proc(const char* path) {
   return static_cast<int>(fd);
 }
 
-bool starts_with(const char* text, const char* prefix) {
-  return std::strncmp(text, prefix, std::strlen(prefix)) == 0;
-}
+bool starts_with(const char* text, const char* prefix) { return std::strncmp(text, prefix, std::strlen(prefix)) == 0; }
 
 /// Device number of the kernel's internal shared-memory file system, seen through a memfd.
 std::uint64_t shared_memory_dev() {
@@ -190,9 +188,7 @@ bool ProcMaps::query_supported() {
   return maps && maps->source_ == MapsSource::kBest;
 }
 
-Result<RawVma> ProcMaps::at_or_above(HostVa va) const {
-  return source_ == MapsSource::kBest ? query(va) : parse(va);
-}
+Result<RawVma> ProcMaps::at_or_above(HostVa va) const { return source_ == MapsSource::kBest ? query(va) : parse(va); }
 
 Result<RawVma> ProcMaps::query(HostVa va) const {
   RawVma vma;
@@ -248,8 +244,7 @@ CpuVma::Kind ProcMaps::kind_of(const RawVma& vma, DevicePredicate is_device) con
   // The client's mapping of a buffer object: on hardware that is the card's memory, not the process's.
   if (starts_with(vma.name, kBoMappingName)) return Kind::kDevice;
   if (dev == shm_dev_) return Kind::kShmem;
-  if (starts_with(vma.name, "/dev/") && !starts_with(vma.name, "/dev/shm/") &&
-      !starts_with(vma.name, "/dev/zero")) {
+  if (starts_with(vma.name, "/dev/") && !starts_with(vma.name, "/dev/shm/") && !starts_with(vma.name, "/dev/zero")) {
     return Kind::kDevice;
   }
   return Kind::kFile;

@@ -45,9 +45,7 @@ class ProcMaps {
  public:
   ProcMaps() = default;
   ~ProcMaps() { close(); }
-  ProcMaps(ProcMaps&& o) noexcept : fd_(o.fd_), source_(o.source_), shm_dev_(o.shm_dev_) {
-    o.fd_ = -1;
-  }
+  ProcMaps(ProcMaps&& o) noexcept : fd_(o.fd_), source_(o.source_), shm_dev_(o.shm_dev_) { o.fd_ = -1; }
   ProcMaps& operator=(ProcMaps&& o) noexcept;
 
   static Result<ProcMaps> open(MapsSource source);

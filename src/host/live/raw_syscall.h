@@ -37,16 +37,14 @@ long word(T value) {
 }
 }  // namespace detail
 
-template <typename A = long, typename B = long, typename C = long, typename D = long,
-          typename E = long, typename F = long>
+template <typename A = long, typename B = long, typename C = long, typename D = long, typename E = long,
+          typename F = long>
 long raw_syscall(long number, A a = 0, B b = 0, C c = 0, D d = 0, E e = 0, F f = 0) {
   using detail::word;
   return detail::syscall6(number, word(a), word(b), word(c), word(d), word(e), word(f));
 }
 
 /// The positive errno of a failed call, 0 of a successful one.
-constexpr int errno_of(long result) {
-  return result < 0 && result >= -4095 ? static_cast<int>(-result) : 0;
-}
+constexpr int errno_of(long result) { return result < 0 && result >= -4095 ? static_cast<int>(-result) : 0; }
 
 }  // namespace softxe::live

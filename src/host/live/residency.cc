@@ -3,9 +3,7 @@
 namespace softxe::live {
 namespace {
 
-std::uint32_t pages_between(HostVa from, HostVa to) {
-  return static_cast<std::uint32_t>((to - from) >> kPageShift);
-}
+std::uint32_t pages_between(HostVa from, HostVa to) { return static_cast<std::uint32_t>((to - from) >> kPageShift); }
 
 }  // namespace
 
@@ -47,8 +45,8 @@ void ResidencyMap::erase(HostRange range) {
   granules_.count_vram(range, -1);
   auto put_back = [&](HostVa from, HostVa to) {
     if (from == to) return;
-    Segment* rest = pool_.make(arena_, HostRange::between(from, to), allocation,
-                               first + pages_between(whole.start(), from));
+    Segment* rest =
+        pool_.make(arena_, HostRange::between(from, to), allocation, first + pages_between(whole.start(), from));
     SX_ASSERT(rest != nullptr);
     link(*rest);
   };
@@ -66,8 +64,7 @@ std::optional<Piece> ResidencyMap::first_in(HostRange range) {
   if (at == set_.end()) return std::nullopt;
   auto part = at->range.intersection(range);
   if (!part) return std::nullopt;
-  return Piece{*part, at->allocation,
-               at->first_page + pages_between(at->range.start(), part->start())};
+  return Piece{*part, at->allocation, at->first_page + pages_between(at->range.start(), part->start())};
 }
 
 std::optional<Piece> ResidencyMap::any_of(const DevmemAllocation& allocation) {

@@ -21,8 +21,7 @@ namespace softxe::live {
 
 /// Consecutive pages of the process that stand in consecutive pages of one allocation.
 struct Segment : boost::intrusive::set_base_hook<> {
-  Segment(HostRange r, DevmemAllocation& a, std::uint32_t first)
-      : range(r), allocation(&a), first_page(first) {}
+  Segment(HostRange r, DevmemAllocation& a, std::uint32_t first) : range(r), allocation(&a), first_page(first) {}
   std::byte* frame() const { return allocation->frame + (std::uint64_t{first_page} << kPageShift); }
 
   HostRange range;
@@ -90,12 +89,10 @@ class ResidencyMap {
 
 /// A registered part of one mapping, inside one 2 MiB block.
 struct Chunk : boost::intrusive::set_base_hook<>,
-               boost::intrusive::list_base_hook<
-                   boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
+               boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
   explicit Chunk(HostRange r) : range(r) {}
   HostRange range;
-  bool idle() const { return list_base_hook<boost::intrusive::link_mode<
-      boost::intrusive::auto_unlink>>::is_linked(); }
+  bool idle() const { return list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>::is_linked(); }
 };
 
 /// Invariant: chunks do not overlap, none crosses a 2 MiB boundary, each is counted in its granule.
@@ -104,9 +101,7 @@ class ChunkSet {
   ChunkSet(Arena& arena, GranuleMap& granules) : arena_(arena), granules_(granules) {}
 
   /// Makes insert() and erase() of one range unable to fail. False: the arena is used up.
-  bool reserve(HostRange range) {
-    return pool_.reserve(arena_, 4) && granules_.prepare(arena_, range);
-  }
+  bool reserve(HostRange range) { return pool_.reserve(arena_, 4) && granules_.prepare(arena_, range); }
   /// `range` (in one 2 MiB block) is registered; swallows what was there.
   void insert(HostRange range);
   /// `range` is not registered any more; chunks that stick out are cut.
@@ -128,8 +123,9 @@ class ChunkSet {
   void add(HostRange range);
 
   boost::intrusive::set<Chunk, boost::intrusive::compare<ByStart>> set_;
-  boost::intrusive::list<Chunk, boost::intrusive::base_hook<boost::intrusive::list_base_hook<
-                                    boost::intrusive::link_mode<boost::intrusive::auto_unlink>>>,
+  boost::intrusive::list<Chunk,
+                         boost::intrusive::base_hook<boost::intrusive::list_base_hook<
+                             boost::intrusive::link_mode<boost::intrusive::auto_unlink>>>,
                          boost::intrusive::constant_time_size<false>>
       idle_;
   std::size_t idle_count_ = 0;

@@ -56,9 +56,7 @@ constexpr std::uint64_t kApiVersion = 0xAA;
 constexpr std::uint64_t kModeMissing = 1;
 constexpr int kUserModeOnly = 1;
 
-long ioctl_raw(int fd, unsigned long request, void* arg) {
-  return raw_syscall(SYS_ioctl, fd, request, arg);
-}
+long ioctl_raw(int fd, unsigned long request, void* arg) { return raw_syscall(SYS_ioctl, fd, request, arg); }
 
 UffdOutcome outcome(long result, std::int64_t done) {
   UffdOutcome out;
@@ -148,8 +146,7 @@ bool Uffd::event_in_flight() const {
 }
 
 int Uffd::read(UffdMessage* messages, int capacity) const {
-  const long n = raw_syscall(SYS_read, fd_, messages,
-                             static_cast<std::size_t>(capacity) * sizeof(UffdMessage));
+  const long n = raw_syscall(SYS_read, fd_, messages, static_cast<std::size_t>(capacity) * sizeof(UffdMessage));
   return n > 0 ? static_cast<int>(static_cast<std::size_t>(n) / sizeof(UffdMessage)) : 0;
 }
 
@@ -184,8 +181,7 @@ struct DefectLoop {
   }
 
   static std::byte* map_page() {
-    void* p = mmap(nullptr, kPageSize, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* p = mmap(nullptr, kPageSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return p == MAP_FAILED ? nullptr : static_cast<std::byte*>(p);
   }
 
@@ -255,8 +251,7 @@ bool under_valgrind() {
 }  // namespace
 
 LadderReport probe(DefectProbe defect_probe) {
-  constexpr auto kEvents =
-      UffdFeature::kEventUnmap | UffdFeature::kEventRemap | UffdFeature::kEventRemove;
+  constexpr auto kEvents = UffdFeature::kEventUnmap | UffdFeature::kEventRemap | UffdFeature::kEventRemove;
   LadderReport report;
   report.has_procmap_query = ProcMaps::query_supported();
   // Valgrind runs one thread at a time. One that waits in the kernel for its page would keep the reader, which is

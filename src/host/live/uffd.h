@@ -40,8 +40,7 @@ constexpr UffdFeature operator|(UffdFeature a, UffdFeature b) {
   return static_cast<UffdFeature>(static_cast<std::uint64_t>(a) | static_cast<std::uint64_t>(b));
 }
 constexpr bool has(UffdFeature set, UffdFeature wanted) {
-  return (static_cast<std::uint64_t>(set) & static_cast<std::uint64_t>(wanted)) ==
-         static_cast<std::uint64_t>(wanted);
+  return (static_cast<std::uint64_t>(set) & static_cast<std::uint64_t>(wanted)) == static_cast<std::uint64_t>(wanted);
 }
 
 /// How a descriptor was had; decides whether system calls may touch missing pages.
@@ -112,12 +111,12 @@ const char* rung_name(Rung rung);
 struct LadderReport {
   enum class Defect : std::uint8_t { kNotTested, kAbsent, kPresent };
   Rung rung = Rung::kNone;
-  int refusal_errno = 0;      ///< why not kFull; 0 on kFull
+  int refusal_errno = 0;  ///< why not kFull; 0 on kFull
   bool has_move = false;
-  bool has_events = false;    ///< UNMAP, REMAP, REMOVE
+  bool has_events = false;  ///< UNMAP, REMAP, REMOVE
   bool has_fork_event = false;
   bool has_procmap_query = false;
-  bool lacked_descriptors = false;  ///< EMFILE or ENFILE on the way: the answer is not the machine's
+  bool lacked_descriptors = false;          ///< EMFILE or ENFILE on the way: the answer is not the machine's
   Defect move_defect = Defect::kNotTested;  ///< EEXIST of a page that did move (7.3)
 };
 

@@ -9,8 +9,8 @@
 namespace softxe::patch {
 
 Result<CodeWriter> CodeWriter::open() {
-  const long fd = raw_syscall(SYS_openat, static_cast<unsigned long>(AT_FDCWD),
-                              raw_arg("/proc/self/mem"), O_RDWR | O_CLOEXEC);
+  const long fd =
+      raw_syscall(SYS_openat, static_cast<unsigned long>(AT_FDCWD), raw_arg("/proc/self/mem"), O_RDWR | O_CLOEXEC);
   if (raw_failed(fd)) return fail(static_cast<int>(-fd), "cannot open /proc/self/mem for writing");
   return CodeWriter(static_cast<int>(fd));
 }
@@ -20,8 +20,8 @@ CodeWriter::~CodeWriter() {
 }
 
 Status CodeWriter::write(HostVa at, std::span<const std::uint8_t> bytes) const {
-  const long n = raw_syscall(SYS_pwrite64, static_cast<unsigned long>(fd_), raw_arg(bytes.data()),
-                             bytes.size(), at.value());
+  const long n =
+      raw_syscall(SYS_pwrite64, static_cast<unsigned long>(fd_), raw_arg(bytes.data()), bytes.size(), at.value());
   if (raw_failed(n)) return fail(static_cast<int>(-n), "kernel refuses writes to code");
   if (static_cast<std::size_t>(n) != bytes.size()) return fail(EIO, "code was written in part");
   const auto* now = reinterpret_cast<const volatile std::uint8_t*>(at.value());

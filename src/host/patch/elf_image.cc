@@ -39,8 +39,7 @@ std::uint64_t symbol_count_by_gnu_hash(std::uint64_t table) {
   const std::uint64_t bucket_at = table + 16 + 8ull * bloom_words;
   const std::uint64_t chain_at = bucket_at + 4ull * buckets;
   std::uint32_t last = 0;
-  for (std::uint32_t i = 0; i < buckets; ++i)
-    last = std::max(last, load<std::uint32_t>(bucket_at + 4ull * i));
+  for (std::uint32_t i = 0; i < buckets; ++i) last = std::max(last, load<std::uint32_t>(bucket_at + 4ull * i));
   if (last < first) return first;
   while ((load<std::uint32_t>(chain_at + 4ull * (last - first)) & 1) == 0) ++last;
   return last + 1ull;
@@ -139,8 +138,7 @@ bool LoadedImage::readable(std::uint64_t a, std::uint64_t size) const {
 std::uint64_t LoadedImage::unwind_entries() const {
   if (eh_frame_hdr_bytes_ < kHdrTableOffset) return 0;
   const auto head = load<std::array<std::uint8_t, 4>>(eh_frame_hdr_);
-  const bool known = head[0] == 1 && head[1] == kPcRelSdata4 && head[2] == kUdata4 &&
-                     head[3] == kDataRelSdata4;
+  const bool known = head[0] == 1 && head[1] == kPcRelSdata4 && head[2] == kUdata4 && head[3] == kDataRelSdata4;
   if (!known) return 0;
   const std::uint64_t count = load<std::uint32_t>(eh_frame_hdr_ + 8);
   return std::min(count, (eh_frame_hdr_bytes_ - kHdrTableOffset) / kHdrEntryBytes);
@@ -155,8 +153,7 @@ Result<HostRange> LoadedImage::parse_fde(std::uint64_t fde) const {
   if (!readable(fde, 16)) return fail(EINVAL, "unwind table points outside the library");
   const auto length = load<std::uint32_t>(fde);
   const auto cie_distance = load<std::uint32_t>(fde + 4);
-  if (length < 12 || length == 0xffffffff || cie_distance == 0)
-    return fail(EINVAL, "unwind entry of unknown form");
+  if (length < 12 || length == 0xffffffff || cie_distance == 0) return fail(EINVAL, "unwind entry of unknown form");
   const std::uint64_t cie = fde + 4 - cie_distance;
   if (!readable(cie, 32)) return fail(EINVAL, "unwind table points outside the library");
   // CIE: length, id, version, augmentation string, then four LEB128 (code and data
@@ -165,12 +162,10 @@ Result<HostRange> LoadedImage::parse_fde(std::uint64_t fde) const {
     return fail(EINVAL, "unwind entry of unknown version");
   const std::string_view augmentation(reinterpret_cast<const char*>(cie + 9));
   // Functions with a personality routine (zPLR) are not understood: no system call wrapper has one.
-  if (augmentation != "zR" && augmentation != "zRS")
-    return fail(EINVAL, "unwind entry of unknown augmentation");
+  if (augmentation != "zR" && augmentation != "zRS") return fail(EINVAL, "unwind entry of unknown augmentation");
   std::uint64_t at = cie + 9 + augmentation.size() + 1;
   at = skip_leb128(skip_leb128(skip_leb128(skip_leb128(at))));
-  if (load<std::uint8_t>(at) != kPcRelSdata4)
-    return fail(EINVAL, "unwind entry of unknown encoding");
+  if (load<std::uint8_t>(at) != kPcRelSdata4) return fail(EINVAL, "unwind entry of unknown encoding");
   const std::uint64_t begin = fde + 8 + static_cast<std::uint64_t>(load<std::int32_t>(fde + 8));
   return HostRange::make(HostVa(begin), load<std::uint32_t>(fde + 12));
 }
@@ -201,8 +196,7 @@ const LoadedImage::Symbol* LoadedImage::symbol_at(HostVa a) const {
   const std::uint64_t value = file_address(a);
   for (std::uint64_t i = 0; i < symbol_count_; ++i) {
     if (ELF64_ST_TYPE(symbol[i].st_info) != STT_FUNC || symbol[i].st_shndx == SHN_UNDEF) continue;
-    if (value >= symbol[i].st_value && value - symbol[i].st_value < symbol[i].st_size)
-      return &symbol[i];
+    if (value >= symbol[i].st_value && value - symbol[i].st_value < symbol[i].st_size) return &symbol[i];
   }
   return nullptr;
 }

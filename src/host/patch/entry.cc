@@ -12,8 +12,8 @@
 // Shared between the assembly below and this file, and nobody else.
 extern "C" {
 [[gnu::used]] std::atomic<std::uint32_t> sx_patch_active{0};
-[[gnu::used]] std::uint32_t sx_patch_vector_mode = 0;   // 0 fxsave, 1 xsave, 2 xsavec
-[[gnu::used]] std::uint32_t sx_patch_vector_mask = 3;   // XCR0 bits that are saved
+[[gnu::used]] std::uint32_t sx_patch_vector_mode = 0;  // 0 fxsave, 1 xsave, 2 xsavec
+[[gnu::used]] std::uint32_t sx_patch_vector_mask = 3;  // XCR0 bits that are saved
 [[gnu::used]] std::uint32_t sx_patch_vector_bytes = 512;
 extern const std::array<std::uint8_t, 512> sx_patch_class_table;
 void sx_patch_entry_call();
@@ -186,19 +186,16 @@ constinit thread_local Probe* t_probe = nullptr;
 
 constexpr std::uint64_t signal_bit(int number) { return 1ull << (number - 1); }
 // A fault must reach its handler at once: the kernel kills a process that blocks it.
-constexpr std::uint64_t kSynchronousSignals = signal_bit(SIGSEGV) | signal_bit(SIGBUS) |
-                                              signal_bit(SIGILL) | signal_bit(SIGFPE) |
-                                              signal_bit(SIGTRAP) | signal_bit(SIGSYS);
+constexpr std::uint64_t kSynchronousSignals = signal_bit(SIGSEGV) | signal_bit(SIGBUS) | signal_bit(SIGILL) |
+                                              signal_bit(SIGFPE) | signal_bit(SIGTRAP) | signal_bit(SIGSYS);
 
 void block_signals() {
   const std::uint64_t blocked = ~kSynchronousSignals;
-  raw_syscall(SYS_rt_sigprocmask, SIG_BLOCK, raw_arg(&blocked), raw_arg(&t_saved_signals),
-              sizeof blocked);
+  raw_syscall(SYS_rt_sigprocmask, SIG_BLOCK, raw_arg(&blocked), raw_arg(&t_saved_signals), sizeof blocked);
 }
 
 void restore_signals() {
-  raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, raw_arg(&t_saved_signals), 0,
-              sizeof t_saved_signals);
+  raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, raw_arg(&t_saved_signals), 0, sizeof t_saved_signals);
 }
 
 void enter_hook() {
@@ -224,12 +221,9 @@ std::size_t site_of(std::uint64_t return_address) {
 HostVa entry_address(EntrySlot slot) {
   switch (slot) {
     case EntrySlot::kCall: return HostVa(reinterpret_cast<std::uint64_t>(&sx_patch_entry_call));
-    case EntrySlot::kForkBefore:
-      return HostVa(reinterpret_cast<std::uint64_t>(&sx_patch_entry_fork_before));
-    case EntrySlot::kForkAfter:
-      return HostVa(reinterpret_cast<std::uint64_t>(&sx_patch_entry_fork_after));
-    case EntrySlot::kClassify:
-      return HostVa(reinterpret_cast<std::uint64_t>(&sx_patch_entry_classify));
+    case EntrySlot::kForkBefore: return HostVa(reinterpret_cast<std::uint64_t>(&sx_patch_entry_fork_before));
+    case EntrySlot::kForkAfter: return HostVa(reinterpret_cast<std::uint64_t>(&sx_patch_entry_fork_after));
+    case EntrySlot::kClassify: return HostVa(reinterpret_cast<std::uint64_t>(&sx_patch_entry_classify));
     case EntrySlot::kCount: break;
   }
   return HostVa();

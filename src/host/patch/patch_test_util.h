@@ -53,8 +53,7 @@ inline long record_call(SyscallArgs& call) {
 template <typename Match>
 std::size_t count_calls(Match match) {
   std::size_t n = 0;
-  for (std::size_t i = 0; i < g_call_count.load() && i < g_calls.size(); ++i)
-    n += match(g_calls[i]) ? 1 : 0;
+  for (std::size_t i = 0; i < g_call_count.load() && i < g_calls.size(); ++i) n += match(g_calls[i]) ? 1 : 0;
   return n;
 }
 inline std::size_t count_nr(long nr) {

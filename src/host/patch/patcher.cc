@@ -28,8 +28,7 @@ State g_state;
 
 constexpr const char* kSonames[kMaxBlocks] = {"libc.so.6", "ld-linux-x86-64.so.2"};
 // Without one of these in libc, hooks would miss ordinary malloc and free.
-constexpr int kEssential[] = {SYS_mmap,   SYS_munmap,  SYS_mprotect,
-                              SYS_brk,    SYS_mremap,  SYS_madvise};
+constexpr int kEssential[] = {SYS_mmap, SYS_munmap, SYS_mprotect, SYS_brk, SYS_mremap, SYS_madvise};
 
 /// A libc page fault per 64 KiB costs more than the search itself; one call maps all of it.
 void populate(HostRange text) {
@@ -75,10 +74,8 @@ Status write_stubs(const CodeWriter& writer, Library library, HostRange text, Pa
   g_state.blocks[which] = memory;
 
   std::array<std::uint64_t, static_cast<std::size_t>(EntrySlot::kCount)> slots{};
-  for (std::size_t s = 0; s < slots.size(); ++s)
-    slots[s] = entry_address(static_cast<EntrySlot>(s)).value();
-  SX_TRY_VOID(writer.write(memory.start(), {reinterpret_cast<const std::uint8_t*>(slots.data()),
-                                            sizeof slots}));
+  for (std::size_t s = 0; s < slots.size(); ++s) slots[s] = entry_address(static_cast<EntrySlot>(s)).value();
+  SX_TRY_VOID(writer.write(memory.start(), {reinterpret_cast<const std::uint8_t*>(slots.data()), sizeof slots}));
   StubBlock block{memory.start().value(), memory.end().value(), {}};
   std::size_t index = 0;
   for (std::size_t i = 0; i < report.site_count; ++i) {
@@ -152,8 +149,7 @@ Status check_essential(const PatchReport& report) {
   return {};
 }
 
-Status find_all(InstallOptions options, PatchReport& report,
-                std::array<HostRange, kMaxBlocks>& texts) {
+Status find_all(InstallOptions options, PatchReport& report, std::array<HostRange, kMaxBlocks>& texts) {
   SX_TRY(const std::uint64_t threads, thread_count());
   if (threads != 1) return fail(EBUSY, "other threads run already");
   SX_TRY_VOID(find_in(Library::kLibc, options.depth, report, texts[0]));
@@ -179,8 +175,7 @@ std::size_t PatchReport::patched(Library library, long nr) const {
 
 std::size_t PatchReport::patched() const {
   const auto all = span();
-  return static_cast<std::size_t>(
-      std::count_if(all.begin(), all.end(), [](const SiteReport& s) { return s.patched; }));
+  return static_cast<std::size_t>(std::count_if(all.begin(), all.end(), [](const SiteReport& s) { return s.patched; }));
 }
 
 std::size_t PatchReport::refused() const {

@@ -51,9 +51,8 @@ void after_child() {
   if (g_events->before == 0) g_events->order_errors++;
 }
 
-constexpr HookTable kForkHooks = {.call = record_call,
-                                  .fork = {before_fork, after_parent, after_child},
-                                  .signals = SignalPolicy::kBlock};
+constexpr HookTable kForkHooks = {
+    .call = record_call, .fork = {before_fork, after_parent, after_child}, .signals = SignalPolicy::kBlock};
 
 void start(const HookTable& hooks = kForkHooks) {
   void* shared = mmap(nullptr, kPageSize, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -202,10 +201,7 @@ TEST(PatcherFork, SharedMemoryChildrenAreNotForks) {
          return code;
        }},
       {"clone as vfork", 5,
-       [] {
-         return wait_for(
-             clone(increment_shared, stack_top(), CLONE_VM | CLONE_VFORK | SIGCHLD, nullptr));
-       }},
+       [] { return wait_for(clone(increment_shared, stack_top(), CLONE_VM | CLONE_VFORK | SIGCHLD, nullptr)); }},
       {"thread", 11,
        [] {
          pthread_t thread;

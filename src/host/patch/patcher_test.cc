@@ -50,20 +50,19 @@ TEST(Patcher, SitesOfThisLibc) {
       std::size_t at_least;
     };
     const Expected table[] = {
-        {Library::kLibc, SYS_mmap, 1},       {Library::kLibc, SYS_munmap, 1},
-        {Library::kLibc, SYS_mprotect, 1},   {Library::kLibc, SYS_brk, 1},
-        {Library::kLibc, SYS_mremap, 1},     {Library::kLibc, SYS_madvise, 2},
-        {Library::kLibc, SYS_clone, 2},      {Library::kLibc, kNrAtRunTime, 1},
-        {Library::kLibc, SYS_shmat, 1},      {Library::kLibc, SYS_shmdt, 1},
-        {Library::kLibc, SYS_mlock, 2},      {Library::kLibc, SYS_mlock2, 1},
-        {Library::kLibc, SYS_munlock, 1},    {Library::kLibc, SYS_mlockall, 1},
-        {Library::kLibc, SYS_munlockall, 1}, {Library::kLibc, SYS_remap_file_pages, 1},
+        {Library::kLibc, SYS_mmap, 1},          {Library::kLibc, SYS_munmap, 1},
+        {Library::kLibc, SYS_mprotect, 1},      {Library::kLibc, SYS_brk, 1},
+        {Library::kLibc, SYS_mremap, 1},        {Library::kLibc, SYS_madvise, 2},
+        {Library::kLibc, SYS_clone, 2},         {Library::kLibc, kNrAtRunTime, 1},
+        {Library::kLibc, SYS_shmat, 1},         {Library::kLibc, SYS_shmdt, 1},
+        {Library::kLibc, SYS_mlock, 2},         {Library::kLibc, SYS_mlock2, 1},
+        {Library::kLibc, SYS_munlock, 1},       {Library::kLibc, SYS_mlockall, 1},
+        {Library::kLibc, SYS_munlockall, 1},    {Library::kLibc, SYS_remap_file_pages, 1},
         {Library::kLibc, SYS_pkey_mprotect, 1}, {Library::kLibc, SYS_process_madvise, 1},
-        {Library::kLoader, SYS_mmap, 1},     {Library::kLoader, SYS_munmap, 1},
-        {Library::kLoader, SYS_mprotect, 1}, {Library::kLoader, SYS_brk, 1},
+        {Library::kLoader, SYS_mmap, 1},        {Library::kLoader, SYS_munmap, 1},
+        {Library::kLoader, SYS_mprotect, 1},    {Library::kLoader, SYS_brk, 1},
     };
-    for (const Expected& e : table)
-      EXPECT_GE(r.patched(e.library, e.nr), e.at_least) << call_name(e.nr);
+    for (const Expected& e : table) EXPECT_GE(r.patched(e.library, e.nr), e.at_least) << call_name(e.nr);
     for (const SiteReport& s : r.span()) {
       EXPECT_EQ(s.patched, s.site.refused == nullptr) << call_name(s.site.nr);
       // The loader's mmap and brk are reached by dlopen and at start only.
@@ -143,13 +142,12 @@ TEST(Patcher, ThreadStacks) {
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, 96ul << 20);
     pthread_t thread;
-    ASSERT_EQ(pthread_create(&thread, &attributes, [](void*) -> void* { return nullptr; }, nullptr), 0);
+    ASSERT_EQ(pthread_create(
+                  &thread, &attributes, [](void*) -> void* { return nullptr; }, nullptr),
+              0);
     pthread_join(thread, nullptr);
     EXPECT_GE(count_nr(SYS_mmap), 1u);
-    EXPECT_GE(count_calls([](auto& c) {
-                return c.nr == SYS_madvise && c.a[2] == MADV_DONTNEED && c.result == 0;
-              }),
-              1u);
+    EXPECT_GE(count_calls([](auto& c) { return c.nr == SYS_madvise && c.a[2] == MADV_DONTNEED && c.result == 0; }), 1u);
   });
 }
 
@@ -167,7 +165,9 @@ TEST(Patcher, ADyingThreadsStackStillCarriesTheHook) {
   run_isolated([] {
     install_active({.call = deep_hook, .fork = {}, .signals = SignalPolicy::kBlock});
     pthread_t thread;
-    ASSERT_EQ(pthread_create(&thread, nullptr, [](void*) -> void* { return nullptr; }, nullptr), 0);
+    ASSERT_EQ(pthread_create(
+                  &thread, nullptr, [](void*) -> void* { return nullptr; }, nullptr),
+              0);
     pthread_join(thread, nullptr);
     EXPECT_GE(count_nr(SYS_madvise), 1u);
   });
@@ -217,9 +217,7 @@ TEST(Patcher, HookMayAnswerAndChangeTheCall) {
                     },
                     .fork = {},
                     .signals = SignalPolicy::kBlock});
-    auto map = [](std::size_t bytes) {
-      return mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    };
+    auto map = [](std::size_t bytes) { return mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); };
     void* refused = map(3 * kPageSize);
     const int refused_errno = errno;
     auto* twice = static_cast<unsigned char*>(map(kPageSize));
@@ -236,9 +234,7 @@ TEST(Patcher, GenericSyscallFunction) {
   run_isolated([] {
     install_active(kRecord);
     // The sixth argument comes from the stack: an offset the kernel must refuse.
-    EXPECT_EQ(syscall(SYS_mmap, 0ul, kPageSize, long{PROT_READ}, long{MAP_PRIVATE | MAP_ANONYMOUS}, -1l,
-                      7ul),
-              -1);
+    EXPECT_EQ(syscall(SYS_mmap, 0ul, kPageSize, long{PROT_READ}, long{MAP_PRIVATE | MAP_ANONYMOUS}, -1l, 7ul), -1);
     EXPECT_EQ(errno, EINVAL);
     EXPECT_EQ(count_calls([](auto& c) { return c.nr == SYS_mmap && c.a[5] == 7; }), 1u);
     EXPECT_EQ(syscall(SYS_munmap, 1ul, 0ul), -1);
@@ -346,9 +342,9 @@ TEST(Patcher, AFailureOnTheWayLeavesLibcAsItWas) {
     const char* step;
     std::uint64_t nth;
   };
-  for (const Case c : {Case{"host.patch.open_writer", 1}, Case{"host.patch.map_stubs", 1},
-                       Case{"host.patch.map_stubs", 2}, Case{"host.patch.write_jump", 1},
-                       Case{"host.patch.write_jump", 9}}) {
+  for (const Case c :
+       {Case{"host.patch.open_writer", 1}, Case{"host.patch.map_stubs", 1}, Case{"host.patch.map_stubs", 2},
+        Case{"host.patch.write_jump", 1}, Case{"host.patch.write_jump", 9}}) {
     SCOPED_TRACE(testing::Message() << c.step << " " << c.nth);
     run_isolated([c] {
       const auto libc = text_of("libc.so.6");

@@ -6,8 +6,8 @@
 
 namespace softxe::patch {
 
-inline long raw_syscall(long nr, unsigned long a0 = 0, unsigned long a1 = 0, unsigned long a2 = 0,
-                        unsigned long a3 = 0, unsigned long a4 = 0, unsigned long a5 = 0) {
+inline long raw_syscall(long nr, unsigned long a0 = 0, unsigned long a1 = 0, unsigned long a2 = 0, unsigned long a3 = 0,
+                        unsigned long a4 = 0, unsigned long a5 = 0) {
   long result;
   register unsigned long r10 asm("r10") = a3;
   register unsigned long r8 asm("r8") = a4;

@@ -18,8 +18,7 @@ constexpr std::array<std::uint8_t, 5> kLoadR9 = {0x4c, 0x8b, 0x4c, 0x24, 0x08};
 constexpr std::size_t kLookBackBytes = 24;
 
 template <std::size_t N>
-bool matches(std::span<const std::uint8_t> bytes, std::size_t at,
-             const std::array<std::uint8_t, N>& pattern) {
+bool matches(std::span<const std::uint8_t> bytes, std::size_t at, const std::array<std::uint8_t, N>& pattern) {
   return at + N <= bytes.size() && std::memcmp(bytes.data() + at, pattern.data(), N) == 0;
 }
 
@@ -42,8 +41,7 @@ Site candidate(const Code& code, std::size_t pair) {
   if (pair >= 5) {
     const int nr = mov_immediate(b, pair - 5);
     if (of_interest(nr)) return make(pair - 5, SiteForm::kMovSyscall, nr);
-    if (matches(b, pair - 5, kLoadR9))
-      return make(pair - 5, SiteForm::kLoadR9Syscall, kNrAtRunTime);
+    if (matches(b, pair - 5, kLoadR9)) return make(pair - 5, SiteForm::kLoadR9Syscall, kNrAtRunTime);
   }
   if (pair >= 9 && matches(b, pair - 4, kOr40R10d) && mov_immediate(b, pair - 9) == SYS_mmap)
     return make(pair - 9, SiteForm::kMovOrSyscall, SYS_mmap);
@@ -56,11 +54,11 @@ Site candidate(const Code& code, std::size_t pair) {
 
 /// Facts about one candidate gathered while its function is decoded in order.
 struct Walk {
-  bool at_start = false;       ///< an instruction begins at the site
-  bool at_syscall = false;     ///< an instruction begins at the pair
+  bool at_start = false;    ///< an instruction begins at the site
+  bool at_syscall = false;  ///< an instruction begins at the pair
   bool jumped_into = false;
   bool indirect_jump = false;
-  bool straight = true;        ///< nothing but kNext between start and syscall, no new number
+  bool straight = true;  ///< nothing but kNext between start and syscall, no new number
 };
 
 Status judge(const Site& site, const Walk& walk) {
@@ -83,12 +81,11 @@ std::size_t next_pair(std::span<const std::uint8_t> b, std::size_t from) {
   auto pairs_at = [&](std::size_t o) {
     const auto* p = reinterpret_cast<const __m128i*>(b.data() + o);
     const auto* q = reinterpret_cast<const __m128i*>(b.data() + o + 1);
-    return _mm_and_si128(_mm_cmpeq_epi8(_mm_loadu_si128(p), first),
-                         _mm_cmpeq_epi8(_mm_loadu_si128(q), second));
+    return _mm_and_si128(_mm_cmpeq_epi8(_mm_loadu_si128(p), first), _mm_cmpeq_epi8(_mm_loadu_si128(q), second));
   };
   for (; at + 65 <= b.size(); at += 64) {
-    const __m128i any = _mm_or_si128(_mm_or_si128(pairs_at(at), pairs_at(at + 16)),
-                                     _mm_or_si128(pairs_at(at + 32), pairs_at(at + 48)));
+    const __m128i any =
+        _mm_or_si128(_mm_or_si128(pairs_at(at), pairs_at(at + 16)), _mm_or_si128(pairs_at(at + 32), pairs_at(at + 48)));
     if (_mm_movemask_epi8(any) != 0) break;
   }
   while (at + 1 < b.size() && !matches(b, at, kSyscall)) ++at;
@@ -125,8 +122,7 @@ Status confirm_site(const Code& code, HostRange function, const Site& site) {
     }
     if (instruction->flow == Flow::kIndirectJump) walk.indirect_jump = true;
     if (instruction->flow == Flow::kBranch) {
-      const HostVa target = next + static_cast<std::uint64_t>(
-                                       static_cast<std::int64_t>(instruction->displacement));
+      const HostVa target = next + static_cast<std::uint64_t>(static_cast<std::int64_t>(instruction->displacement));
       if (site.start < target && target < site.range().end()) walk.jumped_into = true;
     }
     at = next;
@@ -167,16 +163,14 @@ std::size_t refuse_branch_targets(const LoadedImage& image, SiteList& sites) {
   image.for_each_function([&](HostRange function) {
     HostVa at = function.start();
     while (at < function.end() && image.text().contains(function)) {
-      const auto instruction =
-          decode(bytes.subspan(at - image.text().start(), function.end() - at));
+      const auto instruction = decode(bytes.subspan(at - image.text().start(), function.end() - at));
       if (!instruction) {
         ++undecoded;
         return;
       }
       at += instruction->length_bytes;
       if (instruction->flow == Flow::kBranch)
-        refuse_at(at + static_cast<std::uint64_t>(
-                           static_cast<std::int64_t>(instruction->displacement)));
+        refuse_at(at + static_cast<std::uint64_t>(static_cast<std::int64_t>(instruction->displacement)));
     }
   });
   return undecoded;

@@ -53,60 +53,49 @@ SiteList find(const Bytes& bytes, const char* bounds_error = nullptr) {
 struct FormCase {
   const char* what;
   Bytes bytes;
-  int sites;             ///< listed at all
+  int sites;  ///< listed at all
   SiteForm form;
   std::uint64_t offset;  ///< of the site
   int length;
-  const char* refused;   ///< part of the reason, nullptr: accepted
+  const char* refused;  ///< part of the reason, nullptr: accepted
 };
 
 TEST(SiteFinder, Forms) {
   const FormCase cases[] = {
       {"munmap", join({mov(11), kSys, kRet}), 1, SiteForm::kMovSyscall, 0, 7, nullptr},
-      {"mremap behind a prologue", join({{0x48, 0x83, 0xec, 0x58}, mov(25), kSys, kRet}), 1,
-       SiteForm::kMovSyscall, 4, 7, nullptr},
-      {"a three-digit number", join({mov(440, 0), kSys, kRet}), 1, SiteForm::kMovSyscall, 0, 7,
-       nullptr},
-      {"mmap of glibc 2.43, 32-bit retry", join({mov(9), kOr, kSys, kRet}), 1,
-       SiteForm::kMovOrSyscall, 0, 11, nullptr},
-      {"the same instructions for another call", join({mov(11), kOr, kSys, kRet}), 1,
-       SiteForm::kUnknown, 0, 11, "unknown instructions"},
-      {"another constant in the or", join({mov(9), {0x41, 0x83, 0xca, 0x20}, kSys, kRet}), 1,
-       SiteForm::kUnknown, 0, 11, "unknown instructions"},
-      {"syscall(3)", join({{0x48, 0x89, 0xf8}, kLoad, kSys, kRet}), 1, SiteForm::kLoadR9Syscall, 3,
+      {"mremap behind a prologue", join({{0x48, 0x83, 0xec, 0x58}, mov(25), kSys, kRet}), 1, SiteForm::kMovSyscall, 4,
        7, nullptr},
+      {"a three-digit number", join({mov(440, 0), kSys, kRet}), 1, SiteForm::kMovSyscall, 0, 7, nullptr},
+      {"mmap of glibc 2.43, 32-bit retry", join({mov(9), kOr, kSys, kRet}), 1, SiteForm::kMovOrSyscall, 0, 11, nullptr},
+      {"the same instructions for another call", join({mov(11), kOr, kSys, kRet}), 1, SiteForm::kUnknown, 0, 11,
+       "unknown instructions"},
+      {"another constant in the or", join({mov(9), {0x41, 0x83, 0xca, 0x20}, kSys, kRet}), 1, SiteForm::kUnknown, 0, 11,
+       "unknown instructions"},
+      {"syscall(3)", join({{0x48, 0x89, 0xf8}, kLoad, kSys, kRet}), 1, SiteForm::kLoadR9Syscall, 3, 7, nullptr},
       {"a call that is not ours", join({mov(39), kSys, kRet}), 0, {}, 0, 0, nullptr},
       {"clone", join({mov(56), kSys, kRet}), 1, SiteForm::kMovSyscall, 0, 7, nullptr},
-      {"vfork", join({{0x5f}, mov(58), kSys, kRet}), 1, SiteForm::kMovSyscall, 1, 7,
-       "shares the parent's stack"},
+      {"vfork", join({{0x5f}, mov(58), kSys, kRet}), 1, SiteForm::kMovSyscall, 1, 7, "shares the parent's stack"},
       {"clone3", join({mov(435, 0), kSys, kRet}), 1, SiteForm::kMovSyscall, 0, 7, "CLONE_VM"},
-      {"a branch to the front is fine", join({mov(11), kSys, {0x75, 0xf7}, kRet}), 1,
-       SiteForm::kMovSyscall, 0, 7, nullptr},
-      {"a branch behind is fine", join({{0x75, 0x07}, mov(11), kSys, kRet}), 1,
-       SiteForm::kMovSyscall, 2, 7, nullptr},
-      {"a branch to the syscall", join({{0x75, 0x05}, mov(11), kSys, kRet}), 1,
-       SiteForm::kMovSyscall, 2, 7, "branch"},
-      {"a branch back to the syscall", join({mov(11), kSys, {0x75, 0xfc}, kRet}), 1,
-       SiteForm::kMovSyscall, 0, 7, "branch"},
-      {"a branch to the or", join({{0x74, 0x05}, mov(9), kOr, kSys, kRet}), 1,
-       SiteForm::kMovOrSyscall, 2, 11, "branch"},
-      {"a jump through a register", join({mov(11), kSys, {0xff, 0xe0}}), 1, SiteForm::kMovSyscall,
-       0, 7, "unknown target"},
-      {"an instruction nobody knows", join({{0x06}, mov(11), kSys, kRet}), 1,
-       SiteForm::kMovSyscall, 1, 7, "not known"},
-      {"bytes cut short at the end", join({mov(11), kSys, {0xe8, 0}}), 1, SiteForm::kMovSyscall, 0,
-       7, "ends inside"},
+      {"a branch to the front is fine", join({mov(11), kSys, {0x75, 0xf7}, kRet}), 1, SiteForm::kMovSyscall, 0, 7,
+       nullptr},
+      {"a branch behind is fine", join({{0x75, 0x07}, mov(11), kSys, kRet}), 1, SiteForm::kMovSyscall, 2, 7, nullptr},
+      {"a branch to the syscall", join({{0x75, 0x05}, mov(11), kSys, kRet}), 1, SiteForm::kMovSyscall, 2, 7, "branch"},
+      {"a branch back to the syscall", join({mov(11), kSys, {0x75, 0xfc}, kRet}), 1, SiteForm::kMovSyscall, 0, 7,
+       "branch"},
+      {"a branch to the or", join({{0x74, 0x05}, mov(9), kOr, kSys, kRet}), 1, SiteForm::kMovOrSyscall, 2, 11,
+       "branch"},
+      {"a jump through a register", join({mov(11), kSys, {0xff, 0xe0}}), 1, SiteForm::kMovSyscall, 0, 7,
+       "unknown target"},
+      {"an instruction nobody knows", join({{0x06}, mov(11), kSys, kRet}), 1, SiteForm::kMovSyscall, 1, 7, "not known"},
+      {"bytes cut short at the end", join({mov(11), kSys, {0xe8, 0}}), 1, SiteForm::kMovSyscall, 0, 7, "ends inside"},
       {"a register between", join({mov(11), {0x31, 0xff}, kSys, kRet}), 1, SiteForm::kUnknown, 0, 9,
        "unknown instructions"},
       {"a newer number between", join({mov(11), mov(39), kSys, kRet}), 0, {}, 0, 0, nullptr},
       {"a return between", join({mov(11), kRet, {0x90}, kSys, kRet}), 0, {}, 0, 0, nullptr},
       {"mov r8d, not eax", join({{0x41}, mov(11), kSys, kRet}), 0, {}, 0, 0, nullptr},
-      {"pair in an immediate", join({{0x48, 0xb8, 0xb8, 11, 0, 0, 0, 0x0f, 0x05, 0}, kRet}), 0, {},
-       0, 0, nullptr},
-      {"pair in a displacement", join({mov(11), {0x8b, 0x05, 0x0f, 0x05, 0, 0}, kRet}), 0, {}, 0, 0,
-       nullptr},
-      {"pair across instructions", join({mov(11), {0xb4, 0x0f}, {0x05, 1, 2, 3, 4}, kRet}), 0, {},
-       0, 0, nullptr},
+      {"pair in an immediate", join({{0x48, 0xb8, 0xb8, 11, 0, 0, 0, 0x0f, 0x05, 0}, kRet}), 0, {}, 0, 0, nullptr},
+      {"pair in a displacement", join({mov(11), {0x8b, 0x05, 0x0f, 0x05, 0, 0}, kRet}), 0, {}, 0, 0, nullptr},
+      {"pair across instructions", join({mov(11), {0xb4, 0x0f}, {0x05, 1, 2, 3, 4}, kRet}), 0, {}, 0, 0, nullptr},
       {"pair at the very start", join({kSys, kRet}), 0, {}, 0, 0, nullptr},
   };
   for (const FormCase& c : cases) {

@@ -119,15 +119,12 @@ Status emit_generic(Emitter& e, HostVa back) {
 class MapsReader {
  public:
   explicit MapsReader(int fd) : fd_(fd) {}
-  bool next(std::uint64_t& start, std::uint64_t& end) {
-    return number(start, '-') && number(end, ' ') && skip_line();
-  }
+  bool next(std::uint64_t& start, std::uint64_t& end) { return number(start, '-') && number(end, ' ') && skip_line(); }
 
  private:
   int get() {
     if (at_ == have_) {
-      const long n = raw_syscall(SYS_read, static_cast<unsigned long>(fd_), raw_arg(buffer_),
-                                 sizeof buffer_);
+      const long n = raw_syscall(SYS_read, static_cast<unsigned long>(fd_), raw_arg(buffer_), sizeof buffer_);
       if (n <= 0) return -1;
       have_ = static_cast<std::size_t>(n);
       at_ = 0;
@@ -167,21 +164,17 @@ bool in_reach(HostRange text, std::uint64_t at, std::size_t bytes) {
 }
 
 long map_at(std::uint64_t at, std::size_t bytes) {
-  const unsigned long flags =
-      MAP_PRIVATE | MAP_ANONYMOUS | (at != 0 ? MAP_FIXED_NOREPLACE : 0);
+  const unsigned long flags = MAP_PRIVATE | MAP_ANONYMOUS | (at != 0 ? MAP_FIXED_NOREPLACE : 0);
   return raw_syscall(SYS_mmap, at, bytes, PROT_READ | PROT_EXEC, flags, ~0ul, 0);
 }
 
 void unmap(std::uint64_t at, std::size_t bytes) { raw_syscall(SYS_munmap, at, bytes); }
 
 /// Tries the gap of the address space that ends at `gap_end`; 0 when it does not serve.
-std::uint64_t try_gap(HostRange text, std::uint64_t gap_start, std::uint64_t gap_end,
-                      std::size_t bytes) {
+std::uint64_t try_gap(HostRange text, std::uint64_t gap_start, std::uint64_t gap_end, std::size_t bytes) {
   if (gap_end < gap_start + bytes) return 0;
   // As near to the library as the gap goes.
-  const std::uint64_t at = gap_end <= text.start().value()
-                               ? gap_end - bytes
-                               : std::max(gap_start, text.end().value());
+  const std::uint64_t at = gap_end <= text.start().value() ? gap_end - bytes : std::max(gap_start, text.end().value());
   if (at > gap_end - bytes || !in_reach(text, at, bytes)) return 0;
   const long got = map_at(at, bytes);
   if (raw_failed(got)) return 0;
@@ -229,11 +222,11 @@ Result<HostRange> map_near(HostRange text, std::size_t bytes) {
 }
 
 Result<HostRange> map_in_gap(HostRange text, std::size_t bytes) {
-  const long fd = raw_syscall(SYS_openat, static_cast<unsigned long>(AT_FDCWD),
-                              raw_arg("/proc/self/maps"), O_RDONLY | O_CLOEXEC);
+  const long fd =
+      raw_syscall(SYS_openat, static_cast<unsigned long>(AT_FDCWD), raw_arg("/proc/self/maps"), O_RDONLY | O_CLOEXEC);
   if (raw_failed(fd)) return fail(static_cast<int>(-fd), "cannot read /proc/self/maps");
   MapsReader maps(static_cast<int>(fd));
-  constexpr std::uint64_t kFirstGap = 0x10000;      // below it mmap_min_addr forbids
+  constexpr std::uint64_t kFirstGap = 0x10000;  // below it mmap_min_addr forbids
   constexpr std::uint64_t kUserEnd = 0x7ffffffff000;
   std::uint64_t previous_end = kFirstGap;
   std::uint64_t start = 0;

@@ -30,16 +30,13 @@ enum class EntrySlot : std::uint8_t { kCall, kForkBefore, kForkAfter, kClassify,
 constexpr std::size_t stub_block_bytes(std::size_t stubs) {
   return align_up(kStubsOffset + stubs * kStubBytes, kPageSize);
 }
-constexpr HostVa stub_address(HostVa block, std::size_t index) {
-  return block + kStubsOffset + index * kStubBytes;
-}
+constexpr HostVa stub_address(HostVa block, std::size_t index) { return block + kStubsOffset + index * kStubBytes; }
 
 using StubCode = std::array<std::uint8_t, kStubBytes>;
 
 /// Writes the stub of `site` as it must stand at stub `index` of `block`. `site_bytes` are the
 /// site's original bytes. ERANGE when the site is out of reach of a 32-bit jump.
-Result<StubCode> make_stub(const Site& site, std::span<const std::uint8_t> site_bytes, HostVa block,
-                           std::size_t index);
+Result<StubCode> make_stub(const Site& site, std::span<const std::uint8_t> site_bytes, HostVa block, std::size_t index);
 
 /// The five bytes that replace the front of the site.
 Result<std::array<std::uint8_t, kJumpBytes>> make_jump(HostVa from, HostVa to);

@@ -197,10 +197,8 @@ void patch_here(void (*where)(), Site site) {
   auto writer = CodeWriter::open();
   ASSERT_TRUE(writer);
   std::array<std::uint64_t, static_cast<std::size_t>(EntrySlot::kCount)> slots;
-  for (std::size_t s = 0; s < slots.size(); ++s)
-    slots[s] = entry_address(static_cast<EntrySlot>(s)).value();
-  ASSERT_TRUE(writer->write(memory->start(),
-                            {reinterpret_cast<const std::uint8_t*>(slots.data()), sizeof slots}));
+  for (std::size_t s = 0; s < slots.size(); ++s) slots[s] = entry_address(static_cast<EntrySlot>(s)).value();
+  ASSERT_TRUE(writer->write(memory->start(), {reinterpret_cast<const std::uint8_t*>(slots.data()), sizeof slots}));
   auto code = make_stub(site, {bytes, site.length_bytes}, memory->start(), 0);
   ASSERT_TRUE(code);
   ASSERT_TRUE(writer->write(stub_address(memory->start(), 0), *code));
@@ -224,17 +222,18 @@ long spoiling_hook(SyscallArgs& call) {
   g_frame_aligned = reinterpret_cast<std::uint64_t>(__builtin_frame_address(0)) % 16 == 0;
   const std::uint32_t other_mxcsr = 0x1fc0;
   asm volatile("ldmxcsr %0" ::"m"(other_mxcsr));
-  asm volatile("pxor %%xmm0,%%xmm0; pxor %%xmm7,%%xmm7; pxor %%xmm15,%%xmm15" ::
-                   : "xmm0", "xmm7", "xmm15");
+  asm volatile("pxor %%xmm0,%%xmm0; pxor %%xmm7,%%xmm7; pxor %%xmm15,%%xmm15" ::: "xmm0", "xmm7", "xmm15");
   if (__builtin_cpu_supports("avx")) asm volatile("vzeroall");
   if (__builtin_cpu_supports("avx512f"))
-    asm volatile("vpxorq %zmm16,%zmm16,%zmm16; vpxorq %zmm31,%zmm31,%zmm31; kxorw %k1,%k1,%k1; "
-                 "kxorw %k7,%k7,%k7");
+    asm volatile(
+        "vpxorq %zmm16,%zmm16,%zmm16; vpxorq %zmm31,%zmm31,%zmm31; kxorw %k1,%k1,%k1; "
+        "kxorw %k7,%k7,%k7");
   call.a.fill(~0ul);  // the hook's copy, not the caller's registers
   errno = EXDEV;
-  asm volatile("xorl %%ecx,%%ecx; xorl %%edx,%%edx; xorl %%esi,%%esi; xorl %%edi,%%edi;"
-               "xorl %%r8d,%%r8d; xorl %%r9d,%%r9d; xorl %%r10d,%%r10d; xorl %%r11d,%%r11d" ::
-                   : "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "cc");
+  asm volatile(
+      "xorl %%ecx,%%ecx; xorl %%edx,%%edx; xorl %%esi,%%esi; xorl %%edi,%%edi;"
+      "xorl %%r8d,%%r8d; xorl %%r9d,%%r9d; xorl %%r10d,%%r10d; xorl %%r11d,%%r11d" ::
+          : "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "cc");
   return 0x1234;
 }
 
@@ -376,8 +375,7 @@ TEST(Stub, VectorRegistersSurviveInEverySaveMode) {
         const std::size_t register_count = level == 2 ? 32 : 16;
         const std::size_t width = level == 0 ? 16 : level == 1 ? 32 : 64;
         for (std::size_t i = 0; i < register_count; ++i)
-          for (std::size_t b = 0; b < width; ++b)
-            in.bytes[i * 64 + b] = static_cast<std::uint8_t>(i * 7 + b + 1);
+          for (std::size_t b = 0; b < width; ++b) in.bytes[i * 64 + b] = static_cast<std::uint8_t>(i * 7 + b + 1);
         for (std::size_t k = 1; k < 8 && level == 2; ++k) in.masks[k] = 0x1110 + k;
         in.mxcsr = 0x3f80;  // round down
         sx_test_vectors(&in, &out, reinterpret_cast<const void*>(sx_test_munmap), level);

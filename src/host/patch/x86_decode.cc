@@ -94,8 +94,15 @@ class Decoder {
       switch (code_[at_]) {
         case 0x66: operand16_ = true; break;
         case 0x67: address32_ = true; break;
-        case 0xf0: case 0xf2: case 0xf3:
-        case 0x26: case 0x2e: case 0x36: case 0x3e: case 0x64: case 0x65: break;
+        case 0xf0:
+        case 0xf2:
+        case 0xf3:
+        case 0x26:
+        case 0x2e:
+        case 0x36:
+        case 0x3e:
+        case 0x64:
+        case 0x65: break;
         default:
           if ((code_[at_] & 0xf0) == 0x40) rex_ = code_[at_++];
           return {};

@@ -108,8 +108,7 @@ class Oracle {
       ASSERT_EQ(mine->flow == Flow::kBranch, branch) << describe(from);
       if (!branch) continue;
       const auto target = static_cast<std::uint64_t>(instruction_->detail->x86.operands[0].imm);
-      ASSERT_EQ(address + static_cast<std::uint64_t>(std::int64_t{mine->displacement}), target)
-          << describe(from);
+      ASSERT_EQ(address + static_cast<std::uint64_t>(std::int64_t{mine->displacement}), target) << describe(from);
     }
   }
   bool relative_branch() const {

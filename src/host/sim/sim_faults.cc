@@ -9,11 +9,7 @@ namespace softxe {
 namespace {
 
 constexpr SimPte frame_pte(FrameId frame) {
-  return SimPte{.kind = SimPte::Kind::kFrame,
-                .lazy_free = false,
-                .frame = frame,
-                .allocation = nullptr,
-                .page = 0};
+  return SimPte{.kind = SimPte::Kind::kFrame, .lazy_free = false, .frame = frame, .allocation = nullptr, .page = 0};
 }
 
 /// Bytes from `va` to the end of its page, at most `left`.
@@ -92,9 +88,8 @@ Status SimHostMm::cpu_fault_on_device(HostVa page, MoveCause cause, WaitPolicy p
   HostRange block = HostRange::block_around(page, allocation.block.size());
   block = *block.intersection(main().find(page)->range);
   std::vector<HostVa> pages = device_pages_in(block);
-  std::erase_if(pages, [&](HostVa va) SX_NO_THREAD_SAFETY_ANALYSIS {
-    return main().pte(va)->allocation != &allocation;
-  });
+  std::erase_if(pages,
+                [&](HostVa va) SX_NO_THREAD_SAFETY_ANALYSIS { return main().pte(va)->allocation != &allocation; });
   Status moved = move_home(pages, cause);
   if (!moved && cause == MoveCause::kCpuFault) return fail(kCpuBus, moved.error().why);
   return moved;
@@ -121,8 +116,7 @@ Result<SimHostMm::Faulted> SimHostMm::fault_in(SimProcess& p, HostVa page, Acces
   return Faulted{pte->frame, exclusive && can_write(vma.prot)};
 }
 
-Result<SimHostMm::Faulted> SimHostMm::fault_in_object(SimProcess& p, const SimVma& vma, HostVa page,
-                                                      Access access) {
+Result<SimHostMm::Faulted> SimHostMm::fault_in_object(SimProcess& p, const SimVma& vma, HostVa page, Access access) {
   SimObject& object = *vma.object;
   std::uint64_t index = vma.object_page(page);
   if (index * kPageSize >= object.size_bytes) return fail(kCpuBus, "beyond the end of the file");

@@ -46,9 +46,7 @@ class SimFrames {
   void unpin(FrameId frame);
   bool pinned(FrameId frame) const { return at(frame).pins != 0; }
 
-  std::byte* data(FrameId frame) const {
-    return arena_ + static_cast<std::uint64_t>(frame) * kPageSize;
-  }
+  std::byte* data(FrameId frame) const { return arena_ + static_cast<std::uint64_t>(frame) * kPageSize; }
   /// The frame that holds `address`; none when it lies outside the arena's used part.
   std::optional<FrameId> frame_of(const std::byte* address) const;
   /// Moves every time the frame is freed.

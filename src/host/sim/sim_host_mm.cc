@@ -281,11 +281,9 @@ Status SimHostMm::move_home(std::span<const HostVa> pages, MoveCause cause) {
     SimPte pte = *main().pte(pages[i]);
     std::memcpy(frames_.data(fresh[i]), device_page(*pte.allocation, pte.page), kPageSize);
     leave_device(*pte.allocation, pte.page);
-    main().set_pte(pages[i], SimPte{.kind = SimPte::Kind::kFrame,
-                                    .lazy_free = false,
-                                    .frame = fresh[i],
-                                    .allocation = nullptr,
-                                    .page = 0});
+    main().set_pte(
+        pages[i],
+        SimPte{.kind = SimPte::Kind::kFrame, .lazy_free = false, .frame = fresh[i], .allocation = nullptr, .page = 0});
     ++moved[pte.allocation];
   }
   for (auto [allocation, count] : moved) {
@@ -338,8 +336,7 @@ Status SimHostMm::evict(DevmemAllocation& allocation) {
 Result<std::byte*> SimHostMm::make_window(std::uint64_t bytes) {
   SX_TRY_VOID(SX_STEP("host.sim.window"));
   if (bytes == 0 || !is_aligned(bytes, kPageSize)) return fail(EINVAL, "window is not whole pages");
-  void* base = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
-                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* base = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (base == MAP_FAILED) return fail(ENOMEM, "no address space for the device window");
   if (bytes <= kPrepoisonedWindowBytes) std::memset(base, static_cast<int>(SimFrames::kPoison), bytes);
   Guard guard(lock_);

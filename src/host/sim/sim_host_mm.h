@@ -64,7 +64,7 @@ struct MmapRequest {
   Place place = Place::kHint;
   CpuVma::Kind kind = CpuVma::Kind::kAnonPrivate;
   Prot prot = Prot::kReadWrite;
-  Share share = Share::kPrivate;       ///< of files; kShmem is always shared
+  Share share = Share::kPrivate;                ///< of files; kShmem is always shared
   std::shared_ptr<SimObject> object = nullptr;  ///< kShmem without one gets a new one of the mapping's size
   std::uint64_t offset_bytes = 0;
 };
@@ -210,8 +210,7 @@ class SimHostMm final : public HostMm {
   // Page table work (sim_faults.cc). VRAM pages are never passed to fault_in.
   Result<std::byte*> cpu_reach(SimProcess& p, HostVa va, Access access) SX_REQUIRES(lock_);
   Result<Faulted> fault_in(SimProcess& p, HostVa page, Access access) SX_REQUIRES(lock_);
-  Result<Faulted> fault_in_object(SimProcess& p, const SimVma& vma, HostVa page, Access access)
-      SX_REQUIRES(lock_);
+  Result<Faulted> fault_in_object(SimProcess& p, const SimVma& vma, HostVa page, Access access) SX_REQUIRES(lock_);
   Status swap_in(SimProcess& p, HostVa page) SX_REQUIRES(lock_);
   Result<Faulted> make_writable(SimProcess& p, const SimVma& vma, HostVa page) SX_REQUIRES(lock_);
   Status wait_residency(const DevmemAllocation& allocation, WaitPolicy policy) SX_REQUIRES(lock_);
@@ -224,8 +223,7 @@ class SimHostMm final : public HostMm {
   Status move_home(std::span<const HostVa> pages, MoveCause cause) SX_REQUIRES(lock_);
   void leave_device(DevmemAllocation& allocation, std::uint32_t page) SX_REQUIRES(lock_);
   void release_if_empty(DevmemAllocation& allocation) SX_REQUIRES(lock_);
-  void enter_device(HostVa page, DevmemAllocation& allocation, std::uint32_t index)
-      SX_REQUIRES(lock_);
+  void enter_device(HostVa page, DevmemAllocation& allocation, std::uint32_t index) SX_REQUIRES(lock_);
   Status check_collectable(HostRange range, const DevmemAllocation& allocation) SX_REQUIRES(lock_);
   Result<PageHome> collect_page(HostVa page, CollectRequest request) SX_REQUIRES(lock_);
 
@@ -235,13 +233,11 @@ class SimHostMm final : public HostMm {
   Result<HostVa> move_mapping(SimProcess& p, const MremapRequest& request) SX_REQUIRES(lock_);
   void move_entries(SimProcess& p, HostRange from, HostVa to) SX_REQUIRES(lock_);
   Status unshare_pinned(SimProcess& parent, SimProcess& child) SX_REQUIRES(lock_);
-  Status advise_vma(SimProcess& p, SimVma vma, HostRange part, CpuAdvice advice)
-      SX_REQUIRES(lock_);
+  Status advise_vma(SimProcess& p, SimVma vma, HostRange part, CpuAdvice advice) SX_REQUIRES(lock_);
   Status populate(SimProcess& p, HostRange part, Access access) SX_REQUIRES(lock_);
   enum class LazyPages : std::uint8_t { kKeep, kDrop };
   Status page_out(SimProcess& p, HostRange part, LazyPages lazy) SX_REQUIRES(lock_);
-  void punch(SimObject& object, std::uint64_t first_page, std::uint64_t end_page)
-      SX_REQUIRES(lock_);
+  void punch(SimObject& object, std::uint64_t first_page, std::uint64_t end_page) SX_REQUIRES(lock_);
 
   ManualClock& clock_;
   const SimOptions options_;

@@ -22,8 +22,7 @@ const EventCase kEventCases[] = {
     {"munmap whole", [](Machine& m) { EXPECT_TRUE(m.mm.cpu_munmap(m.pages(0, 32))); }, "U[0+32]"},
     {"munmap part", [](Machine& m) { EXPECT_TRUE(m.mm.cpu_munmap(m.pages(4, 1))); }, "U[4+1]"},
     {"munmap of nothing", [](Machine& m) { EXPECT_TRUE(m.mm.cpu_munmap(m.pages(40, 4))); }, ""},
-    {"munmap past the window", [](Machine& m) { EXPECT_TRUE(m.mm.cpu_munmap(m.pages(30, 100))); },
-     "U[30+34]"},
+    {"munmap past the window", [](Machine& m) { EXPECT_TRUE(m.mm.cpu_munmap(m.pages(30, 100))); }, "U[30+34]"},
     {"mmap fixed over", [](Machine& m) { m.map(8, 4); }, "U[8+4]"},
     {"mmap fixed over nothing", [](Machine& m) { m.map(40, 4); }, ""},
     {"mremap move",
@@ -36,39 +35,25 @@ const EventCase kEventCases[] = {
      "U[0+16]"},
     {"mremap dontunmap",
      [](Machine& m) {
-       EXPECT_TRUE(m.mm.cpu_mremap({.old = m.pages(0, 32),
-                                    .new_size_bytes = 32 * kPageSize,
-                                    .move = MremapRequest::Move::kDontUnmap}));
+       EXPECT_TRUE(m.mm.cpu_mremap(
+           {.old = m.pages(0, 32), .new_size_bytes = 32 * kPageSize, .move = MremapRequest::Move::kDontUnmap}));
      },
      "U[0+32]"},
     {"mremap shrink",
-     [](Machine& m) {
-       EXPECT_TRUE(m.mm.cpu_mremap({.old = m.pages(0, 32), .new_size_bytes = 20 * kPageSize}));
-     },
+     [](Machine& m) { EXPECT_TRUE(m.mm.cpu_mremap({.old = m.pages(0, 32), .new_size_bytes = 20 * kPageSize})); },
      "U[20+12]"},
     {"mremap grow in place",
-     [](Machine& m) {
-       EXPECT_TRUE(m.mm.cpu_mremap({.old = m.pages(0, 32), .new_size_bytes = 40 * kPageSize}));
-     },
-     ""},
-    {"mprotect", [](Machine& m) { EXPECT_TRUE(m.mm.cpu_mprotect(m.pages(2, 3), Prot::kRead)); },
-     "P[2+3]"},
-    {"mprotect to the same",
-     [](Machine& m) { EXPECT_TRUE(m.mm.cpu_mprotect(m.pages(2, 3), Prot::kReadWrite)); }, ""},
-    {"madvise dontneed",
-     [](Machine& m) { EXPECT_TRUE(m.mm.cpu_madvise(m.pages(0, 8), CpuAdvice::kDontNeed)); },
+     [](Machine& m) { EXPECT_TRUE(m.mm.cpu_mremap({.old = m.pages(0, 32), .new_size_bytes = 40 * kPageSize})); }, ""},
+    {"mprotect", [](Machine& m) { EXPECT_TRUE(m.mm.cpu_mprotect(m.pages(2, 3), Prot::kRead)); }, "P[2+3]"},
+    {"mprotect to the same", [](Machine& m) { EXPECT_TRUE(m.mm.cpu_mprotect(m.pages(2, 3), Prot::kReadWrite)); }, ""},
+    {"madvise dontneed", [](Machine& m) { EXPECT_TRUE(m.mm.cpu_madvise(m.pages(0, 8), CpuAdvice::kDontNeed)); },
      "C[0+8]"},
-    {"madvise free",
-     [](Machine& m) { EXPECT_TRUE(m.mm.cpu_madvise(m.pages(16, 8), CpuAdvice::kFree)); },
+    {"madvise free", [](Machine& m) { EXPECT_TRUE(m.mm.cpu_madvise(m.pages(16, 8), CpuAdvice::kFree)); }, "C[16+8]"},
+    {"madvise pageout", [](Machine& m) { EXPECT_TRUE(m.mm.cpu_madvise(m.pages(16, 8), CpuAdvice::kPageout)); },
      "C[16+8]"},
-    {"madvise pageout",
-     [](Machine& m) { EXPECT_TRUE(m.mm.cpu_madvise(m.pages(16, 8), CpuAdvice::kPageout)); },
-     "C[16+8]"},
-    {"madvise guard",
-     [](Machine& m) { EXPECT_TRUE(m.mm.cpu_madvise(m.pages(17, 1), CpuAdvice::kGuardInstall)); },
+    {"madvise guard", [](Machine& m) { EXPECT_TRUE(m.mm.cpu_madvise(m.pages(17, 1), CpuAdvice::kGuardInstall)); },
      "C[17+1]"},
-    {"madvise cold", [](Machine& m) { EXPECT_TRUE(m.mm.cpu_madvise(m.pages(0, 8), CpuAdvice::kCold)); },
-     ""},
+    {"madvise cold", [](Machine& m) { EXPECT_TRUE(m.mm.cpu_madvise(m.pages(0, 8), CpuAdvice::kCold)); }, ""},
     {"fork", [](Machine& m) { EXPECT_TRUE(m.mm.cpu_fork()); }, "M[0+16] P[0+32]"},
     {"write after fork",
      [](Machine& m) {
@@ -77,15 +62,11 @@ const EventCase kEventCases[] = {
        EXPECT_TRUE(m.write(kBase + 3 * kPageSize, 1));
      },
      "C[3+1]"},
-    {"migrate to VRAM", [](Machine& m) { EXPECT_TRUE(m.to_device(m.pages(16, 16), m.heap)); },
-     "M[16+16]"},
-    {"CPU touch of VRAM", [](Machine& m) { EXPECT_EQ(m.read(kBase + 5 * kPageSize), 105); },
-     "M[0+16]"},
+    {"migrate to VRAM", [](Machine& m) { EXPECT_TRUE(m.to_device(m.pages(16, 16), m.heap)); }, "M[16+16]"},
+    {"CPU touch of VRAM", [](Machine& m) { EXPECT_EQ(m.read(kBase + 5 * kPageSize), 105); }, "M[0+16]"},
     {"evict", [](Machine& m) { EXPECT_TRUE(m.mm.evict(**m.heap.all().begin())); }, "M[0+16]"},
     {"migrate to system",
-     [](Machine& m) {
-       EXPECT_TRUE(m.mm.migrate_to_system(m.pages(4, 30), MoveCause::kPrefetch, Residency::kHonour));
-     },
+     [](Machine& m) { EXPECT_TRUE(m.mm.migrate_to_system(m.pages(4, 30), MoveCause::kPrefetch, Residency::kHonour)); },
      "M[4+12]"},
     {"mlock", [](Machine& m) { EXPECT_TRUE(m.mm.cpu_mlock(m.pages(0, 32))); }, "M[0+16]"},
     {"exit", [](Machine& m) { m.mm.cpu_exit(Pid::kMain); }, "R[0+64] U[0+64]"},
@@ -236,14 +217,10 @@ const RefusedCase kRefused[] = {
      },
      EINVAL},
     {"pinned", [](Machine& m) { ASSERT_TRUE(m.mm.pin(kBase + kPageSize)); }, EBUSY},
-    {"swapped out",
-     [](Machine& m) { ASSERT_TRUE(m.mm.cpu_madvise(m.pages(0, 1), CpuAdvice::kPageout)); }, EBUSY},
-    {"guard page",
-     [](Machine& m) { ASSERT_TRUE(m.mm.cpu_madvise(m.pages(3, 1), CpuAdvice::kGuardInstall)); },
-     EBUSY},
+    {"swapped out", [](Machine& m) { ASSERT_TRUE(m.mm.cpu_madvise(m.pages(0, 1), CpuAdvice::kPageout)); }, EBUSY},
+    {"guard page", [](Machine& m) { ASSERT_TRUE(m.mm.cpu_madvise(m.pages(3, 1), CpuAdvice::kGuardInstall)); }, EBUSY},
     {"locked", [](Machine& m) { ASSERT_TRUE(m.mm.cpu_mlock(m.pages(0, 16))); }, EBUSY},
-    {"read-only", [](Machine& m) { ASSERT_TRUE(m.mm.cpu_mprotect(m.pages(0, 16), Prot::kRead)); },
-     EBUSY},
+    {"read-only", [](Machine& m) { ASSERT_TRUE(m.mm.cpu_mprotect(m.pages(0, 16), Prot::kRead)); }, EBUSY},
     {"dead process", [](Machine& m) { m.mm.cpu_exit(Pid::kMain); }, EFAULT},
 };
 
@@ -297,17 +274,13 @@ const CollectCase kCollect[] = {
        ASSERT_TRUE(m.mm.cpu_fork());
      },
      kW, 0, true},
-    {"read-only, read",
-     [](Machine& m) { ASSERT_TRUE(m.mm.cpu_mprotect(m.pages(0, 2), Prot::kRead)); }, kR, 0, false},
-    {"read-only, write",
-     [](Machine& m) { ASSERT_TRUE(m.mm.cpu_mprotect(m.pages(0, 2), Prot::kRead)); }, kW, EFAULT, false},
-    {"PROT_NONE",
-     [](Machine& m) { ASSERT_TRUE(m.mm.cpu_mprotect(m.pages(0, 2), Prot::kNone)); }, kR, EFAULT, false},
-    {"hole in the mapping", [](Machine& m) { ASSERT_TRUE(m.mm.cpu_munmap(m.pages(1, 1))); }, kR, EFAULT,
+    {"read-only, read", [](Machine& m) { ASSERT_TRUE(m.mm.cpu_mprotect(m.pages(0, 2), Prot::kRead)); }, kR, 0, false},
+    {"read-only, write", [](Machine& m) { ASSERT_TRUE(m.mm.cpu_mprotect(m.pages(0, 2), Prot::kRead)); }, kW, EFAULT,
      false},
-    {"guard",
-     [](Machine& m) { ASSERT_TRUE(m.mm.cpu_madvise(m.pages(1, 1), CpuAdvice::kGuardInstall)); }, kR,
-     EFAULT, false},
+    {"PROT_NONE", [](Machine& m) { ASSERT_TRUE(m.mm.cpu_mprotect(m.pages(0, 2), Prot::kNone)); }, kR, EFAULT, false},
+    {"hole in the mapping", [](Machine& m) { ASSERT_TRUE(m.mm.cpu_munmap(m.pages(1, 1))); }, kR, EFAULT, false},
+    {"guard", [](Machine& m) { ASSERT_TRUE(m.mm.cpu_madvise(m.pages(1, 1), CpuAdvice::kGuardInstall)); }, kR, EFAULT,
+     false},
     {"swapped",
      [](Machine& m) {
        ASSERT_TRUE(m.write(kBase, 1));
@@ -394,10 +367,8 @@ TEST(SimHostMm, MovedMappingKeepsItsVramPages) {
   ASSERT_TRUE(m.write(kBase + 3 * kPageSize, 33));
   ASSERT_TRUE(m.to_device(m.pages(0, 16), m.heap));
   HostVa to = kBase + 0x1000'3000;  // another alignment than the allocation's
-  ASSERT_TRUE(m.mm.cpu_mremap({.old = m.pages(0, 16),
-                               .new_size_bytes = 16 * kPageSize,
-                               .move = MremapRequest::Move::kFixed,
-                               .to = to}));
+  ASSERT_TRUE(m.mm.cpu_mremap(
+      {.old = m.pages(0, 16), .new_size_bytes = 16 * kPageSize, .move = MremapRequest::Move::kFixed, .to = to}));
   EXPECT_EQ(m.mm.page_state(to + 3 * kPageSize), SimHostMm::PageState::kDevice);
   m.mm.check_invariants();
   EXPECT_EQ(m.read(to + 3 * kPageSize), 33);

@@ -60,8 +60,11 @@ Status SimHostMm::advise_vma(SimProcess& p, SimVma vma, HostRange part, CpuAdvic
       EventScope event(*this, p, part, HostEvent::kClear);
       drop_ptes(p, part);
       for (HostVa page = part.start(); page < part.end(); page += kPageSize) {
-        p.set_pte(page, SimPte{.kind = SimPte::Kind::kGuard, .lazy_free = false, .frame = FrameId{},
-                               .allocation = nullptr, .page = 0});
+        p.set_pte(page, SimPte{.kind = SimPte::Kind::kGuard,
+                               .lazy_free = false,
+                               .frame = FrameId{},
+                               .allocation = nullptr,
+                               .page = 0});
       }
       return {};
     }
@@ -112,8 +115,8 @@ Status SimHostMm::page_out(SimProcess& p, HostRange part, LazyPages lazy) {
       if (!parked) return fail(parked.error());
       std::copy_n(frames_.data(pte->frame), kPageSize, frames_.data(*parked));
       frames_.unref(pte->frame);
-      *pte = SimPte{.kind = SimPte::Kind::kSwapped, .lazy_free = false, .frame = *parked,
-                    .allocation = nullptr, .page = 0};
+      *pte = SimPte{
+          .kind = SimPte::Kind::kSwapped, .lazy_free = false, .frame = *parked, .allocation = nullptr, .page = 0};
     }
   }
   return {};
@@ -144,8 +147,7 @@ void SimHostMm::punch(SimObject& object, std::uint64_t first_page, std::uint64_t
       std::uint64_t from = std::max(first_page, vma.page_offset);
       std::uint64_t to = std::min(end_page, vma.page_offset + vma.range.pages());
       if (from >= to) continue;
-      HostRange part = HostRange::of(vma.range.start() + (from - vma.page_offset) * kPageSize,
-                                     (to - from) * kPageSize);
+      HostRange part = HostRange::of(vma.range.start() + (from - vma.page_offset) * kPageSize, (to - from) * kPageSize);
       EventScope event(*this, *p, part, HostEvent::kClear);
       drop_ptes(*p, part);
     }

@@ -9,9 +9,9 @@ namespace {
 constexpr std::uint64_t kTaskSize = 0x7fff'ffff'f000;
 
 bool mergeable(const SimVma& a, const SimVma& b) {
-  return a.range.end() == b.range.start() && a.kind == b.kind && a.share == b.share &&
-         a.prot == b.prot && a.object == b.object && a.locked == b.locked &&
-         a.dont_fork == b.dont_fork && a.page_offset + a.range.pages() == b.page_offset;
+  return a.range.end() == b.range.start() && a.kind == b.kind && a.share == b.share && a.prot == b.prot &&
+         a.object == b.object && a.locked == b.locked && a.dont_fork == b.dont_fork &&
+         a.page_offset + a.range.pages() == b.page_offset;
 }
 
 }  // namespace

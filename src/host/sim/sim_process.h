@@ -43,9 +43,7 @@ struct SimVma {
   bool locked = false;     ///< mlock
   bool dont_fork = false;  ///< MADV_DONTFORK
 
-  std::uint64_t object_page(HostVa va) const {
-    return page_offset + ((va - range.start()) >> kPageShift);
-  }
+  std::uint64_t object_page(HostVa va) const { return page_offset + ((va - range.start()) >> kPageShift); }
   bool anonymous() const { return object == nullptr; }
 };
 
@@ -68,8 +66,8 @@ struct SimPte {
 /// Mappings and page table of one process. No lock of its own: guarded by the SimHostMm lock.
 class SimProcess {
  public:
-  using Ptes = std::map<std::uint64_t, SimPte>;   ///< by virtual page number
-  using Vmas = std::map<std::uint64_t, SimVma>;   ///< by start address
+  using Ptes = std::map<std::uint64_t, SimPte>;  ///< by virtual page number
+  using Vmas = std::map<std::uint64_t, SimVma>;  ///< by start address
 
   static std::uint64_t vpn(HostVa va) { return va.value() >> kPageShift; }
   static HostVa va_of(std::uint64_t page_number) { return HostVa(page_number << kPageShift); }
@@ -91,8 +89,8 @@ class SimProcess {
   template <typename Edit>
   void edit_vmas(HostRange range, Edit edit) {
     isolate(range);
-    for (auto it = vmas_.lower_bound(range.start().value());
-         it != vmas_.end() && it->first < range.end().value(); ++it) {
+    for (auto it = vmas_.lower_bound(range.start().value()); it != vmas_.end() && it->first < range.end().value();
+         ++it) {
       edit(it->second);
     }
     merge(range);
@@ -107,9 +105,7 @@ class SimProcess {
   Ptes& ptes() { return ptes_; }
   /// The entries of `range`, as a pair of iterators.
   Ptes::iterator ptes_begin(HostRange r) { return ptes_.lower_bound(vpn(r.start())); }
-  Ptes::iterator ptes_end(HostRange r) {
-    return ptes_.lower_bound((r.end().value() + kPageSize - 1) >> kPageShift);
-  }
+  Ptes::iterator ptes_end(HostRange r) { return ptes_.lower_bound((r.end().value() + kPageSize - 1) >> kPageShift); }
 
   bool alive = true;
   HostVa brk{};

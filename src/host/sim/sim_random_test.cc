@@ -22,12 +22,17 @@ class RandomWorld {
       case 1: unmap(range); break;
       case 2: move(range); break;
       case 3: clear(range); break;
-      case 4: case 5: case 6: store(); break;
-      case 7: case 8: to_device(); break;
+      case 4:
+      case 5:
+      case 6: store(); break;
+      case 7:
+      case 8: to_device(); break;
       case 9: static_cast<void>(m_.mm.migrate_to_system(range, MoveCause::kPrefetch, Residency::kIgnore)); break;
       case 10: evict(); break;
       case 11: static_cast<void>(m_.mm.cpu_madvise(range, CpuAdvice::kPageout)); break;
-      case 12: if (flat_.size() < 4) fork(); break;
+      case 12:
+        if (flat_.size() < 4) fork();
+        break;
       case 13: collect(range); break;
     }
     check_one();
@@ -62,14 +67,14 @@ class RandomWorld {
   }
   void clear(HostRange range) {
     static_cast<void>(m_.mm.cpu_madvise(range, CpuAdvice::kDontNeed));
-    each(range, [&](std::uint64_t p) { if (flat_[0].count(p)) flat_[0][p] = 0; });
+    each(range, [&](std::uint64_t p) {
+      if (flat_[0].count(p)) flat_[0][p] = 0;
+    });
   }
   void move(HostRange range) {
     HostRange to = some_range();
-    auto result = m_.mm.cpu_mremap({.old = range,
-                                    .new_size_bytes = range.size(),
-                                    .move = MremapRequest::Move::kFixed,
-                                    .to = to.start()});
+    auto result = m_.mm.cpu_mremap(
+        {.old = range, .new_size_bytes = range.size(), .move = MremapRequest::Move::kFixed, .to = to.start()});
     if (!result) return;
     FlatMemory& flat = flat_[0];
     for (std::uint64_t i = 0; i < range.pages(); ++i) {
@@ -112,8 +117,7 @@ class RandomWorld {
     for (std::size_t i = 0; i < homes.pages(); ++i) {
       const PageHome home = homes[i];
       bool device = home.where == PageHome::Where::kDevice;
-      std::byte* at = device ? home.allocation->frame + (home.device - home.allocation->block.start())
-                             : home.system;
+      std::byte* at = device ? home.allocation->frame + (home.device - home.allocation->block.start()) : home.system;
       std::uint32_t seen;
       std::memcpy(&seen, at, sizeof seen);
       ASSERT_EQ(seen, flat_[0].at(index(range.start()) + i));
@@ -123,9 +127,7 @@ class RandomWorld {
       flat_[0][index(range.start()) + i] = seen;
     }
   }
-  void check_one() {
-    check(rng_.below(kPages), Pid{static_cast<std::uint32_t>(rng_.below(flat_.size()))});
-  }
+  void check_one() { check(rng_.below(kPages), Pid{static_cast<std::uint32_t>(rng_.below(flat_.size()))}); }
   void check(std::uint64_t page, Pid pid) {
     const FlatMemory& flat = flat_[static_cast<std::size_t>(pid)];
     auto it = flat.find(page);

@@ -25,9 +25,7 @@ Result<HostVa> SimHostMm::place_mapping(SimProcess& p, const MmapRequest& reques
   SX_TRY(HostRange wanted, page_range(request.at, request.size_bytes));
   bool taken = p.first_in(wanted) != nullptr;
   switch (request.place) {
-    case MmapRequest::Place::kFixed:
-      SX_TRY_VOID(unmap_locked(p, wanted));
-      return wanted.start();
+    case MmapRequest::Place::kFixed: SX_TRY_VOID(unmap_locked(p, wanted)); return wanted.start();
     case MmapRequest::Place::kFixedNoReplace:
       if (taken) return fail(EEXIST, "the address range is taken");
       return wanted.start();
@@ -52,8 +50,7 @@ Result<HostVa> SimHostMm::cpu_mmap(const MmapRequest& request, Pid pid) {
     object = std::make_shared<SimObject>();
     object->size_bytes = request.offset_bytes + range.size();
   }
-  bool shared = !anonymous && (request.share == Share::kShared ||
-                               request.kind == CpuVma::Kind::kShmem);
+  bool shared = !anonymous && (request.share == Share::kShared || request.kind == CpuVma::Kind::kShmem);
   p.insert(SimVma{.range = range,
                   .kind = request.kind,
                   .share = shared ? Share::kShared : Share::kPrivate,
@@ -114,8 +111,7 @@ Result<HostVa> SimHostMm::cpu_mremap(const MremapRequest& request, Pid pid) {
   if (vma == nullptr || !vma->range.contains(request.old)) {
     return fail(EFAULT, "the old interval is not one mapping");
   }
-  bool must_move = request.move == MremapRequest::Move::kFixed ||
-                   request.move == MremapRequest::Move::kDontUnmap;
+  bool must_move = request.move == MremapRequest::Move::kFixed || request.move == MremapRequest::Move::kDontUnmap;
   if (must_move) return move_mapping(p, request);
   HostVa old_end = request.old.end();
   if (new_size <= request.old.size()) {
@@ -148,15 +144,13 @@ Result<HostVa> SimHostMm::move_mapping(SimProcess& p, const MremapRequest& reque
     if (target.intersects(request.old)) return fail(EINVAL, "new and old interval overlap");
     SX_TRY_VOID(unmap_locked(p, target));
   } else {
-    bool hint_free = to.value() != 0 && to.is_aligned(kPageSize) &&
-                     p.first_in(HostRange::of(to, new_size)) == nullptr;
+    bool hint_free = to.value() != 0 && to.is_aligned(kPageSize) && p.first_in(HostRange::of(to, new_size)) == nullptr;
     if (!hint_free) {
       SX_TRY(to, p.find_gap(options_.mmap_base, new_size));
     }
   }
   if (new_size < request.old.size()) {
-    SX_TRY_VOID(unmap_locked(
-        p, HostRange::between(request.old.start() + new_size, request.old.end())));
+    SX_TRY_VOID(unmap_locked(p, HostRange::between(request.old.start() + new_size, request.old.end())));
   }
   HostRange old = HostRange::of(request.old.start(), std::min(new_size, request.old.size()));
   const SimVma* source = p.find(old.start());

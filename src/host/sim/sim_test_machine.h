@@ -89,9 +89,7 @@ struct Machine {
   }
   void map(std::uint64_t first, std::uint64_t count) {
     HostRange range = pages(first, count);
-    auto at = mm.cpu_mmap({.size_bytes = range.size(),
-                           .at = range.start(),
-                           .place = MmapRequest::Place::kFixed});
+    auto at = mm.cpu_mmap({.size_bytes = range.size(), .at = range.start(), .place = MmapRequest::Place::kFixed});
     ASSERT_TRUE(at);
   }
   Status write(HostVa va, std::uint32_t value, Pid pid = Pid::kMain) {

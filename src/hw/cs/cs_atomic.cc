@@ -14,41 +14,26 @@ template <typename T>
 Apply<T> apply_of(std::uint32_t code) {
   using S = std::make_signed_t<T>;
   switch (code) {
-    case 0x1:
-      return [](T found, T operand, T) -> T { return found & operand; };
-    case 0x2:
-      return [](T found, T operand, T) -> T { return found | operand; };
-    case 0x3:
-      return [](T found, T operand, T) -> T { return found ^ operand; };
-    case 0x4:
-      return [](T, T operand, T) -> T { return operand; };
-    case 0x5:
-      return [](T found, T, T) -> T { return found + 1; };
+    case 0x1: return [](T found, T operand, T) -> T { return found & operand; };
+    case 0x2: return [](T found, T operand, T) -> T { return found | operand; };
+    case 0x3: return [](T found, T operand, T) -> T { return found ^ operand; };
+    case 0x4: return [](T, T operand, T) -> T { return operand; };
+    case 0x5: return [](T found, T, T) -> T { return found + 1; };
     case 0x6:
-    case 0xF:
-      return [](T found, T, T) -> T { return found - 1; };
-    case 0x7:
-      return [](T found, T operand, T) -> T { return found + operand; };
-    case 0x8:
-      return [](T found, T operand, T) -> T { return found - operand; };
-    case 0x9:
-      return [](T found, T operand, T) -> T { return operand - found; };
+    case 0xF: return [](T found, T, T) -> T { return found - 1; };
+    case 0x7: return [](T found, T operand, T) -> T { return found + operand; };
+    case 0x8: return [](T found, T operand, T) -> T { return found - operand; };
+    case 0x9: return [](T found, T operand, T) -> T { return operand - found; };
     case 0xA:
-      return [](T found, T operand, T) -> T {
-        return static_cast<S>(found) > static_cast<S>(operand) ? found : operand;
-      };
+      return
+          [](T found, T operand, T) -> T { return static_cast<S>(found) > static_cast<S>(operand) ? found : operand; };
     case 0xB:
-      return [](T found, T operand, T) -> T {
-        return static_cast<S>(found) < static_cast<S>(operand) ? found : operand;
-      };
-    case 0xC:
-      return [](T found, T operand, T) -> T { return found > operand ? found : operand; };
-    case 0xD:
-      return [](T found, T operand, T) -> T { return found < operand ? found : operand; };
-    case 0xE:
-      return [](T found, T operand, T compare) -> T { return found == compare ? operand : found; };
-    default:
-      return nullptr;
+      return
+          [](T found, T operand, T) -> T { return static_cast<S>(found) < static_cast<S>(operand) ? found : operand; };
+    case 0xC: return [](T found, T operand, T) -> T { return found > operand ? found : operand; };
+    case 0xD: return [](T found, T operand, T) -> T { return found < operand ? found : operand; };
+    case 0xE: return [](T found, T operand, T compare) -> T { return found == compare ? operand : found; };
+    default: return nullptr;
   }
 }
 
@@ -103,14 +88,12 @@ Result<CsFlow> CsExecutor::atomic() {
   const GpuVa va = va_of(low & ~3u, high);
   const bool returns_data = cs_bit(header_, 16);
   if ((op & 0x20) != 0 || size == 1) {
-    SX_TRY(const std::uint64_t result,
-           atomic_memory<std::uint64_t>(va, op & 0x1f, operand1, operand2));
+    SX_TRY(const std::uint64_t result, atomic_memory<std::uint64_t>(va, op & 0x1f, operand1, operand2));
     if (returns_data) ctx_.gpr[0] = result;
     return CsFlow::kNext;
   }
-  SX_TRY(const std::uint32_t result,
-         atomic_memory<std::uint32_t>(va, op, static_cast<std::uint32_t>(operand1),
-                                      static_cast<std::uint32_t>(operand2)));
+  SX_TRY(const std::uint32_t result, atomic_memory<std::uint32_t>(va, op, static_cast<std::uint32_t>(operand1),
+                                                                  static_cast<std::uint32_t>(operand2)));
   // A dword result leaves the register's upper half alone.
   if (returns_data) ctx_.gpr[0] = cs_join(result, static_cast<std::uint32_t>(ctx_.gpr[0] >> 32));
   return CsFlow::kNext;

@@ -21,9 +21,7 @@ constexpr std::uint32_t kBack = 0x300000;
 constexpr std::uint64_t kWindow = 0x20000;
 constexpr std::uint32_t kEnd = 0x05000000;
 
-std::uint8_t source_byte(std::uint64_t i) {
-  return static_cast<std::uint8_t>(1 + (i * 7 + i / 251) % 255);
-}
+std::uint8_t source_byte(std::uint64_t i) { return static_cast<std::uint8_t>(1 + (i * 7 + i / 251) % 255); }
 
 struct Machine {
   Machine() {
@@ -67,9 +65,7 @@ struct Case {
   std::uint64_t from, from_pitch;
   int fill = -1;
 };
-std::ostream& operator<<(std::ostream& os, const Case& c) {
-  return os << c.name;
-}
+std::ostream& operator<<(std::ostream& os, const Case& c) { return os << c.name; }
 
 class Blits : public ::testing::TestWithParam<Case> {};
 
@@ -81,8 +77,8 @@ TEST_P(Blits, WriteExactlyTheRectangle) {
   std::vector<std::uint8_t> model(kWindow, 0);
   for (std::uint64_t y = 0; y < c.rows; ++y) {
     for (std::uint64_t x = 0; x < c.width; ++x) {
-      model[c.to + y * c.to_pitch + x] = c.fill >= 0 ? static_cast<std::uint8_t>(c.fill)
-                                                     : source_byte(c.from + y * c.from_pitch + x);
+      model[c.to + y * c.to_pitch + x] =
+          c.fill >= 0 ? static_cast<std::uint8_t>(c.fill) : source_byte(c.from + y * c.from_pitch + x);
     }
   }
   for (std::uint64_t i = 0; i < kWindow; ++i) {
@@ -90,31 +86,14 @@ TEST_P(Blits, WriteExactlyTheRectangle) {
   }
 }
 
-constexpr std::uint32_t xy(std::uint32_t x, std::uint32_t y) {
-  return y << 16 | x;
-}
+constexpr std::uint32_t xy(std::uint32_t x, std::uint32_t y) { return y << 16 | x; }
 
 const Case kBlits[] = {
-    {"mem_copy_byte",
-     {0x56800008, 0x368, ~0u, ~0u, ~0u, kSrc + 3, 0, kDst + 5, 0, 0},
-     0x369,
-     1,
-     5,
-     0,
-     3,
-     0},
+    {"mem_copy_byte", {0x56800008, 0x368, ~0u, ~0u, ~0u, kSrc + 3, 0, kDst + 5, 0, 0}, 0x369, 1, 5, 0, 3, 0},
     {"mem_copy_one", {0x56800008, 0, 0, 0, 0, kSrc, 0, kDst, 0, 0}, 1, 1, 0, 0, 0, 0},
     {"mem_copy_page", {0x56880008, 15, 0, 0, 0, kSrc, 0, kDst, 0, 0}, 4096, 1, 0, 0, 0, 0},
     {"mem_copy_matrix", {0x56820008, 9, 4, 19, 29, kSrc, 0, kDst, 0, 0}, 10, 5, 0, 30, 0, 20},
-    {"mem_set_linear",
-     {0x56c00005, 0xfffd, ~0u, ~0u, kDst + 1, 0, 0xab000000},
-     0xfffe,
-     1,
-     1,
-     0,
-     0,
-     0,
-     0xab},
+    {"mem_set_linear", {0x56c00005, 0xfffd, ~0u, ~0u, kDst + 1, 0, 0xab000000}, 0xfffe, 1, 1, 0, 0, 0, 0xab},
     {"mem_set_matrix", {0x56c20005, 6, 9, 99, kDst, 0, 0x11000018}, 7, 10, 0, 100, 0, 0, 0x11},
     {"fast_copy",
      {0x50800008, 3u << 24 | 256, xy(2, 3), xy(12, 9), kDst, 0, xy(1, 4), 128, kSrc, 0},
@@ -132,14 +111,7 @@ const Case kBlits[] = {
      256,
      4 * 128 + 1,
      128},
-    {"fast_copy_empty",
-     {0x50800008, 256, xy(2, 3), xy(2, 9), kDst, 0, 0, 128, kSrc, 0},
-     0,
-     0,
-     0,
-     0,
-     0,
-     0},
+    {"fast_copy_empty", {0x50800008, 256, xy(2, 3), xy(2, 9), kDst, 0, 0, 128, kSrc, 0}, 0, 0, 0, 0, 0, 0},
     {"block_copy_12",
      {0x5050000a, 255, xy(2, 3), xy(12, 9), kDst, 0, 0, xy(1, 4), 127, kSrc, 0, 0},
      40,
@@ -172,26 +144,24 @@ INSTANTIATE_TEST_SUITE_P(Linear, Blits, ::testing::ValuesIn(kBlits),
 
 TEST(CsBlitTest, AColourIsRepeatedPixelByPixel) {
   Machine m;
-  ASSERT_EQ(
-      m.run({0x5118000e, 255, 0, xy(3, 1), kDst, 0, 0, 0x03020100, 0x07060504, 0, 0, 0, 0, 0, 0, 0})
-          .kind,
-      K::kBatchDone);
+  ASSERT_EQ(m.run({0x5118000e, 255, 0, xy(3, 1), kDst, 0, 0, 0x03020100, 0x07060504, 0, 0, 0, 0, 0, 0, 0}).kind,
+            K::kBatchDone);
   for (std::uint32_t i = 0; i < 24; ++i) EXPECT_EQ(m.memory.byte(kDst + i), i % 8);
   EXPECT_EQ(m.memory.byte(kDst + 24), 0);
 }
 
 TEST(CsBlitTest, Refusals) {
   const Dwords refused[] = {
-      {0x54c00008, 0, 0, 0, 0, 0, 0, 0, 0, 0},                                    // XY_SRC_COPY
-      {0x52000003, 0, 0, 0, 0},                                                   // CTRL_SURF
-      {0x50800008, 2u << 24, 0, xy(1, 1), kDst, 0, 0, 0, kSrc, 0},                // depth
-      {0x50802008, 3u << 24 | 100, 0, xy(1, 1), kDst, 0, 0, 128, kSrc, 0},        // X pitch
-      {0x5050000a, 1u << 29 | 255, 0, xy(1, 1), kDst, 0, 0, 0, 127, kSrc, 0, 0},  // compressed
+      {0x54c00008, 0, 0, 0, 0, 0, 0, 0, 0, 0},                                              // XY_SRC_COPY
+      {0x52000003, 0, 0, 0, 0},                                                             // CTRL_SURF
+      {0x50800008, 2u << 24, 0, xy(1, 1), kDst, 0, 0, 0, kSrc, 0},                          // depth
+      {0x50802008, 3u << 24 | 100, 0, xy(1, 1), kDst, 0, 0, 128, kSrc, 0},                  // X pitch
+      {0x5050000a, 1u << 29 | 255, 0, xy(1, 1), kDst, 0, 0, 0, 127, kSrc, 0, 0},            // compressed
       {0x5118000e, 1u << 29 | 255, 0, xy(3, 1), kDst, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0, 0},  // compressed
-      {0x5050100a, 255, 0, xy(1, 1), kDst, 0, 0, 0, 127, kSrc, 0, 0},             // resolve
-      {0x5050000b, 255, 0, xy(1, 1), kDst, 0, 0, 0, 127, kSrc, 0, 0, 0},          // 13 dwords
-      {0x568a0008, 15, 0, 0, 0, kSrc, 0, kDst, 0, 0},                             // page and matrix
-      {0x56800007, 0, 0, 0, 0, kSrc, 0, kDst, 0},                                 // short
+      {0x5050100a, 255, 0, xy(1, 1), kDst, 0, 0, 0, 127, kSrc, 0, 0},                       // resolve
+      {0x5050000b, 255, 0, xy(1, 1), kDst, 0, 0, 0, 127, kSrc, 0, 0, 0},                    // 13 dwords
+      {0x568a0008, 15, 0, 0, 0, kSrc, 0, kDst, 0, 0},                                       // page and matrix
+      {0x56800007, 0, 0, 0, 0, kSrc, 0, kDst, 0},                                           // short
   };
   for (const Dwords& blit : refused) {
     Machine m;
@@ -207,9 +177,7 @@ TEST(CsBlitTest, LongCopiesTakeBoundedSteps) {
   m.memory.map(0x1000000, bytes);
   m.memory.map(0x2000000, bytes);
   m.memory.put_byte(0x1000000 + bytes - 1, 9);
-  const Dwords blit = {
-      0x56880008, static_cast<std::uint32_t>(bytes / 256 - 1), 0, 0, 0, 0x1000000, 0, 0x2000000, 0,
-      0};
+  const Dwords blit = {0x56880008, static_cast<std::uint32_t>(bytes / 256 - 1), 0, 0, 0, 0x1000000, 0, 0x2000000, 0, 0};
   EXPECT_EQ(m.run(blit).kind, K::kBatchDone);
   EXPECT_EQ(m.steps, 3 + 1);
   EXPECT_EQ(m.memory.longest(), k2M);
@@ -235,22 +203,21 @@ struct Tiled {
   std::uint32_t field;
   CsTiling tiling;
 };
-const Tiled kTiled[] = {
-    {"x", 1, CsTiling::kX}, {"tile4", 2, CsTiling::kTile4}, {"tile64", 3, CsTiling::kTile64}};
+const Tiled kTiled[] = {{"x", 1, CsTiling::kX}, {"tile4", 2, CsTiling::kTile4}, {"tile64", 3, CsTiling::kTile64}};
 
 TEST(CsBlitTest, TiledRoundTripsAreTheIdentity) {
   for (const Tiled& t : kTiled) {
     Machine m;
     // 30 x 100 pixels of 4 bytes at (5, 9) of the tiled surface.
-    ASSERT_EQ(m.run({0x50800008 | t.field << 13, 3u << 24 | 256, xy(5, 9), xy(35, 109), kDst, 0,
-                     xy(1, 2), 512, kSrc, 0})
-                  .kind,
-              K::kBatchDone)
+    ASSERT_EQ(
+        m.run({0x50800008 | t.field << 13, 3u << 24 | 256, xy(5, 9), xy(35, 109), kDst, 0, xy(1, 2), 512, kSrc, 0})
+            .kind,
+        K::kBatchDone)
         << t.name;
-    ASSERT_EQ(m.run({0x50800008 | t.field << 20, 3u << 24 | 512, xy(1, 2), xy(31, 102), kBack, 0,
-                     xy(5, 9), 256, kDst, 0})
-                  .kind,
-              K::kBatchDone)
+    ASSERT_EQ(
+        m.run({0x50800008 | t.field << 20, 3u << 24 | 512, xy(1, 2), xy(31, 102), kBack, 0, xy(5, 9), 256, kDst, 0})
+            .kind,
+        K::kBatchDone)
         << t.name;
     bool moved = false;
     for (std::uint64_t y = 2; y < 102; ++y) {

@@ -31,19 +31,13 @@ enum class CsFlow : std::uint8_t {
 inline constexpr int kCsBadCommand = EBADRQC;
 inline constexpr int kCsShader = ENOSYS;
 
-inline tl::unexpected<Error> bad_command(const char* why) {
-  return fail(kCsBadCommand, why);
-}
+inline tl::unexpected<Error> bad_command(const char* why) { return fail(kCsBadCommand, why); }
 
 constexpr std::uint32_t cs_bits(std::uint32_t value, unsigned high, unsigned low) {
   return value >> low & static_cast<std::uint32_t>((std::uint64_t{2} << (high - low)) - 1);
 }
-constexpr bool cs_bit(std::uint32_t value, unsigned bit) {
-  return (value >> bit & 1) != 0;
-}
-constexpr std::uint64_t cs_join(std::uint32_t low, std::uint32_t high) {
-  return std::uint64_t{high} << 32 | low;
-}
+constexpr bool cs_bit(std::uint32_t value, unsigned bit) { return (value >> bit & 1) != 0; }
+constexpr std::uint64_t cs_join(std::uint32_t low, std::uint32_t high) { return std::uint64_t{high} << 32 | low; }
 
 /// Lives for one step.
 class CsExecutor {

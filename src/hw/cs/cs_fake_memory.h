@@ -37,24 +37,12 @@ class FakeCsMemory final : public CsMemory {
   }
   void put_byte(std::uint64_t va, std::uint8_t value) { SX_ASSERT(move(va, &value, 1, Way::kIn)); }
 
-  Status read32(GpuVa va, std::uint32_t& v) override {
-    return status(move(va.value(), &v, 4, Way::kOut));
-  }
-  Status read64(GpuVa va, std::uint64_t& v) override {
-    return status(move(va.value(), &v, 8, Way::kOut));
-  }
-  Status write32(GpuVa va, std::uint32_t v) override {
-    return status(move(va.value(), &v, 4, Way::kIn));
-  }
-  Status write64(GpuVa va, std::uint64_t v) override {
-    return status(move(va.value(), &v, 8, Way::kIn));
-  }
-  Result<std::uint32_t> atomic32(GpuVa va, const AtomicOp<std::uint32_t>& op) override {
-    return atomic(va, op);
-  }
-  Result<std::uint64_t> atomic64(GpuVa va, const AtomicOp<std::uint64_t>& op) override {
-    return atomic(va, op);
-  }
+  Status read32(GpuVa va, std::uint32_t& v) override { return status(move(va.value(), &v, 4, Way::kOut)); }
+  Status read64(GpuVa va, std::uint64_t& v) override { return status(move(va.value(), &v, 8, Way::kOut)); }
+  Status write32(GpuVa va, std::uint32_t v) override { return status(move(va.value(), &v, 4, Way::kIn)); }
+  Status write64(GpuVa va, std::uint64_t v) override { return status(move(va.value(), &v, 8, Way::kIn)); }
+  Result<std::uint32_t> atomic32(GpuVa va, const AtomicOp<std::uint32_t>& op) override { return atomic(va, op); }
+  Result<std::uint64_t> atomic64(GpuVa va, const AtomicOp<std::uint64_t>& op) override { return atomic(va, op); }
   Status copy(const CopySpan& span) override {
     longest_ = std::max(longest_, span.bytes);
     std::vector<std::uint8_t> bounce(span.bytes);

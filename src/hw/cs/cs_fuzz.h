@@ -39,8 +39,7 @@ inline CsSliceEnd run_fuzzed_batch(std::span<const std::uint8_t> input) {
 
   const std::atomic<bool> stop{false};
   const CsSlice slice = cs_run_slice(
-      context, memory, engine,
-      {.commands_max = kSteps, .deadline_ns = ~std::uint64_t{0}, .run_time_ns = 0}, stop);
+      context, memory, engine, {.commands_max = kSteps, .deadline_ns = ~std::uint64_t{0}, .run_time_ns = 0}, stop);
   SX_ASSERT(slice.steps <= kSteps);
   SX_ASSERT(context.depth < CsContext::kLevelsMax);
   SX_ASSERT(context.pc.value() < std::uint64_t{1} << engine.va_bits);

@@ -43,18 +43,12 @@ Result<CsFlow> CsExecutor::math() {
 Result<std::uint64_t> CsExecutor::alu_read(std::uint32_t operand) const {
   if (operand < ctx_.gpr.size()) return ctx_.gpr[operand];
   switch (operand) {
-    case kSrcA:
-      return ctx_.alu.srca;
-    case kSrcB:
-      return ctx_.alu.srcb;
-    case kAccu:
-      return ctx_.alu.accu;
-    case kZf:
-      return ctx_.alu.zf;
-    case kCf:
-      return ctx_.alu.cf;
-    default:
-      return bad_command("MI_MATH reads an unknown operand");
+    case kSrcA: return ctx_.alu.srca;
+    case kSrcB: return ctx_.alu.srcb;
+    case kAccu: return ctx_.alu.accu;
+    case kZf: return ctx_.alu.zf;
+    case kCf: return ctx_.alu.cf;
+    default: return bad_command("MI_MATH reads an unknown operand");
   }
 }
 
@@ -81,12 +75,9 @@ Status CsExecutor::alu_word(std::uint32_t word) {
   switch (opcode) {
     case kNoop:
     case kFenceRead:
-    case kFenceWrite:
-      return {};
-    case kLoad0:
-      return alu_write(operand1, 0);
-    case kLoad1:
-      return alu_write(operand1, kOnes);
+    case kFenceWrite: return {};
+    case kLoad0: return alu_write(operand1, 0);
+    case kLoad1: return alu_write(operand1, kOnes);
     case kLoad:
     case kStore: {
       SX_TRY(const std::uint64_t value, alu_read(operand2));
@@ -108,8 +99,7 @@ Status CsExecutor::alu_word(std::uint32_t word) {
       SX_TRY(const std::uint64_t value, alu_read(operand2));
       return store64(strip(address & ~std::uint64_t{3}), value);
     }
-    default:
-      return alu_arithmetic(opcode);
+    default: return alu_arithmetic(opcode);
   }
 }
 
@@ -128,26 +118,13 @@ Status CsExecutor::alu_arithmetic(std::uint32_t opcode) {
       alu.accu = a - b;
       carry = a < b;
       break;
-    case kAnd:
-      alu.accu = a & b;
-      break;
-    case kOr:
-      alu.accu = a | b;
-      break;
-    case kXor:
-      alu.accu = a ^ b;
-      break;
-    case kShl:
-      alu.accu = too_far ? 0 : a << b;
-      break;
-    case kShr:
-      alu.accu = too_far ? 0 : a >> b;
-      break;
-    case kSar:
-      alu.accu = static_cast<std::uint64_t>(static_cast<std::int64_t>(a) >> (too_far ? 63 : b));
-      break;
-    default:
-      return bad_command("unknown MI_MATH operation");
+    case kAnd: alu.accu = a & b; break;
+    case kOr: alu.accu = a | b; break;
+    case kXor: alu.accu = a ^ b; break;
+    case kShl: alu.accu = too_far ? 0 : a << b; break;
+    case kShr: alu.accu = too_far ? 0 : a >> b; break;
+    case kSar: alu.accu = static_cast<std::uint64_t>(static_cast<std::int64_t>(a) >> (too_far ? 63 : b)); break;
+    default: return bad_command("unknown MI_MATH operation");
   }
   alu.zf = alu.accu == 0 ? kOnes : 0;
   alu.cf = carry ? kOnes : 0;

@@ -24,23 +24,15 @@ Status CsExecutor::store64(GpuVa va, std::uint64_t value) {
 }
 
 /// Unsigned, the memory's value on the left; the two waiting commands share the codes.
-Result<bool> CsExecutor::compare(std::uint32_t code, std::uint32_t memory,
-                                 std::uint32_t inline_value) {
+Result<bool> CsExecutor::compare(std::uint32_t code, std::uint32_t memory, std::uint32_t inline_value) {
   switch (code) {
-    case 0:
-      return memory > inline_value;
-    case 1:
-      return memory >= inline_value;
-    case 2:
-      return memory < inline_value;
-    case 3:
-      return memory <= inline_value;
-    case 4:
-      return memory == inline_value;
-    case 5:
-      return memory != inline_value;
-    default:
-      return bad_command("reserved compare operation");
+    case 0: return memory > inline_value;
+    case 1: return memory >= inline_value;
+    case 2: return memory < inline_value;
+    case 3: return memory <= inline_value;
+    case 4: return memory == inline_value;
+    case 5: return memory != inline_value;
+    default: return bad_command("reserved compare operation");
   }
 }
 

@@ -21,38 +21,22 @@ CsKind mi_kind(std::uint32_t opcode) {
     case 0x1B:  // SEMAPHORE_SIGNAL: waits poll, so there is nobody to tell
     case 0x1D:  // FORCE_WAKEUP
       return CsKind::kIgnored;
-    case 0x0A:
-      return CsKind::kBatchBufferEnd;
-    case 0x1A:
-      return CsKind::kMath;
-    case 0x1C:
-      return CsKind::kSemaphoreWait;
-    case 0x20:
-      return CsKind::kStoreDataImm;
-    case 0x22:
-      return CsKind::kLoadRegisterImm;
-    case 0x24:
-      return CsKind::kStoreRegisterMem;
-    case 0x26:
-      return CsKind::kFlushDw;
-    case 0x28:
-      return CsKind::kReportPerfCount;
-    case 0x29:
-      return CsKind::kLoadRegisterMem;
-    case 0x2A:
-      return CsKind::kLoadRegisterReg;
-    case 0x2E:
-      return CsKind::kCopyMemMem;
-    case 0x2F:
-      return CsKind::kAtomic;
-    case 0x31:
-      return CsKind::kBatchBufferStart;
-    case 0x36:
-      return CsKind::kCondBatchBufferEnd;
-    case 0x39:
-      return CsKind::kPrtBatchBufferStart;
-    default:
-      return CsKind::kUnknown;
+    case 0x0A: return CsKind::kBatchBufferEnd;
+    case 0x1A: return CsKind::kMath;
+    case 0x1C: return CsKind::kSemaphoreWait;
+    case 0x20: return CsKind::kStoreDataImm;
+    case 0x22: return CsKind::kLoadRegisterImm;
+    case 0x24: return CsKind::kStoreRegisterMem;
+    case 0x26: return CsKind::kFlushDw;
+    case 0x28: return CsKind::kReportPerfCount;
+    case 0x29: return CsKind::kLoadRegisterMem;
+    case 0x2A: return CsKind::kLoadRegisterReg;
+    case 0x2E: return CsKind::kCopyMemMem;
+    case 0x2F: return CsKind::kAtomic;
+    case 0x31: return CsKind::kBatchBufferStart;
+    case 0x36: return CsKind::kCondBatchBufferEnd;
+    case 0x39: return CsKind::kPrtBatchBufferStart;
+    default: return CsKind::kUnknown;
   }
 }
 
@@ -69,31 +53,18 @@ CsHeader parse_mi(std::uint32_t header) {
 CsHeader parse_blitter(std::uint32_t header) {
   CsKind kind = CsKind::kUnknown;
   switch (bits(header, 28, 22)) {
-    case 0x5A:
-      kind = CsKind::kMemCopy;
-      break;
-    case 0x5B:
-      kind = CsKind::kMemSet;
-      break;
-    case 0x42:
-      kind = CsKind::kFastCopy;
-      break;
-    case 0x41:
-      kind = CsKind::kBlockCopy;
-      break;
-    case 0x44:
-      kind = CsKind::kFastColor;
-      break;
-    case 0x48:
-      kind = CsKind::kCtrlSurfCopy;
-      break;
+    case 0x5A: kind = CsKind::kMemCopy; break;
+    case 0x5B: kind = CsKind::kMemSet; break;
+    case 0x42: kind = CsKind::kFastCopy; break;
+    case 0x41: kind = CsKind::kBlockCopy; break;
+    case 0x44: kind = CsKind::kFastColor; break;
+    case 0x48: kind = CsKind::kCtrlSurfCopy; break;
     case 0x43:  // SRC_COPY
     case 0x50:  // XY_COLOR
     case 0x53:  // XY_SRC_COPY
       kind = CsKind::kOldBlit;
       break;
-    default:
-      break;
+    default: break;
   }
   return {.client = CsClient::kBlitter, .kind = kind, .dwords = bits(header, 7, 0) + 2};
 }
@@ -128,14 +99,10 @@ CsHeader parse_render(std::uint32_t header) {
 
 CsHeader parse_cs_header(std::uint32_t header) {
   switch (bits(header, 31, 29)) {
-    case 0:
-      return parse_mi(header);
-    case 2:
-      return parse_blitter(header);
-    case 3:
-      return parse_render(header);
-    default:
-      return {};
+    case 0: return parse_mi(header);
+    case 2: return parse_blitter(header);
+    case 3: return parse_render(header);
+    default: return {};
   }
 }
 

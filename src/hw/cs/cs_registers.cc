@@ -28,8 +28,7 @@ CsExecutor::Reg CsExecutor::reg_of(std::uint32_t offset, const RegBits& bits) co
   offset &= kOffsetMask;
   if (cs_bit(header_, bits.relative)) return {.offset = offset, .own = true};
   const bool remap = bits.remap != 0 && cs_bit(header_, bits.remap);
-  if (remap && offset - kRenderBase < kOwnBytes)
-    return {.offset = offset - kRenderBase, .own = true};
+  if (remap && offset - kRenderBase < kOwnBytes) return {.offset = offset - kRenderBase, .own = true};
   return {.offset = offset, .own = false};
 }
 
@@ -38,9 +37,7 @@ std::uint64_t CsExecutor::ticks_of_ns(std::uint64_t ns) const {
   return ns / kNsPerSecond * hz + ns % kNsPerSecond * hz / kNsPerSecond;
 }
 
-std::uint64_t CsExecutor::ring_ticks() const {
-  return ticks_of_ns(engine_.clock->now_ns());
-}
+std::uint64_t CsExecutor::ring_ticks() const { return ticks_of_ns(engine_.clock->now_ns()); }
 
 std::uint64_t CsExecutor::context_ticks() const {
   return ticks_of_ns(ctx_.run_time_before_ns + (engine_.clock->now_ns() - ctx_.slice_start_ns));
@@ -48,22 +45,16 @@ std::uint64_t CsExecutor::context_ticks() const {
 
 std::uint32_t CsExecutor::read_register(const Reg& reg) const {
   const std::uint32_t offset = reg.own ? reg.offset : reg.offset - engine_.mmio_base;
-  if (offset >= kGprFirst && offset < kGprEnd)
-    return half(ctx_.gpr[(offset - kGprFirst) / 8], offset);
+  if (offset >= kGprFirst && offset < kGprEnd) return half(ctx_.gpr[(offset - kGprFirst) / 8], offset);
   switch (offset) {
     // Of the two halves only the first has bit 2 clear.
-    case kRingTimestamp:
-      return half(ring_ticks(), 0);
-    case kRingTimestamp + 4:
-      return half(ring_ticks(), 4);
+    case kRingTimestamp: return half(ring_ticks(), 0);
+    case kRingTimestamp + 4: return half(ring_ticks(), 4);
     case kContextTimestamp:
-    case kQueueTimestamp:
-      return half(context_ticks(), 0);
+    case kQueueTimestamp: return half(context_ticks(), 0);
     case kContextTimestamp + 4:
-    case kQueueTimestamp + 4:
-      return half(context_ticks(), 4);
-    default:
-      return 0;
+    case kQueueTimestamp + 4: return half(context_ticks(), 4);
+    default: return 0;
   }
 }
 
@@ -88,8 +79,8 @@ Result<CsFlow> CsExecutor::load_register_imm() {
 Result<CsFlow> CsExecutor::store_register_mem() {
   SX_TRY_VOID(refuse_ggtt());
   SX_TRY(const auto d, body<4>());
-  SX_TRY_VOID(store32(va_of(d[2] & ~3u, d[3]),
-                      read_register(reg_of(d[1], {.relative = kRelativeBit, .remap = kRemapBit}))));
+  SX_TRY_VOID(
+      store32(va_of(d[2] & ~3u, d[3]), read_register(reg_of(d[1], {.relative = kRelativeBit, .remap = kRemapBit}))));
   return CsFlow::kNext;
 }
 
@@ -104,8 +95,7 @@ Result<CsFlow> CsExecutor::load_register_mem() {
 
 Result<CsFlow> CsExecutor::load_register_reg() {
   SX_TRY(const auto d, body<3>());
-  write_register(reg_of(d[2], {.relative = 19, .remap = 0}),
-                 read_register(reg_of(d[1], {.relative = 18, .remap = 0})));
+  write_register(reg_of(d[2], {.relative = 19, .remap = 0}), read_register(reg_of(d[1], {.relative = 18, .remap = 0})));
   return CsFlow::kNext;
 }
 

@@ -37,54 +37,33 @@ Result<CsFlow> CsExecutor::run() {
 
 Result<CsFlow> CsExecutor::execute(const CsHeader& h) {
   switch (h.client) {
-    case CsClient::kMi:
-      return execute_mi(h);
-    case CsClient::kBlitter:
-      return execute_blitter(h);
-    case CsClient::kRender:
-      return execute_render(h);
-    case CsClient::kReserved:
-      break;
+    case CsClient::kMi: return execute_mi(h);
+    case CsClient::kBlitter: return execute_blitter(h);
+    case CsClient::kRender: return execute_render(h);
+    case CsClient::kReserved: break;
   }
   return bad_command("the header names no client");
 }
 
 Result<CsFlow> CsExecutor::execute_mi(const CsHeader& h) {
   switch (h.kind) {
-    case CsKind::kIgnored:
-      return CsFlow::kNext;
-    case CsKind::kBatchBufferEnd:
-      return end_level();
-    case CsKind::kMath:
-      return math();
-    case CsKind::kSemaphoreWait:
-      return semaphore_wait();
-    case CsKind::kStoreDataImm:
-      return store_data_imm();
-    case CsKind::kLoadRegisterImm:
-      return load_register_imm();
-    case CsKind::kStoreRegisterMem:
-      return store_register_mem();
-    case CsKind::kFlushDw:
-      return flush_dw();
-    case CsKind::kReportPerfCount:
-      return report_perf_count();
-    case CsKind::kLoadRegisterMem:
-      return load_register_mem();
-    case CsKind::kLoadRegisterReg:
-      return load_register_reg();
-    case CsKind::kCopyMemMem:
-      return copy_mem_mem();
-    case CsKind::kAtomic:
-      return atomic();
-    case CsKind::kBatchBufferStart:
-      return batch_start();
-    case CsKind::kCondBatchBufferEnd:
-      return cond_batch_end();
-    case CsKind::kPrtBatchBufferStart:
-      return bad_command("persistent batches are not supported");
-    default:
-      return bad_command("unknown MI command");
+    case CsKind::kIgnored: return CsFlow::kNext;
+    case CsKind::kBatchBufferEnd: return end_level();
+    case CsKind::kMath: return math();
+    case CsKind::kSemaphoreWait: return semaphore_wait();
+    case CsKind::kStoreDataImm: return store_data_imm();
+    case CsKind::kLoadRegisterImm: return load_register_imm();
+    case CsKind::kStoreRegisterMem: return store_register_mem();
+    case CsKind::kFlushDw: return flush_dw();
+    case CsKind::kReportPerfCount: return report_perf_count();
+    case CsKind::kLoadRegisterMem: return load_register_mem();
+    case CsKind::kLoadRegisterReg: return load_register_reg();
+    case CsKind::kCopyMemMem: return copy_mem_mem();
+    case CsKind::kAtomic: return atomic();
+    case CsKind::kBatchBufferStart: return batch_start();
+    case CsKind::kCondBatchBufferEnd: return cond_batch_end();
+    case CsKind::kPrtBatchBufferStart: return bad_command("persistent batches are not supported");
+    default: return bad_command("unknown MI command");
   }
 }
 
@@ -93,22 +72,14 @@ Result<CsFlow> CsExecutor::execute_blitter(const CsHeader& h) {
     return bad_command("a blitter command on an engine that is not a copy engine");
   }
   switch (h.kind) {
-    case CsKind::kMemCopy:
-      return mem_copy();
-    case CsKind::kMemSet:
-      return mem_set();
-    case CsKind::kFastCopy:
-      return fast_copy();
-    case CsKind::kBlockCopy:
-      return block_copy();
-    case CsKind::kFastColor:
-      return fast_color();
-    case CsKind::kCtrlSurfCopy:
-      return bad_command("compression control surfaces are not supported");
-    case CsKind::kOldBlit:
-      return bad_command("a blit of older parts");
-    default:
-      return bad_command("unknown blitter command");
+    case CsKind::kMemCopy: return mem_copy();
+    case CsKind::kMemSet: return mem_set();
+    case CsKind::kFastCopy: return fast_copy();
+    case CsKind::kBlockCopy: return block_copy();
+    case CsKind::kFastColor: return fast_color();
+    case CsKind::kCtrlSurfCopy: return bad_command("compression control surfaces are not supported");
+    case CsKind::kOldBlit: return bad_command("a blit of older parts");
+    default: return bad_command("unknown blitter command");
   }
 }
 
@@ -118,8 +89,7 @@ Result<CsFlow> CsExecutor::execute_render(const CsHeader& h) {
   // Stores are ordered here without a page to fence them with; the compute runtime names one on every
   // engine it uses (spec/clients.md 7).
   if (h.kind == CsKind::kFenceAddress) return CsFlow::kNext;
-  if (engine_.engine_class != CsEngineClass::kRender &&
-      engine_.engine_class != CsEngineClass::kCompute) {
+  if (engine_.engine_class != CsEngineClass::kRender && engine_.engine_class != CsEngineClass::kCompute) {
     return bad_command("a render or media command on an engine without that pipe");
   }
   if (h.kind == CsKind::kUnknown) return bad_command("unknown render command");
@@ -135,27 +105,20 @@ CsStep cs_step(CsContext& context, CsMemory& memory, const CsEngine& engine) {
     CsStepKind kind = CsStepKind::kPageFault;
     if (flow.error().err == kCsBadCommand) kind = CsStepKind::kBadCommand;
     if (flow.error().err == kCsShader) kind = CsStepKind::kUnsupportedShader;
-    return {.kind = kind,
-            .header = executor.header(),
-            .address = context.pc,
-            .reason = flow.error().why};
+    return {.kind = kind, .header = executor.header(), .address = context.pc, .reason = flow.error().why};
   }
   switch (*flow) {
     case CsFlow::kNext:
     case CsFlow::kJumped:
-    case CsFlow::kAgain:
-      return {.kind = CsStepKind::kContinue};
-    case CsFlow::kYield:
-      return {.kind = CsStepKind::kYield};
-    case CsFlow::kDone:
-      context.running = false;
-      return {.kind = CsStepKind::kBatchDone};
+    case CsFlow::kAgain: return {.kind = CsStepKind::kContinue};
+    case CsFlow::kYield: return {.kind = CsStepKind::kYield};
+    case CsFlow::kDone: context.running = false; return {.kind = CsStepKind::kBatchDone};
   }
   SX_UNREACHABLE("all flows are handled");
 }
 
-CsSlice cs_run_slice(CsContext& context, CsMemory& memory, const CsEngine& engine,
-                     const CsSliceLimits& limits, const std::atomic<bool>& stop) {
+CsSlice cs_run_slice(CsContext& context, CsMemory& memory, const CsEngine& engine, const CsSliceLimits& limits,
+                     const std::atomic<bool>& stop) {
   // Reading the clock costs as much as a cheap command.
   constexpr std::uint32_t kStepsPerLook = 16;
   context.run_time_before_ns = limits.run_time_ns;
@@ -164,28 +127,16 @@ CsSlice cs_run_slice(CsContext& context, CsMemory& memory, const CsEngine& engin
   CsSlice slice;
   for (; slice.steps < limits.commands_max; ++slice.steps) {
     if (stop.load(std::memory_order_relaxed)) return slice;
-    const bool look =
-        slice.steps % kStepsPerLook == 0 || context.blit.kind != CsLongBlit::Kind::kNone;
+    const bool look = slice.steps % kStepsPerLook == 0 || context.blit.kind != CsLongBlit::Kind::kNone;
     if (look && engine.clock->now_ns() >= limits.deadline_ns) break;
     slice.last = cs_step(context, memory, engine);
     switch (slice.last.kind) {
-      case CsStepKind::kContinue:
-        continue;
-      case CsStepKind::kBatchDone:
-        slice.end = CsSliceEnd::kDone;
-        break;
-      case CsStepKind::kYield:
-        slice.end = CsSliceEnd::kYield;
-        break;
-      case CsStepKind::kPageFault:
-        slice.end = CsSliceEnd::kFault;
-        break;
-      case CsStepKind::kBadCommand:
-        slice.end = CsSliceEnd::kBadCommand;
-        break;
-      case CsStepKind::kUnsupportedShader:
-        slice.end = CsSliceEnd::kUnsupportedShader;
-        break;
+      case CsStepKind::kContinue: continue;
+      case CsStepKind::kBatchDone: slice.end = CsSliceEnd::kDone; break;
+      case CsStepKind::kYield: slice.end = CsSliceEnd::kYield; break;
+      case CsStepKind::kPageFault: slice.end = CsSliceEnd::kFault; break;
+      case CsStepKind::kBadCommand: slice.end = CsSliceEnd::kBadCommand; break;
+      case CsStepKind::kUnsupportedShader: slice.end = CsSliceEnd::kUnsupportedShader; break;
     }
     ++slice.steps;
     return slice;

@@ -60,7 +60,7 @@ struct CsSlice {
 
 /// Steps until the batch ends, waits or fails, or the limits are reached. `stop` is looked at
 /// before every step and ends the slice with kBudget.
-CsSlice cs_run_slice(CsContext& context, CsMemory& memory, const CsEngine& engine,
-                     const CsSliceLimits& limits, const std::atomic<bool>& stop);
+CsSlice cs_run_slice(CsContext& context, CsMemory& memory, const CsEngine& engine, const CsSliceLimits& limits,
+                     const std::atomic<bool>& stop);
 
 }  // namespace softxe

@@ -68,24 +68,10 @@ Dwords atomic4(std::uint32_t op, std::uint32_t operand1, std::uint32_t operand2 
 Dwords atomic8(std::uint32_t op, std::uint64_t operand1, std::uint64_t operand2 = 0) {
   const auto lo = [](std::uint64_t v) { return static_cast<std::uint32_t>(v); };
   const auto hi = [](std::uint64_t v) { return static_cast<std::uint32_t>(v >> 32); };
-  return {0x178c0009 | (op | 0x20) << 8,
-          kData,
-          0,
-          lo(operand1),
-          lo(operand2),
-          hi(operand1),
-          hi(operand2),
-          0,
-          0,
-          0,
-          0};
+  return {0x178c0009 | (op | 0x20) << 8, kData, 0, lo(operand1), lo(operand2), hi(operand1), hi(operand2), 0, 0, 0, 0};
 }
-Dwords cond_end(std::uint32_t code, std::uint32_t value) {
-  return {0x1b200002 | code << 12, value, kData, 0};
-}
-Dwords semaphore(std::uint32_t code, std::uint32_t value) {
-  return {0x0e008002 | code << 12, value, kData, 0};
-}
+Dwords cond_end(std::uint32_t code, std::uint32_t value) { return {0x1b200002 | code << 12, value, kData, 0}; }
+Dwords semaphore(std::uint32_t code, std::uint32_t value) { return {0x0e008002 | code << 12, value, kData, 0}; }
 /// Sets GPR n (relative), stores it to kData + 8 afterwards.
 Dwords set_gpr(std::uint32_t n, std::uint32_t low, std::uint32_t high) {
   return {0x11080003, 0x600 + 8 * n, low, 0x604 + 8 * n, high};
@@ -106,9 +92,7 @@ struct Case {
   Dwords after;
   K end = K::kBatchDone;
 };
-std::ostream& operator<<(std::ostream& os, const Case& c) {
-  return os << c.name;
-}
+std::ostream& operator<<(std::ostream& os, const Case& c) { return os << c.name; }
 
 class Commands : public ::testing::TestWithParam<Case> {};
 
@@ -139,10 +123,7 @@ const Case kStores[] = {
     {"lri_other_engine_dropped", Dwords{0x11000001, 0x22600, 3} + save_gpr(0), {}, {0, 0}},
     {"lrm", Dwords{0x14880002, 0x604, kData, 0} + save_gpr(0), {6}, {0, 6}},
     {"lrr", set_gpr(0, 3, 4) + Dwords{0x150c0001, 0x604, 0x608} + save_gpr(1), {}, {4, 0}},
-    {"lrr_absolute_source",
-     set_gpr(0, 3, 4) + Dwords{0x15080001, 0x2600, 0x608} + save_gpr(1),
-     {},
-     {3}},
+    {"lrr_absolute_source", set_gpr(0, 3, 4) + Dwords{0x15080001, 0x2600, 0x608} + save_gpr(1), {}, {3}},
     {"unknown_register_reads_0", {0x12000002, 0x1234, kData, 0}, {9}, {0}},
     {"flush_without_post_sync", {0x13000003, kData, 0, 5, 5}, {9, 9}, {9, 9}},
     {"flush_imm_dword", {0x13004002, kData, 0, 5}, {9, 9}, {5, 9}},
@@ -160,36 +141,20 @@ const Case kStores[] = {
      set_gpr(0, kOnes, kOnes) + set_gpr(1, 1, 0) + alu(0x100, 0x33) + save_gpr(2),
      {},
      {kOnes, kOnes}},
-    {"math_zero_flag",
-     set_gpr(0, 5, 0) + set_gpr(1, 5, 0) + alu(0x104, 0x32) + save_gpr(2),
-     {},
-     {kOnes, kOnes}},
+    {"math_zero_flag", set_gpr(0, 5, 0) + set_gpr(1, 5, 0) + alu(0x104, 0x32) + save_gpr(2), {}, {kOnes, kOnes}},
     {"math_and", set_gpr(0, 12, 3) + set_gpr(1, 10, 1) + alu(0x102) + save_gpr(2), {}, {8, 1}},
     {"math_or", set_gpr(0, 12, 3) + set_gpr(1, 10, 1) + alu(0x103) + save_gpr(2), {}, {14, 3}},
     {"math_xor", set_gpr(0, 12, 3) + set_gpr(1, 10, 1) + alu(0x104) + save_gpr(2), {}, {6, 2}},
     {"math_shl", set_gpr(0, 3, 0) + set_gpr(1, 32, 0) + alu(0x105) + save_gpr(2), {}, {0, 3}},
-    {"math_shr",
-     set_gpr(0, 0, 0x80000000) + set_gpr(1, 32, 0) + alu(0x106) + save_gpr(2),
-     {},
-     {0x80000000, 0}},
-    {"math_sar",
-     set_gpr(0, 0, 0x80000000) + set_gpr(1, 32, 0) + alu(0x107) + save_gpr(2),
-     {},
-     {0x80000000, kOnes}},
-    {"math_storeinv",
-     set_gpr(1, 5, 6) + Dwords{0x0d000000, 0x58000801} + save_gpr(2),
-     {},
-     {~5u, ~6u}},
+    {"math_shr", set_gpr(0, 0, 0x80000000) + set_gpr(1, 32, 0) + alu(0x106) + save_gpr(2), {}, {0x80000000, 0}},
+    {"math_sar", set_gpr(0, 0, 0x80000000) + set_gpr(1, 32, 0) + alu(0x107) + save_gpr(2), {}, {0x80000000, kOnes}},
+    {"math_storeinv", set_gpr(1, 5, 6) + Dwords{0x0d000000, 0x58000801} + save_gpr(2), {}, {~5u, ~6u}},
     {"math_load1", Dwords{0x0d000001, 0x48108000, 0x18000820} + save_gpr(2), {}, {kOnes, kOnes}},
     {"math_loadind",
-     set_gpr(0, kData, 0) + Dwords{0x0d000000, 0x08200800} +
-         Dwords{0x12080002, 0x614, kData + 8, 0},
+     set_gpr(0, kData, 0) + Dwords{0x0d000000, 0x08200800} + Dwords{0x12080002, 0x614, kData + 8, 0},
      {1, 2},
      {1, 2, 2}},
-    {"math_storeind",
-     set_gpr(0, kData, 0) + set_gpr(1, 8, 9) + Dwords{0x0d000000, 0x18100001},
-     {},
-     {8, 9}},
+    {"math_storeind", set_gpr(0, kData, 0) + set_gpr(1, 8, 9) + Dwords{0x0d000000, 0x18100001}, {}, {8, 9}},
 };
 INSTANTIATE_TEST_SUITE_P(Stores, Commands, ::testing::ValuesIn(kStores),
                          [](const auto& i) { return std::string(i.param.name); });
@@ -219,14 +184,8 @@ const Case kAtomics[] = {
     {"add8", atomic8(7, 0x100000002), {kOnes, 1}, {1, 3}},
     {"smin8", atomic8(0xb, 1), {0, kOnes}, {0, kOnes}},
     {"cmpxchg8", atomic8(0xe, 0x200000001, 0x400000003), {1, 2}, {3, 4}},
-    {"returns_old",
-     Dwords{0x17810501, kData, 0} + Dwords{0x12080002, 0x600, kData + 4, 0},
-     {8},
-     {9, 8}},
-    {"predec_returns_new",
-     Dwords{0x17810f01, kData, 0} + Dwords{0x12080002, 0x600, kData + 4, 0},
-     {8},
-     {7, 7}},
+    {"returns_old", Dwords{0x17810501, kData, 0} + Dwords{0x12080002, 0x600, kData + 4, 0}, {8}, {9, 8}},
+    {"predec_returns_new", Dwords{0x17810f01, kData, 0} + Dwords{0x12080002, 0x600, kData + 4, 0}, {8}, {7, 7}},
     {"misaligned8", {0x17882501, kData + 4, 0}, {1, 2}, {1, 2}, K::kBadCommand},
     {"unknown_op", {0x17800001, kData, 0}, {1}, {1}, K::kBadCommand},
     {"op_16_bytes", {0x17804501, kData, 0}, {1}, {1}, K::kBadCommand},
@@ -291,11 +250,7 @@ const Case kRefused[] = {
     {"atomic_on_hole", {0x17800501, kHole, 0}, {}, {}, K::kPageFault},
     {"wait_on_hole", {0x0e00c002, 9, kHole, 0}, {}, {}, K::kPageFault},
     {"jump_to_hole", {0x18800101, kHole, 0}, {}, {}, K::kPageFault},
-    {"above_47_bits_is_ignored_not_bit_47",
-     {0x10000002, kData, 0x8000, 1},
-     {9},
-     {9},
-     K::kPageFault},
+    {"above_47_bits_is_ignored_not_bit_47", {0x10000002, kData, 0x8000, 1}, {9}, {9}, K::kPageFault},
 };
 INSTANTIATE_TEST_SUITE_P(Refused, Commands, ::testing::ValuesIn(kRefused),
                          [](const auto& i) { return std::string(i.param.name); });
@@ -306,11 +261,10 @@ struct Length {
 };
 TEST(CsParser, KnowsLengths) {
   const Length lengths[] = {
-      {0x00000000, 1},  {0x07ffffff, 1},  {0x0d000003, 5},  {0x0e000003, 5},  {0x100003ff, 1025},
-      {0x10200003, 5},  {0x1300c003, 5},  {0x130000c3, 5},  {0x11000003, 5},  {0x17840009, 11},
-      {0x18800001, 3},  {0x56800008, 10}, {0x5040000a, 12}, {0x50400014, 22}, {0x5100000e, 16},
-      {0x7a000004, 6},  {0x7a000000, 2},  {0x69040000, 1},  {0x6904ffff, 1},  {0x79170101, 259},
-      {0x61010014, 22}, {0x78170101, 3},  {0x72000004, 6},
+      {0x00000000, 1},  {0x07ffffff, 1},   {0x0d000003, 5},  {0x0e000003, 5},  {0x100003ff, 1025}, {0x10200003, 5},
+      {0x1300c003, 5},  {0x130000c3, 5},   {0x11000003, 5},  {0x17840009, 11}, {0x18800001, 3},    {0x56800008, 10},
+      {0x5040000a, 12}, {0x50400014, 22},  {0x5100000e, 16}, {0x7a000004, 6},  {0x7a000000, 2},    {0x69040000, 1},
+      {0x6904ffff, 1},  {0x79170101, 259}, {0x61010014, 22}, {0x78170101, 3},  {0x72000004, 6},
   };
   for (const Length& l : lengths) {
     EXPECT_EQ(parse_cs_header(l.header).dwords, l.dwords) << std::hex << l.header;
@@ -417,12 +371,10 @@ TEST(CsFlowTest, FiveLevelAddressesKeepBit56) {
   EXPECT_EQ(m.memory.dword(high), 5u);
 }
 
-CsSlice slice(Machine& m, std::uint32_t commands, std::uint64_t deadline_ns = ~0ull,
-              std::uint64_t run_time_ns = 0) {
+CsSlice slice(Machine& m, std::uint32_t commands, std::uint64_t deadline_ns = ~0ull, std::uint64_t run_time_ns = 0) {
   std::atomic<bool> stop{false};
-  return cs_run_slice(
-      m.context, m.memory, m.engine,
-      {.commands_max = commands, .deadline_ns = deadline_ns, .run_time_ns = run_time_ns}, stop);
+  return cs_run_slice(m.context, m.memory, m.engine,
+                      {.commands_max = commands, .deadline_ns = deadline_ns, .run_time_ns = run_time_ns}, stop);
 }
 
 /// spec/gpu-commands.md 6, without the options; dword 0 of kData is `start`, dword 1 is `end`.
@@ -448,17 +400,15 @@ TEST(CsSliceTest, ASpinnerPollsUntilTheCpuEndsIt) {
 /// stamp, ticks, wait_cond, a copy's source and target.
 Dwords spinner_with_everything(std::uint32_t limit_ticks) {
   const std::uint32_t at = kData;
-  const Dwords start = Dwords{0x150c0001, 0x3a8, 0x600} + Dwords{0x11080001, 0x604, 0} +
-                       Dwords{0x10000002, at, 0, 0xc0ffee};
+  const Dwords start =
+      Dwords{0x150c0001, 0x3a8, 0x600} + Dwords{0x11080001, 0x604, 0} + Dwords{0x10000002, at, 0, 0xc0ffee};
   const auto loop = static_cast<std::uint32_t>(kBatch + start.size() * 4);
-  return start + Dwords{0x02800000} + Dwords{0x12080002, 0x3a8, at + 8, 0} +
-         Dwords{0x11080001, 0x60c, 0} + Dwords{0x150c0001, 0x3a8, 0x608} +
+  return start + Dwords{0x02800000} + Dwords{0x12080002, 0x3a8, at + 8, 0} + Dwords{0x11080001, 0x60c, 0} +
+         Dwords{0x150c0001, 0x3a8, 0x608} +
          // delta = now - start, inverted
-         Dwords{0x0d000003, 0x08008001, 0x08008400, 0x10100000, 0x58000431} +
-         Dwords{0x12080002, 0x608, at + 12, 0} + Dwords{0x1b200002, ~limit_ticks, at + 12, 0} +
-         Dwords{0x56800008, 3, 0, 0, 0, at + 20, 0, at + 24, 0, 0} +
-         Dwords{0x0e00c803, 0, at + 16, 0, 0} + Dwords{0x1b200002, 0, at + 4, 0} +
-         Dwords{0x18800101, loop, 0};
+         Dwords{0x0d000003, 0x08008001, 0x08008400, 0x10100000, 0x58000431} + Dwords{0x12080002, 0x608, at + 12, 0} +
+         Dwords{0x1b200002, ~limit_ticks, at + 12, 0} + Dwords{0x56800008, 3, 0, 0, 0, at + 20, 0, at + 24, 0, 0} +
+         Dwords{0x0e00c803, 0, at + 16, 0, 0} + Dwords{0x1b200002, 0, at + 4, 0} + Dwords{0x18800101, loop, 0};
 }
 
 TEST(CsSliceTest, ASpinnerWithEverythingEndsAtItsTickLimit) {
@@ -493,8 +443,7 @@ TEST(CsSliceTest, AnEndlessLoopObeysStopAndDeadline) {
   m.context.start_batch(GpuVa(kBatch));
   const std::atomic<bool> stop{true};
   const CsSlice stopped =
-      cs_run_slice(m.context, m.memory, m.engine,
-                   {.commands_max = 100, .deadline_ns = ~0ull, .run_time_ns = 0}, stop);
+      cs_run_slice(m.context, m.memory, m.engine, {.commands_max = 100, .deadline_ns = ~0ull, .run_time_ns = 0}, stop);
   EXPECT_EQ(stopped.end, CsSliceEnd::kBudget);
   EXPECT_EQ(stopped.steps, 0u);
   EXPECT_EQ(slice(m, 100, 0).steps, 0u);
@@ -525,8 +474,8 @@ TEST(CsSliceTest, TimestampsCountAtTheReferenceClock) {
   Machine m;
   m.engine.reference_clock_hz = 19'200'000;
   m.clock.advance_ns(5'000'000'000'000 - 1);
-  m.memory.put(kBatch, {0x12080002, 0x358, kData, 0, 0x12080002, 0x35c, kData + 4, 0, 0x12080002,
-                        0x3a8, kData + 8, 0, 0x12080002, 0x3ac, kData + 12, 0, kEnd});
+  m.memory.put(kBatch, {0x12080002, 0x358, kData, 0, 0x12080002, 0x35c, kData + 4, 0, 0x12080002, 0x3a8, kData + 8, 0,
+                        0x12080002, 0x3ac, kData + 12, 0, kEnd});
   m.context.start_batch(GpuVa(kBatch));
   EXPECT_EQ(slice(m, 10, ~0ull, 2'000'000'000).end, CsSliceEnd::kDone);
   const std::uint64_t ring = 5000ull * 19'200'000;
@@ -548,10 +497,9 @@ TEST(CsSliceTest, ContextTimeGoesOnWithinASlice) {
 /// The body of the fuzz target over seeded dwords (cs_fuzz.h checks the invariants).
 TEST(CsSmoke, RandomDwordsNeverBreakAnInvariant) {
   // Fair headers now and then, so that more than the first command runs.
-  const std::uint32_t headers[] = {0,          0x10000002, 0x0d000003, 0x11080003, 0x12080002,
-                                   0x14880002, 0x150c0001, 0x17000003, 0x17800501, 0x17840009,
-                                   0x18c00101, 0x1b200002, 0x13004003, 0x7a000004, 0x56800008,
-                                   0x56c00005, 0x50800008, 0x5040000a};
+  const std::uint32_t headers[] = {0,          0x10000002, 0x0d000003, 0x11080003, 0x12080002, 0x14880002,
+                                   0x150c0001, 0x17000003, 0x17800501, 0x17840009, 0x18c00101, 0x1b200002,
+                                   0x13004003, 0x7a000004, 0x56800008, 0x56c00005, 0x50800008, 0x5040000a};
   Prng random(2024);
   bool seen[7] = {};
   for (int round = 0; round < 300; ++round) {
@@ -560,14 +508,12 @@ TEST(CsSmoke, RandomDwordsNeverBreakAnInvariant) {
       auto value = static_cast<std::uint32_t>(random.next());
       if (random.chance(1, 3)) value = headers[random.below(std::size(headers))];
       if (random.chance(1, 3)) value = random.chance(1, 2) ? 0 : kFuzzData;
-      for (unsigned shift = 0; shift < 32; shift += 8)
-        bytes.push_back(static_cast<std::uint8_t>(value >> shift));
+      for (unsigned shift = 0; shift < 32; shift += 8) bytes.push_back(static_cast<std::uint8_t>(value >> shift));
     }
     seen[static_cast<int>(run_fuzzed_batch(bytes))] = true;
   }
   // A smoke in which nothing but the first command runs would prove nothing.
-  for (const CsSliceEnd end : {CsSliceEnd::kFault, CsSliceEnd::kBadCommand})
-    EXPECT_TRUE(seen[static_cast<int>(end)]);
+  for (const CsSliceEnd end : {CsSliceEnd::kFault, CsSliceEnd::kBadCommand}) EXPECT_TRUE(seen[static_cast<int>(end)]);
 }
 
 }  // namespace
