@@ -194,7 +194,7 @@ void DrmFile::remember_pending(DrmVm& vm, const std::vector<ResolvedBind>& ops, 
 
 namespace {
 
-std::uint64_t span_of_entry(unsigned level) { return std::uint64_t{1} << (kPageShift + 9 * level); }
+std::uint64_t span_of_entry(unsigned level) { return std::uint64_t{1} << (kPageShift + std::uint64_t{9} * level); }
 
 // The interval whose page-table entries an update of `range` writes: where a table is missing, or an entry
 // covers more than a page, that is all the entry of the directory covers. Tables go under the VM's lock only.

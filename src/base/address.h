@@ -19,9 +19,9 @@ namespace softxe {
 
 inline constexpr std::uint64_t kPageSize = 4096;
 inline constexpr std::uint64_t kPageShift = 12;
-inline constexpr std::uint64_t k64K = 64 * 1024;
-inline constexpr std::uint64_t k2M = 2 * 1024 * 1024;
-inline constexpr std::uint64_t k1G = 1024 * 1024 * 1024;
+inline constexpr std::uint64_t k64K = 64ull << 10;
+inline constexpr std::uint64_t k2M = 2ull << 20;
+inline constexpr std::uint64_t k1G = 1ull << 30;
 
 constexpr std::uint64_t align_down(std::uint64_t value, std::uint64_t alignment) { return value & ~(alignment - 1); }
 constexpr std::uint64_t align_up(std::uint64_t value, std::uint64_t alignment) {
@@ -40,7 +40,7 @@ class Address {
   constexpr Address aligned_down(std::uint64_t a) const { return Address(align_down(value_, a)); }
   constexpr bool is_aligned(std::uint64_t a) const { return softxe::is_aligned(value_, a); }
 
-  friend constexpr auto operator<=>(Address, Address) = default;
+  friend constexpr auto operator<=>(Address, Address) = default;  // NOLINT(modernize-use-nullptr): a wrong finding
   friend constexpr Address operator+(Address a, std::uint64_t bytes) { return Address(a.value_ + bytes); }
   friend constexpr Address operator-(Address a, std::uint64_t bytes) { return Address(a.value_ - bytes); }
   /// Distance in bytes; `a` must not be below `b`.

@@ -139,7 +139,7 @@ class CounterSet {
 constexpr Counter counter_for_size(Counter first, std::uint64_t bytes) {
   auto index = static_cast<std::uint16_t>(first);
   if (bytes > 4096) ++index;
-  if (bytes > 64 * 1024) ++index;
+  if (bytes > 65536) ++index;
   return static_cast<Counter>(index);
 }
 

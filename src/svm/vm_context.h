@@ -36,7 +36,7 @@ class VmContext {
   /// them off the engines until the returned object goes (preempt-fence). Set by whoever runs jobs.
   std::function<std::shared_ptr<void>()> stop_jobs = [] { return nullptr; };
   /// The eviction is done: puts the PTEs back when the VM has work, then lets `stopped` go. Must not wait.
-  std::function<void(std::shared_ptr<void> stopped)> rebind_later = [](std::shared_ptr<void>) {};
+  std::function<void(std::shared_ptr<void> stopped)> rebind_later = [](const std::shared_ptr<void>&) {};
 
   /// Evictions between their decision and the zap of this VM's PTEs. Raised before stop_jobs(): a submission
   /// that is announced in the VM's jobs and then finds 0 here, and no stale PTEs, is waited for.

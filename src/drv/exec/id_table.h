@@ -62,6 +62,7 @@ class IdTable {
   template <typename Parents, typename Convert>
   std::size_t inherit(const std::vector<Parents>& parents, Convert convert) {
     std::vector<Ptr> converted;
+    converted.reserve(parents.size());
     for (const Parents& object : parents) converted.push_back(object ? convert(object) : Ptr{});
     std::size_t lost = 0;
     Guard hold(lock_);

@@ -20,7 +20,7 @@ namespace softxe {
 /// The words of one fork. add() is for the thread that forks; the words belong to both processes.
 class SignalBoard {
  public:
-  static constexpr std::uint64_t kBytes = 64 * 1024;
+  static constexpr std::uint64_t kBytes = 64ull << 10;
 
   /// ENOMEM.
   static Result<std::shared_ptr<SignalBoard>> make();
