@@ -25,8 +25,7 @@ void expect(const Status& status, const char* what) {
   std::exit(2);
 }
 
-// --- accesses
-// ---------------------------------------------------------------------------------------
+// --- accesses -----------------------------------------------------------------------------------------------------
 
 /// A chain of addresses through memory, one per cache line, in random order: each load needs the
 /// one before.
@@ -125,8 +124,7 @@ void bench_copy(LiveMachine& machine, Report& report, std::uint64_t bytes, const
   }
 }
 
-// --- faults
-// -----------------------------------------------------------------------------------------
+// --- faults -------------------------------------------------------------------------------------------------------
 
 /// Keeps every thread of the process on its first processor for a while: whether a waking handler gets the
 /// processor that waits for it or another one, and whether a move has to interrupt another processor, is the
@@ -292,8 +290,7 @@ void bench_munmap(LiveMachine& machine, Report& report, Memory::Pages pages, con
               .goal = 1.5});
 }
 
-// --- growth and memory
-// ------------------------------------------------------------------------------
+// --- growth and memory --------------------------------------------------------------------------------------------
 
 /// A simulated process: only the engine's own work is timed.
 class Grown {

@@ -249,8 +249,7 @@ std::string World::sweep() {
   return compare();
 }
 
-// --- views
-// --------------------------------------------------------------------------------------------------
+// --- views --------------------------------------------------------------------------------------------------------
 
 std::vector<ModelVma> World::engine_vmas(OpenVm& vm) SX_NO_THREAD_SAFETY_ANALYSIS {
   std::vector<ModelVma> result;

@@ -40,8 +40,7 @@ std::vector<ModelVma> without_cuts(const std::vector<ModelVma>& vmas) {
 
 }  // namespace
 
-// --- VMs
-// --------------------------------------------------------------------------------------------------
+// --- VMs ----------------------------------------------------------------------------------------------------------
 
 void World::open_vm(unsigned name, bool autoreset) SX_NO_THREAD_SAFETY_ANALYSIS {
   OpenVm& vm = vms_[name];
@@ -84,8 +83,7 @@ void World::close_vm(OpenVm& vm) {
   vm.context.reset();
 }
 
-// --- requests
-// ---------------------------------------------------------------------------------------------
+// --- requests -----------------------------------------------------------------------------------------------------
 
 int World::bind(OpenVm& vm, const BindOp& op, std::shared_ptr<GemBo> bo) {
   Device& device = *cards_[vm.card].device;

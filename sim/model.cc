@@ -24,8 +24,7 @@ void Model::cpu_unmapped(Span span) {
   }
 }
 
-// --- VMAs
-// -------------------------------------------------------------------------------------------------
+// --- VMAs ---------------------------------------------------------------------------------------------------------
 
 const ModelVma* Model::vma_at(std::uint64_t at) const {
   for (const ModelVma& vma : vmas_) {
@@ -99,8 +98,7 @@ int Model::unmap(Span span) {
   return 0;
 }
 
-// --- advice
-// -----------------------------------------------------------------------------------------------
+// --- advice -------------------------------------------------------------------------------------------------------
 
 // VMAs without an object are cut at both borders, and the ranges that straddle one go
 // (vm 5.2, 7.6).
@@ -157,8 +155,7 @@ void Model::set_pat(Span span, unsigned pat) {
   advise(span, [&](ModelVma& vma) { vma.pat = pat; });
 }
 
-// --- the collector
-// ----------------------------------------------------------------------------------------
+// --- the collector ------------------------------------------------------------------------------------------------
 
 // vm 7.3; flags and bind PAT are kept, equal neighbours only are merged.
 void Model::reset_attributes(Span span) {
@@ -193,8 +190,7 @@ void Model::collect() {
   }
 }
 
-// --- ranges
-// -----------------------------------------------------------------------------------------------
+// --- ranges -------------------------------------------------------------------------------------------------------
 
 const ModelRange* Model::range_at(std::uint64_t at) const {
   auto it = ranges_.upper_bound(at);
@@ -242,8 +238,7 @@ std::uint64_t Model::find_or_create(std::uint64_t at, const ModelVma& vma, const
   return at;
 }
 
-// --- faults
-// -----------------------------------------------------------------------------------------------
+// --- faults -------------------------------------------------------------------------------------------------------
 
 Result<bool> Model::needs_vram(const ModelVma& vma, Access access) const {
   if (access != Access::kAtomic) return false;

@@ -68,8 +68,7 @@ class Model {
   Model(ModelClient& client, ModelDevice device, ResetMode reset, std::uint64_t vm_bytes)
       : client_(client), device_(device), reset_(reset), vm_bytes_(vm_bytes) {}
 
-  // --- requests; 0, or the errno
-  // ----------------------------------------------------------------------
+  // --- requests; 0, or the errno ----------------------------------------------------------------------------------
   /// MAP of anything: `what` without its span.
   int map(Span span, const ModelVma& what);
   int unmap(Span span);
@@ -83,8 +82,7 @@ class Model {
   /// An UNMAP event: every range it touches is dead, whole or not (svm 2.1 step 6).
   void cpu_unmapped(Span span);
 
-  // --- GPU accesses
-  // -----------------------------------------------------------------------------------
+  // --- GPU accesses -----------------------------------------------------------------------------------------------
   struct GpuFault {
     std::uint64_t at = 0;
     Access access = Access::kRead;
@@ -97,8 +95,7 @@ class Model {
   /// Must the access find the page in VRAM (svm 4.9)? EACCES: never.
   Result<bool> needs_vram(const ModelVma& vma, Access access) const;
 
-  // --- looking
-  // ----------------------------------------------------------------------------------------
+  // --- looking ----------------------------------------------------------------------------------------------------
   const ModelVma* vma_at(std::uint64_t at) const;
   const std::vector<ModelVma>& vmas() const { return vmas_; }
   const std::map<std::uint64_t, ModelRange>& ranges() const { return ranges_; }

@@ -170,8 +170,7 @@ void Soak::set_up() {
   }
 }
 
-// --- actors
-// -----------------------------------------------------------------------------------------------
+// --- actors -------------------------------------------------------------------------------------------------------
 
 // Meets the others when main has called a halt.
 bool Soak::keep_running(unsigned actor) {
@@ -325,8 +324,7 @@ void Soak::gpu_churn(EngineMemory& gpu, Prng& prng) {
   static_cast<void>(prng.chance(1, 2) ? gpu.load(va, seen) : gpu.store(va, prng.next()));
 }
 
-// --- looking
-// ----------------------------------------------------------------------------------------------
+// --- looking ------------------------------------------------------------------------------------------------------
 
 Sizes Soak::sizes() {
   Sizes now;

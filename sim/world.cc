@@ -134,8 +134,7 @@ std::string World::do_op(const Op& op) {
   return op.gpu_access() ? gpu_access(op) : driver_call(op);
 }
 
-// --- the client
-// -------------------------------------------------------------------------------------------
+// --- the client ---------------------------------------------------------------------------------------------------
 
 std::string World::cpu_call(const Op& op) {
   switch (op.kind) {
@@ -242,8 +241,7 @@ std::string World::cpu_access(const Op& op) {
   return "";
 }
 
-// --- the GPU
-// ----------------------------------------------------------------------------------------------
+// --- the GPU ------------------------------------------------------------------------------------------------------
 
 // What the model is told: where the pages of the 64K around stand before.
 Model::Populated World::populated_before(const Op& op, OpenVm& vm) {

@@ -73,8 +73,7 @@ struct Range {
   std::uint64_t bytes = 0;
 };
 
-// --- the process
-// -----------------------------------------------------------------------------------
+// --- the process --------------------------------------------------------------------------------------------------
 
 enum class Protection : std::uint8_t { kNone, kRead, kReadWrite };
 /// kAbsent: mapped, but no page there yet.
@@ -144,8 +143,7 @@ class SOFTXE_API Process {
   std::shared_ptr<Impl> impl_;
 };
 
-// --- devices
-// ---------------------------------------------------------------------------------------
+// --- devices ------------------------------------------------------------------------------------------------------
 
 /// When the collector puts attributes back after an unmap: for mirrors bound with it (Linux 7.2),
 /// for every range, or for those bound with it by exactly what was unmapped.
@@ -214,8 +212,7 @@ class SOFTXE_API Device {
   std::shared_ptr<Impl> impl_;
 };
 
-// --- address spaces
-// --------------------------------------------------------------------------------
+// --- address spaces -----------------------------------------------------------------------------------------------
 
 enum class Access : std::uint8_t { kReadWrite, kReadOnly };
 enum class AutoReset : std::uint8_t { kOff, kOn };

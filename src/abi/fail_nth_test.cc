@@ -157,8 +157,7 @@ class Rig {
   int last = 0;
 };
 
-// --- requests
-// ---------------------------------------------------------------------------------------------
+// --- requests -----------------------------------------------------------------------------------------------------
 
 drm_xe_vm_bind_op op_of(std::uint32_t op, std::uint64_t at, std::uint64_t bytes, std::uint32_t flags = 0) {
   drm_xe_vm_bind_op result{};
@@ -296,8 +295,7 @@ const Row kRows[] = {
      [](Rig& r) { return r.gpu_fault(kVa, AccessType::kWrite); }},
 };
 
-// --- the state of everything
-// ------------------------------------------------------------------------------
+// --- the state of everything --------------------------------------------------------------------------------------
 
 std::string attributes(const Vma& vma) {
   return fmt::format("kind={} flags={}{}{} atomic={} pat={}/{} preferred={}/{} purgeable={} backing={} bo={}",
@@ -356,8 +354,7 @@ std::string digest(Rig& rig, Keeps keeps) SX_NO_THREAD_SAFETY_ANALYSIS {
   return text;
 }
 
-// --- the test
-// ---------------------------------------------------------------------------------------------
+// --- the test -----------------------------------------------------------------------------------------------------
 
 /// A job keeps its VM until the engine's thread has let go of it, a moment after it was cancelled.
 std::size_t vms_left(Device& device) {

@@ -106,8 +106,7 @@ Result<std::uint64_t> Engine::compare_exchange64(std::uint64_t at, Exchange exch
   return before;
 }
 
-// --- commands
-// ---------------------------------------------------------------------------------------
+// --- commands -----------------------------------------------------------------------------------------------------
 
 Status Engine::Impl::run_commands(std::uint32_t commands_max) {
   const EngineCall call;

@@ -108,8 +108,7 @@ bool Process::is_simulated() const { return impl_->sim != nullptr; }
 
 bool Process::can_migrate() const { return impl_->sim != nullptr || impl_->live->rung() == live::Rung::kFull; }
 
-// --- system calls
-// -----------------------------------------------------------------------------------
+// --- system calls -------------------------------------------------------------------------------------------------
 
 long Process::system_call(long number, const std::array<long, 6>& arguments) {
   if (!impl_->live) return -ENOSYS;
@@ -172,8 +171,7 @@ Result<std::uint64_t> Process::remap(Range range, std::uint64_t new_bytes) {
   return moved->value();
 }
 
-// --- loads and stores
-// -------------------------------------------------------------------------------
+// --- loads and stores ---------------------------------------------------------------------------------------------
 
 Status Process::read(std::uint64_t at, void* to, std::size_t bytes) {
   if (impl_->sim) {

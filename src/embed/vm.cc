@@ -87,8 +87,7 @@ Status Vm::Impl::advise(Range range, const Advice& advice) {
 
 std::uint64_t Vm::bytes() const { return impl_->vm().size_bytes(); }
 
-// --- binds
-// ------------------------------------------------------------------------------------------
+// --- binds --------------------------------------------------------------------------------------------------------
 
 Status Vm::bind_mirror(Range range, const MirrorOptions& options) {
   const auto reset = options.autoreset == AutoReset::kOn ? softxe::AutoReset::kOn : softxe::AutoReset::kOff;
@@ -133,8 +132,7 @@ Status Vm::prefetch(Range range, Location to) {
   return impl_->bind(range, std::move(op));
 }
 
-// --- advice and the collector
-// -----------------------------------------------------------------------
+// --- advice and the collector -------------------------------------------------------------------------------------
 
 Status Vm::advise_atomics(Range range, Atomics atomics) { return impl_->advise(range, SetAtomic{to_engine(atomics)}); }
 
@@ -162,8 +160,7 @@ Status Vm::collect() SX_NO_THREAD_SAFETY_ANALYSIS {
   return outcome ? Status{} : Status{api::to_api(outcome.error())};
 }
 
-// --- looking
-// ----------------------------------------------------------------------------------------
+// --- looking ------------------------------------------------------------------------------------------------------
 
 Result<std::vector<VmaInfo>> Vm::vmas() {
   const EngineCall call;
