@@ -21,7 +21,7 @@ class LiveDevice {
   LiveDevice() = default;
   ~LiveDevice() {
     gpu_.reset();
-    if (vm_) device_->close_vm(vm_);
+    if (vm_ && !vm_->vm.closed()) close();
     vm_.reset();
     mm_.reset();
     device_.reset();
@@ -52,6 +52,9 @@ class LiveDevice {
     gpu_->mmu().bind_vm({.asid = vm_->vm.config().asid, .table = &vm_->vm.table(0), .vram = &device_->vram_map(0)});
     return {};
   }
+
+  /// Closes the VM, which stays an object.
+  void close() { device_->close_vm(vm_); }
 
   live::LiveHostMm& mm() { return *mm_; }
   Device& device() { return *device_; }

@@ -6,9 +6,11 @@
 
 #include <atomic>
 #include <cstring>
+#include <functional>
 #include <thread>
 #include <vector>
 
+#include "base/at_step.h"
 #include "drv/live_device_fixture.h"
 
 namespace softxe {
@@ -41,6 +43,55 @@ TEST_F(LiveRows, R10_ManyThreadsThatTouchOneVramPageCauseOneMigration) {
   }
 }
 
+// An engine has translated an address and is held up before its access: until it is through, the pages stay. The
+// munmap finds no entry to zap, because somebody else has just taken them away and waits for the engine.
+TEST_F(LiveRows, R36_MunmapWaitsForTheEnginesThatAnotherZapWaitsFor) {
+  const struct {
+    const char* who;
+    std::function<void(std::uint64_t at)> zaps;
+  } rows[] = {
+      {"advice",
+       [&](std::uint64_t at) {
+         ASSERT_TRUE(madvise(vm(), GpuRange::of(GpuVa(at), k2M), SetAtomic{AtomicAccess::kDevice}));
+       }},
+      {"advice for a part, which removes the range",
+       [&](std::uint64_t at) {
+         ASSERT_TRUE(madvise(vm(), GpuRange::of(GpuVa(at), k64K), SetAtomic{AtomicAccess::kDevice}));
+       }},
+      {"closing the VM", [&](std::uint64_t) { close(); }},
+  };
+  InvalidationDomain& domain = device().invalidations();
+  EngineSlot& slot = domain.register_engine();
+  for (const auto& row : rows) {
+    SCOPED_TRACE(row.who);
+    char* block = map(k2M);
+    const std::uint64_t at = reinterpret_cast<std::uint64_t>(block);
+    // In system memory: what is in VRAM goes home before its range is removed, which waits by itself.
+    const PreferredLocation ram{
+        .devmem_fd = kPreferDefaultSystem, .policy = MigrationPolicy::kAllPages, .pagemap = nullptr};
+    ASSERT_TRUE(madvise(vm(), GpuRange::of(GpuVa(at), k2M), SetPreferred{ram}));
+    ASSERT_TRUE(gpu().store(va(block), std::uint32_t{7}));
+    gpu().mmu().leave();
+
+    EngineSection engine(domain, slot);
+    engine.enter();
+    std::atomic<bool> flushing{false}, gone{false};
+    AtStep zapped("hw.tlb.invalidate", 1, [&](int) { flushing = true; });
+    std::thread zapper([&] { row.zaps(at); });
+    while (!flushing) std::this_thread::yield();
+    std::thread unmapper([&] {
+      EXPECT_EQ(mm().hook_munmap(at, k2M), 0);
+      gone = true;
+    });
+    for (int i = 0; i < 1000 && !gone; ++i) std::this_thread::yield();
+    EXPECT_FALSE(gone);
+    engine.leave();
+    unmapper.join();
+    zapper.join();
+  }
+  domain.unregister_engine(slot);
+}
+
 TEST_F(LiveRows, B19_AMunmapStormWhileTheVmCloses) {
   for (int round = 0; round < 5; ++round) {
     auto vm = *device().create_vm({.scratch = false, .long_running = true, .fault_mode = true, .no_overcommit = false});
@@ -65,7 +116,7 @@ TEST_F(LiveRows, B19_AMunmapStormWhileTheVmCloses) {
       while (!go.load()) {
       }
       // Through the hook, as the patched libc would: the notifier hears of each before it happens.
-      for (char* block : blocks) munmap(block, k2M);
+      for (char* block : blocks) mm().hook_munmap(reinterpret_cast<std::uint64_t>(block), k2M);
     });
     go.store(true);
     device().close_vm(vm);

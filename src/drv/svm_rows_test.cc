@@ -215,25 +215,6 @@ TEST(SvmRows, AQueryOfAttributesSeesAFinishedMunmap) {
 
 // --- races ---------------------------------------------------------------------------------------------------
 
-TEST(SvmRows, R36_MunmapWhileAdviceRemovesAValidRangeFindsNothingToReach) {
-  SimDevice d;
-  ASSERT_TRUE(d.bind_mirror(kBase, 8 * k2M));
-  d.map_at(kBase, k2M);
-  ASSERT_TRUE(d.advise(
-      kBase, k2M,
-      SetPreferred{{.devmem_fd = kPreferDefaultSystem, .policy = MigrationPolicy::kAllPages, .pagemap = nullptr}}));
-  ASSERT_TRUE(d.gpu_write(kBase, 1));
-  AtStep race("hw.tlb.invalidate", 1, [&](int) {
-    ASSERT_TRUE(d.unmap(kBase, k2M));
-    EXPECT_EQ(d.vm->vm.table(0).present_pages(), 0u) << "I1 at munmap's return";
-  });
-  ASSERT_TRUE(d.advise_atomic(kBase, k64K, AtomicAccess::kDevice));
-  EXPECT_EQ(race.left(), 0);
-  EXPECT_FALSE(d.gpu_read(kBase));
-  d.device->flush_collector(*d.vm);
-  EXPECT_EQ(d.ranges(), 0u);
-}
-
 // The last moment at which an munmap can find the range: it dies and is queued, and both must be undone.
 TEST(SvmRows, R36_MunmapBetweenTheUnbindAndTheRemovalQueuesNothingThatIsGone) {
   SimDevice d;

@@ -17,19 +17,17 @@ class Madvise {
     const std::vector<Vma*> vmas = vm_.vmas_in(range_);
     SX_TRY_VOID(std::visit([&](const auto& a) { return check(vmas, a); }, advice));
     SX_TRY_VOID(watch_exact(vmas, advice));
-    InvalidationBatch batch(vm_.invalidations());
+    std::vector<Vma*> stale;
     for (Vma* vma : vmas) {
       const bool changed = std::visit([&](const auto& a) { return apply(*vma, a); }, advice);
       if (!changed) continue;
       if (vma->is_mirror()) {
-        if (context_.svm) context_.svm->zap(vma->range());
-      } else if (vm_.zap_vma(*vma, batch) != 0) {
-        vm_.counters().add(Counter::madvise_zap_count);
+        context_.svm->zap(vma->range());
+      } else {
+        stale.push_back(vma);
       }
     }
-    InvalidationCount done = batch.wait();
-    vm_.counters().add(Counter::tlb_inval_count, done.invalidations);
-    vm_.counters().add(Counter::pte_zap_count, done.pages);
+    vm_.counters().add(Counter::madvise_zap_count, vm_.zap_vmas(stale));
     return result_;
   }
 

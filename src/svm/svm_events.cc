@@ -48,8 +48,10 @@ void Svm::on_event(SvmNotifier& window, HostRange range, HostEvent kind) {
     InvalidationBatch batch(config_.invalidations);
     const bool closed = vm_.closed();
     const std::uint64_t begin_ns = config_.host.clock().now_ns();
-    const std::uint64_t pages = closed ? 0 : zap_intersecting(window, range, batch);
+    const std::uint64_t pages = zap_intersecting(window, range, batch);
     finish(batch);
+    // Whoever closes the VM may have cleared the entries and not have flushed yet.
+    if (closed) config_.invalidations.invalidate_all();
     if (pages != 0) {
       vm_.counters().add(Counter::svm_tlb_inval_us, (config_.host.clock().now_ns() - begin_ns) / 1000);
     }

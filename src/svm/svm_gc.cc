@@ -84,24 +84,23 @@ SvmRange* Svm::pop_garbage() {
   return &range;
 }
 
-// After this no PTE and no TLB entry of the range is left; its tables are freed.
+// After this no PTE and no TLB entry of the range is left; its tables are freed. Flushed before the notifier lock is
+// let go: an event that finds no entry to zap takes it that no engine can reach the pages.
 void Svm::unbind(SvmRange& range) {
   if (range.present() == 0) return;
+  Guard hold(notifier_lock_);
   InvalidationBatch batch(config_.invalidations);
-  {
-    Guard hold(notifier_lock_);
-    const GpuRange extent = range.gpu_extent();
-    for (unsigned tile = 0; tile < vm_.config().tile_count; ++tile) {
-      if ((range.present() & (1u << tile)) == 0) continue;
-      if (vm_.config().modes.scratch) {
-        // The mirror VMA stays: its holes fault, they do not fall back to scratch (svm.md 4.11).
-        batch.add(vm_.table(tile).zap(extent));
-      } else {
-        batch.add(vm_.table(tile).unbind(extent));
-      }
+  const GpuRange extent = range.gpu_extent();
+  for (unsigned tile = 0; tile < vm_.config().tile_count; ++tile) {
+    if ((range.present() & (1u << tile)) == 0) continue;
+    if (vm_.config().modes.scratch) {
+      // The mirror VMA stays: its holes fault, they do not fall back to scratch (svm.md 4.11).
+      batch.add(vm_.table(tile).zap(extent));
+    } else {
+      batch.add(vm_.table(tile).unbind(extent));
     }
-    range.set_unbound();
   }
+  range.set_unbound();
   finish(batch);
 }
 
@@ -132,20 +131,19 @@ Result<CollectOutcome> Svm::collect_garbage() {
   return exact == CollectOutcome::kVmasChanged ? exact : outcome;
 }
 
+// Flushed under the lock, for the same reason as in unbind().
 std::uint64_t Svm::zap(GpuRange range) {
-  InvalidationBatch batch(config_.invalidations);
   std::uint64_t pages = 0;
   const HostRange host_range = mirror_of(range);
-  {
-    Guard hold(notifier_lock_);
-    for (SvmNotifier& window : windows_) {
-      if (auto part = window.window().intersection(host_range)) {
-        pages += zap_intersecting(window, *part, batch);
-      }
+  Guard hold(notifier_lock_);
+  InvalidationBatch batch(config_.invalidations);
+  for (SvmNotifier& window : windows_) {
+    if (auto part = window.window().intersection(host_range)) {
+      pages += zap_intersecting(window, *part, batch);
     }
   }
-  if (pages != 0) vm_.counters().add(Counter::madvise_zap_count);
   finish(batch);
+  if (pages != 0) vm_.counters().add(Counter::madvise_zap_count);
   return pages;
 }
 

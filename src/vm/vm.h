@@ -20,6 +20,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -145,8 +146,8 @@ class Vm {
   Status bind_ptes(Vma& vma, TileMask tiles) SX_REQUIRES(lock);
   /// Clears the PTEs of `range` on all tiles and waits until no TLB serves them.
   void clear_ptes(GpuRange range) SX_REQUIRES(lock);
-  /// Zaps one VMA's PTEs into `batch`; the next fault or rebind restores them.
-  std::uint64_t zap_vma(Vma& vma, InvalidationBatch& batch) SX_REQUIRES(lock);
+  /// Zaps the PTEs of VMAs that are no mirrors and waits; the next fault or rebind restores them. How many had any.
+  std::size_t zap_vmas(std::span<Vma* const> vmas) SX_REQUIRES(lock) SX_EXCLUDES(bo_lock_);
   /// A BO moved or was purged: zap every VMA of it and wait.
   /// Takes no Vm lock: an eviction may run inside this VM's own fault (spec/vm.md 9).
   void zap_bo(const Bo& bo) SX_EXCLUDES(bo_lock_);

@@ -60,15 +60,21 @@ Status Vm::bind_ptes(Vma& vma, TileMask tiles) {
   return {};
 }
 
+// Flushed under the lock, here and below: who finds nothing to zap takes it that no engine can reach the object.
 void Vm::clear_ptes(GpuRange range) {
+  Guard hold(bo_lock_);
   InvalidationBatch batch(invalidations_);
   for (auto& table : tables_) batch.add(table->unbind(range));
   finish(batch);
 }
 
-std::uint64_t Vm::zap_vma(Vma& vma, InvalidationBatch& batch) {
+std::size_t Vm::zap_vmas(std::span<Vma* const> vmas) {
+  std::size_t zapped = 0;
   Guard hold(bo_lock_);
-  return zap_locked(vma, batch);
+  InvalidationBatch batch(invalidations_);
+  for (Vma* vma : vmas) zapped += zap_locked(*vma, batch) != 0 ? 1 : 0;
+  finish(batch);
+  return zapped;
 }
 
 std::uint64_t Vm::zap_locked(Vma& vma, InvalidationBatch& batch) {
@@ -102,14 +108,12 @@ std::vector<const Bo*> Vm::mapped_objects() const {
 }
 
 void Vm::zap_bo(const Bo& bo) {
+  Guard hold(bo_lock_);
+  auto pair = vm_bos_.find(&bo);
+  if (pair == vm_bos_.end()) return;
   InvalidationBatch batch(invalidations_);
-  {
-    Guard hold(bo_lock_);
-    auto pair = vm_bos_.find(&bo);
-    if (pair == vm_bos_.end()) return;
-    for (VaNode* node = pair->second->oldest(); node != nullptr; node = node->next_of_backing()) {
-      zap_locked(static_cast<Vma&>(*node), batch);
-    }
+  for (VaNode* node = pair->second->oldest(); node != nullptr; node = node->next_of_backing()) {
+    zap_locked(static_cast<Vma&>(*node), batch);
   }
   finish(batch);
 }

@@ -347,4 +347,11 @@ MUTANTS = [
     ("prefetch of an object does not wait for a pin", "src/drv/gem_bo.cc",
      "        return place_ == Place::kSystem || (place_ == Place::kVram && pins_ == 0);", "        return true;",
      "abi ObjectsPrefetched.WaitForAPin*"),
+    ("zap of advice flushed without the notifier lock", SVM + "svm_gc.cc",
+     "  Guard hold(notifier_lock_);\n  InvalidationBatch batch(config_.invalidations);\n  for (",
+     "  InvalidationBatch batch(config_.invalidations);\n  for (",
+     "drv LiveRows.R36*"),
+    ("event of a closing VM does not wait for the engines", SVM + "svm_events.cc",
+     "    if (closed) config_.invalidations.invalidate_all();\n", "",
+     "drv LiveRows.R36*"),
 ]
