@@ -31,6 +31,7 @@ Device::~Device() {
 }
 
 Status Device::make_tiles() {
+  invalidations_.set_stall_server([this] { host_.serve_windows(); });
   const DeviceProfile& p = profile();
   bo_memory_.smem_atomics = p.has(DeviceFact::kSmemAtomics);
   bo_memory_.counters = counters_.get();

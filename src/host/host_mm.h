@@ -172,6 +172,9 @@ class HostMm {
   /// by accident: a frame without pages faults. Lives as long as the HostMm. ENOMEM.
   virtual Result<std::byte*> make_window(std::uint64_t bytes) = 0;
 
+  /// Serves the threads that wait for a page of a window which the kernel has dropped. Takes no lock, does not wait.
+  virtual void serve_windows() {}
+
   virtual const Clock& clock() const = 0;
 
  protected:

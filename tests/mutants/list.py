@@ -354,4 +354,7 @@ MUTANTS = [
     ("event of a closing VM does not wait for the engines", SVM + "svm_events.cc",
      "    if (closed) config_.invalidations.invalidate_all();\n", "",
      "drv LiveRows.R36*"),
+    ("wait for a section serves nobody", "src/hw/invalidation.cc",
+     "    if (turns % kTurnsPerLook == 0) serve_stall_();\n", "",
+     "hw Invalidation.*"),
 ]

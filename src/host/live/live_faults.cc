@@ -36,10 +36,7 @@ void LiveHostMm::reader_loop() {
   while (!stop_.load(std::memory_order_relaxed)) {
     pump_.pump(client_);
     reader_work();
-    UffdMessage message;
-    while (vram_.read(&message, 1) == 1) {
-      if (message.event == UffdMessage::kPageFault) serve_vram_fault(HostVa(message.arg[1]).aligned_down(kPageSize));
-    }
+    serve_windows();
     pollfd fds[3] = {{client_.fd(), POLLIN, 0}, {vram_.fd(), POLLIN, 0}, {kick_fd_, POLLIN, 0}};
     timespec timeout{};
     timespec* until = nullptr;
@@ -162,6 +159,15 @@ void LiveHostMm::wake_everybody() {
   while (const auto part = chunks_.first_in(HostRange::between(at, end))) {
     client_.wake(*part);
     at = part->end();
+  }
+}
+
+/// By the reader, and by whoever waits for an engine: the reader may be among them.
+void LiveHostMm::serve_windows() {
+  if (disabled()) return;
+  UffdMessage message;
+  while (vram_.read(&message, 1) == 1) {
+    if (message.event == UffdMessage::kPageFault) serve_vram_fault(HostVa(message.arg[1]).aligned_down(kPageSize));
   }
 }
 

@@ -97,6 +97,7 @@ class LiveHostMm final : public HostMm {
   Status migrate_to_system(HostRange range, MoveCause cause, Residency residency) override;
   Status evict(DevmemAllocation& allocation) override;
   Result<std::byte*> make_window(std::uint64_t bytes) override;
+  void serve_windows() override;
   const Clock& clock() const override { return clock_; }
 
   // --- for the syscall patcher and the interposed symbols -------------------------------------------

@@ -135,6 +135,41 @@ TEST_P(LiveMigrateFreed, PagesThatTheKernelDropsFromVramAreZero) {
 INSTANTIATE_TEST_SUITE_P(, LiveMigrateFreed, ::testing::Values(DmaMode::kMove, DmaMode::kCopy),
                          [](const auto& param) { return param.param == DmaMode::kMove ? "Move" : "Copy"; });
 
+// An engine that meets such a page inside a section waits for the reader, and the reader, with another page to bring
+// home, may be waiting for the end of that section.
+TEST_F(LiveMigrate, ADroppedPageIsServedByWhoeverWaitsForTheEngineThatMetIt) {
+  std::byte* lazy = map_filled(k64K, 100);
+  ASSERT_EQ(madvise(lazy, k64K, MADV_FREE), 0);
+  DevmemAllocation& dropped = migrate(lazy, k64K);
+  ASSERT_EQ(madvise(dropped.frame, k64K, MADV_PAGEOUT), 0);
+  ASSERT_FALSE(occupied(dropped.frame)) << "the kernel kept a page that it may drop";
+  std::byte* other = map_filled(k64K, 7);
+  migrate(other, k64K);
+
+  struct EndOfSection final : IntervalNotifier {
+    EndOfSection(HostRange window, LiveHostMm& host) : IntervalNotifier(window), mm(host) {}
+    void invalidate(HostRange, HostEvent) override {
+      awaited = true;
+      while (!reached) {
+        mm.serve_windows();
+        std::this_thread::yield();
+      }
+    }
+    LiveHostMm& mm;
+    std::atomic<bool> awaited{false}, reached{false};
+  } section(range_at(other, k64K), *mm_);
+  ASSERT_TRUE(mm_->watch(section));
+  std::thread engine([&] {
+    while (!section.awaited) std::this_thread::yield();
+    word(dropped.frame, 3) = 5;
+    section.reached = true;
+  });
+  EXPECT_EQ(word(other, 1), 8u);
+  engine.join();
+  mm_->unwatch(section);
+  EXPECT_EQ(word(lazy, 3), 5u);
+}
+
 // MOVE splits a huge page where the target has a page table, even an empty one.
 TEST_F(LiveMigrate, HugePageStaysWholeInAFrameUsedBefore) {
   PageMap pagemap = *PageMap::open();
