@@ -55,6 +55,17 @@ TEST(Purge, B38_CpuMappingsWorkUntilThePurgeAndGetSigbusAfterIt) {
   EXPECT_FALSE(view.readable(k2M));
 }
 
+TEST(Purge, AnEngineThatIsStillUnderWayMeetsZeroes) {
+  Purged p(DrmRig::kDmaFence);
+  auto* bytes = reinterpret_cast<volatile std::uint32_t*>(p.rig.object(p.bo).engine_mapping());
+  bytes[0] = 5;
+  ASSERT_EQ(p.advise(kDontNeed), 1);
+  p.purge();
+  EXPECT_EQ(bytes[0], 0u);
+  bytes[k2M / 4] = 6;
+  EXPECT_EQ(bytes[k2M / 4], 6u) << "and may store";
+}
+
 TEST(Purge, WhatADontneedAndAPurgedObjectRefuse) {
   Purged p(DrmRig::kDmaFence);
   DrmRig& r = p.rig;

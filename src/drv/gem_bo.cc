@@ -389,6 +389,10 @@ void GemBo::purge() {
     if (purgeable_ != PurgeableState::kDontNeed) return;
     purgeable_ = PurgeableState::kPurged;
   }
+  // The engines' view becomes zeroes before the bytes go: one of them may still come through the entries of a mapping
+  // that a bind has taken out of the tree and not yet unbound, which no eviction finds.
+  constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
+  live::raw_syscall(SYS_mmap, bytes_, size_bytes_, PROT_READ | PROT_WRITE, kFlags, -1, 0);
   static_cast<void>(ftruncate(memfd_, 0));
 }
 
