@@ -92,14 +92,16 @@ constexpr bool table_is_sound() {
 }
 static_assert(table_is_sound(), "sorted by number, and every struct fits");
 
-/// Position in kTable by number, or -1: the dispatch is one load.
-constexpr std::array<std::int8_t, 256> make_index() {
-  std::array<std::int8_t, 256> index{};
-  for (auto& slot : index) slot = -1;
-  for (std::size_t i = 0; i < std::size(kTable); ++i) index[kTable[i].nr] = static_cast<std::int8_t>(i);
+/// Position in kTable by number, or kNoRow: the dispatch is one load.
+constexpr std::uint8_t kNoRow = 0xff;
+static_assert(std::size(kTable) <= kNoRow);
+constexpr std::array<std::uint8_t, 256> make_index() {
+  std::array<std::uint8_t, 256> index{};
+  for (auto& slot : index) slot = kNoRow;
+  for (std::size_t i = 0; i < std::size(kTable); ++i) index[kTable[i].nr] = static_cast<std::uint8_t>(i);
   return index;
 }
-constexpr std::array<std::int8_t, 256> kIndexByNr = make_index();
+constexpr std::array<std::uint8_t, 256> kIndexByNr = make_index();
 
 /// How many bytes travel each way for one call: the caller's size, gated by both direction bits.
 struct Transfer {
@@ -149,8 +151,8 @@ std::span<const IoctlDescription> ioctl_table() { return kTable; }
 
 Result<const IoctlDescription*> find_ioctl(std::uint32_t request) {
   if (_IOC_TYPE(request) != DRM_IOCTL_BASE) return fail(ENOTTY, "not a DRM request");
-  const int at = kIndexByNr[_IOC_NR(request)];
-  if (at < 0) return fail(EINVAL, "no handler for this request number");
+  const std::uint8_t at = kIndexByNr[_IOC_NR(request)];
+  if (at == kNoRow) return fail(EINVAL, "no handler for this request number");
   return &kTable[at];
 }
 
