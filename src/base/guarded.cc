@@ -105,9 +105,9 @@ sx_guarded_fixup:
 )");
 
 extern "C" {
-extern const char sx_guarded_begin[];
-extern const char sx_guarded_end[];
-extern const char sx_guarded_fixup[];
+extern const char kGuardedBegin[] asm("sx_guarded_begin");
+extern const char kGuardedEnd[] asm("sx_guarded_end");
+extern const char kGuardedFixup[] asm("sx_guarded_fixup");
 int sx_guarded_copy(void* to, const void* from, std::size_t bytes);
 int sx_guarded_fill(void* to, int value, std::size_t bytes);
 int sx_guarded_load32(const void* from, std::uint32_t* value);
@@ -136,9 +136,9 @@ bool guarded_cmpxchg64(void* at, std::uint64_t& expected, std::uint64_t desired)
 bool guarded_fixup(ucontext_t* context) {
   auto& rip = context->uc_mcontext.gregs[REG_RIP];
   auto at = static_cast<std::uintptr_t>(rip);
-  if (at < reinterpret_cast<std::uintptr_t>(sx_guarded_begin)) return false;
-  if (at >= reinterpret_cast<std::uintptr_t>(sx_guarded_end)) return false;
-  rip = static_cast<greg_t>(reinterpret_cast<std::uintptr_t>(sx_guarded_fixup));
+  if (at < reinterpret_cast<std::uintptr_t>(kGuardedBegin)) return false;
+  if (at >= reinterpret_cast<std::uintptr_t>(kGuardedEnd)) return false;
+  rip = static_cast<greg_t>(reinterpret_cast<std::uintptr_t>(kGuardedFixup));
   return true;
 }
 

@@ -46,7 +46,7 @@ struct LiveOptions {
   ClientEvents events = ClientEvents::kAsAvailable;
   MapsSource maps = MapsSource::kBest;
   ArenaLock arena_lock = ArenaLock::kNo;
-  std::uint64_t arena_bytes = 256 * 1024 * 1024;
+  std::uint64_t arena_bytes = 256ULL * 1024 * 1024;
   DevicePredicate is_device_mapping = nullptr;
 };
 
@@ -193,7 +193,7 @@ class LiveHostMm final : public HostMm {
   enum class Served : std::uint8_t { kDone, kAgain };
 
   LiveHostMm(Arena arena, const LiveOptions& options);
-  ~LiveHostMm();
+  ~LiveHostMm() override;
   Status open_kernel_resources();
   Status start_reader();
   void stop_reader();

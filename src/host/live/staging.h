@@ -22,7 +22,7 @@ enum class DmaMode : std::uint8_t { kMove, kCopy };
 class Staging {
  public:
   static constexpr std::uint32_t kSlots = 64;
-  static constexpr std::uint64_t kSlotBytes = 2 * 1024 * 1024;
+  static constexpr std::uint64_t kSlotBytes = 2ULL * 1024 * 1024;
   static constexpr std::uint32_t kFullPerSize = 16;
 
   void init(std::byte* window) {
@@ -56,7 +56,7 @@ class Staging {
   std::byte* slot(std::uint32_t index) { return window_ + index * kSlotBytes; }
   Stack* stack_of(std::uint64_t bytes) {
     if (bytes == 4096) return &full_[0];
-    if (bytes == 64 * 1024) return &full_[1];
+    if (bytes == 64ULL * 1024) return &full_[1];
     if (bytes == kSlotBytes) return &full_[2];
     return nullptr;
   }
