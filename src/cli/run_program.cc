@@ -65,7 +65,8 @@ Result<std::string> find_program(const std::string& root, const std::string& nam
   std::istringstream folders(path != nullptr ? path : "/usr/local/bin:/usr/bin:/bin");
   std::string folder;
   while (std::getline(folders, folder, ':')) {
-    const std::string candidate = folder + "/" + name;
+    std::string candidate = folder;
+    candidate.append("/").append(name);
     if (access(in_root(root, candidate).c_str(), X_OK) == 0) return candidate;
   }
   return fail(ENOENT, "no such program in PATH");
