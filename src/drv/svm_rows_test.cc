@@ -99,6 +99,17 @@ TEST(SvmRows, I4_FirstAccessReadsZeroOnEveryPath) {
   EXPECT_EQ(d.gpu_read(kBase).value(), 0u);
 }
 
+TEST(SvmRows, R33_APrefetchToSystemMemoryWaitsForTheResidencyDeadline) {
+  SimDevice d;
+  ASSERT_TRUE(d.bind_everything());
+  d.map_at(kBase, k2M);
+  ASSERT_TRUE(d.gpu_add(kBase, 5));
+  const std::uint64_t before = d.clock.now_ns();
+  ASSERT_TRUE(d.prefetch(kBase, k2M, 0u));
+  EXPECT_FALSE(d.in_vram(kBase));
+  EXPECT_GE(d.clock.now_ns() - before, kAtomicTimesliceDefaultNs);
+}
+
 // --- attribute reset ---------------------------------------------------------------------------------------
 
 TEST(SvmRows, G8_AResetDropsTheReferenceToThePeersPagemap) {

@@ -206,8 +206,13 @@ TEST(SvmBind, E31_UnbindOfALiveMirrorIsBusyUntilMunmap) {
   ASSERT_TRUE(d.bind_everything());
   d.map_at(kBase, k2M);
   ASSERT_TRUE(d.gpu_write(kBase, 1));
+  constexpr std::uint64_t kNextWindow = kBase + kNotifierWindowBytes;
+  d.map_at(kNextWindow, k2M);
+  ASSERT_TRUE(d.gpu_write(kNextWindow, 1));
   EXPECT_EQ(d.unbind(0, d.vm->vm.size_bytes()).error().err, EBUSY);
   ASSERT_TRUE(d.unmap(kBase, k2M));
+  EXPECT_EQ(d.unbind(0, d.vm->vm.size_bytes()).error().err, EBUSY) << "a range of another notifier window is left";
+  ASSERT_TRUE(d.unmap(kNextWindow, k2M));
   EXPECT_TRUE(d.unbind(0, d.vm->vm.size_bytes())) << "the first try after munmap must work";
 }
 
