@@ -89,6 +89,8 @@ TEST(Purge, WhatADontneedAndAPurgedObjectRefuse) {
   }
   EXPECT_EQ(p.advise(kWillNeed), 0) << "purged is final";
   EXPECT_EQ(r.object(p.bo).purgeable(), PurgeableState::kPurged);
+  EXPECT_EQ(r.bind(p.vm, {r.unmap(kAt + k2M, k2M)}), 0);
+  EXPECT_EQ(r.object(p.bo).purgeable(), PurgeableState::kPurged) << "whatever becomes of its mappings";
 }
 
 TEST(Purge, WillneedBringsADontneedObjectBack) {
@@ -144,6 +146,7 @@ TEST(Purge, B24_AfterThePurgeEntriesAreGoneOrNull) {
     EXPECT_EQ(r.exec(queue, 0x10000), 0) << "EXEC itself succeeds";
     r.run();
     EXPECT_EQ(r.banned(queue), c.banned) << "non-present, or a store into nothing";
+    EXPECT_EQ(r.word(p.bo), 0u);
   }
 }
 

@@ -43,7 +43,10 @@ TEST_F(LiveSvm, PingPongKeepsEveryIncrement) {
 }
 
 TEST_F(LiveSvm, MunmapIsSeenCollectedAndResetBeforeTheNextMappingIsUsed) {
-  char* memory = map(2 * k2M);
+  // Far below what the kernel hands out: nobody else may take the hole that the munmap leaves.
+  char* memory = static_cast<char*>(mmap(reinterpret_cast<void*>(0x100'0000'0000), 2 * k2M, PROT_READ | PROT_WRITE,
+                                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0));
+  ASSERT_NE(memory, MAP_FAILED);
   const auto at = reinterpret_cast<std::uint64_t>(memory);
   auto advised = madvise(vm(), GpuRange::of(GpuVa(at), k2M), SetAtomic{AtomicAccess::kDevice});
   ASSERT_TRUE(advised);

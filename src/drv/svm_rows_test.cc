@@ -36,6 +36,12 @@ std::shared_ptr<GemBo> make_bo(SimDevice& d, std::uint64_t bytes) {
   return *GemBo::create(d.device->bo_memory(), request, nullptr);
 }
 
+/// The fence of a bind that is done and has not said so yet.
+struct Unsignalled final : UserFence {
+  bool signalled() const override { return now; }
+  bool now = false;
+};
+
 // --- faults ----------------------------------------------------------------------------------------------
 
 TEST(SvmRows, E9_AFaultOnAValidRangeChangesNothing) {
@@ -108,6 +114,28 @@ TEST(SvmRows, R33_APrefetchToSystemMemoryWaitsForTheResidencyDeadline) {
   ASSERT_TRUE(d.prefetch(kBase, k2M, 0u));
   EXPECT_FALSE(d.in_vram(kBase));
   EXPECT_GE(d.clock.now_ns() - before, kAtomicTimesliceDefaultNs);
+}
+
+// --- binds -----------------------------------------------------------------------------------------------
+
+TEST(SvmRows, B9_AnUnsignalledFenceHoldsAMappingOfItsOwnAndNoMirror) {
+  SimDevice d;
+  auto fence = std::make_shared<Unsignalled>();
+  const auto run = [&](BindOp op, std::shared_ptr<UserFence> with) {
+    op.pat_index = 2;
+    const ResolvedBind bind{.op = op, .range = GpuRange::of(op.range.start, op.range.size_bytes), .bo = {}};
+    const Status done = vm_bind(*d.device, *d.vm, std::span(&bind, 1), BindRun::kExecute, std::move(with));
+    return done ? 0 : done.error().err;
+  };
+  const UncheckedRange at{GpuVa(kBase), k2M};
+  const BindOp null{.range = at, .what = BindMap{.backing = BindNull{}}};
+  const BindOp unmap{.range = at, .what = BindUnmap{}};
+  ASSERT_EQ(run({.range = at, .what = BindMap{.backing = BindMirror{}}}, fence), 0);
+  EXPECT_EQ(run(null, fence), 0) << "over the mirror";
+  EXPECT_EQ(run(unmap, nullptr), EBUSY);
+  EXPECT_EQ(run(null, nullptr), EBUSY);
+  fence->now = true;
+  EXPECT_EQ(run(unmap, nullptr), 0);
 }
 
 // --- attribute reset ---------------------------------------------------------------------------------------
