@@ -138,6 +138,20 @@ TEST(SvmRows, B9_AnUnsignalledFenceHoldsAMappingOfItsOwnAndNoMirror) {
   EXPECT_EQ(run(unmap, nullptr), 0);
 }
 
+TEST(SvmRows, V24_EntriesCarryThePatThatWasAdvised) {
+  SimDevice d;
+  ASSERT_TRUE(d.bind_everything());
+  d.map_at(kBase, k2M);
+  ASSERT_TRUE(bind_bo(d, *d.vm, make_bo(d, k2M), 4 * kBase));
+  for (std::uint64_t at : {kBase, 4 * kBase}) {
+    ASSERT_TRUE(d.gpu_write(at, 1));
+    EXPECT_EQ(d.vm->vm.table(0).walk(GpuVa(at))->flags.pat_index, 2);
+    ASSERT_TRUE(d.advise(at, k2M, SetPat{.pat = PatIndex{3}, .coherent = false}));
+    ASSERT_TRUE(d.gpu_write(at, 1));
+    EXPECT_EQ(d.vm->vm.table(0).walk(GpuVa(at))->flags.pat_index, 3);
+  }
+}
+
 // --- attribute reset ---------------------------------------------------------------------------------------
 
 TEST(SvmRows, G8_AResetDropsTheReferenceToThePeersPagemap) {
