@@ -1,6 +1,8 @@
 // The command line: help and parsing come from the same CLI11 description, so they cannot drift
 // apart.
 #include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
 #include <functional>
 #include <memory>
 
@@ -90,4 +92,11 @@ int run_command(int argc, char** argv) {
 
 }  // namespace softxe::cli
 
-int main(int argc, char** argv) { return softxe::cli::run_command(argc, argv); }
+int main(int argc, char** argv) {
+  try {
+    return softxe::cli::run_command(argc, argv);
+  } catch (const std::exception& error) {  // no memory, or a broken description of the options
+    std::fprintf(stderr, "softxe: %s\n", error.what());
+    return softxe::cli::kExitUsage;  // 125: softxe itself failed
+  }
+}

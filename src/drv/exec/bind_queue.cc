@@ -21,26 +21,25 @@ FencePtr BindQueue::last() const {
   return last_;
 }
 
+BindQueue::Path BindQueue::admit(const FencePtr& ready, const FencePtr& done, Work& work) {
+  Guard hold(lock_);
+  if (ready->signalled()) {
+    stopped_.wait(lock_, [this]() SX_NO_THREAD_SAFETY_ANALYSIS { return !in_progress(); });
+  }
+  if (killed_) return Path::kRefused;
+  last_ = done;
+  if (ready->signalled() && pending_.empty() && !running_) {
+    running_ = inline_ = true;
+    return Path::kInline;
+  }
+  pending_.push_back({ready, std::move(work), done});
+  return Path::kLater;
+}
+
 BindQueue::Submission BindQueue::submit(std::span<const FencePtr> in_fences, Work work) {
   const FencePtr done = Fence::pending();
   const FencePtr ready = all_of(in_fences);
-  Path path = Path::kLater;
-  {
-    Guard hold(lock_);
-    if (ready->signalled()) {
-      stopped_.wait(lock_, [this]() SX_NO_THREAD_SAFETY_ANALYSIS { return !in_progress(); });
-    }
-    if (killed_) {
-      path = Path::kRefused;
-    } else if (ready->signalled() && pending_.empty() && !running_) {
-      path = Path::kInline;
-      running_ = inline_ = true;
-      last_ = done;
-    } else {
-      pending_.push_back({ready, std::move(work), done});
-      last_ = done;
-    }
-  }
+  const Path path = admit(ready, done, work);
   if (path == Path::kLater) {
     ready->on_signal([self = shared_from_this()] { self->schedule(); });
     return {done, false, {}};

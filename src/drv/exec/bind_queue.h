@@ -49,6 +49,8 @@ class BindQueue : public std::enable_shared_from_this<BindQueue> {
     FencePtr done;
   };
   enum class Path : std::uint8_t { kInline, kLater, kRefused };
+  /// Where `work` is to run; takes it when that is later.
+  Path admit(const FencePtr& ready, const FencePtr& done, Work& work) SX_EXCLUDES(lock_);
   /// Is somebody at work who will get to the end of the queue without any fence or help of the caller?
   bool in_progress() const SX_REQUIRES(lock_);
   /// The end of an inline Work.

@@ -15,7 +15,7 @@ struct Call {
 /// Calls waiting to be made in the outermost signal() of this thread; null outside of one.
 thread_local std::deque<Call>* pending_calls = nullptr;
 
-void run_callbacks(std::vector<std::pair<Fence::Ticket, Fence::Callback>> callbacks, int error) {
+void run_callbacks(std::vector<std::pair<Fence::Ticket, Fence::Callback>>&& callbacks, int error) {
   if (callbacks.empty()) return;
   if (pending_calls != nullptr) {
     for (auto& [ticket, callback] : callbacks) pending_calls->push_back({std::move(callback), error});
