@@ -109,6 +109,22 @@ MUTANTS = [
      "hw MmuTest.FaultsNameWhatHardwareWouldName"),
 
     # --- the process's memory -------------------------------------------------------------------
+    ("mmap(MAP_FIXED) not hooked", LIVE + "live_hooks.cc",
+     "  const bool replaces = (a.flags & MAP_FIXED) != 0", "  const bool replaces = !range && (a.flags & MAP_FIXED) != 0",
+     "host LiveHooks.*"),
+    ("mremap tells of the old place late", LIVE + "live_hooks.cc",
+     "  notify(old_range, HostEvent::kUnmap);\n  const auto target = pages_of(a.new_address, a.new_length);",
+     "  struct Late { LiveHostMm& mm; HostRange at; ~Late() { mm.notify(at, HostEvent::kUnmap); } } late{*this, old_range};\n"
+     "  const auto target = pages_of(a.new_address, a.new_length);",
+     "host LiveHooks.*"),
+    ("mremap tells of the target late", LIVE + "live_hooks.cc",
+     "    notify(*target, HostEvent::kUnmap);\n    unregister_range(*target);\n  }\n  const long result = call(a.flags);",
+     "    unregister_range(*target);\n  }\n  const long result = call(a.flags);\n"
+     "  if (fixed && target) notify(*target, HostEvent::kUnmap);",
+     "host LiveHooks.*"),
+    ("mremap leaves pages in VRAM", LIVE + "live_hooks.cc",
+     "  insist_home(old_range);\n  unregister_range(old_range);", "  unregister_range(old_range);",
+     "host LiveHooks.*"),
     ("notifier after the munmap", LIVE + "live_hooks.cc",
      "  Locked lock(*this);\n  notify(range, HostEvent::kUnmap);\n  unregister_range(range);\n  const long result = call();\n  if (ok(result)) {\n    drop_pages(range);\n    pins_",
      "  Locked lock(*this);\n  unregister_range(range);\n  const long result = call();\n  notify(range, HostEvent::kUnmap);\n  if (ok(result)) {\n    drop_pages(range);\n    pins_",

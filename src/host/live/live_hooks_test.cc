@@ -86,12 +86,19 @@ TEST_F(LiveHooks, HoleInAnAllocationCanMigrateAgain) {
 
 TEST_F(LiveHooks, MmapFixedOverVramGivesFreshMemory) {
   std::byte* at = map_filled(k64K, 1);
+  Apart<Diary> diary(range_at(at, k2M));
+  ASSERT_TRUE(mm_->watch(*diary));
   migrate(at, k64K);
-  const long got =
-      mm_->hook_mmap({u(at), k64K, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0});
+  constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_POPULATE;
+  const long got = mm_->hook_mmap({u(at), k64K, PROT_READ | PROT_WRITE, kFlags, -1, 0});
   EXPECT_EQ(got, static_cast<long>(u(at)));
+  const Diary::Entry* e = diary->last(HostEvent::kUnmap);
+  ASSERT_NE(e, nullptr);
+  EXPECT_FALSE(e->resident) << "told after the new mapping was populated";
+  EXPECT_EQ(mm_->counters().events.load(), 0u) << "seen by the event, which comes after the fact";
   for (int i = 0; i < 16; ++i) EXPECT_EQ(word(at, i), 0u);
   EXPECT_EQ(released(), 1u);
+  mm_->unwatch(*diary);
 }
 
 TEST_F(LiveHooks, FailedCallLosesNothing) {
@@ -166,19 +173,28 @@ INSTANTIATE_TEST_SUITE_P(, LiveDiscard,
                                            Advice{"DontneedLocked", 24}),
                          [](const auto& param) { return std::string(param.param.name); });
 
-TEST_F(LiveHooks, MremapKeepsTheData) {
+TEST_F(LiveHooks, MremapKeepsTheDataAndTellsFirst) {
   std::byte* at = map_filled(k64K, 30);
   std::byte* to = map_filled(k64K, 900);
-  Apart<Diary> diary(range_at(at, k2M));
-  ASSERT_TRUE(mm_->watch(*diary));
+  Apart<Diary> source(range_at(at, k64K));
+  Apart<Diary> target(range_at(to, k64K));
+  ASSERT_TRUE(mm_->watch(*source));
+  ASSERT_TRUE(mm_->watch(*target));
   migrate(at, k64K);
   migrate(to, k64K);
   const long got = mm_->hook_mremap({u(at), k64K, k64K, MREMAP_MAYMOVE | MREMAP_FIXED, u(to)});
   EXPECT_EQ(got, static_cast<long>(u(to)));
+  const Diary::Entry* left = source->last(HostEvent::kUnmap);
+  ASSERT_NE(left, nullptr);
+  EXPECT_TRUE(left->still_mapped);
+  const Diary::Entry* replaced = target->last(HostEvent::kUnmap);
+  ASSERT_NE(replaced, nullptr);
+  EXPECT_FALSE(replaced->resident) << "told after the pages had arrived";
+  EXPECT_EQ(mm_->counters().events.load(), 0u) << "seen by the event, which comes after the fact";
   expect_filled(to, 16, 30);
-  EXPECT_TRUE(diary->saw(HostEvent::kUnmap));
   EXPECT_EQ(released(), 2u);
-  mm_->unwatch(*diary);
+  mm_->unwatch(*source);
+  mm_->unwatch(*target);
 }
 
 TEST_F(LiveHooks, MremapAcrossOurSplitsGrowsInPlaceAndShrinks) {

@@ -90,7 +90,7 @@ class FakeHeap final : public DevmemHeap {
   DevmemAllocation slots_[kSlots];
 };
 
-/// Keeps what it was told, and whether the first page was still mapped at that moment.
+/// Keeps what it was told, and how the first page stood at that moment.
 class Diary final : public IntervalNotifier {
  public:
   struct Entry {
@@ -98,14 +98,15 @@ class Diary final : public IntervalNotifier {
     std::uint64_t end;
     HostEvent kind;
     bool still_mapped;
+    bool resident;  ///< false for a page that is in VRAM
   };
   explicit Diary(HostRange window) : IntervalNotifier(window) {}
   void invalidate(HostRange range, HostEvent kind) override {
-    unsigned char resident;
+    unsigned char resident = 0;
     const bool mapped = mincore(reinterpret_cast<void*>(range.start().value()), 1, &resident) == 0;
     const std::size_t i = count.load();
     if (i < std::size(entries)) {
-      entries[i] = Entry{range.start().value(), range.end().value(), kind, mapped};
+      entries[i] = Entry{range.start().value(), range.end().value(), kind, mapped, (resident & 1) != 0};
       count.store(i + 1);
     }
   }
