@@ -157,6 +157,7 @@ std::optional<unsigned> GemBo::wanted_tile(const BoUse& use) const {
 // for its lock. Who is evicted from VRAM stays where it is, also where its placements do not have system memory: asked
 // to go there, it is there already (spec/vm.md 2.9, 3.5).
 Status GemBo::bring_home() {
+  unsigned from = 0;
   {
     Guard hold(place_lock_);
     wait_settled();
@@ -174,20 +175,16 @@ Status GemBo::bring_home() {
     if (!allows_system()) return fail(EINVAL, "buffer object may not live in system memory");
     if (place_ != Place::kVram || pins_ != 0) return fail(EBUSY, "buffer object is pinned in VRAM");
     place_ = Place::kLeaving;
+    from = tile_;
     // Counted before it arrives: nobody can send it back in between.
     ++pins_;
   }
-  leave_vram();
+  leave_vram(from);
   return {};
 }
 
 // The state is kLeaving.
-void GemBo::leave_vram() {
-  unsigned from;
-  {
-    Guard hold(place_lock_);
-    from = tile_;
-  }
+void GemBo::leave_vram(unsigned from) {
   memory_.zap_everywhere(*this);
   static_cast<void>(give_back(from));
   set_place(Place::kSystem, 0);
@@ -206,7 +203,7 @@ Status GemBo::make_resident(const BoUse& use) {
   const unsigned tile = wanted.value_or(0);
   if (required && !wanted) return fail(EINVAL, "buffer object may not live in that VRAM");
   for (;;) {
-    bool leaving = false;
+    std::optional<unsigned> from;
     {
       Guard hold(place_lock_);
       wait_settled();
@@ -222,11 +219,11 @@ Status GemBo::make_resident(const BoUse& use) {
         return {};
       }
       if (in_vram && pins_ != 0) return fail(EBUSY, "buffer object is pinned in another VRAM");
-      leaving = in_vram;
-      place_ = leaving ? Place::kLeaving : Place::kEntering;
+      if (in_vram) from = tile_;
+      place_ = in_vram ? Place::kLeaving : Place::kEntering;
     }
-    if (leaving) {
-      leave_vram();
+    if (from) {
+      leave_vram(*from);
       continue;
     }
     Status entered = enter_vram(tile, use);

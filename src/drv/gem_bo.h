@@ -95,7 +95,7 @@ class GemBo final : public Bo, private VramClient {
   Status enter_vram(unsigned tile, const BoUse& use);
   /// Pins it in system memory. EINVAL, EBUSY.
   Status bring_home();
-  void leave_vram();
+  void leave_vram(unsigned from);
   std::optional<unsigned> wanted_tile(const BoUse& use) const;
   bool allows_system() const { return (placement_ & 1) != 0; }
   bool allows_tile(unsigned tile) const { return (placement_ & (2u << tile)) != 0; }
