@@ -1,5 +1,6 @@
 // VM_BIND as clients see it: rows B8-B10, B20, B22, B31-B35, B41 of spec/vm.md 10.2 and quirks of section 11.
 #include "abi/drm_test_rig.h"
+#include "base/at_step.h"
 
 namespace softxe {
 namespace {
@@ -367,6 +368,83 @@ TEST(BindEviction, ObjectsOfOtherVmsMayAlwaysBeEvicted) {
   const auto mine = r.bo(5 * k2M, DrmRig::kVram, vm, DRM_XE_GEM_CREATE_FLAG_DEFER_BACKING);
   EXPECT_EQ(r.bind(vm, {r.map(mine, kAt, 5 * k2M)}), 0);
   EXPECT_FALSE(r.object(theirs).in_vram());
+}
+
+TEST(BindEviction, B20_AnArrayDoesNotEvictWhatItsOwnVmMappedBefore) {
+  DrmRig r({.vram_bytes = 8 * k2M});
+  const auto vm = r.vm(DrmRig::kDmaFence);
+  const auto first = r.bo(5 * k2M, DrmRig::kVram, vm, DRM_XE_GEM_CREATE_FLAG_DEFER_BACKING);
+  const auto second = r.bo(5 * k2M, DrmRig::kVram, vm, DRM_XE_GEM_CREATE_FLAG_DEFER_BACKING);
+  ASSERT_EQ(r.bind(vm, {r.map(first, kAt, 5 * k2M)}), 0);
+  const std::string before = r.vmas(1);
+  EXPECT_EQ(r.bind(vm, {r.map(second, 2 * kAt, 5 * k2M), r.null(4 * kAt, k2M)}), -ENOSPC);
+  EXPECT_TRUE(r.object(first).in_vram());
+  EXPECT_EQ(r.vmas(1), before);
+  EXPECT_EQ(r.bind(vm, {r.map(second, 2 * kAt, 5 * k2M)}), 0) << "a single bind may";
+  EXPECT_FALSE(r.object(first).in_vram());
+}
+
+TEST(BindEviction, B35_PrivateObjectsAreProtectedThoughTheirVmDoesNotMapThem) {
+  DrmRig r({.vram_bytes = 8 * k2M});
+  const auto vm = r.vm(DrmRig::kLr);
+  const auto idle = r.bo(5 * k2M, DrmRig::kVram, vm);
+  const auto wanted = r.bo(5 * k2M, DrmRig::kVram, vm, DRM_XE_GEM_CREATE_FLAG_DEFER_BACKING);
+  EXPECT_EQ(r.bind(vm, {r.map(wanted, kAt, 5 * k2M)}), -ENOSPC);
+  EXPECT_TRUE(r.object(idle).in_vram());
+  const auto other = r.vm(DrmRig::kLr);
+  const auto theirs = r.bo(5 * k2M, DrmRig::kVram, other, DRM_XE_GEM_CREATE_FLAG_DEFER_BACKING);
+  EXPECT_EQ(r.bind(other, {r.map(theirs, kAt, 5 * k2M)}), 0) << "not from another VM";
+  EXPECT_FALSE(r.object(idle).in_vram());
+}
+
+TEST(BindEviction, B35_AnExecDoesNotEvictPrivateObjectsOfItsVm) {
+  DrmRig r({.vram_bytes = 8 * k2M});
+  const auto vm = r.vm(DrmRig::kDmaFence);
+  r.batch_at(vm, 0x10000, {});
+  const auto mapped = r.bo(5 * k2M, DrmRig::kVram, vm);
+  ASSERT_EQ(r.bind(vm, {r.map(mapped, kAt, 5 * k2M)}), 0);
+  const auto idle = r.bo(5 * k2M, DrmRig::kVram, vm);
+  ASSERT_FALSE(r.object(mapped).in_vram()) << "GEM_CREATE evicts whatever is oldest";
+  EXPECT_EQ(r.exec(r.queue(vm), 0x10000), -ENOSPC);
+  EXPECT_TRUE(r.object(idle).in_vram());
+}
+
+// A pin is a bind or a fault under way: its entries are about to be written.
+TEST(BindEviction, APinnedObjectIsNotEvenAsked) {
+  for (const std::uint32_t flags : {0u, static_cast<std::uint32_t>(DRM_XE_GEM_CREATE_FLAG_DEFER_BACKING)}) {
+    SCOPED_TRACE(flags == 0 ? "in VRAM already" : "on its way into VRAM");
+    DrmRig r({.vram_bytes = 8 * k2M});
+    const auto pinned = r.bo(5 * k2M, DrmRig::kVram, 0, flags);
+    ASSERT_TRUE(r.object(pinned).make_resident({.vm = nullptr, .eviction = VmLocalEviction::kAllowed}));
+    {
+      AtStep asked("vm.vram.evict", 1, [](int) {});
+      r.bo(5 * k2M, DrmRig::kVram);
+      EXPECT_EQ(r.last, -ENOSPC);
+      EXPECT_EQ(asked.left(), 1);
+    }
+    EXPECT_TRUE(r.object(pinned).in_vram());
+    r.object(pinned).unpin();
+    r.bo(5 * k2M, DrmRig::kVram);
+    EXPECT_EQ(r.last, 0);
+    EXPECT_FALSE(r.object(pinned).in_vram());
+  }
+}
+
+TEST(BindEviction, AnObjectPinnedAfterItWasChosenStaysAndTheNextOneGoes) {
+  DrmRig r({.vram_bytes = 8 * k2M});
+  const auto oldest = r.bo(3 * k2M, DrmRig::kVram);
+  const auto next = r.bo(3 * k2M, DrmRig::kVram);
+  {
+    AtStep chosen("vm.vram.evict", 1, [&](int) {
+      ASSERT_TRUE(r.object(oldest).make_resident({.vm = nullptr, .eviction = VmLocalEviction::kAllowed}));
+    });
+    r.bo(3 * k2M, DrmRig::kVram);
+    EXPECT_EQ(r.last, 0);
+    ASSERT_EQ(chosen.left(), 0);
+  }
+  EXPECT_TRUE(r.object(oldest).in_vram());
+  EXPECT_FALSE(r.object(next).in_vram());
+  r.object(oldest).unpin();
 }
 
 // --- userptr ----------------------------------------------------------------------------------------------------

@@ -477,5 +477,54 @@ TEST(VmFaults, R24_ANewVmDoesNotInheritTheFaultsOfAnOldOne) {
   EXPECT_TRUE(r.context(2).vm.fault_records().empty());
 }
 
+// Its queue keeps the closed VM in memory; a late fault must not find it by its ASID all the same.
+TEST(VmFaults, R24_TheAsidGoesWhenTheVmIsClosedThoughItsQueueHoldsIt) {
+  DrmRig r;
+  const auto vm = r.vm(DrmRig::kFault);
+  const auto queue = r.queue(vm);
+  const auto held = r.device().asids().find(1);
+  ASSERT_EQ(r.destroy_vm(vm), 0);
+  EXPECT_TRUE(held->vm.closed());
+  EXPECT_EQ(r.device().asids().find(1), nullptr);
+  PageFault late;
+  late.page = GpuVa(kAt);
+  late.asid = 1;
+  EXPECT_EQ(r.device().faults().page_fault(late), FaultReply::kFail);
+  EXPECT_EQ(r.device().faults().serve(late).error().err, EINVAL) << "no VM, not a closed one";
+  EXPECT_TRUE(held->vm.fault_records().empty());
+  EXPECT_EQ(r.exec(queue, kBatch), -ECANCELED);
+}
+
+// Whatever the mapping: what a banned VM has left to run ends at its next fault (spec/vm.md 2.6).
+TEST(VmFaults, B37_NoFaultOfABannedVmIsServed) {
+  DrmRig r;
+  const auto vm = r.vm(DrmRig::kFault);
+  const auto bo = r.bo(k2M, DrmRig::kSystem);
+  ASSERT_TRUE(r.mm.cpu_mmap({.size_bytes = k2M, .at = HostVa(kAt), .place = MmapRequest::Place::kFixed}));
+  ASSERT_TRUE(r.mm.cpu_mmap({.size_bytes = k2M, .at = HostVa(2 * kAt), .place = MmapRequest::Place::kFixed}));
+  ASSERT_EQ(r.bind(vm, {r.mirror(0, 4 * kAt)}), 0);
+  ASSERT_EQ(r.bind(vm, {r.map(bo, 4 * kAt, k2M)}), 0);
+  ASSERT_EQ(r.bind(vm, {r.userptr(2 * kAt, 5 * kAt, k2M)}), 0);
+  ASSERT_EQ(r.bind(vm, {r.null(6 * kAt, k2M)}), 0);
+  softxe::Vm& inner = r.context(1).vm;
+  const auto pages = r.present_pages(1);
+  {
+    Guard hold(inner.lock);
+    inner.kill("by the test");
+    for (const std::uint64_t va : {kAt, 4 * kAt, 5 * kAt, 6 * kAt}) EXPECT_EQ(inner.find(GpuVa(va)), nullptr);
+  }
+  for (const std::uint64_t va : {kAt, 4 * kAt, 5 * kAt, 6 * kAt}) {
+    SCOPED_TRACE(va);
+    PageFault fault;
+    fault.page = GpuVa(va);
+    fault.asid = 1;
+    const Status served = r.device().faults().serve(fault);
+    ASSERT_FALSE(served);
+    EXPECT_EQ(served.error().err, EINVAL);
+  }
+  EXPECT_EQ(r.present_pages(1), pages);
+  EXPECT_EQ(r.context(1).svm->range_count(), 0u);
+}
+
 }  // namespace
 }  // namespace softxe

@@ -105,6 +105,29 @@ TEST_F(VramManagerTest, EvictsOldestFirstAndTouchMakesYoung) {
   EXPECT_EQ(manager_.usage().used_bytes, kBytes);
 }
 
+TEST_F(VramManagerTest, PinnedBlocksAreNeverAsked) {
+  AllocPolicy born_pinned;
+  born_pinned.residence = AllocPolicy::Residence::kPinned;
+  VramBlock& born = full(k2M, born_pinned);
+  VramBlock& later = full();
+  manager_.pin(later);
+  std::vector<VramBlock*> rest;
+  for (int i = 0; i < 6; ++i) rest.push_back(&full());
+  manager_.touch(born);
+  manager_.touch(later);
+  EXPECT_EQ(manager_.allocate(block(), 7 * k2M, {}).error().err, ENOSPC) << "rounded up to all there is";
+  EXPECT_EQ(client_.evicted, rest);
+  EXPECT_TRUE(manager_.evict_all({}));
+  EXPECT_EQ(client_.evicted, rest);
+  EXPECT_EQ(manager_.usage().used_bytes, 2 * k2M);
+  manager_.unpin(later);
+  manager_.unpin(born);
+  rest.push_back(&later);
+  rest.push_back(&born);
+  EXPECT_TRUE(manager_.evict_all({}));
+  EXPECT_EQ(client_.evicted, rest);
+}
+
 TEST_F(VramManagerTest, PredicateProtectsVmLocalBlocks) {
   const int vm_a = 0, vm_b = 0;
   AllocPolicy of_a;
