@@ -416,6 +416,8 @@ TEST(BindEviction, APinnedObjectIsNotEvenAsked) {
     DrmRig r({.vram_bytes = 8 * k2M});
     const auto pinned = r.bo(5 * k2M, DrmRig::kVram, 0, flags);
     ASSERT_TRUE(r.object(pinned).make_resident({.vm = nullptr, .eviction = VmLocalEviction::kAllowed}));
+    ASSERT_TRUE(r.object(pinned).make_resident({.vm = nullptr, .eviction = VmLocalEviction::kAllowed}));
+    r.object(pinned).unpin();  // one of two
     {
       AtStep asked("vm.vram.evict", 1, [](int) {});
       r.bo(5 * k2M, DrmRig::kVram);
