@@ -283,7 +283,7 @@ Status GemBo::enter_vram(unsigned tile, const BoUse& use) {
 bool GemBo::give_back(unsigned tile) {
   BoMemory::Tile& place = memory_.tiles[tile];
   place.vram->for_each_extent(block_, [&](DevRange extent) { place.map->clear_override(extent); });
-  return place.vram->free(block_) == VramManager::FreeResult::kDone;
+  return place.vram->release(block_) == VramManager::ReleaseResult::kDone;
 }
 
 Status GemBo::evict_block(VramBlock&) {

@@ -52,7 +52,7 @@ Result<DevmemAllocation*> VramPagemap::allocate(std::uint64_t bytes, VramEffort 
 void VramPagemap::release(DevmemAllocation& allocation) {
   auto& record = *static_cast<Record*>(allocation.heap_private);
   SX_ASSERT(allocation.present_count() == 0);
-  if (config_.vram.free(record.block) == VramManager::FreeResult::kDone) recycle(record);
+  if (config_.vram.release(record.block) == VramManager::ReleaseResult::kDone) recycle(record);
 }
 
 void VramPagemap::block_unclaimed(VramBlock& block) { recycle(record_of(block)); }

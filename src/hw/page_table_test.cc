@@ -360,7 +360,7 @@ struct Model {
 
 class RandomPageTable : public PageTableTest, public ::testing::WithParamInterface<PageTableConfig::Scratch> {
  protected:
-  static constexpr std::uint64_t kPages = 4 * 512 + 64;
+  static constexpr std::uint64_t kPages = 4ULL * 512 + 64;
   static constexpr std::uint64_t kBase = k1G - 2 * k2M;  // the 1G boundary lies inside
 
   GpuRange random_range(Prng& prng) {

@@ -18,11 +18,11 @@ namespace {
 
 using live::raw_syscall;
 
-constexpr std::uint64_t kSlabBytes = 64 * 1024;
+constexpr std::uint64_t kSlabBytes = 64ULL * 1024;
 constexpr std::uint64_t kLargestRegion = 16ull << 30;
 constexpr std::uint64_t kSmallestRegion = 256ull << 20;
 constexpr unsigned kOrders = 21;  // 2^20 slabs are the largest region
-constexpr std::size_t kSmallMax = 16 * 1024;
+constexpr std::size_t kSmallMax = 16ULL * 1024;
 constexpr std::uint64_t kEmergencyBytes = 1 << 20;
 constexpr std::uint64_t kReturnedBytes = 1 << 20;  ///< blocks this large give their pages back
 

@@ -21,7 +21,7 @@ namespace {
 using live::wait_while;
 using live::wake_all;
 
-constexpr std::size_t kStackBytes = 512 * 1024;
+constexpr std::size_t kStackBytes = 512ULL * 1024;
 
 struct EngineThread {
   explicit EngineThread(std::function<void()> work)

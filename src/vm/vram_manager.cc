@@ -128,12 +128,12 @@ void VramManager::release_extents(VramBlock& block) {
   block.vm_tag_ = nullptr;
 }
 
-VramManager::FreeResult VramManager::free(VramBlock& block) {
+VramManager::ReleaseResult VramManager::release(VramBlock& block) {
   Guard guard(lock_);
   if (block.state_ == VramBlock::State::kEvictable) lru_.erase(lru_.iterator_to(block));
   if (block.state_ != VramBlock::State::kNone) release_extents(block);
   block.state_ = VramBlock::State::kNone;
-  return block.claims_ == 0 ? FreeResult::kDone : FreeResult::kClaimed;
+  return block.claims_ == 0 ? ReleaseResult::kDone : ReleaseResult::kClaimed;
 }
 
 void VramManager::touch(VramBlock& block) {

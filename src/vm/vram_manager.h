@@ -22,11 +22,11 @@ class VramBlock;
 class VramClient {
  public:
   virtual ~VramClient() = default;
-  /// Move the data away and VramManager::free() the block. Called without the manager's lock; the block
-  /// is claimed meanwhile, so free() answers kClaimed and block_unclaimed() follows. EBUSY and friends:
+  /// Move the data away and VramManager::release() the block. Called without the manager's lock; the block
+  /// is claimed meanwhile, so release() answers kClaimed and block_unclaimed() follows. EBUSY and friends:
   /// not now, the next victim is tried.
   virtual Status evict_block(VramBlock& block) = 0;
-  /// free() answered kClaimed earlier, the block was not filled again since, and the claim is gone: the
+  /// release() answered kClaimed earlier, the block was not filled again since, and the claim is gone: the
   /// block object may be destroyed. Without the manager's lock.
   virtual void block_unclaimed(VramBlock& block) = 0;
 };
@@ -102,12 +102,12 @@ class VramManager {
   /// ENOSPC: no space and no victim left. EINVAL: zero bytes. Step "vm.vram.alloc".
   Status allocate(VramBlock& block, std::uint64_t bytes, const AllocPolicy& policy) SX_EXCLUDES(lock_);
 
-  enum class FreeResult : std::uint8_t {
+  enum class ReleaseResult : std::uint8_t {
     kDone,     ///< the block object may be destroyed
     kClaimed,  ///< the space is free; keep the object until VramClient::block_unclaimed()
   };
   /// Never blocks. A block that owns nothing is left alone.
-  [[nodiscard]] FreeResult free(VramBlock& block) SX_EXCLUDES(lock_);
+  [[nodiscard]] ReleaseResult release(VramBlock& block) SX_EXCLUDES(lock_);
 
   /// Moves to the young end of the LRU.
   void touch(VramBlock& block) SX_EXCLUDES(lock_);

@@ -13,7 +13,7 @@
 namespace softxe {
 namespace {
 
-using FreeResult = VramManager::FreeResult;
+using ReleaseResult = VramManager::ReleaseResult;
 
 /// Frees what it is told to evict, unless told to refuse.
 struct Client final : VramClient {
@@ -24,7 +24,7 @@ struct Client final : VramClient {
     for (VramBlock* b : busy) {
       if (b == &block) return fail(EBUSY, "refused by the test");
     }
-    EXPECT_EQ(manager->free(block), FreeResult::kClaimed);
+    EXPECT_EQ(manager->release(block), ReleaseResult::kClaimed);
     return {};
   }
   void block_unclaimed(VramBlock& block) override { unclaimed.push_back(&block); }
@@ -39,7 +39,7 @@ class VramManagerTest : public ::testing::Test {
   static constexpr std::uint64_t kBytes = 8 * k2M;
 
   void TearDown() override {
-    for (auto& b : blocks_) EXPECT_EQ(manager_.free(*b), FreeResult::kDone);
+    for (auto& b : blocks_) EXPECT_EQ(manager_.release(*b), ReleaseResult::kDone);
     manager_.check_invariants();
     EXPECT_EQ(manager_.usage().used_bytes, 0u);
   }
@@ -148,7 +148,7 @@ TEST_F(VramManagerTest, PredicateProtectsVmLocalBlocks) {
 TEST_F(VramManagerTest, ScatteredUsesHolesContiguousDoesNot) {
   std::vector<VramBlock*> b;
   for (int i = 0; i < 8; ++i) b.push_back(&full());
-  for (int i = 0; i < 8; i += 2) ASSERT_EQ(manager_.free(*b[i]), FreeResult::kDone);
+  for (int i = 0; i < 8; i += 2) ASSERT_EQ(manager_.release(*b[i]), ReleaseResult::kDone);
   AllocPolicy policy;
   policy.evict = AllocPolicy::Evict::kNo;
   VramBlock& big = block();
@@ -173,8 +173,8 @@ TEST_F(VramManagerTest, QuotaCountsBeforeSpace) {
   ASSERT_TRUE(limited.allocate(b, k2M, {}));
   ASSERT_TRUE(limited.allocate(c, k2M, {}));
   EXPECT_EQ(client.evicted, (std::vector<VramBlock*>{&a}));
-  EXPECT_EQ(limited.free(b), FreeResult::kDone);
-  EXPECT_EQ(limited.free(c), FreeResult::kDone);
+  EXPECT_EQ(limited.release(b), ReleaseResult::kDone);
+  EXPECT_EQ(limited.release(c), ReleaseResult::kDone);
 }
 
 TEST_F(VramManagerTest, OwnerMayFreeOrRefillUnderTheClaim) {
@@ -184,7 +184,7 @@ TEST_F(VramManagerTest, OwnerMayFreeOrRefillUnderTheClaim) {
   client_.busy = {b[0], b[1]};
   client_.on_evict = [&](VramBlock& v) {
     if (&v != b[0]) return;
-    EXPECT_EQ(manager_.free(v), FreeResult::kClaimed);
+    EXPECT_EQ(manager_.release(v), ReleaseResult::kClaimed);
     EXPECT_TRUE(client_.unclaimed.empty()) << "still claimed";
   };
   full();
@@ -192,7 +192,7 @@ TEST_F(VramManagerTest, OwnerMayFreeOrRefillUnderTheClaim) {
   // Freed and filled again at once: not gone, so nobody is told, and another victim is needed.
   client_.on_evict = [&](VramBlock& v) {
     if (&v != b[1]) return;
-    EXPECT_EQ(manager_.free(v), FreeResult::kClaimed);
+    EXPECT_EQ(manager_.release(v), ReleaseResult::kClaimed);
     AllocPolicy policy;
     policy.evict = AllocPolicy::Evict::kNo;
     EXPECT_TRUE(manager_.allocate(v, k2M, policy));
@@ -217,7 +217,7 @@ TEST_F(VramManagerTest, ThreadsEvictEachOther) {
   struct Owner final : VramClient {
     explicit Owner(VramManager& m) : manager(m) {}
     Status evict_block(VramBlock& block) override {
-      if (manager.free(block) == FreeResult::kDone) ADD_FAILURE() << "an evictor holds a claim";
+      if (manager.release(block) == ReleaseResult::kDone) ADD_FAILURE() << "an evictor holds a claim";
       return {};
     }
     void block_unclaimed(VramBlock&) override { gone.fetch_add(1); }
@@ -231,10 +231,10 @@ TEST_F(VramManagerTest, ThreadsEvictEachOther) {
       VramBlock& b = mine.emplace_back(owner);
       const std::uint64_t bytes = kPageSize << ((seed + i) % 10);
       if (!manager_.allocate(b, bytes, {})) continue;  // all victims were claimed by the other thread
-      if (i % 3 == 0) (void)manager_.free(b);
+      if (i % 3 == 0) (void)manager_.release(b);
     }
     for (VramBlock& b : mine) {
-      while (manager_.free(b) == FreeResult::kClaimed) std::this_thread::yield();
+      while (manager_.release(b) == ReleaseResult::kClaimed) std::this_thread::yield();
     }
   };
   std::thread other(work, 1);

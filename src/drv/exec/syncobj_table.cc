@@ -215,7 +215,7 @@ Result<SyncobjWaitAnswer> SyncobjTable::wait(const SyncobjWaitRequest& request, 
   return SyncobjWaitAnswer{state->first_ready()};
 }
 
-Status SyncobjTable::register_eventfd(SyncPoint point, EventKind kind, std::shared_ptr<EventFd> event) {
+Status SyncobjTable::register_eventfd(SyncPoint point, EventKind kind, const std::shared_ptr<EventFd>& event) {
   const SyncobjPtr object = find(point.handle);
   if (object == nullptr) return fail(ENOENT, "no such syncobj");
   object->watch(

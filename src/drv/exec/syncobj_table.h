@@ -75,7 +75,7 @@ class SyncobjTable {
 
   enum class EventKind : std::uint8_t { kSignalled, kAvailable };
   /// ENOENT. Adds 1 to the eventfd once, when the point signals (or becomes available).
-  Status register_eventfd(SyncPoint point, EventKind kind, std::shared_ptr<EventFd> event);
+  Status register_eventfd(SyncPoint point, EventKind kind, const std::shared_ptr<EventFd>& event);
 
   /// close(fd): every handle is dropped; running waits and registered eventfds go on.
   void clear() { table_.drain(); }

@@ -11,9 +11,9 @@ namespace {
 
 // How much of a stack is pinned around the stack pointer of the outermost section, and how much must
 // be left below it so that the engine's own frames fit. The engine uses less than 128 KiB.
-constexpr std::uint64_t kStackBelow = 256 * 1024;
-constexpr std::uint64_t kStackAbove = 64 * 1024;
-constexpr std::uint64_t kStackReserve = 128 * 1024;
+constexpr std::uint64_t kStackBelow = 256ULL * 1024;
+constexpr std::uint64_t kStackAbove = 64ULL * 1024;
+constexpr std::uint64_t kStackReserve = 128ULL * 1024;
 // Thread-local storage lies below the thread pointer (x86-64, variant II), the thread's descriptor above. In glibc
 // it has at least 2304 bytes and ends where the stack ends: more would pin the client's page that follows.
 constexpr std::uint64_t kTlsAbove = 2304;
@@ -58,7 +58,7 @@ void pin_this_thread(LiveHostMm& mm, std::uint64_t stack_pointer) {
 }  // namespace
 
 std::uint64_t block_signals() {
-  constexpr auto bit = [](int signal) { return 1ull << (signal - 1); };
+  const auto bit = [](int signal) { return 1ull << (signal - 1); };
   const std::uint64_t all_but = ~(bit(SIGSEGV) | bit(SIGBUS) | bit(SIGILL) | bit(SIGFPE) | bit(SIGTRAP) | bit(SIGSYS));
   std::uint64_t before = 0;
   raw_syscall(SYS_rt_sigprocmask, SIG_BLOCK, &all_but, &before, sizeof before);

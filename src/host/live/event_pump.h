@@ -25,6 +25,7 @@ class Ring {
   }
   bool push(const T& value) {
     if (size_ == capacity_) return false;
+    SX_ASSERT(slots_ != nullptr);
     slots_[(head_ + size_++) % capacity_] = value;
     return true;
   }

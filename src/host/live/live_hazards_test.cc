@@ -152,7 +152,7 @@ struct OnOwnStack {
 };
 
 TEST_F(LiveHazards, ThreadEntersTheEngineOnAStackInVram) {
-  constexpr std::uint64_t kStack = 512 * 1024;
+  constexpr std::uint64_t kStack = 512ULL * 1024;
   std::byte* stack = map(kStack);
   Apart<OnOwnStack> thread;
   thread->mm = mm_.get();

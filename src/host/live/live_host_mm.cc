@@ -20,7 +20,7 @@ namespace softxe::live {
 namespace {
 
 std::atomic<std::uint64_t> next_instance{1};
-constexpr std::uint64_t kReaderStackBytes = 256 * 1024;
+constexpr std::uint64_t kReaderStackBytes = 256ULL * 1024;
 
 /// An upper bound of what lies below every thread's thread pointer: the TLS of all loaded modules.
 std::uint64_t static_tls_bytes() {

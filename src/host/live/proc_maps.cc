@@ -138,7 +138,7 @@ class MapsText {
   long offset_ = 0;
   std::size_t at_ = 0;
   std::size_t size_ = 0;
-  char buffer_[1024];
+  char buffer_[1024] = {};
 };
 
 int open_proc(const char* path) {

@@ -10,7 +10,7 @@ namespace softxe {
 namespace {
 
 /// Windows up to this size are poisoned from the start; larger ones would cost real memory.
-constexpr std::uint64_t kPrepoisonedWindowBytes = 16 * 1024 * 1024;
+constexpr std::uint64_t kPrepoisonedWindowBytes = 16ULL * 1024 * 1024;
 
 std::byte* device_page(const DevmemAllocation& allocation, std::uint32_t page) {
   return allocation.frame + page * kPageSize;
