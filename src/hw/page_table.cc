@@ -31,6 +31,7 @@ PtUpdate::~PtUpdate() {
 
 PteRun& PtUpdate::run_at(std::uint32_t i) {
   if (i < kInlineRuns) return inline_runs_[i];
+  SX_ASSERT(last_run_page_ != nullptr);
   return reinterpret_cast<PteRun*>(last_run_page_)[(i - kInlineRuns) % kRunsPerPage];
 }
 
@@ -157,7 +158,7 @@ Result<PtUpdate> PageTable::prepare_map(GpuRange range, std::span<const PteRun> 
 
 // Only the two edges can fall inside an entry: per edge at most one new table at each level below the
 // root (a hole made partly faulting), or two (a 1G leaf split down to 4K).
-inline constexpr std::uint64_t kEdgeTables = 2 * kPtRootLevel;
+inline constexpr std::uint64_t kEdgeTables = 2ULL * kPtRootLevel;
 
 Result<PtUpdate> PageTable::prepare_unbind(GpuRange range) {
   SX_TRY_VOID(check_range(range));

@@ -13,8 +13,8 @@ thread_local constinit ExceptionGlobals globals{};
 }  // namespace
 
 extern "C" {
-void* __cxa_get_globals() noexcept;
-void* __cxa_get_globals_fast() noexcept;
-void* __cxa_get_globals() noexcept { return &globals; }
-void* __cxa_get_globals_fast() noexcept { return &globals; }
+void* exception_globals() noexcept asm("__cxa_get_globals");
+void* exception_globals_fast() noexcept asm("__cxa_get_globals_fast");
+void* exception_globals() noexcept { return &globals; }
+void* exception_globals_fast() noexcept { return &globals; }
 }

@@ -75,7 +75,7 @@ constexpr unsigned class_of(std::size_t bytes) {
   return 16 + (power - 8) * 4 + quarter;
 }
 constexpr std::size_t class_bytes(unsigned index) {
-  if (index < 16) return (index + 1) * 16;
+  if (index < 16) return (index + std::size_t{1}) * 16;
   const unsigned power = 8 + (index - 16) / 4;
   return (std::size_t{1} << power) + ((index - 16) % 4 + 1) * (std::size_t{1} << (power - 2));
 }

@@ -79,7 +79,7 @@ void on_memory_signal(int signal, siginfo_t* info, void* context) {
 int install(int signal, const struct sigaction& client) {
   struct sigaction ours = client;
   ours.sa_sigaction = on_memory_signal;
-  ours.sa_flags = (client.sa_flags & ~SA_RESETHAND) | SA_SIGINFO;
+  ours.sa_flags = static_cast<int>((static_cast<unsigned>(client.sa_flags) & ~SA_RESETHAND) | SA_SIGINFO);
   return real_sigaction(signal, &ours, nullptr);
 }
 

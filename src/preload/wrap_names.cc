@@ -45,14 +45,16 @@ char* realpath_any(const char* name, char* out) {
   {
     const EngineScope scope;
     const KernelPath path(AT_FDCWD, name);
-    if (std::strlen(path.name()) >= sizeof text) return real(name, out);
-    std::strcpy(text, path.name());
+    const std::size_t length = std::strlen(path.name());
+    if (length >= sizeof text) return real(name, out);
+    std::memcpy(text, path.name(), length + 1);
   }
   char resolved[PATH_MAX];
   if (real(text, resolved) == nullptr) return nullptr;
   strip_shadow(resolved);
   if (out == nullptr) return strdup(resolved);
-  return std::strcpy(out, resolved);
+  std::memcpy(out, resolved, std::strlen(resolved) + 1);
+  return out;
 }
 
 /// A call on one path that only needs the right name.

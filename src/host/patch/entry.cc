@@ -15,7 +15,7 @@ extern "C" {
 [[gnu::used]] std::uint32_t sx_patch_vector_mode = 0;  // 0 fxsave, 1 xsave, 2 xsavec
 [[gnu::used]] std::uint32_t sx_patch_vector_mask = 3;  // XCR0 bits that are saved
 [[gnu::used]] std::uint32_t sx_patch_vector_bytes = 512;
-extern const std::array<std::uint8_t, 512> sx_patch_class_table;
+extern const std::array<std::uint8_t, 512> kPatchClassTable asm("sx_patch_class_table");
 void sx_patch_entry_call();
 void sx_patch_entry_fork_before();
 void sx_patch_entry_fork_after();
@@ -270,7 +270,7 @@ std::uint64_t nested_calls() { return g_nested_calls.load(std::memory_order_rela
 
 using namespace softxe::patch;
 
-[[gnu::used]] const std::array<std::uint8_t, 512> sx_patch_class_table = make_class_table();
+[[gnu::used]] const std::array<std::uint8_t, 512> kPatchClassTable = make_class_table();
 
 [[gnu::used]] long sx_patch_on_call(EntryFrame* frame) {
   const std::size_t site = site_of(frame->return_address);

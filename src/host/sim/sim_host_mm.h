@@ -233,7 +233,7 @@ class SimHostMm final : public HostMm {
   Result<HostVa> move_mapping(SimProcess& p, const MremapRequest& request) SX_REQUIRES(lock_);
   void move_entries(SimProcess& p, HostRange from, HostVa to) SX_REQUIRES(lock_);
   Status unshare_pinned(SimProcess& parent, SimProcess& child) SX_REQUIRES(lock_);
-  Status advise_vma(SimProcess& p, SimVma vma, HostRange part, CpuAdvice advice) SX_REQUIRES(lock_);
+  Status advise_vma(SimProcess& p, const SimVma& vma, HostRange part, CpuAdvice advice) SX_REQUIRES(lock_);
   Status populate(SimProcess& p, HostRange part, Access access) SX_REQUIRES(lock_);
   enum class LazyPages : std::uint8_t { kKeep, kDrop };
   Status page_out(SimProcess& p, HostRange part, LazyPages lazy) SX_REQUIRES(lock_);

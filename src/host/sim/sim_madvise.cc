@@ -15,18 +15,18 @@ Status SimHostMm::cpu_madvise(HostRange range, CpuAdvice advice, Pid pid) {
   bool hole = !p.fully_mapped(pages);
   HostVa at = pages.start();
   while (at < pages.end()) {
-    const SimVma* vma = p.first_in(HostRange::between(at, pages.end()));
-    if (vma == nullptr) break;
-    HostRange part = *vma->range.intersection(pages);
+    const SimVma* found = p.first_in(HostRange::between(at, pages.end()));
+    if (found == nullptr) break;
+    const SimVma vma = *found;  // a copy: advice may split mappings
+    HostRange part = *vma.range.intersection(pages);
     at = part.end();
-    SX_TRY_VOID(advise_vma(p, *vma, part, advice));
+    SX_TRY_VOID(advise_vma(p, vma, part, advice));
   }
   if (hole) return fail(ENOMEM, "part of the advised interval is not mapped");
   return {};
 }
 
-/// `vma` is a copy: advice may split mappings.
-Status SimHostMm::advise_vma(SimProcess& p, SimVma vma, HostRange part, CpuAdvice advice) {
+Status SimHostMm::advise_vma(SimProcess& p, const SimVma& vma, HostRange part, CpuAdvice advice) {
   switch (advice) {
     case CpuAdvice::kNormal:
     case CpuAdvice::kCold: return {};
