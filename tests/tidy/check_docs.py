@@ -10,10 +10,12 @@ What is checked
   tests    `Suite.Case` is a GoogleTest case; `x.softxe` is a scenario file and "..." behind it its scenario
   quotes   a code block behind a line <!-- file PATH --> is that file, word for word
   symbols  in tables headed "Here | Where", each name under Here occurs in a file under Where
+  mutants  tables headed "mutant | in `src/`" have the rows of tests/mutants/list.py, whose old text is in its file once
 """
 import argparse
 import pathlib
 import re
+import runpy
 import sys
 import tempfile
 
@@ -120,6 +122,29 @@ def check_quotes(tree, lines):
             yield number, f"quotes: the block is not {named.group(1)} any more"
 
 
+def check_mutants(root):
+    listed = root / "tests/mutants/list.py"
+    if not listed.exists():
+        return
+    mutants = runpy.run_path(str(listed))["MUTANTS"]
+    shown, inside = set(), False
+    for line in (root / "docs/TESTING.md").read_text(encoding="utf-8").splitlines():
+        cells = cells_of(line)
+        if cells[:2] == ["mutant", "in `src/`"]:
+            inside = True
+        elif inside and line.startswith("|") and not set(line) <= set("|-: "):
+            shown.add((cells[0], "src/" + cells[1].strip("`")))
+        inside = inside and line.startswith("|")
+    there = {(name, file) for name, file, *_ in mutants}
+    yield from (f"mutants: {name} ({file}) is not in the table" for name, file in sorted(there - shown))
+    yield from (f"mutants: {name} ({file}) is not in the list" for name, file in sorted(shown - there))
+    for name, file, old, *_ in mutants:
+        path = root / file
+        found = path.read_text(encoding="utf-8").count(old) if path.exists() else 0
+        if found != 1:
+            yield f"mutants: what {name} replaces is {found} times in {file}"
+
+
 def documents(root):
     fixed = [root / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")]
     more = [f for f in (root / "docs").rglob("*.md") if "spec" not in f.relative_to(root).parts]
@@ -138,10 +163,12 @@ def check_tree(root):
                 findings += [f"{name}:{number}: {why}" for why in check_line(tree, doc, line)]
         findings += [f"{name}:{n}: {why}" for n, why in check_symbols(tree, lines)]
         findings += [f"{name}:{n}: {why}" for n, why in check_quotes(tree, lines)]
+    findings += [f"tests/mutants/list.py: {why}" for why in check_mutants(root)]
     return count, findings
 
 
 TABLE = "| Kernel | Here | Where |\n|---|---|---|\n"
+MUTANTS = "| mutant | in `src/` | caught by |\n|---|---|---|\n| gone | `vm/a.h` | `Suite.Case` |\n"
 PLANTED = [
     ("link", "[x](docs/none.md)\n", "links"),
     ("path", "see `src/vm/none.h`\n", "paths"),
@@ -156,6 +183,10 @@ PLANTED = [
     ("quote of another text", "<!-- file src/vm/a.h -->\n```cpp\nvoid other();\n```\n", "quotes"),
     ("quote of no file", "<!-- file src/vm/none.h -->\n```cpp\n```\n", "quotes"),
     ("quote", "<!-- file src/vm/a.h -->\n```cpp\nvoid made();\n```\n", None),
+    ("mutant of another name", MUTANTS.replace("| gone |", "| going |"), "mutants"),
+    ("mutant of another file", MUTANTS.replace("vm/a.h", "vm/a_test.cc"), "mutants"),
+    ("mutant of other text", MUTANTS + "\n<!-- twice -->\n", "mutants"),
+    ("mutant", MUTANTS, None),
     ("in a code block", "```\n`src/none.h`\n```\n", None),
 ]
 
@@ -171,6 +202,13 @@ def selftest():
             (root / "src/vm/a_test.cc").write_text("TEST(Suite,\n     Case) {}\n")
             (root / "tests/a.softxe").write_text("scenario it holds\n")
             (root / "README.md").write_text(text)
+            if text.startswith(MUTANTS[:9]):
+                (root / "tests/mutants").mkdir()
+                (root / "tests/mutants/list.py").write_text('MUTANTS = [("gone", "src/vm/a.h", "made", "", "vm Suite.*")]\n')
+                (root / "docs").mkdir()
+                (root / "docs/TESTING.md").write_text(text)
+            if "twice" in text:
+                (root / "src/vm/a.h").write_text("void made();\nvoid made();\n")
             _, findings = check_tree(root)
         kinds = {finding.split(": ")[1] for finding in findings}
         if kinds == ({kind} if kind else set()):
