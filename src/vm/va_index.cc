@@ -36,7 +36,7 @@ inline void prefetch_rest(const Block& block) {
 /// Moves the entries from `from` on so that they begin at `to`.
 inline void move_entries(Block& block, unsigned from, unsigned to) {
   if (from == block.count) return;  // at the end, as ascending requests are: no call
-  const std::size_t bytes = (block.count - from) * 8;
+  const std::size_t bytes = std::size_t{block.count - from} * 8;
   std::memmove(&block.keys[to], &block.keys[from], bytes);
   std::memmove(&block.slots[to], &block.slots[from], bytes);
 }
@@ -488,9 +488,9 @@ void VaIndex::validate() const {
   SX_ASSERT(blocks == blocks_ && last_leaf->next == nullptr && last_leaf == last_leaf_);
   std::size_t nodes = 0;
   const VaNode* last = nullptr;
-  for (Iterator it = begin(); it != end(); ++it, ++nodes) {
-    SX_ASSERT(last == nullptr || last->end() <= it->start());
-    last = it.get();
+  for (Iterator it = begin(); const VaNode* node = it.get(); ++it, ++nodes) {
+    SX_ASSERT(last == nullptr || last->end() <= node->start());
+    last = node;
   }
   SX_ASSERT(nodes == size_);
 }
