@@ -69,7 +69,7 @@ Identity identity_of(int fd) {
 template <typename T>
 void leak(std::shared_ptr<T>& pointer) {
   if (pointer != nullptr) ::new (operator new(sizeof pointer)) std::shared_ptr<T>(std::move(pointer));
-}
+}  // NOLINT(clang-analyzer-cplusplus.NewDeleteLeaks): for that it is there
 
 class PreloadFds final : public FdLayer {
  public:

@@ -136,7 +136,8 @@ void claim_fork_image(DrmProcess& drm, std::span<const std::unique_ptr<PreloadDe
     // Never joined: it ends by itself, or with the process. Its handle must stay.
     static_cast<void>(new std::function<void()>(engine_thread_starter()([image] { image->syncs.watch(); })));
   }
-  inherited = nullptr;  // and never destroyed: it holds what is the parent's
+  // And never destroyed: it holds what is the parent's.
+  inherited = nullptr;  // NOLINT(clang-analyzer-cplusplus.NewDeleteLeaks): the handle above
 }
 
 }  // namespace softxe::preload

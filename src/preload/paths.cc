@@ -54,7 +54,8 @@ bool strip_shadow(char* path) {
   if (std::strncmp(path, root.c_str(), root.size()) != 0) return false;
   const char* rest = path + root.size();
   if (*rest == '\0') {
-    std::strcpy(path, "/");
+    path[0] = '/';
+    path[1] = '\0';
     return true;
   }
   if (*rest != '/') return false;
