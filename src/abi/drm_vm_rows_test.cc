@@ -10,6 +10,14 @@ namespace {
 constexpr std::uint64_t kAt = 0x100'0000;
 constexpr std::uint64_t kBatch = 0x10000;
 
+/// A read that found nothing, in the first VM of a rig.
+PageFault fault_at(std::uint64_t va) {
+  PageFault fault;
+  fault.page = GpuVa(va);
+  fault.asid = 1;
+  return fault;
+}
+
 TEST(VmLife, B36_DestroyWaitsForTheFencesOfTheVm) {
   DrmRig r;
   const auto dma = r.vm(DrmRig::kDmaFence);
@@ -465,15 +473,12 @@ TEST(VmFaults, E36_QueuesOfAClosedVmAreCanceledAndNothingIsTouched) {
 TEST(VmFaults, R24_ANewVmDoesNotInheritTheFaultsOfAnOldOne) {
   DrmRig r;
   const auto old = r.vm(DrmRig::kFault);
-  PageFault late;
-  late.page = GpuVa(kAt);
-  late.asid = 1;
-  EXPECT_FALSE(r.device().faults().serve(late));
+  EXPECT_FALSE(r.device().faults().serve(fault_at(kAt)));
   ASSERT_EQ(r.destroy_vm(old), 0);
   const auto fresh = r.vm(DrmRig::kFault);
   EXPECT_EQ(fresh, old) << "the id is used again";
-  EXPECT_EQ(r.device().faults().serve(late).error().err, EINVAL) << "the ASID is not";
-  EXPECT_EQ(r.device().faults().page_fault(late), FaultReply::kFail);
+  EXPECT_EQ(r.device().faults().serve(fault_at(kAt)).error().err, EINVAL) << "the ASID is not";
+  EXPECT_EQ(r.device().faults().page_fault(fault_at(kAt)), FaultReply::kFail);
   EXPECT_TRUE(r.context(2).vm.fault_records().empty());
 }
 
@@ -486,11 +491,8 @@ TEST(VmFaults, R24_TheAsidGoesWhenTheVmIsClosedThoughItsQueueHoldsIt) {
   ASSERT_EQ(r.destroy_vm(vm), 0);
   EXPECT_TRUE(held->vm.closed());
   EXPECT_EQ(r.device().asids().find(1), nullptr);
-  PageFault late;
-  late.page = GpuVa(kAt);
-  late.asid = 1;
-  EXPECT_EQ(r.device().faults().page_fault(late), FaultReply::kFail);
-  EXPECT_EQ(r.device().faults().serve(late).error().err, EINVAL) << "no VM, not a closed one";
+  EXPECT_EQ(r.device().faults().page_fault(fault_at(kAt)), FaultReply::kFail);
+  EXPECT_EQ(r.device().faults().serve(fault_at(kAt)).error().err, EINVAL) << "no VM, not a closed one";
   EXPECT_TRUE(held->vm.fault_records().empty());
   EXPECT_EQ(r.exec(queue, kBatch), -ECANCELED);
 }
@@ -515,10 +517,7 @@ TEST(VmFaults, B37_NoFaultOfABannedVmIsServed) {
   }
   for (const std::uint64_t va : {kAt, 4 * kAt, 5 * kAt, 6 * kAt}) {
     SCOPED_TRACE(va);
-    PageFault fault;
-    fault.page = GpuVa(va);
-    fault.asid = 1;
-    const Status served = r.device().faults().serve(fault);
+    const Status served = r.device().faults().serve(fault_at(va));
     ASSERT_FALSE(served);
     EXPECT_EQ(served.error().err, EINVAL);
   }

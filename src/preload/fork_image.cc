@@ -38,6 +38,9 @@ struct ForkImage {
   Entries<FileImage> files;
   Entries<FencePtr> sync_files;
   Entries<SyncobjPtr> syncobjs;
+  /// Of the thread that follows, in the child, what the parent signals. Never joined: it ends by itself, or with
+  /// the process.
+  std::function<void()> watcher;
 };
 
 /// Of the fork that this thread is about to do; only this thread knows it.
@@ -133,11 +136,9 @@ void claim_fork_image(DrmProcess& drm, std::span<const std::unique_ptr<PreloadDe
     drm.device(index).inherit_names(image->devices[index].names);
   }
   if (image->syncs.has_pending()) {
-    // Never joined: it ends by itself, or with the process. Its handle must stay.
-    static_cast<void>(new std::function<void()>(engine_thread_starter()([image] { image->syncs.watch(); })));
+    image->watcher = engine_thread_starter()([image] { image->syncs.watch(); });
   }
-  // And never destroyed: it holds what is the parent's.
-  inherited = nullptr;  // NOLINT(clang-analyzer-cplusplus.NewDeleteLeaks): the handle above
+  inherited = nullptr;  // and never destroyed: it holds what is the parent's
 }
 
 }  // namespace softxe::preload

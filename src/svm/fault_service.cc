@@ -104,8 +104,8 @@ class MirrorFault {
 
   // ONLY_SYSTEM_PAGES forbids moves between devices (design decision 10). Where the pages are is seen by
   // collecting them: a range knows nothing of what others did to its memory.
-  bool wants_move(SvmRange& range, Pagemap& target) SX_NO_THREAD_SAFETY_ANALYSIS {
-    if (!svm_.should_migrate(range, &target)) return false;
+  bool wants_move(SvmRange& range, const Pagemap& target) SX_NO_THREAD_SAFETY_ANALYSIS {
+    if (!svm_.should_migrate(range, target)) return false;
     if (required_ != nullptr || vma_.attr.preferred.policy == MigrationPolicy::kAllPages) return true;
     return !svm_.get_pages(range, vma_, svm_.owner(), nullptr) || range.heap() == nullptr;
   }

@@ -57,7 +57,7 @@ Result<SvmPrefetch::Outcome> SvmPrefetch::move_one(const Item& item) {
   SX_TRY_VOID(SX_STEP("svm.prefetch.item"));
   if (item.target == nullptr) {
     static_cast<void>(svm_.evict(*item.range));
-  } else if (svm_.should_migrate(*item.range, item.target)) {
+  } else if (svm_.should_migrate(*item.range, *item.target)) {
     Status moved = svm_.migrate(*item.range, *item.target, 0, MoveCause::kPrefetch);
     if (!moved) {
       SX_DEBUG("prefetch stopped: {}", moved.error().why);

@@ -124,8 +124,8 @@ class Svm final : public MirrorRanges {
   /// ENOMEM: no page table.
   Status bind(SvmRange& range, const Vma& vma, TileMask tiles) SX_REQUIRES(vm_.lock);
 
-  /// True when the rules of 5.1 say the range should move to `target` (null: system).
-  bool should_migrate(const SvmRange& range, Pagemap* target) const;
+  /// True when the rules of 5.1 say the range should move to `target`.
+  bool should_migrate(const SvmRange& range, const Pagemap& target) const;
 
   /// Moves the range's pages into VRAM of `target`; 5.3 with its one retry under the exclusive lock.
   Status migrate(SvmRange& range, Pagemap& target, std::uint64_t residency_ns, MoveCause cause) SX_REQUIRES(vm_.lock);

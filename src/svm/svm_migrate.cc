@@ -5,10 +5,10 @@
 
 namespace softxe {
 
-bool Svm::should_migrate(const SvmRange& range, Pagemap* target) const {
-  if (range.may_migrate() == MayMigrate::kNo || target == nullptr) return false;
-  if (range.extent().size() < target->page_bytes()) return false;
-  return range.heap() != target;
+bool Svm::should_migrate(const SvmRange& range, const Pagemap& target) const {
+  if (range.may_migrate() == MayMigrate::kNo) return false;
+  if (range.extent().size() < target.page_bytes()) return false;
+  return range.heap() != &target;
 }
 
 Status Svm::evict(SvmRange& range) {

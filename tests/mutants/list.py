@@ -11,7 +11,7 @@ SVM, VM, LIVE, HW, EXEC = "src/svm/", "src/vm/", "src/host/live/", "src/hw/", "s
 MUTANTS = [
     # --- shared virtual memory ------------------------------------------------------------------
     ("nothing migrates", SVM + "svm_migrate.cc",
-     "  return range.heap() != target;", "  return false;",
+     "  return range.heap() != &target;", "  return false;",
      "client pagemap"),
     ("collector off", SVM + "svm_gc.cc",
      "  if (garbage_.empty()) return nullptr;", "  if (true) return nullptr;",
@@ -395,7 +395,7 @@ MUTANTS = [
      "run.address = allocation.block.start().value();",
      "cli */ScenarioFilesOnSim.*"),
     ("chunk smaller than a VRAM page sent there in vain", SVM + "svm_migrate.cc",
-     "  if (range.extent().size() < target->page_bytes()) return false;\n",
+     "  if (range.extent().size() < target.page_bytes()) return false;\n",
      "",
      "cli */ScenarioFilesOnSim.*"),
     ("prefetch binds on the first tile only", SVM + "prefetch.cc",

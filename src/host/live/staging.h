@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/address.h"
 #include "base/result.h"
 
 namespace softxe::live {
@@ -22,7 +23,7 @@ enum class DmaMode : std::uint8_t { kMove, kCopy };
 class Staging {
  public:
   static constexpr std::uint32_t kSlots = 64;
-  static constexpr std::uint64_t kSlotBytes = 2ULL * 1024 * 1024;
+  static constexpr std::uint64_t kSlotBytes = k2M;
   static constexpr std::uint32_t kFullPerSize = 16;
 
   void init(std::byte* window) {
@@ -55,8 +56,8 @@ class Staging {
   };
   std::byte* slot(std::uint32_t index) { return window_ + index * kSlotBytes; }
   Stack* stack_of(std::uint64_t bytes) {
-    if (bytes == 4096) return &full_[0];
-    if (bytes == 64ULL * 1024) return &full_[1];
+    if (bytes == kPageSize) return &full_[0];
+    if (bytes == k64K) return &full_[1];
     if (bytes == kSlotBytes) return &full_[2];
     return nullptr;
   }
