@@ -1,8 +1,5 @@
 #include "drv/gc_worker.h"
 
-#include <linux/futex.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 #include <csignal>
 #include <memory>
 #include <thread>
@@ -33,14 +30,12 @@ GcWorker::~GcWorker() {
 
 void GcWorker::kick() {
   if (pending_.exchange(1) != 0) return;
-  syscall(SYS_futex, &pending_, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
+  pending_.notify_one();
 }
 
 void GcWorker::run() {
   for (;;) {
-    while (pending_.load() == 0) {
-      syscall(SYS_futex, &pending_, FUTEX_WAIT_PRIVATE, 0, nullptr, nullptr, 0);
-    }
+    pending_.wait(0);
     pending_.store(0);
     if (stop_.load()) return;
     pass_();

@@ -1,7 +1,7 @@
 // GcWorker: runs collector passes off the thread that unmapped (spec/svm.md 3.1, 3.2).
 //
 // kick() comes from event callbacks: under the mm lock, maybe inside the client's allocator. It is one
-// atomic store and one futex wake.
+// atomic exchange and at most one futex wake.
 #pragma once
 
 #include <atomic>

@@ -51,6 +51,14 @@ constinit ForkImage* inherited = nullptr;
 constinit bool claiming = false;
 constinit SpinFutex gate;
 
+/// What is behind the client's descriptors, each with one of those that lead to it.
+std::vector<std::pair<int, FdObjectPtr>> objects_once() {
+  auto all = all_fds();
+  std::set<const FdObject*> seen;
+  std::erase_if(all, [&seen](const auto& entry) { return !seen.insert(entry.second.get()).second; });
+  return all;
+}
+
 template <typename T>
 const T* find_in(const ForkImage::Entries<T>& entries, const FdObjectPtr& object) {
   const auto at = entries.find(object.get());
@@ -92,9 +100,7 @@ void fork_image_take() {
   if (session() == nullptr) return;
   const EngineScope scope;
   auto image = std::make_unique<ForkImage>();
-  std::set<const FdObject*> seen;
-  for (const auto& [fd, object] : all_fds())
-    if (seen.insert(object.get()).second) add_to(*image, object);
+  for (const auto& [fd, object] : objects_once()) add_to(*image, object);
   for (unsigned index = 0; index < session()->drm->device_count(); ++index)
     image->devices.push_back({session()->files[index]->settings(), session()->drm->device(index).names()});
   image->syncs.open_parent();
@@ -128,9 +134,7 @@ void claim_fork_image(DrmProcess& drm, std::span<const std::unique_ptr<PreloadDe
   if (image != nullptr) claiming = true;
   gate.unlock();
   if (image == nullptr) return;
-  std::set<const FdObject*> seen;
-  for (const auto& [fd, object] : all_fds())
-    if (seen.insert(object.get()).second) claim_one(*image, drm, fd, object);
+  for (const auto& [fd, object] : objects_once()) claim_one(*image, drm, fd, object);
   for (unsigned index = 0; index < image->devices.size(); ++index) {
     files[index]->inherit(image->devices[index].settings);
     drm.device(index).inherit_names(image->devices[index].names);

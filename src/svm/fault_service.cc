@@ -242,7 +242,7 @@ Status FaultService::serve_mirror(VmContext& context, const PageFault& fault, Vm
     Pagemap* required = nullptr;
     if (need) {
       const auto& local = svm.config().tile_vram;
-      if (fault.engine.tile >= local.size()) return fail(EACCES, "atomic needs VRAM, none here");
+      SX_ASSERT(fault.engine.tile < local.size());  // only a device with VRAM says that it is needed
       required = local[fault.engine.tile];
     }
     vm.counters().add(Counter::svm_pagefault_count);

@@ -98,7 +98,6 @@ bool Svm::fits(HostRange chunk, const Vma& vma) {
 }
 
 Result<SvmRange*> Svm::find_or_create(HostVa at, const Vma& vma, ChunkRules rules) {
-  if (at.value() >= vm_.size_bytes()) return fail(EINVAL, "address outside the VM");
   SX_TRY(SvmNotifier * window, make_window(at));
   auto found = [&]() -> Result<SvmRange*> {
     SX_TRY(CpuVma cpu, config_.host.find_vma(at, HostRange::block_around(at, k2M)));

@@ -50,12 +50,8 @@ Status VramManager::try_allocate(VramBlock& block, std::uint64_t bytes, const Al
   }
   used_bytes_ += block.bytes_;
   block.vm_tag_ = policy.vm_tag;
-  if (policy.residence == AllocPolicy::Residence::kEvictable) {
-    block.state_ = VramBlock::State::kEvictable;
-    lru_.push_back(block);
-  } else {
-    block.state_ = VramBlock::State::kPinned;
-  }
+  block.state_ = VramBlock::State::kEvictable;
+  lru_.push_back(block);
   return {};
 }
 

@@ -68,11 +68,9 @@ using EvictPredicate = std::function<bool(const VramBlock&)>;
 struct AllocPolicy {
   enum class Shape : std::uint8_t { kContiguous, kScattered };
   enum class Evict : std::uint8_t { kNo, kYes };
-  enum class Residence : std::uint8_t { kEvictable, kPinned };
   Shape shape = Shape::kContiguous;
   VramPlacement placement = VramPlacement::kAny;
   Evict evict = Evict::kYes;
-  Residence residence = Residence::kEvictable;
   const void* vm_tag = nullptr;
   /// Empty: every evictable block may be a victim.
   EvictPredicate may_evict;

@@ -106,14 +106,13 @@ TEST_F(VramManagerTest, EvictsOldestFirstAndTouchMakesYoung) {
 }
 
 TEST_F(VramManagerTest, PinnedBlocksAreNeverAsked) {
-  AllocPolicy born_pinned;
-  born_pinned.residence = AllocPolicy::Residence::kPinned;
-  VramBlock& born = full(k2M, born_pinned);
+  VramBlock& oldest = full();
   VramBlock& later = full();
+  manager_.pin(oldest);
   manager_.pin(later);
   std::vector<VramBlock*> rest;
   for (int i = 0; i < 6; ++i) rest.push_back(&full());
-  manager_.touch(born);
+  manager_.touch(oldest);
   manager_.touch(later);
   EXPECT_EQ(manager_.allocate(block(), 7 * k2M, {}).error().err, ENOSPC) << "rounded up to all there is";
   EXPECT_EQ(client_.evicted, rest);
@@ -121,9 +120,9 @@ TEST_F(VramManagerTest, PinnedBlocksAreNeverAsked) {
   EXPECT_EQ(client_.evicted, rest);
   EXPECT_EQ(manager_.usage().used_bytes, 2 * k2M);
   manager_.unpin(later);
-  manager_.unpin(born);
+  manager_.unpin(oldest);
   rest.push_back(&later);
-  rest.push_back(&born);
+  rest.push_back(&oldest);
   EXPECT_TRUE(manager_.evict_all({}));
   EXPECT_EQ(client_.evicted, rest);
 }

@@ -475,9 +475,6 @@ MUTANTS = [
      "!vram || viewer",
      "cli */ScenarioFilesOnSim.*"),
     # --- who may be evicted, and what is gone stays gone ----------------------------------------------
-    ("block born pinned is a victim", VM + "vram_manager.cc",
-     "  if (policy.residence == AllocPolicy::Residence::kEvictable) {", "  if (true) {",
-     "vm VramManagerTest.Pinned*"),
     ("pin leaves the block among the victims", VM + "vram_manager.cc",
      "  if (block.state_ != VramBlock::State::kEvictable) return;\n  lru_.erase(",
      "  if (block.state_ != VramBlock::State::kPinned) return;\n  lru_.erase(",
