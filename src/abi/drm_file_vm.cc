@@ -351,10 +351,7 @@ Result<int> DrmFile::madvise_ioctl(Bytes bytes) {
     std::shared_ptr<DrmFile> file;
     if (preferred->devmem_fd > 0) file = fds().drm_file(preferred->devmem_fd);
     SX_TRY(PreferredLocation location,
-           resolve_preferred_location(device_.device(), file ? &file->device().device() : nullptr, *preferred));
-    if (location.pagemap && vm->mode != VmMode::kFault) {
-      return fail(ENOLINK, "VM has no VRAM owner: not in fault mode");
-    }
+           resolve_preferred_location(*vm->context, file ? &file->device().device() : nullptr, *preferred));
     advice = SetPreferred{std::move(location)};
   } else if (auto* atomic = std::get_if<AdviseAtomic>(&request.advice)) {
     advice = SetAtomic{atomic->access};

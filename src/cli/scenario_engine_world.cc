@@ -207,7 +207,7 @@ Result<PreferredLocation> EngineWorld::preferred(OpenVm& vm, const Attrs& attrs)
     advice.region_instance = static_cast<std::uint16_t>(place.tile + 1);
     target = card->device.get();
   }
-  return resolve_preferred_location(*vm.card->device, target, advice);
+  return resolve_preferred_location(*vm.context, target, advice);
 }
 
 Status EngineWorld::advise(OpenVm& vm, GpuRange range, const Attrs& attrs) {

@@ -62,7 +62,7 @@ Status Device::make_tiles() {
     made.pagemap = std::make_shared<VramPagemap>(VramPagemapConfig{.host = host_,
                                                                    .vram = *made.vram,
                                                                    .window = window,
-                                                                   .owner = OwnerGroup{1},
+                                                                   .owner = kOwnerGroup,
                                                                    .tile = tile,
                                                                    .counters = *counters_});
     bo_memory_.tiles[tile] = {made.vram.get(), made.map.get()};
@@ -107,7 +107,7 @@ Result<std::shared_ptr<VmContext>> Device::create_vm(const VmCreateRequest& requ
                   .invalidations = invalidations_,
                   .migrate_lock = migrate_lock_,
                   .counters = context->counters,
-                  .owner = OwnerGroup{1},
+                  .owner = kOwnerGroup,
                   .tile_vram = {},
                   .kick_collector = [this] { gc_->kick(); }};
     for (Tile& tile : tiles_) svm.tile_vram.push_back(tile.pagemap.get());

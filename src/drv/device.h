@@ -50,6 +50,9 @@ enum class MirrorOf : std::uint8_t { kThisProcess, kParentOfFork };
 /// Thread-safe. Every VM is closed before it is destroyed.
 class Device {
  public:
+  /// One interconnect group: all devices of a process reach each other's VRAM (docs/DEVIATIONS.md, 8.1).
+  static constexpr OwnerGroup kOwnerGroup{1};
+
   /// Reserves VRAM windows and page-table arenas. ENOMEM.
   static Result<std::unique_ptr<Device>> create(HostMm& host, MigrateLock& migrate_lock, const DeviceOptions& options);
   ~Device();

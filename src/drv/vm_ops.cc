@@ -288,7 +288,7 @@ Status revalidate_with_patience(VmContext& context, WaitContext wait) {
   }
 }
 
-Result<PreferredLocation> resolve_preferred_location(Device& device, Device* file_device,
+Result<PreferredLocation> resolve_preferred_location(const VmContext& context, Device* file_device,
                                                      const AdvisePreferredLocation& advice) {
   PreferredLocation location{.devmem_fd = advice.devmem_fd, .policy = advice.policy, .pagemap = {}};
   if (advice.devmem_fd <= 0) return location;
@@ -297,10 +297,9 @@ Result<PreferredLocation> resolve_preferred_location(Device& device, Device* fil
     return fail(ENOENT, "no such VRAM region");
   }
   location.pagemap = file_device->pagemap(advice.region_instance - 1u);
-  if (location.pagemap->owner() != OwnerGroup{1}) {
-    return fail(ENOLINK, "no fast interconnect to that device");
+  if (!context.svm || location.pagemap->owner() != context.svm->owner()) {
+    return fail(ENOLINK, "the VM has no fast interconnect to that device");
   }
-  static_cast<void>(device);
   return location;
 }
 

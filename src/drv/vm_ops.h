@@ -46,9 +46,10 @@ Status revalidate(VmContext& context);
 /// a millisecond apart, then ENOSPC.
 Status revalidate_with_patience(VmContext& context, WaitContext wait);
 
-/// MADVISE's device and region as a pagemap: ENOENT when there is no such VRAM. `file_device` is the device
-/// behind the descriptor, null when it is none of ours.
-Result<PreferredLocation> resolve_preferred_location(Device& device, Device* file_device,
+/// MADVISE's device and region as a pagemap: ENOENT when there is no such VRAM, ENOLINK when the VM is not of its
+/// interconnect group, as are VMs without faults (spec/vm.md 5.1). `file_device` is the device behind the
+/// descriptor, null when it is none of ours.
+Result<PreferredLocation> resolve_preferred_location(const VmContext& context, Device* file_device,
                                                      const AdvisePreferredLocation& advice);
 
 }  // namespace softxe

@@ -47,8 +47,6 @@ struct Process::Impl {
   /// Devices whose pages could not all go home; they outlive the process's memory.
   std::mutex graveyard_mutex;
   std::vector<std::unique_ptr<softxe::Device>> graveyard;
-  /// The groups whose VRAM pages of this process may stand in; found by page_state().
-  static constexpr OwnerGroup kEveryDevice{1};
 };
 
 struct Device::Impl {

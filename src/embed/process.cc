@@ -196,7 +196,7 @@ PageState Process::page_state(std::uint64_t at) {
   if (!host.find_vma(page)) return PageState::kUnmapped;
   const HostRange range = HostRange::of(page, kPageSize);
   if (host.populated(range, OwnerGroup::kNobody)) return PageState::kSystem;
-  return host.populated(range, Impl::kEveryDevice) ? PageState::kVram : PageState::kAbsent;
+  return host.populated(range, softxe::Device::kOwnerGroup) ? PageState::kVram : PageState::kAbsent;
 }
 
 void Process::advance_ns(std::uint64_t ns) { impl_->manual_clock.advance_ns(ns); }

@@ -137,16 +137,15 @@ Status Vm::prefetch(Range range, Location to) {
 Status Vm::advise_atomics(Range range, Atomics atomics) { return impl_->advise(range, SetAtomic{to_engine(atomics)}); }
 
 Status Vm::advise_location(Range range, Location location) {
-  softxe::Device& device = *impl_->device->device;
   AdvisePreferredLocation wanted;
   softxe::Device* target = nullptr;
   if (location.kind == Location::Kind::kSystem) wanted.devmem_fd = kPreferDefaultSystem;
   if (location.kind == Location::Kind::kVram) {
     wanted.devmem_fd = kOwnDevice;
     wanted.region_instance = static_cast<std::uint16_t>(location.tile + 1);
-    target = &device;
+    target = impl_->device->device.get();
   }
-  auto resolved = resolve_preferred_location(device, target, wanted);
+  auto resolved = resolve_preferred_location(*impl_->context, target, wanted);
   if (!resolved) return api::to_api(resolved.error());
   return impl_->advise(range, SetPreferred{std::move(*resolved)});
 }
