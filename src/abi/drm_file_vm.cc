@@ -91,10 +91,16 @@ Result<int> DrmFile::vm_destroy(Bytes bytes) {
   return 0;
 }
 
-// Every fence of the VM is waited for; fault-mode jobs leave none (spec/vm.md 2.5).
+// Every fence of the VM is waited for, page-table updates of whatever queue among them; fault-mode jobs leave none
+// (spec/vm.md 2.5).
 void DrmFile::close_vm(const DrmVmPtr& vm) {
+  std::vector<FencePtr> updates;
+  {
+    Guard hold(vm->pending_lock);
+    for (const PendingUpdate& update : vm->updates) updates.push_back(update.done);
+  }
   WaitContext wait = wait_context();
-  static_cast<void>(vm->default_bind->last()->wait(wait, Deadline::never()));
+  for (const FencePtr& done : updates) static_cast<void>(done->wait(wait, Deadline::never()));
   static_cast<void>(vm->exec->jobs.all()->wait(wait, Deadline::never()));
   device_.device().close_vm(vm->context);
 }

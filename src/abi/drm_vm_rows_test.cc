@@ -35,6 +35,21 @@ TEST(VmLife, B36_DestroyWaitsForTheFencesOfTheVm) {
   EXPECT_EQ(r.word(data, 0x800), 0u) << "jobs of a fault-mode VM are not waited for";
 }
 
+TEST(VmLife, B36_DestroyWaitsForThePageTableUpdatesOfEveryQueue) {
+  DrmRig r;
+  for (bool queue_of_its_own : {false, true}) {
+    SCOPED_TRACE(queue_of_its_own);
+    const auto vm = r.vm(DrmRig::kDmaFence);
+    const auto queue = queue_of_its_own ? r.queue(vm, DRM_XE_ENGINE_CLASS_VM_BIND) : 0;
+    const auto held = r.blocker();
+    const auto done = r.syncobj();
+    ASSERT_EQ(r.bind(vm, {r.null(kAt, k2M)}, {r.in(held), r.out(done)}, queue), 0);
+    EXPECT_FALSE(r.signalled(done));
+    EXPECT_EQ(r.destroy_vm(vm), 0);
+    EXPECT_TRUE(r.signalled(done));
+  }
+}
+
 TEST(VmLife, OnlyPreemptFenceQueuesKeepAVmFromBeingDestroyed) {
   DrmRig r;
   for (auto [flags, answer] : {std::pair{DrmRig::kDmaFence, 0}, {DrmRig::kFault, 0}, {DrmRig::kLr, -EBUSY}}) {
