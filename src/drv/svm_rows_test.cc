@@ -307,6 +307,18 @@ TEST(SvmRows, R23_AVmClosedInsideAnEvictionOfItsPages) {
   EXPECT_EQ(d.cpu_read(kBase).value(), 7u);
 }
 
+// spec/vm.md 2.5: behind its first step, events still drop the pages and give the collector nothing to do.
+TEST(SvmRows, B19_AnUnmapWhileTheVmClosesQueuesNothing) {
+  SimDevice d;
+  ASSERT_TRUE(d.bind_everything());
+  d.map_at(kBase, k2M);
+  ASSERT_TRUE(d.gpu_write(kBase, 7));
+  d.vm->vm.close();
+  ASSERT_TRUE(d.unmap(kBase, k2M));
+  EXPECT_FALSE(d.vm->svm->garbage_pending());
+  EXPECT_EQ(d.device->vram(0).usage().used_bytes, 0u);
+}
+
 TEST(SvmRows, B18_AVmClosesWhileAnotherEvictsTheObjectTheyShare) {
   SimDevice d;
   auto second =

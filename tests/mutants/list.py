@@ -514,4 +514,11 @@ MUTANTS = [
     ("simulated fork shares pages without an event", "src/host/sim/sim_syscalls.cc",
      "      EventScope event(*this, p, vma.range, HostEvent::kProtect);\n    }\n    for", "    }\n    for",
      "cli */ScenarioFilesOnSim.*"),
+    # --- the end of a VM ------------------------------------------------------------------------------
+    ("VM_DESTROY does not wait for updates", "src/abi/drm_file_vm.cc",
+     "    for (const PendingUpdate& update : vm->updates) updates.push_back(update.done);\n", "",
+     "abi VmLife.B36*"),
+    ("unmap of a closed VM's range queues it", "src/svm/svm_events.cc",
+     "kind != HostEvent::kUnmap || closed) continue;", "kind != HostEvent::kUnmap) continue;",
+     "drv SvmRows.B19*"),
 ]
