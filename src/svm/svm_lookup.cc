@@ -99,7 +99,8 @@ bool Svm::fits(HostRange chunk, const Vma& vma) {
 
 Result<SvmRange*> Svm::find_or_create(HostVa at, const Vma& vma, ChunkRules rules) {
   SX_TRY(SvmNotifier * window, make_window(at));
-  auto found = [&]() -> Result<SvmRange*> {
+  auto look = [&]() -> Result<SvmRange*> {
+    const std::uint64_t sequence = config_.host.read_begin(*window);
     SX_TRY(CpuVma cpu, config_.host.find_vma(at, HostRange::block_around(at, k2M)));
     if (!vma.flags().read_only && !cpu.writable) {
       return fail(EPERM, "CPU mapping is read-only and the mirror VMA is not");
@@ -117,11 +118,16 @@ Result<SvmRange*> Svm::find_or_create(HostVa at, const Vma& vma, ChunkRules rule
     auto range = std::make_unique<SvmRange>(*chunk, may_migrate ? MayMigrate::kYes : MayMigrate::kNo);
     range->notifier = window;
     Guard hold(notifier_lock_);
+    if (window->sequence() != sequence) return nullptr;
     window->ranges_.insert(*range);
     ++range_count_;
     vm_.counters().add(Counter::svm_range_created_count);
     return range.release();
-  }();
+  };
+  // The kernel holds the CPU map's lock from the look to the insertion. Here the memory may have been mapped anew in
+  // between, as another kind or smaller, and no event would tell a range that was not there yet: look again.
+  Result<SvmRange*> found = look();
+  while (found && *found == nullptr) found = look();
   if (!found) discard_window_if_empty(*window);
   return found;
 }
