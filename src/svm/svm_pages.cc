@@ -15,7 +15,8 @@ Status Svm::classify(const Pagemap* vram_only, DevmemHeap*& heap) const {
     if (home.allocation != first) return fail(EOPNOTSUPP, "pages of a range in different homes");
   }
   heap = first != nullptr ? first->heap : nullptr;
-  if (vram_only != nullptr && heap == nullptr) return fail(EFAULT, "page is not in VRAM");
+  // VRAM of another tile or device is no place for an atomic either: its PTE would have no AE bit (4.9).
+  if (vram_only != nullptr && heap != vram_only) return fail(EFAULT, "page is not in VRAM");
   return {};
 }
 
