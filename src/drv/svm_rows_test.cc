@@ -4,6 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <thread>
+
 #include "vm/vm_transaction.h"
 
 namespace softxe {
@@ -400,6 +403,41 @@ TEST(SvmRows, ASmallRangeOverAHugeCpuPageMapsNoNeighbour) {
   EXPECT_EQ(d.vm->vm.table(0).present_pages(), k64K / kPageSize);
   EXPECT_FALSE(d.vm->vm.table(0).walk(GpuVa(kBase)));
   EXPECT_FALSE(d.vm->vm.table(0).walk(GpuVa(kBase + 2 * k64K)));
+}
+
+// An engine has translated an address and is held up before its access. The event was called while the VM was open,
+// and finds its entries gone when it comes to zap them: whoever closes the VM waits for the engine, and so must it.
+TEST(SvmRows, AnEventThatTheClosingOfTheVmOvertakesWaitsForTheEngines) {
+  SimDevice d;
+  ASSERT_TRUE(d.bind_everything());
+  d.map_at(kBase, k2M);
+  ASSERT_TRUE(d.gpu_write(kBase, 7));
+  d.engine.reset();
+  InvalidationDomain& domain = d.device->invalidations();
+  EngineSlot& slot = domain.register_engine();
+  EngineSection engine(domain, slot);
+  engine.enter();
+  const std::uint64_t before = domain.generation();
+  auto wait_for_flush = [&] {
+    while (domain.generation() == before) std::this_thread::yield();
+  };
+  std::thread closer;
+  AtStep zap("hw.pt.zap", 1, [&](int) {
+    closer = std::thread([&] { d.device->close_vm(d.vm); });
+    wait_for_flush();
+  });
+  std::atomic<bool> gone{false};
+  std::thread unmapper([&] {
+    EXPECT_TRUE(d.unmap(kBase, k2M));
+    gone = true;
+  });
+  wait_for_flush();
+  for (int i = 0; i < 1000 && !gone; ++i) std::this_thread::yield();
+  EXPECT_FALSE(gone);
+  engine.leave();
+  unmapper.join();
+  closer.join();
+  domain.unregister_engine(slot);
 }
 
 }  // namespace

@@ -188,9 +188,12 @@ class Svm final : public MirrorRanges {
 
   // svm_events.cc
   void on_event(SvmNotifier& window, HostRange range, HostEvent kind);
-  /// Zaps every live mapping that intersects `range`; waits for the TLBs. Notifier lock held.
-  std::uint64_t zap_intersecting(SvmNotifier& window, HostRange range, InvalidationBatch& batch)
-      SX_REQUIRES(notifier_lock_);
+  struct Zapped {
+    std::uint64_t pages = 0;
+    std::uint64_t mappings = 0;  ///< of ranges, counted once for each tile
+  };
+  /// Zaps every live mapping that intersects `range`; the batch is yet to be waited for. Notifier lock held.
+  Zapped zap_intersecting(SvmNotifier& window, HostRange range, InvalidationBatch& batch) SX_REQUIRES(notifier_lock_);
   void finish(InvalidationBatch& batch);
 
   // svm_pages.cc

@@ -11,8 +11,8 @@ namespace softxe {
 void SvmNotifier::invalidate(HostRange range, HostEvent kind) { svm_.on_event(*this, range, kind); }
 
 // The whole range is zapped, not only the event's part, on every tile where it is valid.
-std::uint64_t Svm::zap_intersecting(SvmNotifier& window, HostRange range, InvalidationBatch& batch) {
-  std::uint64_t pages = 0;
+Svm::Zapped Svm::zap_intersecting(SvmNotifier& window, HostRange range, InvalidationBatch& batch) {
+  Zapped zapped;
   for (auto it = first_ending_above(window, range.start());
        it != window.ranges_.end() && it->extent().start() < range.end(); ++it) {
     if (it->dead()) continue;
@@ -20,13 +20,13 @@ std::uint64_t Svm::zap_intersecting(SvmNotifier& window, HostRange range, Invali
     for (unsigned tile = 0; tile < vm_.config().tile_count; ++tile) {
       if ((valid & (1u << tile)) == 0) continue;
       PagesAffected affected = vm_.table(tile).zap(it->gpu_extent());
-      pages += affected.pages();
+      zapped.pages += affected.pages();
+      ++zapped.mappings;
       batch.add(std::move(affected));
-      vm_.counters().add(Counter::svm_tlb_inval_count);
     }
     it->set_zapped(valid);
   }
-  return pages;
+  return zapped;
 }
 
 void Svm::finish(InvalidationBatch& batch) {
@@ -46,13 +46,15 @@ void Svm::on_event(SvmNotifier& window, HostRange range, HostEvent kind) {
     vm_.counters().add(kind == HostEvent::kUnmap ? Counter::svm_unmap_event_count
                                                  : Counter::svm_invalidate_event_count);
     InvalidationBatch batch(config_.invalidations);
-    const bool closed = vm_.closed();
     const std::uint64_t begin_ns = config_.host.clock().now_ns();
-    const std::uint64_t pages = zap_intersecting(window, range, batch);
+    const Zapped zapped = zap_intersecting(window, range, batch);
     finish(batch);
-    // Whoever closes the VM may have cleared the entries and not have flushed yet.
+    // Whoever closes the VM may have cleared the entries and not have flushed yet. Asked behind the zap: one that found
+    // them gone finds the VM closed.
+    const bool closed = vm_.closed();
     if (closed) config_.invalidations.invalidate_all();
-    if (pages != 0) {
+    vm_.counters().add(Counter::svm_tlb_inval_count, zapped.mappings);
+    if (zapped.pages != 0) {
       vm_.counters().add(Counter::svm_tlb_inval_us, (config_.host.clock().now_ns() - begin_ns) / 1000);
     }
     for (auto it = first; it != window.ranges_.end() && it->extent().start() < range.end(); ++it) {

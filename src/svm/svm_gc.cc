@@ -139,7 +139,7 @@ std::uint64_t Svm::zap(GpuRange range) {
   InvalidationBatch batch(config_.invalidations);
   for (SvmNotifier& window : windows_) {
     if (auto part = window.window().intersection(host_range)) {
-      pages += zap_intersecting(window, *part, batch);
+      pages += zap_intersecting(window, *part, batch).pages;
     }
   }
   finish(batch);
