@@ -8,6 +8,7 @@
 
 #include <array>
 #include <atomic>
+#include <bit>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -57,6 +58,7 @@ class GemBo final : public Bo, private VramClient {
                    std::vector<PteRun>& runs) const override;
   AtomicAccess atomic_access() const override { return atomic_.load(); }
   void set_atomic_access(AtomicAccess access) override { atomic_.store(access); }
+  bool has_one_placement() const override { return std::has_single_bit(placement_); }
   Status check_atomic(AtomicAccess access) const override;
   bool needs_coherent_pat() const override { return caching_ == CpuCaching::kWriteBack; }
   PurgeableState purgeable() const override;

@@ -54,6 +54,8 @@ class Bo {
   /// BO-wide atomic attribute: the last ATOMIC madvise through any VMA wins (spec/vm.md 4.4).
   virtual AtomicAccess atomic_access() const = 0;
   virtual void set_atomic_access(AtomicAccess access) = 0;
+  /// True when it may live in one place only: system memory, or the VRAM of one tile.
+  virtual bool has_one_placement() const = 0;
   /// EINVAL when its placements forbid `access` (spec/vm.md 5.3, BO rejection).
   virtual Status check_atomic(AtomicAccess access) const = 0;
   /// Coherent write-back caching or unknown: PAT "none" is refused on integrated devices (5.1 #20).

@@ -107,7 +107,9 @@ bool Vm::atomic_enable(const Vma& vma, bool in_vram) const {
   if (in_vram) return true;
   if (!config_.smem_atomics) return false;
   if (access == AtomicAccess::kDevice) return true;
-  return !config_.discrete || !config_.modes.lr;
+  if (!config_.discrete || !config_.modes.lr) return true;
+  // An atomic on system memory faults, so that the object moves to VRAM. One that cannot is used where it is.
+  return vma.kind() == VmaKind::kBo && vma.bo()->has_one_placement();
 }
 
 void Vm::record_fault(const FaultRecord& record) {
