@@ -142,7 +142,9 @@ class MirrorFault {
     slice_ns_ *= 2;
     if (err == EBUSY || err == ENOMEM) return ++busy_rounds_ < 3 ? retry(why) : done(why);
     if (err != EOPNOTSUPP && err != EFAULT && err != EPERM) return done(why);
-    if (required_ != nullptr && tries_ <= 0) return done(why);
+    // Moved, and taken away again: the access faults once more and begins anew (4.6). What cannot be moved at all
+    // has failed with the migration.
+    if (required_ != nullptr && tries_ <= 0) return done({});
     if (err == EOPNOTSUPP || range.dead()) return retry(why);
     // Same chunk, same answer, no event in between: the chunk holds a page that never comes (E39).
     const std::uint64_t sequence = range.notifier->sequence();
