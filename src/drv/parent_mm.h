@@ -19,6 +19,7 @@ class ParentMm final : public HostMm {
   std::uint64_t read_begin(IntervalNotifier& notifier) override { return notifier.sequence(); }
 
   Status collect(HostRange, CollectRequest, PageHomes&) override { return out_of_reach(); }
+  bool stands_in(HostRange, const DevmemHeap&) override { return false; }
   Result<MigrateCounts> migrate_to_device(HostRange, DevmemAllocation&, std::uint64_t) override {
     return out_of_reach();
   }

@@ -146,6 +146,10 @@ class HostMm {
   /// EFAULT: hole, missing permission, bus error, beyond end of file. EBUSY: raced for too long. ENOMEM.
   virtual Status collect(HostRange range, CollectRequest request, PageHomes& homes) = 0;
 
+  /// Whether all pages of `range` are in one allocation of `heap`, where they could not stand better in a new one:
+  /// side by side and aligned as `range` is. Snapshot without faulting in.
+  virtual bool stands_in(HostRange range, const DevmemHeap& heap) = 0;
+
   /// Moves all pages of `range` into `allocation` (same size, empty). All or nothing.
   /// Notifiers see kMigrate first. Holes and zero pages become zero-filled VRAM.
   /// Pages already in VRAM of another allocation of the same group are copied over by the device.

@@ -40,6 +40,8 @@ Result<MigrateCounts> populate(HostMm& host, SvmRange& range, Pagemap& target, s
 }  // namespace
 
 Status Svm::migrate(SvmRange& range, Pagemap& target, std::uint64_t residency_ns, MoveCause cause) {
+  // Another VM moved them, or a part of the mapping around them has gone: they are where they should be (5.3).
+  if (config_.host.stands_in(range.extent(), target)) return {};
   const std::uint64_t bytes = range.extent().size();
   CounterSet& counters = vm_.counters();
   const std::uint64_t begin_ns = config_.host.clock().now_ns();

@@ -91,6 +91,7 @@ class LiveHostMm final : public HostMm {
   std::uint64_t read_begin(IntervalNotifier& notifier) override;
   /// `homes` must be engine memory: it is written with the mm lock held.
   Status collect(HostRange range, CollectRequest request, PageHomes& homes) override;
+  bool stands_in(HostRange range, const DevmemHeap& heap) override;
   Result<MigrateCounts> migrate_to_device(HostRange range, DevmemAllocation& allocation,
                                           std::uint64_t residency_ns) override;
   bool can_move(HostRange range) override;

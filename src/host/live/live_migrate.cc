@@ -176,6 +176,14 @@ Status LiveHostMm::settle_calls(HostRange range) {
   return {};
 }
 
+bool LiveHostMm::stands_in(HostRange range, const DevmemHeap& heap) {
+  if (disabled() || !GranuleMap::addressable(range)) return false;
+  Locked lock(*this);
+  const auto piece = residency_.first_in(range);
+  return piece && piece->range == range && piece->allocation->heap == &heap &&
+         HostVa(number_of(piece->frame())).is_aligned(range.size());
+}
+
 Result<MigrateCounts> LiveHostMm::migrate_to_device(HostRange range, DevmemAllocation& allocation,
                                                     std::uint64_t residency_ns) {
   bool shared_pages = false;

@@ -197,6 +197,20 @@ Status SimHostMm::check_collectable(HostRange range, const DevmemAllocation& all
   return {};
 }
 
+bool SimHostMm::stands_in(HostRange range, const DevmemHeap& heap) {
+  Guard guard(lock_);
+  const SimPte* first = main().pte(range.start());
+  if (first == nullptr || first->kind != SimPte::Kind::kDevice || first->allocation->heap != &heap) return false;
+  if (!(first->allocation->block.start() + first->page * kPageSize).is_aligned(range.size())) return false;
+  std::uint32_t expected = first->page;
+  for (HostVa page = range.start(); page < range.end(); page += kPageSize, ++expected) {
+    const SimPte* pte = main().pte(page);
+    const bool next = pte != nullptr && pte->kind == SimPte::Kind::kDevice && pte->allocation == first->allocation;
+    if (!next || pte->page != expected) return false;
+  }
+  return true;
+}
+
 Result<MigrateCounts> SimHostMm::migrate_to_device(HostRange range, DevmemAllocation& allocation,
                                                    std::uint64_t residency_ns) {
   SX_ASSERT(allocation.block.size() == range.size() && allocation.present_count() == 0);

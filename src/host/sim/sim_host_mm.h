@@ -115,6 +115,7 @@ class SimHostMm final : public HostMm {
   void unwatch(IntervalNotifier& notifier) override;
   std::uint64_t read_begin(IntervalNotifier& notifier) override;
   Status collect(HostRange range, CollectRequest request, PageHomes& homes) override;
+  bool stands_in(HostRange range, const DevmemHeap& heap) override;
   Result<MigrateCounts> migrate_to_device(HostRange range, DevmemAllocation& allocation,
                                           std::uint64_t residency_ns) override;
   bool can_move(HostRange) override { return true; }
