@@ -69,14 +69,16 @@ std::size_t VramPagemap::live_allocations() const {
   return records_.size() - spare_.size();
 }
 
-void VramPagemap::moved_to_system(const DevmemAllocation& allocation, std::uint64_t pages, MoveCause cause) {
+void VramPagemap::moved_to_system(const DevmemAllocation& allocation, const MovedHome& moved) {
   CounterSet& counters = config_.counters;
-  const std::uint64_t bytes = pages * kPageSize;
+  const std::uint64_t bytes = moved.pages * kPageSize;
   counters.add(Counter::svm_migrate_to_system_count);
   counters.add(Counter::svm_migrate_to_system_bytes, bytes);
   counters.add(Counter::svm_cpu_copy_kb, bytes / 1024);
   counters.add(counter_for_size(Counter::svm_4K_cpu_copy_kb, allocation.block.size()), bytes / 1024);
-  switch (cause) {
+  counters.add(Counter::svm_cpu_copy_us, moved.took_ns / 1000);
+  counters.add(counter_for_size(Counter::svm_4K_cpu_copy_us, allocation.block.size()), moved.took_ns / 1000);
+  switch (moved.cause) {
     case MoveCause::kCpuFault:
       counters.add(Counter::svm_cpu_fault_count);
       counters.add(Counter::svm_cpu_fault_bytes, bytes);

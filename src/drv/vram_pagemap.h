@@ -37,7 +37,7 @@ class VramPagemap final : public Pagemap, private VramClient {
   unsigned tile() const override { return config_.tile; }
   Result<DevmemAllocation*> allocate(std::uint64_t bytes, VramEffort effort) override;
   void release(DevmemAllocation& allocation) override;
-  void moved_to_system(const DevmemAllocation& allocation, std::uint64_t pages, MoveCause cause) override;
+  void moved_to_system(const DevmemAllocation& allocation, const MovedHome& moved) override;
 
   /// Brings every SVM page of this tile home (debug, tests, device removal).
   Status evict_all();

@@ -35,6 +35,13 @@ enum class MoveCause : std::uint8_t {
 
 struct DevmemAllocation;
 
+/// Pages of one allocation that have just returned to system memory.
+struct MovedHome {
+  std::uint64_t pages = 0;
+  std::uint64_t took_ns = 0;
+  MoveCause cause = MoveCause::kCpuFault;
+};
+
 /// One VRAM region. Thread-safe.
 class DevmemHeap {
  public:
@@ -45,8 +52,8 @@ class DevmemHeap {
   /// Takes an empty allocation back. Called by HostMm with its lock held (rank HostMm): may take
   /// VramManager and leaves, must not call HostMm, allocate or block.
   virtual void release(DevmemAllocation& allocation) = 0;
-  /// `pages` of `allocation` have just returned to system memory. Counters only; same context.
-  virtual void moved_to_system(const DevmemAllocation& allocation, std::uint64_t pages, MoveCause cause) = 0;
+  /// Counters only; same context.
+  virtual void moved_to_system(const DevmemAllocation& allocation, const MovedHome& moved) = 0;
 };
 
 /// A block of VRAM whose pages stand, or will stand, at addresses of the process.

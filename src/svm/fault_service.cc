@@ -39,6 +39,7 @@ class MirrorFault {
       if (collected == CollectOutcome::kVmasChanged) return fail(EAGAIN, "VMAs changed");
       SX_MARK("svm.fault.after_gc");
       Status status = step();
+      if (status || (!again_ && collection_failed_)) add_us(Counter::svm_4K_pagefault_us, begin_ns_);
       if (status) return {};
       if (!again_) return status;
     }
@@ -55,16 +56,21 @@ class MirrorFault {
     return status;
   }
 
+  void add_us(Counter by_size, std::uint64_t begin_ns) {
+    vm_.counters().add(counter_for_size(by_size, bytes_), (svm_.host().clock().now_ns() - begin_ns) / 1000);
+  }
+
   Status step() SX_NO_THREAD_SAFETY_ANALYSIS {
     Pagemap* target = required_ != nullptr ? required_ : resolve_preferred(vma_, svm_, tile_);
     const OwnerGroup owner = target != nullptr ? svm_.owner() : OwnerGroup::kNobody;
     rules_.owner = owner;
+    collection_failed_ = false;
     auto found = svm_.find_or_create(at_, vma_, rules_);
     if (!found) return done(fail(found.error()));
     SvmRange& range = **found;
-    const std::uint64_t bytes = range.extent().size();
+    bytes_ = range.extent().size();
     CounterSet& counters = vm_.counters();
-    counters.add(counter_for_size(Counter::svm_4K_pagefault_count, bytes));
+    counters.add(counter_for_size(Counter::svm_4K_pagefault_count, bytes_));
 
     if (required_ != nullptr && svm_.immovable(range)) required_ = target = nullptr;
     if (required_ != nullptr && range.may_migrate() == MayMigrate::kNo) {
@@ -72,10 +78,10 @@ class MirrorFault {
     }
     const auto bit = static_cast<TileMask>(1u << tile_);
     if (range.valid_on(bit) && (required_ == nullptr || range.heap() == required_)) {
-      counters.add(counter_for_size(Counter::svm_4K_valid_pagefault_count, bytes));
+      counters.add(counter_for_size(Counter::svm_4K_valid_pagefault_count, bytes_));
       return done({});
     }
-    if (required_ != nullptr && bytes < required_->page_bytes()) return too_small();
+    if (required_ != nullptr && bytes_ < required_->page_bytes()) return too_small();
     if (--tries_ >= 0 && target != nullptr && wants_move(range, *target)) {
       if (Status moved = move(range, *target); !moved) {
         if (tries_ == 0 && required_ != nullptr) return done(moved);
@@ -84,12 +90,14 @@ class MirrorFault {
       }
     }
     SX_MARK("svm.fault.before_pages");
+    const std::uint64_t pages_begin_ns = svm_.host().clock().now_ns();
     if (Status pages = svm_.get_pages(range, vma_, owner, required_); !pages) {
       return after_failed_collection(range, pages);
     }
-    const std::uint64_t begin_ns = svm_.host().clock().now_ns();
+    add_us(Counter::svm_4K_get_pages_us, pages_begin_ns);
+    const std::uint64_t bind_begin_ns = svm_.host().clock().now_ns();
     Status bound = svm_.bind(range, vma_, bit);
-    counters.add(counter_for_size(Counter::svm_4K_bind_us, bytes), (svm_.host().clock().now_ns() - begin_ns) / 1000);
+    add_us(Counter::svm_4K_bind_us, bind_begin_ns);
     // VRAM pages that lost their neighbours fit no entry of a 64K device: home with them (6.1, REC).
     if (!bound && bound.error().err == EINVAL && range.heap() != nullptr && required_ == nullptr) {
       static_cast<void>(svm_.evict(range));
@@ -127,18 +135,17 @@ class MirrorFault {
   }
 
   Status move(SvmRange& range, Pagemap& target) SX_NO_THREAD_SAFETY_ANALYSIS {
-    CounterSet& counters = vm_.counters();
-    const std::uint64_t bytes = range.extent().size();
     const std::uint64_t begin_ns = svm_.host().clock().now_ns();
     Status moved = svm_.migrate(range, target, slice_ns_, MoveCause::kGpuFault);
     slice_ns_ *= 2;
-    counters.add(counter_for_size(Counter::svm_4K_migrate_count, bytes));
-    counters.add(counter_for_size(Counter::svm_4K_migrate_us, bytes), (svm_.host().clock().now_ns() - begin_ns) / 1000);
+    vm_.counters().add(counter_for_size(Counter::svm_4K_migrate_count, bytes_));
+    add_us(Counter::svm_4K_migrate_us, begin_ns);
     return moved;
   }
 
   Status after_failed_collection(SvmRange& range, const Status& why) SX_NO_THREAD_SAFETY_ANALYSIS {
     const int err = why.error().err;
+    collection_failed_ = true;
     slice_ns_ *= 2;
     if (err == EBUSY || err == ENOMEM) return ++busy_rounds_ < 3 ? retry(why) : done(why);
     if (err != EOPNOTSUPP && err != EFAULT && err != EPERM) return done(why);
@@ -149,9 +156,8 @@ class MirrorFault {
     // Same chunk, same answer, no event in between: the chunk holds a page that never comes (E39).
     const std::uint64_t sequence = range.notifier->sequence();
     if (bad_extent_start_ == range.extent().start() && bad_sequence_ == sequence) {
-      const std::uint64_t bytes = range.extent().size();
-      if (bytes == kPageSize) return done(fail(EFAULT, "page cannot be collected"));
-      rules_.max_bytes = bytes == k2M ? k64K : kPageSize;
+      if (bytes_ == kPageSize) return done(fail(EFAULT, "page cannot be collected"));
+      rules_.max_bytes = bytes_ == k2M ? k64K : kPageSize;
       svm_.discard(range);
       return retry(why);
     }
@@ -170,8 +176,11 @@ class MirrorFault {
   std::uint64_t slice_ns_;
   static constexpr int kEvictionsMax = 8;  ///< deadlines and pins may keep a page in VRAM for a while
 
+  const std::uint64_t begin_ns_ = svm_.host().clock().now_ns();
+  std::uint64_t bytes_ = 0;  ///< of the range of this round
   ChunkRules rules_;
   bool again_ = false;
+  bool collection_failed_ = false;  ///< in this round
   bool grown_ = false;  ///< too_small() has made room once
   int busy_rounds_ = 0;
   HostVa bad_extent_start_{~0ull};

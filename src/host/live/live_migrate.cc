@@ -448,6 +448,7 @@ LiveHostMm::RunEnd LiveHostMm::send_home_copied(UffdTransfer transfer) {
 
 /// One piece goes home. Notifiers have been told.
 LiveHostMm::HomeEnd LiveHostMm::bring_home(Piece piece, MoveCause cause) {
+  const std::uint64_t begin_ns = clock_.now_ns();
   SX_MARK("live.home.move");
   const bool reserved = residency_.reserve();
   SX_ASSERT(reserved);
@@ -485,7 +486,10 @@ LiveHostMm::HomeEnd LiveHostMm::bring_home(Piece piece, MoveCause cause) {
   const std::uint64_t pages = (done - lost) >> kPageShift;
   counters_.pages_home.fetch_add(pages, std::memory_order_relaxed);
   counters_.pages_dropped.fetch_add(lost >> kPageShift, std::memory_order_relaxed);
-  if (pages != 0) allocation.heap->moved_to_system(allocation, pages, cause);
+  if (pages != 0) {
+    const std::uint64_t took_ns = clock_.now_ns() - begin_ns;
+    allocation.heap->moved_to_system(allocation, {.pages = pages, .took_ns = took_ns, .cause = cause});
+  }
   note_idle(piece.range);
   if (release_if_empty(allocation)) return HomeEnd::kEmptied;
   return done < bytes ? HomeEnd::kStuck : HomeEnd::kMorePages;

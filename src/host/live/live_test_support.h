@@ -54,9 +54,9 @@ class FakeHeap final : public DevmemHeap {
     *static_cast<bool*>(allocation.heap_private) = false;
     released.fetch_add(1);
   }
-  void moved_to_system(const DevmemAllocation&, std::uint64_t pages, MoveCause cause) override {
-    moved_pages.fetch_add(pages);
-    last_cause.store(cause);
+  void moved_to_system(const DevmemAllocation&, const MovedHome& moved) override {
+    moved_pages.fetch_add(moved.pages);
+    last_cause.store(moved.cause);
   }
 
   /// Slot i: one allocation at VRAM offset 2 MiB * i; free again after release().

@@ -267,6 +267,7 @@ std::vector<HostVa> SimHostMm::device_pages_in(HostRange range) {
 /// Brings exactly these VRAM pages (ascending) home, or none. Events first, as the engine itself acts.
 Status SimHostMm::move_home(std::span<const HostVa> pages, MoveCause cause) {
   if (pages.empty()) return {};
+  const std::uint64_t begin_ns = clock_.now_ns();
   std::vector<FrameId> fresh;
   Status allocated = SX_STEP("host.sim.to_system.alloc");
   while (allocated && fresh.size() < pages.size()) {
@@ -300,8 +301,9 @@ Status SimHostMm::move_home(std::span<const HostVa> pages, MoveCause cause) {
         SimPte{.kind = SimPte::Kind::kFrame, .lazy_free = false, .frame = fresh[i], .allocation = nullptr, .page = 0});
     ++moved[pte.allocation];
   }
+  const std::uint64_t took_ns = (clock_.now_ns() - begin_ns) / moved.size();
   for (auto [allocation, count] : moved) {
-    allocation->heap->moved_to_system(*allocation, count, cause);
+    allocation->heap->moved_to_system(*allocation, {.pages = count, .took_ns = took_ns, .cause = cause});
     release_if_empty(*allocation);
   }
   return {};

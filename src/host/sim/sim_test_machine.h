@@ -28,9 +28,9 @@ class FakeHeap final : public DevmemHeap {
     EXPECT_EQ(allocation.present_count(), 0u);
     EXPECT_EQ(live_.erase(&allocation), 1u);
   }
-  void moved_to_system(const DevmemAllocation&, std::uint64_t pages, MoveCause cause) override {
-    home_pages += pages;
-    last_cause = cause;
+  void moved_to_system(const DevmemAllocation&, const MovedHome& moved) override {
+    home_pages += moved.pages;
+    last_cause = moved.cause;
   }
   DevmemAllocation& take(std::uint64_t bytes) {
     next_ = align_up(next_, bytes);
