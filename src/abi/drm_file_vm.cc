@@ -9,6 +9,7 @@ namespace softxe {
 namespace {
 
 constexpr std::uint64_t kJobsTimeoutNs = 10'000'000'000;  // twice the job time-out
+constexpr std::uint64_t kDrainSliceNs = 1'000'000;
 
 // Restores what an eviction took from a VM with work; a VM without is left to its next EXEC. What cannot be
 // restored ends the VM (spec/vm.md 2.7).
@@ -38,15 +39,18 @@ DrmVmPtr DrmFile::make_vm(DrmDevice& device, VmMode mode, std::shared_ptr<VmCont
   vm->context = std::move(context);
   vm->exec = std::make_shared<ContextVm>(mode, vm->context);
   vm->default_bind = device.exec().make_bind_queue();
-  vm->context->drain_jobs = [weak = std::weak_ptr(vm->exec), &device] {
+  vm->context->drain_jobs = [weak = std::weak_ptr(vm->exec), &device](const std::function<void()>& meanwhile) {
     auto live = weak.lock();
     if (!live) return;
     WaitContext wait = device.wait_context();
-    static_cast<void>(live->jobs.all()->wait(wait, Deadline::after(wait.clock, kJobsTimeoutNs)));
+    const FencePtr all = live->jobs.all();
+    const Deadline end = Deadline::after(wait.clock, kJobsTimeoutNs);
+    if (wait.step) return static_cast<void>(all->wait(wait, end));
+    while (!all->wait(wait, Deadline::after(wait.clock, kDrainSliceNs)) && !end.passed(wait.clock)) meanwhile();
   };
   vm->context->stop_jobs = [weak = std::weak_ptr(vm->exec), &device,
                             drain = vm->context->drain_jobs]() -> std::shared_ptr<void> {
-    drain();
+    drain([] {});
     auto live = weak.lock();
     if (!live || live->mode() != VmMode::kPreemptFence) return nullptr;
     return std::make_shared<DeviceExec::VmPause>(device.exec(), live);

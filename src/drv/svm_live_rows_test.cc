@@ -215,5 +215,40 @@ TEST_F(LiveRows, R34_MemoryThatTheClientPagesItselfIsUsedInPlace) {
   EXPECT_EQ(seen, 7u);
 }
 
+// The munmap of a userptr holds the mm lock and waits for the jobs of its VM. One of them touches memory that another
+// VM has moved to VRAM: the reader cannot bring it home without the lock, so the munmap does.
+TEST_F(LiveRows, AMunmapThatWaitsForJobsServesTheTouchesTheyWaitFor) {
+  auto other = *device().create_vm({});
+  char* unmapped = map(k2M);
+  char* moved = map(k2M);
+  memset(unmapped, 1, k2M);
+  ASSERT_TRUE(gpu().store(va(moved), std::uint32_t{7}));
+  gpu().mmu().leave();
+  ASSERT_FALSE(present(moved));
+  std::atomic<bool> draining{false}, done{false}, given_up{false};
+  other->drain_jobs = [&](const std::function<void()>& meanwhile) {
+    draining = true;
+    const std::uint64_t end = mm().clock().now_ns() + 10'000'000'000;
+    while (!done && !given_up) {
+      meanwhile();
+      given_up = mm().clock().now_ns() > end;
+    }
+  };
+  auto userptr = watch_userptr(device(), *other, HostVa(reinterpret_cast<std::uint64_t>(unmapped)), k2M);
+  ASSERT_TRUE(userptr);
+  std::thread job([&] {
+    while (!draining) std::this_thread::yield();
+    std::uint32_t seen = 0;
+    EXPECT_TRUE(guarded_load32(moved, seen));
+    EXPECT_EQ(seen, 7u);
+    done = true;
+  });
+  EXPECT_EQ(mm().hook_munmap(reinterpret_cast<std::uint64_t>(unmapped), k2M), 0);
+  EXPECT_FALSE(given_up);
+  job.join();
+  userptr->reset();
+  device().close_vm(other);
+}
+
 }  // namespace
 }  // namespace softxe

@@ -27,7 +27,7 @@ class UserptrNotifier final : public IntervalNotifier {
       : IntervalNotifier(range), host_(host), context_(context) {}
 
   void invalidate(HostRange, HostEvent kind) override {
-    if (kind != HostEvent::kMigrate) context_.drain_jobs();
+    if (kind != HostEvent::kMigrate) context_.drain_jobs([this] { host_.serve_touches(); });
   }
 
  private:

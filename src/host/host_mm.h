@@ -176,6 +176,10 @@ class HostMm {
   /// by accident: a frame without pages faults. Lives as long as the HostMm. ENOMEM.
   virtual Result<std::byte*> make_window(std::uint64_t bytes) = 0;
 
+  /// For who waits inside invalidate(), with the mm lock held, for something that may itself wait for a page in VRAM:
+  /// serves such touches, again and again. Does not wait.
+  virtual void serve_touches() {}
+
   /// Serves the threads that wait for a page of a window which the kernel has dropped. Takes no lock, does not wait.
   virtual void serve_windows() {}
 

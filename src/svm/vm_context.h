@@ -29,8 +29,9 @@ class VmContext {
   void add_svm(SvmConfig config) { svm = std::make_unique<Svm>(vm, std::move(config)); }
 
   /// Waits until the jobs of a VM with fences are done; set by whoever runs them. Called with the mm
-  /// lock held (a notifier of a userptr), so it takes leaf locks only.
-  std::function<void()> drain_jobs = [] {};
+  /// lock held (a notifier of a userptr), so it takes leaf locks only. Calls `meanwhile` now and then while it waits:
+  /// a job may wait for a page in VRAM that only the mm lock's holder can bring home.
+  std::function<void(const std::function<void()>& meanwhile)> drain_jobs = [](const auto&) {};
 
   /// An eviction is about to zap PTEs of a VM whose jobs cannot fault: waits for them (dma-fence) or takes
   /// them off the engines until the returned object goes (preempt-fence). Set by whoever runs jobs.

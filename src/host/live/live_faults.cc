@@ -191,7 +191,19 @@ void LiveHostMm::die_of_stale_access(HostVa page) {
 
 void LiveHostMm::drain_events() {
   UffdMessage message;
-  while (pump_.pop_event(message)) on_event(message);
+  while (pump_.pop_event(message)) {
+    dealing_with_event_ = true;
+    on_event(message);
+    dealing_with_event_ = false;
+  }
+}
+
+/// In the place of the reader, which waits for the lock. The lock is that of the caller's caller.
+void LiveHostMm::serve_touches() SX_NO_THREAD_SAFETY_ANALYSIS {
+  if (disabled() || rung_ == Rung::kNone || dealing_with_event_) return;
+  pump_.pump(client_);
+  serve_faults();
+  serve_parked();
 }
 
 void LiveHostMm::on_event(const UffdMessage& message) {

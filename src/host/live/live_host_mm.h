@@ -98,6 +98,7 @@ class LiveHostMm final : public HostMm {
   Status migrate_to_system(HostRange range, MoveCause cause, Residency residency) override;
   Status evict(DevmemAllocation& allocation) override;
   Result<std::byte*> make_window(std::uint64_t bytes) override;
+  void serve_touches() override;
   void serve_windows() override;
   const Clock& clock() const override { return clock_; }
 
@@ -273,6 +274,8 @@ class LiveHostMm final : public HostMm {
   void serve_vram_fault(HostVa page);
   [[noreturn]] void die_of_stale_access(HostVa page);
   void drain_events() SX_REQUIRES(mm_lock_);
+  /// An event that no hook saw is being dealt with: what it says about residency may not be recorded yet.
+  bool dealing_with_event_ SX_GUARDED_BY(mm_lock_) = false;
   void on_event(const UffdMessage& message) SX_REQUIRES(mm_lock_);
   void on_remap(HostRange from, HostVa to) SX_REQUIRES(mm_lock_);
   void on_missed_fork(int fd) SX_REQUIRES(mm_lock_);
