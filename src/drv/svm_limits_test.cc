@@ -4,6 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+#include <string_view>
+
 namespace softxe {
 namespace {
 
@@ -108,6 +111,56 @@ TEST(SvmLimits, WhatGoesHomeIsCountedByPage) {
   ASSERT_TRUE(d.gpu_write(kBase + 5 * k2M, 1));
   EXPECT_EQ(d.count(Counter::svm_eviction_bytes), kPageSize);
   EXPECT_EQ(d.count(Counter::svm_migrate_to_system_bytes), k2M + kPageSize);
+}
+
+// spec/svm.md 9.1. A store by the GPU and a load by the CPU, with 5 ms lost at one step of them.
+TEST(SvmLimits, TimeIsCountedWhereItIsSpent) {
+  constexpr Counter kTimes[] = {Counter::svm_2M_pagefault_us, Counter::svm_2M_migrate_us,
+                                Counter::svm_device_copy_us,  Counter::svm_2M_device_copy_us,
+                                Counter::svm_2M_get_pages_us, Counter::svm_2M_bind_us,
+                                Counter::svm_cpu_copy_us,     Counter::svm_2M_cpu_copy_us};
+  const struct {
+    const char* step;
+    std::set<Counter> grow;
+  } rows[] = {
+      {"svm.migrate.move", {kTimes[0], kTimes[1], kTimes[2], kTimes[3]}},
+      {"svm.pages.collect", {kTimes[0], kTimes[4]}},
+      {"svm.bind.prepare", {kTimes[0], kTimes[5]}},
+      {"host.sim.to_system.alloc", {kTimes[6], kTimes[7]}},
+  };
+  for (const auto& row : rows) {
+    SCOPED_TRACE(row.step);
+    SimDevice d;
+    ASSERT_TRUE(d.bind_everything());
+    d.map_at(kBase, k2M);
+    AtStep slow(row.step, 1, [&](int) { d.clock.advance_ns(5'000'000); });
+    ASSERT_TRUE(d.gpu_write(kBase, 7));
+    ASSERT_TRUE(d.cpu_read(kBase));
+    EXPECT_EQ(slow.left(), 0);
+    for (Counter time : kTimes)
+      EXPECT_EQ(d.count(time), row.grow.contains(time) ? 5000u : 0u) << kCounterNames[static_cast<std::size_t>(time)];
+  }
+}
+
+TEST(SvmLimits, AFaultThatFailsWithItsBindCountsTheBindsTimeOnly) {
+  struct SlowFailure final : StepHook {
+    explicit SlowFailure(ManualClock& of) : clock(of) {}
+    Status on_step(StepSite& site, bool) override {
+      if (std::string_view(site.name) != "svm.bind.prepare") return {};
+      clock.advance_ns(5'000'000);
+      return fail(ENOMEM, "asked for by the test");
+    }
+    ManualClock& clock;
+  };
+  SimDevice d;
+  ASSERT_TRUE(d.bind_everything());
+  d.map_at(kBase, k2M);
+  SlowFailure hook(d.clock);
+  set_step_hook(&hook);
+  EXPECT_EQ(d.device->faults().serve(fault_at(d, kBase)).error().err, ENOMEM);
+  set_step_hook(nullptr);
+  EXPECT_EQ(d.count(Counter::svm_2M_bind_us), 5000u);
+  EXPECT_EQ(d.count(Counter::svm_2M_pagefault_us), 0u);
 }
 
 // spec/vm.md 7.2: a range that died under the fault is the collector's, and its attributes with it.

@@ -181,7 +181,7 @@ class MirrorFault {
   ChunkRules rules_;
   bool again_ = false;
   bool collection_failed_ = false;  ///< in this round
-  bool grown_ = false;  ///< too_small() has made room once
+  bool grown_ = false;              ///< too_small() has made room once
   int busy_rounds_ = 0;
   HostVa bad_extent_start_{~0ull};
   std::uint64_t bad_sequence_ = 0;
