@@ -45,21 +45,42 @@ struct Compiled {
   std::map<std::string, StructLayout> structs;
 };
 
+struct Name {
+  enum class Kind { kConstant, kEnumerator, kIoctl, kStruct, kField } kind;
+  const char* name;     ///< of a field: the structure it is in
+  const char* path;     ///< of a field, "" else
+  std::uint64_t value;  ///< or size
+  std::uint64_t place;  ///< of a field its offset, of a structure its alignment
+};
+
+constexpr Name kNames[] = {
+// Unsigned 32-bit view first: the JSON has 0xffffffff for the two "-1 in a u32" constants.
+#define SX_CONSTANT(name) {Name::Kind::kConstant, #name, "", static_cast<std::uint64_t>(name), 0},
+#define SX_ENUMERATOR(name) {Name::Kind::kEnumerator, #name, "", static_cast<std::uint64_t>(name), 0},
+#define SX_IOCTL(name) {Name::Kind::kIoctl, #name, "", static_cast<std::uint64_t>(name), 0},
+#define SX_STRUCT(name) {Name::Kind::kStruct, #name, "", sizeof(name), alignof(name)},
+#define SX_FLEXIBLE(type, path) {Name::Kind::kField, #type, #path, 0, offsetof(type, path)},
+// Nested paths: sizeof needs an object expression.
+#define SX_FIELD(type, path) \
+  {Name::Kind::kField, #type, #path, sizeof(static_cast<type*>(nullptr)->path), offsetof(type, path)},
+#include "abi/uapi_names.inc"
+};
+
 const Compiled& compiled() {
   static const Compiled table = [] {
     Compiled t;
-// Unsigned 32-bit view first: the JSON has 0xffffffff for the two "-1 in a u32" constants.
-#define SX_CONSTANT(name) t.constants[#name] = static_cast<std::uint64_t>(name);
-#define SX_ENUMERATOR(name) t.enumerators[#name] = static_cast<std::uint64_t>(name);
-#define SX_IOCTL(name) t.ioctls[#name] = static_cast<std::uint64_t>(name);
-#define SX_STRUCT(name)                 \
-  t.structs[#name].size = sizeof(name); \
-  t.structs[#name].align = alignof(name);
-#define SX_FLEXIBLE(type, path) t.structs[#type].fields[#path] = {offsetof(type, path), 0};
-// Nested paths: sizeof needs an object expression.
-#define SX_FIELD(type, path) \
-  t.structs[#type].fields[#path] = {offsetof(type, path), sizeof(static_cast<type*>(nullptr)->path)};
-#include "abi/uapi_names.inc"
+    for (const Name& n : kNames) {
+      switch (n.kind) {
+        case Name::Kind::kConstant: t.constants[n.name] = n.value; break;
+        case Name::Kind::kEnumerator: t.enumerators[n.name] = n.value; break;
+        case Name::Kind::kIoctl: t.ioctls[n.name] = n.value; break;
+        case Name::Kind::kStruct:
+          t.structs[n.name].size = n.value;
+          t.structs[n.name].align = n.place;
+          break;
+        case Name::Kind::kField: t.structs[n.name].fields[n.path] = {n.place, n.value}; break;
+      }
+    }
     return t;
   }();
   return table;
