@@ -191,21 +191,21 @@ class ShadowTree : public testing::Test {
   void SetUp() override {
     char name[] = "/tmp/softxe-vfs-test-XXXXXX";
     ASSERT_NE(mkdtemp(name), nullptr);
-    root = name;
+    root_ = name;
     const auto devices = two_devices();
-    ASSERT_TRUE(materialise(build_tree(devices), root));
+    ASSERT_TRUE(materialise(build_tree(devices), root_));
   }
   void TearDown() override {
-    EXPECT_TRUE(remove_tree(root));
-    EXPECT_FALSE(std::filesystem::exists(root));
+    EXPECT_TRUE(remove_tree(root_));
+    EXPECT_FALSE(std::filesystem::exists(root_));
   }
   std::string client_realpath(const std::string& client) {
     char resolved[PATH_MAX];
-    const PathMap map(root);
+    const PathMap map(root_);
     if (realpath(map.to_shadow(client)->c_str(), resolved) == nullptr) return "";
     return map.to_client(resolved).value_or("outside");
   }
-  std::string root;
+  std::string root_;
 };
 
 TEST_F(ShadowTree, LinksLeadWhereSysfsLinksLead) {
@@ -234,7 +234,7 @@ TEST_F(ShadowTree, LinksLeadWhereSysfsLinksLead) {
 }
 
 TEST_F(ShadowTree, NoLinkDanglesOrNamesTheRoot) {
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(root)) {
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(root_)) {
     if (!entry.is_symlink()) continue;
     EXPECT_TRUE(std::filesystem::exists(entry.path())) << entry.path();
     EXPECT_TRUE(std::filesystem::read_symlink(entry.path()).is_relative()) << entry.path();
@@ -242,17 +242,17 @@ TEST_F(ShadowTree, NoLinkDanglesOrNamesTheRoot) {
 }
 
 TEST_F(ShadowTree, ContentAndModesArriveOnDisk) {
-  std::ifstream file(root + pci_directory(0) + "/device");
+  std::ifstream file(root_ + pci_directory(0) + "/device");
   std::stringstream text;
   text << file.rdbuf();
   EXPECT_EQ(text.str(), "0xe20b\n");
   struct stat st {};
-  ASSERT_EQ(stat((root + pci_directory(0) + "/uevent").c_str(), &st), 0);
+  ASSERT_EQ(stat((root_ + pci_directory(0) + "/uevent").c_str(), &st), 0);
   EXPECT_EQ(st.st_mode & 07777, 0644u);
-  ASSERT_EQ(stat((root + pci_directory(0) + "/resource0").c_str(), &st), 0);
+  ASSERT_EQ(stat((root_ + pci_directory(0) + "/resource0").c_str(), &st), 0);
   EXPECT_EQ(st.st_size, 16 << 20);
   EXPECT_EQ(st.st_blocks, 0);
-  EXPECT_FALSE(materialise(build_tree({}), root)) << "the root must be empty";
+  EXPECT_FALSE(materialise(build_tree({}), root_)) << "the root must be empty";
 }
 
 // ---- dynamic files -------------------------------------------------------------------------------

@@ -6,19 +6,19 @@ namespace {
 
 class LiveCollect : public LiveTest {
  protected:
-  Status collect(std::byte* at, CollectRequest request) { return mm_->collect(range_at(at, k64K), request, homes); }
+  Status collect(std::byte* at, CollectRequest request) { return mm_->collect(range_at(at, k64K), request, homes_); }
   static constexpr auto kRead = CollectRequest::Intent::kRead;
   static constexpr auto kWrite = CollectRequest::Intent::kWrite;
-  PageHomes homes;
+  PageHomes homes_;
 };
 
 TEST_F(LiveCollect, SystemPagesAreFaultedInAtTheirAddress) {
   std::byte* at = map(k64K);
   ASSERT_TRUE(collect(at, {kWrite, kOwner}));
   for (std::size_t i = 0; i < 16; ++i) {
-    EXPECT_EQ(homes[i].where, PageHome::Where::kSystem);
-    EXPECT_EQ(homes[i].system, at + i * kPageSize);
-    EXPECT_TRUE(homes[i].writable);
+    EXPECT_EQ(homes_[i].where, PageHome::Where::kSystem);
+    EXPECT_EQ(homes_[i].system, at + i * kPageSize);
+    EXPECT_TRUE(homes_[i].writable);
     EXPECT_TRUE(occupied(at + i * kPageSize));
   }
 }
@@ -27,16 +27,16 @@ TEST_F(LiveCollect, OwnVramStaysForeignVramComesHome) {
   std::byte* at = map_filled(k64K, 10);
   DevmemAllocation& allocation = migrate(at + 4 * kPageSize, kPageSize);
   ASSERT_TRUE(collect(at, {kWrite, kOwner}));
-  EXPECT_EQ(homes[4].where, PageHome::Where::kDevice);
-  EXPECT_EQ(homes[4].allocation, &allocation);
-  EXPECT_EQ(homes[4].device, allocation.block.start());
-  EXPECT_EQ(homes[5].system, at + 5 * kPageSize);
+  EXPECT_EQ(homes_[4].where, PageHome::Where::kDevice);
+  EXPECT_EQ(homes_[4].allocation, &allocation);
+  EXPECT_EQ(homes_[4].device, allocation.block.start());
+  EXPECT_EQ(homes_[5].system, at + 5 * kPageSize);
   EXPECT_EQ(released(), 0u);
   for (OwnerGroup other : {OwnerGroup{2}, OwnerGroup::kNobody}) {
     migrate(at + 8 * kPageSize, kPageSize);
     ASSERT_TRUE(collect(at, {kWrite, other}));
-    EXPECT_EQ(homes[4].where, PageHome::Where::kSystem);
-    EXPECT_EQ(homes[8].where, PageHome::Where::kSystem);
+    EXPECT_EQ(homes_[4].where, PageHome::Where::kSystem);
+    EXPECT_EQ(homes_[8].where, PageHome::Where::kSystem);
     EXPECT_TRUE(occupied(at + 8 * kPageSize));
   }
   expect_filled(at, 16, 10);
@@ -47,7 +47,7 @@ TEST_F(LiveCollect, HoleBesideVramIsFilledByTheReader) {
   word(at, 0) = 1;
   migrate(at, kPageSize);  // the block stays registered: the holes of the rest go through the reader
   ASSERT_TRUE(collect(at, {kWrite, kOwner}));
-  EXPECT_EQ(homes[0].where, PageHome::Where::kDevice);
+  EXPECT_EQ(homes_[0].where, PageHome::Where::kDevice);
   for (int i = 1; i < 16; ++i) EXPECT_TRUE(occupied(at + i * kPageSize));
   EXPECT_FALSE(occupied(at));
 }
@@ -90,7 +90,7 @@ TEST_F(LiveCollect, RefusesWhatTheCpuCouldNotTouch) {
     auto status = collect(row.at, {row.intent, kOwner});
     EXPECT_EQ(status ? 0 : status.error().err, row.err) << row.what;
   }
-  EXPECT_FALSE(homes[0].writable);
+  EXPECT_FALSE(homes_[0].writable);
   munmap(beyond, k64K);
   close(fd);
 }
@@ -100,9 +100,9 @@ TEST_F(LiveCollect, OnlyPagesTheCpuMayStoreToAreWritable) {
   migrate(at + 8 * kPageSize, kPageSize);
   mprotect(at + 2 * kPageSize, 3 * kPageSize, PROT_READ);
   ASSERT_TRUE(collect(at, {kRead, kOwner}));
-  for (std::size_t i = 0; i < 16; ++i) EXPECT_EQ(homes[i].writable, i < 2 || i > 4) << i;
-  EXPECT_EQ(homes.runs().size(), 5u);  // 0-1, 2-4, 5-7, 8 in VRAM, 9-15
-  EXPECT_EQ(homes.pages(), 16u);
+  for (std::size_t i = 0; i < 16; ++i) EXPECT_EQ(homes_[i].writable, i < 2 || i > 4) << i;
+  EXPECT_EQ(homes_.runs().size(), 5u);  // 0-1, 2-4, 5-7, 8 in VRAM, 9-15
+  EXPECT_EQ(homes_.pages(), 16u);
 }
 
 TEST_F(LiveCollect, Populated) {

@@ -57,6 +57,7 @@ TEST_F(LiveHazards, BookkeepingIsNotOnTheClientsHeap) {
   EXPECT_GT(migrate_c_heap(), 0u);
   const std::uint64_t before = mm_->counters().cpu_faults.load();
   std::vector<std::string> strings;
+  strings.reserve(2000);
   for (int i = 0; i < 2000; ++i) strings.push_back(std::to_string(i) + std::string(40, 'x'));
   for (int i = 0; i < 2000; ++i) ASSERT_EQ(strings[i].substr(0, strings[i].find('x')), std::to_string(i));
   EXPECT_GT(mm_->counters().cpu_faults.load(), before);
@@ -67,8 +68,8 @@ TEST_F(LiveHazards, FaultInsideMallocNeedsNoMalloc) {
     migrate_c_heap();
     // Two threads fault inside the allocator, with the lock of its main arena held or wanted.
     auto churn = [] {
-      for (int i = 0; i < 200; ++i) {
-        void* volatile a = std::malloc(static_cast<std::size_t>(16 + i * 7));
+      for (std::size_t i = 0; i < 200; ++i) {
+        void* volatile a = std::malloc(16 + i * 7);
         void* volatile b = std::malloc(100'000);
         *static_cast<volatile char*>(a) = 1;
         *static_cast<volatile char*>(b) = 1;
@@ -283,7 +284,7 @@ class Trigger final : public IntervalNotifier {
   void invalidate(HostRange, HostEvent kind) override {
     if (kind != HostEvent::kMigrate || !armed.exchange(false)) return;
     round.fetch_add(1);
-    for (std::uint64_t i = spins = (spins + 37) % 700; i != 0; --i) asm volatile("pause");
+    for (std::uint64_t i = spins_ = (spins_ + 37) % 700; i != 0; --i) asm volatile("pause");
   }
   std::atomic<bool> armed{false};
   std::atomic<std::uint64_t> round{0};
@@ -291,7 +292,7 @@ class Trigger final : public IntervalNotifier {
   std::atomic<bool> stop{false};
 
  private:
-  std::uint64_t spins = 0;
+  std::uint64_t spins_ = 0;
 };
 
 TEST_F(LiveHazards, MoveThatDeniesHavingMovedLosesNothing) {

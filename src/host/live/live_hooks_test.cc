@@ -75,7 +75,8 @@ TEST_F(LiveHooks, HoleInAnAllocationCanMigrateAgain) {
   std::byte* at = map_filled(k64K, 70);
   migrate(at, k64K);
   EXPECT_EQ(mm_->hook_munmap(u(at) + 4 * kPageSize, kPageSize), 0);
-  mmap(at + 4 * kPageSize, kPageSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+  std::byte* hole = at + 4 * kPageSize;
+  ASSERT_EQ(mmap(hole, kPageSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0), hole);
   word(at, 4) = 4444;
   DevmemAllocation& patch = migrate(at + 4 * kPageSize, kPageSize);
   EXPECT_EQ(word(patch.frame, 0), 4444u);
@@ -205,13 +206,13 @@ TEST_F(LiveHooks, MremapAcrossOurSplitsGrowsInPlaceAndShrinks) {
   munmap(at + 3 * k2M, k2M);  // room to grow into
   EXPECT_EQ(mm_->hook_mremap({u(at), 3 * k2M, 4 * k2M, MREMAP_MAYMOVE, 0}), static_cast<long>(u(at)));
   EXPECT_FALSE(diary->saw(HostEvent::kUnmap)) << "growing in place changes no page";
-  expect_filled(at, 3 * 512, 0);
+  expect_filled(at, 3ull * 512, 0);
   migrate(at + 2 * k2M, k2M);
   EXPECT_EQ(mm_->hook_mremap({u(at), 4 * k2M, 2 * k2M, 0, 0}), static_cast<long>(u(at)));
   const Diary::Entry* e = diary->last(HostEvent::kUnmap);
   ASSERT_NE(e, nullptr);
   EXPECT_EQ(e->start, u(at) + 2 * k2M);
-  expect_filled(at, 2 * 512, 0);
+  expect_filled(at, 2ull * 512, 0);
   EXPECT_EQ(released(), 2u);
   mm_->unwatch(*diary);
 }

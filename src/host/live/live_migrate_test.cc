@@ -14,8 +14,8 @@ namespace {
 class LiveMigrate : public LiveTest {};
 
 TEST_F(LiveMigrate, PageInVramIsAbsentFromTheProcess) {
-  std::byte* at = map_filled(64 * 1024, 100);
-  DevmemAllocation& allocation = migrate(at, 64 * 1024);
+  std::byte* at = map_filled(k64K, 100);
+  DevmemAllocation& allocation = migrate(at, k64K);
   EXPECT_EQ(allocation.present_count(), 16u);
   for (int i = 0; i < 16; ++i) {
     EXPECT_FALSE(occupied(at + i * kPageSize)) << i;
@@ -25,8 +25,8 @@ TEST_F(LiveMigrate, PageInVramIsAbsentFromTheProcess) {
 }
 
 TEST_F(LiveMigrate, CpuTouchBringsTheWholeAllocationHome) {
-  std::byte* at = map_filled(64 * 1024, 7);
-  DevmemAllocation& allocation = migrate(at, 64 * 1024);
+  std::byte* at = map_filled(k64K, 7);
+  DevmemAllocation& allocation = migrate(at, k64K);
   word(allocation.frame, 3) = 0xabcd;  // the GPU's store
   EXPECT_EQ(word(at, 3), 0xabcdu);
   EXPECT_EQ(released(), 1u);
@@ -86,10 +86,10 @@ INSTANTIATE_TEST_SUITE_P(, LiveMigrateSizes,
                          [](const auto& param) { return std::string(param.param.name); });
 
 TEST_F(LiveMigrate, HolesBecomeZeroFilledVram) {
-  std::byte* at = map(64 * 1024);
+  std::byte* at = map(k64K);
   word(at, 5) = 55;
-  DevmemAllocation& allocation = heap().take(64 * 1024);
-  auto counts = mm_->migrate_to_device(range_at(at, 64 * 1024), allocation, 0);
+  DevmemAllocation& allocation = heap().take(k64K);
+  auto counts = mm_->migrate_to_device(range_at(at, k64K), allocation, 0);
   ASSERT_TRUE(counts.has_value());
   EXPECT_EQ(counts->pages_moved, 1u);
   EXPECT_EQ(counts->pages_zero_filled, 15u);

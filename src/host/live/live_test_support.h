@@ -177,7 +177,7 @@ class LiveTest : public ::testing::Test {
         static_cast<std::byte*>(mmap(nullptr, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
     mapped_.push_back(range_at(raw, room));
     auto* at = reinterpret_cast<std::byte*>(align_up(number_of(raw) + kPageSize, k2M));
-    mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    EXPECT_EQ(mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0), at);
     return at;
   }
   /// The same, with every page's first word set to its number plus `seed`.

@@ -126,7 +126,7 @@ TEST(Patcher, MallocAndFreeOf4MiB) {
 TEST(Patcher, HeapGrowthAndTrim) {
   run_isolated([] {
     install_active(kRecord);
-    mallopt(M_MMAP_THRESHOLD, 1 << 30);
+    mallopt(M_MMAP_THRESHOLD, 1 << 30);  // NOLINT(concurrency-mt-unsafe): run_isolated's child is one thread
     void* volatile p = malloc(1 << 20);
     free(p);
     malloc_trim(0);
@@ -185,7 +185,7 @@ TEST(Patcher, LibrariesThatComeAndGo) {
   run_isolated([] {
     install_active(kRecord);
     void* handle = dlopen("libBrokenLocale.so.1", RTLD_NOW);
-    ASSERT_NE(handle, nullptr) << dlerror();
+    ASSERT_NE(handle, nullptr) << dlerror();  // NOLINT(concurrency-mt-unsafe): glibc's is of the thread
     EXPECT_GE(loader_calls(SYS_mmap), 2u);
     EXPECT_GE(loader_calls(SYS_mprotect), 1u);
     const auto before = loader_calls(SYS_munmap);
@@ -310,7 +310,7 @@ TEST(Patcher, SignalsWaitForTheHookByDefault) {
       EXPECT_EQ(g_faults_in_hook, 1) << "faults are never held back";
       EXPECT_EQ(g_handled, 2);
       sigset_t mask;
-      sigprocmask(SIG_BLOCK, nullptr, &mask);
+      pthread_sigmask(SIG_BLOCK, nullptr, &mask);
       EXPECT_EQ(sigismember(&mask, SIGUSR1), 0) << "the mask is given back";
     });
   }
