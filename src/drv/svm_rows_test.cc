@@ -253,8 +253,8 @@ TEST(SvmRows, ExactModeGrowsTheLastIntervalWhenItsListIsFull) {
   };
   EXPECT_EQ(atomic_at(0), AtomicAccess::kUndefined);
   EXPECT_EQ(atomic_at(1), AtomicAccess::kDevice) << "told apart while there was room";
-  EXPECT_EQ(atomic_at(2 * 4999), AtomicAccess::kUndefined);
-  EXPECT_EQ(atomic_at(2 * 4998 + 1), AtomicAccess::kUndefined) << "inside the hull of the last ones";
+  EXPECT_EQ(atomic_at(2ull * 4999), AtomicAccess::kUndefined);
+  EXPECT_EQ(atomic_at(2ull * 4998 + 1), AtomicAccess::kUndefined) << "inside the hull of the last ones";
 }
 
 TEST(SvmRows, AQueryOfAttributesSeesAFinishedMunmap) {

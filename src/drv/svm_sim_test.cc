@@ -30,9 +30,9 @@ TEST(SvmFault, E18_CpuTouchBringsTheWholeAllocationHome) {
   ASSERT_TRUE(d.bind_everything());
   d.map_at(kBase, k2M);
   ASSERT_TRUE(d.cpu_write(kBase + 8, 41));
-  ASSERT_TRUE(d.gpu_write(kBase + 64 * 1024, 42));
+  ASSERT_TRUE(d.gpu_write(kBase + k64K, 42));
   ASSERT_TRUE(d.in_vram(kBase));
-  EXPECT_EQ(d.cpu_read(kBase + 64 * 1024).value(), 42u);
+  EXPECT_EQ(d.cpu_read(kBase + k64K).value(), 42u);
   EXPECT_EQ(d.cpu_read(kBase + 8).value(), 41u);
   EXPECT_FALSE(d.in_vram(kBase));
   EXPECT_EQ(d.count(Counter::svm_cpu_fault_count), 1u);

@@ -194,7 +194,7 @@ TEST_F(PageTableTest, EveryAllocationOfPrepareMayFail) {
     FailNth hook("hw.pt.alloc", nth, ENOMEM);
     StepHook* old = set_step_hook(&hook);
     {
-      auto update = pt.prepare_map(gpu(0, 300 * 4096), runs);
+      auto update = pt.prepare_map(gpu(0, 300ull * 4096), runs);
       if (update) {
         set_step_hook(old);
         EXPECT_EQ(pay(pt.commit(std::move(*update))), 0u);
@@ -261,10 +261,10 @@ TEST_F(PageTableTest, PartOfAHiddenTableComesBackAlone) {
   PageTable pt(pool_, {});
   map(pt, gpu(0, k2M), {sys(4096, k2M)});
   pay(pt.zap(gpu(0, k2M)));
-  map(pt, gpu(3 * 4096, 4096), {sys(0x50000, 4096)});
+  map(pt, gpu(3ull * 4096, 4096), {sys(0x50000, 4096)});
   EXPECT_EQ(pt.present_pages(), 1u) << "stale entries of the hidden table stay revoked";
-  EXPECT_EQ(pt.walk(GpuVa(3 * 4096))->address, 0x50000u);
-  EXPECT_FALSE(pt.walk(GpuVa(4 * 4096)).has_value());
+  EXPECT_EQ(pt.walk(GpuVa(3ull * 4096))->address, 0x50000u);
+  EXPECT_FALSE(pt.walk(GpuVa(4ull * 4096)).has_value());
   pt.check_invariants();
 }
 

@@ -366,7 +366,7 @@ TEST(VaOps, RefusesRangesOutsideTheSpaceAndInTheWindow) {
 
 TEST(VaOps, LongListsMoveAndGrow) {
   TestSpace t(100);
-  for (unsigned i = 0; i < 50; ++i) ASSERT_TRUE(t.map(pages(2 * i, 1), 1, i));
+  for (std::uint64_t i = 0; i < 50; ++i) ASSERT_TRUE(t.map(pages(2 * i, 1), 1, i));
   Result<VaOps> few = plan_unmap(t.space, pages(0, 10));
   Result<VaOps> many = plan_unmap(t.space, pages(0, 100));
   ASSERT_EQ(few->size(), 5u);
@@ -383,7 +383,7 @@ TEST(VaOps, RunningOutOfMemoryChangesNothing) {
   for (std::uint64_t nth = 1;; ++nth) {
     ASSERT_LT(nth, 20u);
     TestSpace t(400);
-    for (unsigned i = 0; i < 29; ++i) ASSERT_TRUE(t.map(pages(8 * i, 6), 1, 8 * i));
+    for (std::uint64_t i = 0; i < 29; ++i) ASSERT_TRUE(t.map(pages(8 * i, 6), 1, 8 * i));
     const std::string before = text(t);
     FailNth failure("", nth, ENOMEM, FailNth::Repeat::kForever);
     StepHook* old = set_step_hook(&failure);

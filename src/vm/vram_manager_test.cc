@@ -91,6 +91,7 @@ TEST_F(VramManagerTest, RefusalsChangeNothing) {
 
 TEST_F(VramManagerTest, EvictsOldestFirstAndTouchMakesYoung) {
   std::vector<VramBlock*> b;
+  b.reserve(8);
   for (int i = 0; i < 8; ++i) b.push_back(&full());
   manager_.touch(*b[0]);
   manager_.pin(*b[1]);
@@ -111,6 +112,7 @@ TEST_F(VramManagerTest, PinnedBlocksAreNeverAsked) {
   manager_.pin(oldest);
   manager_.pin(later);
   std::vector<VramBlock*> rest;
+  rest.reserve(6);
   for (int i = 0; i < 6; ++i) rest.push_back(&full());
   manager_.touch(oldest);
   manager_.touch(later);
@@ -146,6 +148,7 @@ TEST_F(VramManagerTest, PredicateProtectsVmLocalBlocks) {
 
 TEST_F(VramManagerTest, ScatteredUsesHolesContiguousDoesNot) {
   std::vector<VramBlock*> b;
+  b.reserve(8);
   for (int i = 0; i < 8; ++i) b.push_back(&full());
   for (int i = 0; i < 8; i += 2) ASSERT_EQ(manager_.release(*b[i]), ReleaseResult::kDone);
   AllocPolicy policy;
@@ -178,6 +181,7 @@ TEST_F(VramManagerTest, QuotaCountsBeforeSpace) {
 
 TEST_F(VramManagerTest, OwnerMayFreeOrRefillUnderTheClaim) {
   std::vector<VramBlock*> b;
+  b.reserve(8);
   for (int i = 0; i < 8; ++i) b.push_back(&full());
   // The owner frees the block itself while the evictor is at work: the evictor finds nothing to do.
   client_.busy = {b[0], b[1]};
@@ -202,6 +206,7 @@ TEST_F(VramManagerTest, OwnerMayFreeOrRefillUnderTheClaim) {
 
 TEST_F(VramManagerTest, EvictAllReportsTheFirstErrorAfterTryingAll) {
   std::vector<VramBlock*> b;
+  b.reserve(4);
   for (int i = 0; i < 4; ++i) b.push_back(&full());
   client_.busy = {b[1]};
   const Status status = manager_.evict_all({});

@@ -522,6 +522,7 @@ TEST(Exec, FourThousandIdleQueuesCostNothing) {
   Rig rig;
   const auto vm = make_vm(VmMode::kFault);
   std::vector<ExecQueuePtr> queues;
+  queues.reserve(4096);
   for (int i = 0; i < 4096; ++i) queues.push_back(rig.queue(vm));
   EXPECT_TRUE(rig.submit(queues[4000], 0x1000));
   EXPECT_TRUE(rig.exec.run_once());

@@ -346,6 +346,7 @@ TEST(JobSyncs, Entries) {
 TEST(Syncobj, ConcurrentPointsLoseNothing) {
   const auto line = std::make_shared<Syncobj>();
   std::vector<FencePtr> work;
+  work.reserve(400);
   for (int i = 0; i < 400; ++i) work.push_back(Fence::pending());
   std::vector<std::thread> threads;
   for (std::size_t t = 0; t < 4; ++t)

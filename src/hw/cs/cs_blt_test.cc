@@ -173,7 +173,7 @@ TEST(CsBlitTest, Refusals) {
 
 TEST(CsBlitTest, LongCopiesTakeBoundedSteps) {
   Machine m;
-  const std::uint64_t bytes = 5 * 1024 * 1024;
+  const std::uint64_t bytes = 5ull * 1024 * 1024;
   m.memory.map(0x1000000, bytes);
   m.memory.map(0x2000000, bytes);
   m.memory.put_byte(0x1000000 + bytes - 1, 9);
@@ -258,7 +258,7 @@ TEST(CsSurfaceTest, Tile4BlocksAreInTheirOrder) {
   const CsSurface s{.base = 0, .pitch_bytes = 256, .tiling = CsTiling::kTile4};
   for (std::uint64_t by = 0; by < 4; ++by) {
     for (std::uint64_t bx = 0; bx < 8; ++bx) {
-      EXPECT_EQ(s.address_of({bx * 16 + 3, by * 4 + 2}), order[by][bx] * 64 + 2 * 16 + 3);
+      EXPECT_EQ(s.address_of({bx * 16 + 3, by * 4 + 2}), order[by][bx] * 64 + 2ull * 16 + 3);
     }
   }
   EXPECT_EQ(s.address_of({128, 32}), 3u * 4096) << "tiles are row-major";

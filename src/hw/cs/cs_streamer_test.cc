@@ -278,7 +278,7 @@ TEST(CsFlowTest, RenderStateIsSkippedByLengthWithoutReadingIt) {
   m.memory.put(state, {0x791701fe});
   m.context.start_batch(GpuVa(state));
   EXPECT_EQ(cs_step(m.context, m.memory, m.engine).kind, K::kContinue);
-  EXPECT_EQ(m.context.pc.value(), state + 4 * 512);
+  EXPECT_EQ(m.context.pc.value(), state + 4ull * 512);
   EXPECT_EQ(m.go().kind, K::kPageFault);
 }
 
