@@ -38,8 +38,8 @@ std::string client_line(const Op& op, const std::string& span) {
     case Kind::kDontneed: return fmt::format("cpu madvise {} dontneed -> any", span);
     case Kind::kFree: return fmt::format("cpu madvise {} free -> any", span);
     case Kind::kRemove: return fmt::format("cpu madvise {} remove -> any", span);
-    case Kind::kPageout: return fmt::format("cpu madvise {} pageout -> any", span);
-    // Neither has a verb of its own: swapping, and the mapping that the new end of the heap makes.
+    // Neither swapping nor the mapping that the new end of the heap makes has a verb of its own.
+    case Kind::kPageout:
     case Kind::kReclaim: return fmt::format("cpu madvise {} pageout -> any", span);
     case Kind::kBrk: {
       const std::uint64_t end = align_up(op.to, kPageSize);

@@ -197,8 +197,8 @@ void Soak::cpu_shared(unsigned actor, Prng& prng) {
   const std::uint64_t page = prng.below(kSharedPages);
   const std::uint64_t at = shared_page(page);
   std::uint64_t& expected = own_[actor][page];
-  require(word(at + 8 * (1 + actor)) == expected, "a CPU thread reads another value than it stored");
-  word(at + 8 * (1 + actor)) = ++expected;
+  require(word(at + 8ull * (1 + actor)) == expected, "a CPU thread reads another value than it stored");
+  word(at + 8ull * (1 + actor)) = ++expected;
   if (prng.chance(1, 2)) {
     __atomic_fetch_add(reinterpret_cast<std::uint64_t*>(at + 8 * kSharedWord), 1, __ATOMIC_SEQ_CST);
     ++atomics_[actor][page];
@@ -304,9 +304,9 @@ void Soak::gpu_shared(unsigned actor, EngineMemory& gpu, Prng& prng) {
   const std::uint64_t at = shared_page(page);
   std::uint64_t& expected = own_[actor][page];
   std::uint64_t seen = 0;
-  require(gpu.load(GpuVa(at + 8 * (1 + actor)), seen).has_value(), "a GPU load of shared memory fails");
+  require(gpu.load(GpuVa(at + 8ull * (1 + actor)), seen).has_value(), "a GPU load of shared memory fails");
   require(seen == expected, "an engine reads another value than it stored");
-  require(gpu.store(GpuVa(at + 8 * (1 + actor)), ++expected).has_value(), "a GPU store fails");
+  require(gpu.store(GpuVa(at + 8ull * (1 + actor)), ++expected).has_value(), "a GPU store fails");
   if (prng.chance(1, 4)) {
     require(gpu.atomic64(GpuVa(at + 8 * kSharedWord),
                          {.apply = [](std::uint64_t a, std::uint64_t b, std::uint64_t) { return a + b; }, .operand = 1})
@@ -347,7 +347,7 @@ void Soak::check_point() {
     std::uint64_t sum = 0;
     for (unsigned actor = 0; actor < kActors; ++actor) {
       sum += atomics_[actor][page];
-      require(word(shared_page(page) + 8 * (1 + actor)) == own_[actor][page], "a store was lost");
+      require(word(shared_page(page) + 8ull * (1 + actor)) == own_[actor][page], "a store was lost");
     }
     require(word(shared_page(page) + 8 * kSharedWord) == sum, "an atomic update was lost");
   }
@@ -385,10 +385,10 @@ int Soak::run() {
     SX_INFO("check {}: {} mappings, {} KiB, {} ranges, {} VMAs", checks, now.mappings, now.resident_kb, now.ranges,
             now.vmas);
     require(now.mappings <= settled.mappings + 512, "mappings grow");
-    require(now.resident_kb <= settled.resident_kb + 64 * 1024, "memory grows");
+    require(now.resident_kb <= settled.resident_kb + 64ull * 1024, "memory grows");
     require(now.ranges <= kSlots * 512, "ranges grow");
     // Advice may cut the churned slots into pages, no further.
-    require(now.vmas <= 2 * kCpus * kSlotsPerCpu * (k2M / kPageSize), "VMAs grow");
+    require(now.vmas <= 2ull * kCpus * kSlotsPerCpu * (k2M / kPageSize), "VMAs grow");
     alarm(0);
     barrier_.arrive_and_wait();
   }
