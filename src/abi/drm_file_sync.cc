@@ -164,8 +164,7 @@ Result<int> DrmFile::syncobj_eventfd(Bytes bytes) {
   SX_TRY(auto event, EventFd::from_client(request.fd));
   SX_TRY_VOID(syncobjs_.register_eventfd(
       {SyncobjHandle{request.handle}, request.point},
-      request.flags != 0 ? SyncobjTable::EventKind::kAvailable : SyncobjTable::EventKind::kSignalled,
-      std::move(event)));
+      request.flags != 0 ? SyncobjTable::EventKind::kAvailable : SyncobjTable::EventKind::kSignalled, event));
   return 0;
 }
 
