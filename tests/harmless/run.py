@@ -89,7 +89,7 @@ def compare(row, options, counts):
             counts["passed"] += 1
             continue
         counts["failed"] += 1
-        why = f"status {got_status}" if got_status != status else first_difference(wanted, got)
+        why = f"status {got_status}, plain: {status}" if got_status != status else first_difference(wanted, got)
         print(f"FAILED {row.name} {mode}: {why}\n{raw[-3000:]}")
         sys.stdout.flush()
 
