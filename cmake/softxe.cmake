@@ -80,6 +80,17 @@ endfunction()
 # rewrite the libc it intercepts. docs/TESTING.md lists them by name.
 set(SOFTXE_NOT_SANITIZED "/host/live/live_[a-z]+_test\\.cc$|/host/patch/(patcher|patcher_fork|stub)_test\\.cc$|/drv/svm_live(_rows)?_test\\.cc$")
 
+# Tests that read files of the tree learn where it is. Only they: a path on every command line would make the compiler
+# cache useless between two checkouts.
+function(softxe_source_dir)
+  foreach(source ${ARGN})
+    file(STRINGS ${source} uses REGEX SOFTXE_SOURCE_DIR LIMIT_COUNT 1)
+    if(uses)
+      set_property(SOURCE ${source} APPEND PROPERTY COMPILE_DEFINITIONS SOFTXE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+    endif()
+  endforeach()
+endfunction()
+
 # All *_test.cc of src/LAYER become one GoogleTest program softxe_LAYER_tests, run as one ctest.
 function(softxe_layer_tests layer)
   file(GLOB_RECURSE tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${layer}/*_test.cc)
@@ -93,8 +104,7 @@ function(softxe_layer_tests layer)
   add_executable(softxe_${layer}_tests ${tests} ${objects})
   target_link_libraries(softxe_${layer}_tests PRIVATE softxe_flags softxe_${layer}_deps GTest::gtest
                                                       GTest::gmock GTest::gtest_main Threads::Threads)
-  target_compile_definitions(softxe_${layer}_tests PRIVATE
-                             SOFTXE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  softxe_source_dir(${tests})
   softxe_precompile(softxe_${layer}_tests softxe_base_tests <gtest/gtest.h>)
   add_test(NAME unit.${layer} COMMAND softxe_${layer}_tests)
 endfunction()

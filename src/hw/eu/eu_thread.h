@@ -1,0 +1,54 @@
+// EuThread: everything one thread of an execution unit owns between two instructions.
+//
+// One flat block, so that an operand is an offset into it, ARF registers too (spec/eu-isa.md 3.1). Plain data: a
+// thread is stopped between any two instructions and goes on under another worker. No pointer into it lives
+// longer than one instruction. Read next: eu_exec.h.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+namespace softxe {
+
+inline constexpr unsigned kEuGrfBytes = 64;
+inline constexpr unsigned kEuChannelsMax = 32;
+
+/// Why a thread is not running (any more).
+enum class EuThreadState : std::uint8_t { kReady, kAtBarrier, kEnded };
+
+struct alignas(64) EuThread {
+  std::array<std::byte, 256 * kEuGrfBytes> grf;  ///< r0.., flat; small register mode uses the lower half
+  std::array<std::byte, 16 * kEuGrfBytes> acc;   ///< acc0.., flat
+  std::array<std::uint32_t, 4> flag;             ///< f0..f3
+  std::array<std::uint16_t, 16> a0;
+  std::array<std::uint32_t, 4> ce;   ///< ce.0 is set from `mask` when it is read
+  std::array<std::uint32_t, 4> msg;  ///< msg0.0: upper part of the hardware thread id
+  std::array<std::uint32_t, 4> sr;   ///< sr0.0: place of the thread; sr0.2: dispatch mask
+  std::array<std::uint32_t, 4> cr;   ///< cr0.0: rounding and denormal modes
+  std::array<std::uint32_t, 4> tm;
+  std::array<std::uint32_t, 4> other;  ///< n0, tdr, fc, dbg: storage only
+  /// 64-bit integer accumulators behind the dwords of acc0..acc15 (spec/eu-isa.md 6.3).
+  std::array<std::int64_t, 16 * kEuGrfBytes / 4> acc_wide;
+
+  std::uint64_t ip = 0;                                ///< GPU address of the next instruction
+  std::uint32_t mask = 0;                              ///< active channels
+  std::uint32_t call_mask = 0;                         ///< channels that take part in the current function
+  std::array<std::uint64_t, kEuChannelsMax> waits_at;  ///< an inactive channel's address; 0: nowhere
+
+  EuThreadState state = EuThreadState::kReady;
+  std::uint8_t simd = 16;  ///< 16 or 32
+  bool large_grf = false;
+  std::uint16_t hw_id = 0;            ///< 0..511, unique while the thread lives
+  std::uint16_t number = 0;           ///< in its group
+  std::uint32_t barriers_waited = 0;  ///< bit n: waits for barrier n (state kAtBarrier)
+  /// Channels (or steps) of the message at `ip` that are done: a fault in its middle repeats nothing.
+  std::uint32_t message_done = 0;
+  std::uint64_t instructions = 0;  ///< carried out so far
+
+  unsigned grf_count() const { return large_grf ? 256 : 128; }
+};
+static_assert(std::is_standard_layout_v<EuThread>);
+
+}  // namespace softxe
