@@ -293,6 +293,8 @@ Result<EuInst> decode_native(const EuWord& word, const EuOpInfo& info) {
   inst.op = info.op;
   if (info.format == EuFormat::kBare) return inst;
   inst.scoreboard = static_cast<std::uint16_t>(word.get(kScoreboard));
+  inst.atomic = single_bit(word, kAtomic);
+  inst.breakpoint = single_bit(word, kBreakpoint);
   inst.no_mask = single_bit(word, kNoMask);
   SX_TRY_VOID(decode_channels(word, inst));
   decode_predicate(word, info.ignores, inst);

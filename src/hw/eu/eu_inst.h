@@ -175,7 +175,10 @@ struct EuInst {
   std::int32_t uip = 0;
   EuSend send{};
   EuDpas dpas{};
-  std::uint16_t scoreboard = 0;  ///< kept for the assembler; means nothing here
+  // Kept for the assembler; they mean nothing here.
+  std::uint16_t scoreboard = 0;
+  bool atomic = false;
+  bool breakpoint = false;
 
   friend bool operator==(const EuInst&, const EuInst&) = default;
 };

@@ -252,11 +252,17 @@ void add_send_operands(Writer& out, const EuInst& inst, EuTextStyle style) {
 }
 
 void add_options(Writer& out, const EuInst& inst) {
-  const bool compacted = inst.bytes == 8;
-  if (!compacted && inst.scoreboard == 0) return;
-  out.add(" {{{}", compacted ? "Compacted" : "");
-  if (inst.scoreboard != 0) out.add("{}sb:0x{:X}", compacted ? "," : "", inst.scoreboard);
-  out.add("}}");
+  const char* separator = " {";
+  const auto add = [&](bool wanted, std::string_view name) {
+    if (!wanted) return;
+    out.add("{}{}", separator, name);
+    separator = ",";
+  };
+  add(inst.bytes == 8, "Compacted");
+  add(inst.atomic, "Atomic");
+  add(inst.breakpoint, "Breakpoint");
+  if (inst.scoreboard != 0) out.add("{}sb:0x{:X}", std::exchange(separator, ","), inst.scoreboard);
+  if (*separator == ',') out.add("}}");
 }
 
 }  // namespace

@@ -17,7 +17,8 @@
 //
 // Differences to iga64's output: no columns, sat as a word of its own, immediates always in hexadecimal, no
 // scoreboard. The complete style adds the rest, so that the assembler gives the same bytes again: lengths of second
-// payloads as iga does (r4:2; r4:a0 when the length stands in a0) and, in braces, Compacted and the scoreboard's bits.
+// payloads as iga does (r4:2; r4:a0 when the length stands in a0) and, in braces, Compacted, Atomic, Breakpoint and the
+// scoreboard's bits.
 // Read next: eu_asm.h (text back to bytes).
 #pragma once
 
