@@ -1,0 +1,32 @@
+// EuMemory: global memory as the messages of an execution unit see it.
+//
+// The seam between messages and the MMU. EngineEuMemory (eu_engine_memory.h) is the product's, over EngineMemory;
+// tests have one that is a map of pages (fake_eu_memory.h). Every call works on all its items: it touches every
+// page first, has faults served, and then acts, so that a fault repeats nothing. Read next: mmu_items.h.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/result.h"
+#include "hw/eu/eu_atomic.h"
+#include "hw/mmu_items.h"
+
+namespace softxe {
+
+/// One per worker, used by that worker's thread only. Errors: EFAULT (a fault was refused), ETIME (livelock);
+/// after one of them the caller's buffer holds anything, and memory is as before, unless a page vanished
+/// between touch and effect: then a part of the items may be stored. Null and scratch pages read zero.
+class EuMemory {
+ public:
+  virtual ~EuMemory() = default;
+
+  /// Item n goes to `to + n * item_bytes`.
+  virtual Status load(const MemoryItems& items, std::byte* to) = 0;
+  /// Item n comes from `from + n * item_bytes`; of items that overlap the later one stays.
+  virtual Status store(const MemoryItems& items, const std::byte* from) = 0;
+  /// The host processor's own atomic. Returns what was there before. `va` is naturally aligned.
+  virtual Result<std::uint64_t> atomic(GpuVa va, const EuAtomic& atomic) = 0;
+};
+
+}  // namespace softxe

@@ -1,0 +1,25 @@
+// MemoryItems: many small pieces of memory that one access reads or writes together.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "base/address.h"
+
+namespace softxe {
+
+/// `va.size()` items (at most kItemsMax) of `item_bytes` contiguous bytes each (1..kItemBytesMax), in ascending
+/// order of effect. An item is whole elements of `element_bytes` (1, 2, 4, 8); naturally aligned elements are
+/// single-copy atomic, others are not and may cross pages. Addresses have no canonical bits.
+struct MemoryItems {
+  static constexpr std::uint32_t kItemsMax = 128;
+  static constexpr std::uint32_t kItemBytesMax = 512;
+
+  std::span<const GpuVa> va;
+  std::uint32_t item_bytes = 4;
+  std::uint32_t element_bytes = 4;
+
+  std::uint64_t bytes() const { return va.size() * std::uint64_t{item_bytes}; }
+};
+
+}  // namespace softxe
