@@ -1,0 +1,100 @@
+#include "hw/eu/eu_group.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace softxe {
+
+EuGroup::EuGroup(const Shape& shape)
+    : shape_(shape), threads_(new EuThread[shape.threads]), slm_(new std::byte[shape.slm_bytes]) {
+  SX_ASSERT(shape.threads >= 1 && shape.threads <= kEuGroupThreadsMax);
+  SX_ASSERT(shape.slm_bytes <= kEuSlmBytesMax);
+}
+
+void EuGroup::restart() {
+  live_ = shape_.threads;
+  next_ = 0;
+  barriers_.fill({});
+  // What a kernel finds there is undefined; never the bytes of another client.
+  std::fill_n(slm_.get(), shape_.slm_bytes, std::byte{0});
+  for (std::uint32_t i = 0; i < shape_.threads; ++i) {
+    threads_[i].state = EuThreadState::kReady;
+    threads_[i].number = static_cast<std::uint16_t>(i);
+    threads_[i].barriers_waited = 0;
+  }
+}
+
+/// "Active only" never waits for more threads than are left: a thread that ended counts as arrived. A named barrier of
+/// a few threads is not completed by the end of others while enough are left to come.
+bool EuGroup::complete(const Barrier& barrier) const {
+  const std::uint32_t most = barrier.active_only ? live_ : kEuGroupThreadsMax;
+  const auto arrived = [](std::uint64_t threads) { return static_cast<std::uint32_t>(std::popcount(threads)); };
+  return arrived(barrier.producers) >= std::min<std::uint32_t>(barrier.producers_wanted, most) &&
+         arrived(barrier.consumers) >= std::min<std::uint32_t>(barrier.consumers_wanted, most);
+}
+
+void EuGroup::release(std::uint32_t id) {
+  const std::uint32_t bit = 1u << id;
+  for (EuThread& thread : threads()) {
+    if (thread.state != EuThreadState::kAtBarrier || (thread.barriers_waited & bit) == 0) continue;
+    thread.barriers_waited &= ~bit;
+    if (thread.barriers_waited == 0) thread.state = EuThreadState::kReady;
+  }
+  barriers_[id] = {};
+}
+
+Status EuGroup::signal_barrier(EuThread& thread, const EuBarrierSignal& signal) {
+  if (signal.id >= kEuBarriers) return fail(EINVAL, "a barrier beyond the 32 of a group");
+  if (signal.role == EuBarrierSignal::Role::kReserved) return fail(EINVAL, "a barrier message of a reserved type");
+  if (signal.producers == 0 && signal.consumers == 0) return fail(EINVAL, "a barrier that waits for no thread");
+  Barrier& barrier = barriers_[signal.id];
+  const std::uint64_t bit = std::uint64_t{1} << thread.number;
+  if (signal.role != EuBarrierSignal::Role::kConsumer) barrier.producers |= bit;
+  if (signal.role != EuBarrierSignal::Role::kProducer) barrier.consumers |= bit;
+  barrier.producers_wanted = signal.producers;
+  barrier.consumers_wanted = signal.consumers;
+  barrier.active_only = signal.active_only;
+  if (complete(barrier)) release(signal.id);
+  return {};
+}
+
+Result<EuGroup::Wait> EuGroup::wait_barrier(EuThread& thread, std::uint32_t id) {
+  if (id >= kEuBarriers) return fail(EINVAL, "a barrier beyond the 32 of a group");
+  if ((barriers_[id].consumers >> thread.number & 1) == 0) return Wait::kPass;
+  thread.state = EuThreadState::kAtBarrier;
+  thread.barriers_waited |= 1u << id;
+  return Wait::kBlock;
+}
+
+void EuGroup::thread_ended() {
+  --live_;
+  for (std::uint32_t id = 0; id < kEuBarriers; ++id) {
+    if (barriers_[id].used() && complete(barriers_[id])) release(id);
+  }
+}
+
+EuStop EuGroup::run_next(EuThreadRunner& runner, std::uint64_t instructions_max) {
+  if (ended()) return {.kind = EuStopKind::kEnded};
+  std::uint32_t looked = 0;
+  while (threads_[next_].state != EuThreadState::kReady) {
+    if (++looked == shape_.threads) return {.kind = EuStopKind::kBarrier};
+    next_ = (next_ + 1) % shape_.threads;
+  }
+  EuThread& thread = threads_[next_];
+  const EuStop stop = runner.run(thread, *this, instructions_max);
+  switch (stop.kind) {
+    case EuStopKind::kEnded:
+      thread.state = EuThreadState::kEnded;
+      thread_ended();
+      break;
+    case EuStopKind::kBarrier:
+    case EuStopKind::kBudget: break;
+    case EuStopKind::kFault:
+    case EuStopKind::kIllegal:
+    case EuStopKind::kUnsupported: return stop;
+  }
+  next_ = (next_ + 1) % shape_.threads;
+  return {.kind = ended() ? EuStopKind::kEnded : EuStopKind::kBudget};
+}
+
+}  // namespace softxe
