@@ -24,8 +24,8 @@ void eu_note_acc_write(EuThread& thread, const EuInst& inst, const EuAccWrite& w
   for (unsigned k = 0; k < inst.exec_size; ++k) {
     if ((write.enabled >> k & 1) == 0) continue;
     const std::uint32_t dword = (first + k * dst.region.horizontal * bytes) / 4;
-    thread.acc_wide[dword] = write.exact.valid ? write.exact.value[k]
-                                               : static_cast<std::int64_t>(eu_int_value(write.raw[k], dst.type));
+    thread.acc_wide[dword] =
+        write.exact.valid ? write.exact.value[k] : static_cast<std::int64_t>(eu_int_value(write.raw[k], dst.type));
   }
 }
 
@@ -55,7 +55,9 @@ EuAccStep eu_accumulate(const EuThread& thread, const EuInst& inst, const EuIntA
     }
     case EuOp::kAddc: return {.result = a + b, .writes_acc = true, .acc = a + b < a ? 1 : 0};
     case EuOp::kSubb: return {.result = a - b, .writes_acc = true, .acc = a < b ? 1 : 0};
-    default: return {.result = wrapping(static_cast<std::uint64_t>(acc), static_cast<std::uint64_t>(args.s0 * args.s1)), .is_value = true};
+    default:
+      return {.result = wrapping(static_cast<std::uint64_t>(acc), static_cast<std::uint64_t>(args.s0 * args.s1)),
+              .is_value = true};
   }
 }
 

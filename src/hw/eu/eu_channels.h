@@ -9,9 +9,7 @@
 namespace softxe {
 
 /// One bit for every channel of an instruction of that size.
-constexpr std::uint32_t eu_all_channels(unsigned exec_size) {
-  return exec_size >= 32 ? ~0u : (1u << exec_size) - 1;
-}
+constexpr std::uint32_t eu_all_channels(unsigned exec_size) { return exec_size >= 32 ? ~0u : (1u << exec_size) - 1; }
 
 /// Where the flag of the instruction's channel 0 stands in f0..f3.
 constexpr unsigned eu_flag_shift(const EuInst& inst) { return inst.flag_sub * 16u + inst.channel_offset; }

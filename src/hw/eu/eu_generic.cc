@@ -277,8 +277,8 @@ void set_condition(Work& work) {
     } else if (!eu_is_float(type)) {
       holds = eu_compare(work.inst.cond, eu_int_value(work.result[k], type), EuWide{0});
     } else {
-      const double value = type == EuType::kDF ? eu_df(work.result[k])
-                                               : static_cast<double>(eu_float_value(work.result[k], type));
+      const double value =
+          type == EuType::kDF ? eu_df(work.result[k]) : static_cast<double>(eu_float_value(work.result[k], type));
       holds = work.inst.cond == EuCond::kOv ? std::isinf(value) : eu_compare(work.inst.cond, value, 0.0);
     }
     bits |= std::uint32_t{holds} << k;
@@ -345,9 +345,7 @@ void apply(Work& work) {
   }
 }
 
-bool works_on_df(const EuInst& inst) {
-  return domain_of(inst) == Domain::kDouble || inst.dst.type == EuType::kDF;
-}
+bool works_on_df(const EuInst& inst) { return domain_of(inst) == Domain::kDouble || inst.dst.type == EuType::kDF; }
 
 }  // namespace
 

@@ -215,7 +215,8 @@ std::uint64_t EuConvert::to_int(double value) const {
 }
 
 std::uint64_t EuConvert::to_small_float(double value) const {
-  return eu_round(value, format_of(to), {.rounding = mode.rounding, .denormals = to == EuType::kHF ? mode.hf : mode.bf});
+  return eu_round(value, format_of(to),
+                  {.rounding = mode.rounding, .denormals = to == EuType::kHF ? mode.hf : mode.bf});
 }
 
 }  // namespace softxe
