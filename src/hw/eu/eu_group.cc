@@ -11,8 +11,9 @@ EuGroup::EuGroup(const Shape& shape)
   SX_ASSERT(shape.slm_bytes <= kEuSlmBytesMax);
 }
 
-void EuGroup::restart() {
-  live_ = shape_.threads;
+void EuGroup::restart(const EuBases& bases) {
+  bases_ = bases;
+  live_ = ~std::uint64_t{0} >> (kEuGroupThreadsMax - shape_.threads);
   next_ = 0;
   barriers_.fill({});
   // What a kernel finds there is undefined; never the bytes of another client.
@@ -24,13 +25,18 @@ void EuGroup::restart() {
   }
 }
 
-/// "Active only" never waits for more threads than are left: a thread that ended counts as arrived. A named barrier of
-/// a few threads is not completed by the end of others while enough are left to come.
+/// "Active only" never waits for more threads than are left to come: one that ended counts as arrived. A named barrier
+/// of a few threads is not completed by the end of others while enough are left.
+bool EuGroup::arrived(std::uint64_t threads, std::uint32_t wanted, bool active_only) const {
+  const auto count = [](std::uint64_t bits) { return static_cast<std::uint32_t>(std::popcount(bits)); };
+  if (!active_only) return count(threads) >= wanted;
+  const std::uint32_t from_the_dead = std::min(count(threads & ~live_), wanted);
+  return count(threads & live_) >= std::min(wanted - from_the_dead, count(live_));
+}
+
 bool EuGroup::complete(const Barrier& barrier) const {
-  const std::uint32_t most = barrier.active_only ? live_ : kEuGroupThreadsMax;
-  const auto arrived = [](std::uint64_t threads) { return static_cast<std::uint32_t>(std::popcount(threads)); };
-  return arrived(barrier.producers) >= std::min<std::uint32_t>(barrier.producers_wanted, most) &&
-         arrived(barrier.consumers) >= std::min<std::uint32_t>(barrier.consumers_wanted, most);
+  return arrived(barrier.producers, barrier.producers_wanted, barrier.active_only) &&
+         arrived(barrier.consumers, barrier.consumers_wanted, barrier.active_only);
 }
 
 void EuGroup::release(std::uint32_t id) {
@@ -66,8 +72,8 @@ Result<EuGroup::Wait> EuGroup::wait_barrier(EuThread& thread, std::uint32_t id) 
   return Wait::kBlock;
 }
 
-void EuGroup::thread_ended() {
-  --live_;
+void EuGroup::thread_ended(const EuThread& thread) {
+  live_ &= ~(std::uint64_t{1} << thread.number);
   for (std::uint32_t id = 0; id < kEuBarriers; ++id) {
     if (barriers_[id].used() && complete(barriers_[id])) release(id);
   }
@@ -85,7 +91,7 @@ EuStop EuGroup::run_next(EuThreadRunner& runner, std::uint64_t instructions_max)
   switch (stop.kind) {
     case EuStopKind::kEnded:
       thread.state = EuThreadState::kEnded;
-      thread_ended();
+      thread_ended(thread);
       break;
     case EuStopKind::kBarrier:
     case EuStopKind::kBudget: break;

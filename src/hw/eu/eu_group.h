@@ -12,6 +12,7 @@
 #include <span>
 
 #include "base/result.h"
+#include "hw/eu/eu_bases.h"
 #include "hw/eu/eu_exec.h"
 #include "hw/eu/eu_stop.h"
 #include "hw/eu/eu_thread.h"
@@ -60,13 +61,14 @@ class EuGroup {
   explicit EuGroup(const Shape& shape);
 
   /// A new group in the place of an old one: all threads ready, SLM zero, barriers unused. The caller fills in the
-  /// registers of every thread (eu_start_thread()).
-  void restart();
+  /// registers of every thread (eu_start_thread()). `bases` are those of the walker.
+  void restart(const EuBases& bases);
 
   std::span<EuThread> threads() { return {threads_.get(), shape_.threads}; }
   std::span<const EuThread> threads() const { return {threads_.get(), shape_.threads}; }
-  std::uint32_t live() const { return live_; }  ///< threads that have not ended
   bool ended() const { return live_ == 0; }
+  const Shape& shape() const { return shape_; }
+  const EuBases& bases() const { return bases_; }
 
   /// The group's shared local memory; empty when the kernel asked for none. Valid as long as the group.
   std::span<std::byte> slm() { return {slm_.get(), shape_.slm_bytes}; }
@@ -99,14 +101,16 @@ class EuGroup {
   };
 
   bool complete(const Barrier& barrier) const;
+  bool arrived(std::uint64_t threads, std::uint32_t wanted, bool active_only) const;
   void release(std::uint32_t id);
-  void thread_ended();
+  void thread_ended(const EuThread& thread);
 
   Shape shape_;
   std::unique_ptr<EuThread[]> threads_;
   std::unique_ptr<std::byte[]> slm_;
   std::array<Barrier, kEuBarriers> barriers_{};
-  std::uint32_t live_ = 0;
+  EuBases bases_;
+  std::uint64_t live_ = 0;  ///< threads that have not ended, as bits
   std::uint32_t next_ = 0;  ///< whose turn it is
 };
 
