@@ -18,7 +18,7 @@ constexpr std::uint8_t kSyncHost = 15;
 class Run {
  public:
   Run(EuThread& thread, EuEnv& env)
-      : thread_(thread), env_(env), reader_{env.memory, thread, (std::uint64_t{1} << env.bases.va_bits) - 1} {}
+      : thread_(thread), env_(env), reader_{env.memory, thread, (std::uint64_t{1} << env.group.bases().va_bits) - 1} {}
 
   EuStop until_stop(std::uint64_t instructions_max) {
     const HostFloatScope scope(control());

@@ -7,7 +7,6 @@
 
 #include <cstdint>
 
-#include "hw/eu/eu_bases.h"
 #include "hw/eu/eu_stop.h"
 #include "hw/eu/eu_thread.h"
 
@@ -22,7 +21,6 @@ struct EuEnv {
   EuProgram& program;
   EuGroup& group;    ///< SLM and barriers
   EuMemory& memory;  ///< the worker's
-  EuBases bases{};   ///< the walker's
 };
 
 /// Runs `thread` until it ends, waits at a barrier, fails, or has carried out `instructions_max` more instructions.
