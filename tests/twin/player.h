@@ -58,6 +58,8 @@ struct named_operation {
 };
 extern const struct named_operation memory_operations[], io_operations[], process_operations[], gpu_operations[];
 
+/* Ends the storm that is under way, if there is one, and says whether it found wrong words. */
+void calm_down(void);
 /* Called before the first operation; without a device nothing happens. */
 void gpu_start(void);
 

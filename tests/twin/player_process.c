@@ -121,9 +121,8 @@ static void do_storm(const struct op* op) {
   storm.running = 1;
 }
 
-static void do_calm(const struct op* op) {
-  (void)op;
-  if (!storm.running) return say(" calm already");
+void calm_down(void) {
+  if (!storm.running) return;
   atomic_store(&storm.stop, 1);
   for (size_t i = 0; i < kThreads; ++i) pthread_join(storm.threads[i], NULL);
   storm.running = 0;
@@ -132,6 +131,10 @@ static void do_calm(const struct op* op) {
   for (int64_t p = storm.page; p < storm.page + storm.pages; ++p)
     for (int byte = 0; byte < 4 * kThreads; ++byte)
       if (guarded_store(at_page(p) + 256 + byte, 0) != 0) break;
+}
+static void do_calm(const struct op* op) {
+  (void)op;
+  calm_down();
 }
 
 /* milliseconds, so that storms and moves meet */
