@@ -46,6 +46,8 @@ Result<EuType> register_type(std::uint64_t number) {
 Status decode_subreg(const EuWord& word, const Operand& fields, EuOperand& out) {
   const std::uint64_t byte = word.get(fields.subreg) << 1 | word.get(fields.subreg_bit0);
   if (byte % eu_type_bytes(out.type) != 0) return fail(EILSEQ, "subregister is not aligned to its type");
+  const bool words = out.file == EuFile::kArf && (out.arf() == EuArf::kCe || out.arf() == EuArf::kIp);
+  if (words && byte % 2 != 0) return fail(EILSEQ, "subregisters of ce and ip are words");
   out.subreg = static_cast<std::uint8_t>(byte);
   return {};
 }
@@ -127,11 +129,7 @@ Result<EuOperand> eu_decode_operand(const EuWord& word, const Operand& fields, E
     SX_TRY_VOID(decode_register(word, fields, use, out));
   }
   if (!typed) return out;
-  if (use == EuOperandUse::kMacroDestination) {
-    out.region = stride(1);
-    return out;
-  }
-  if (destination(use)) {
+  if (destination(use) || use == EuOperandUse::kMacroDestination) {
     out.region = stride(kHorizontal[word.get(fields.horizontal)]);
     return out;
   }
