@@ -9,7 +9,7 @@
 #include "hw/eu/eu_float_mode.h"
 #include "hw/eu/eu_generic.h"
 #include "hw/eu/eu_predecode.h"
-#include "hw/eu/eu_random_fixture.h"
+#include "hw/eu/eu_random_alu_fixture.h"
 #include "hw/eu/eu_text.h"
 
 namespace softxe {
