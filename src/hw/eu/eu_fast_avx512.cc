@@ -12,7 +12,8 @@
 
 // To the end of the file: templates are compiled there.
 #if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx2,fma,bmi,bmi2,f16c,avx512f,avx512bw,avx512dq,avx512vl"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx2,fma,bmi,bmi2,f16c,avx512f,avx512bw,avx512dq,avx512vl"))), \
+                             apply_to = function)
 #else
 #pragma GCC target("avx2,fma,bmi,bmi2,f16c,avx512f,avx512bw,avx512dq,avx512vl")
 #endif
@@ -22,9 +23,9 @@
 namespace softxe {
 namespace {
 
-#include "hw/eu/eu_fast_vector.inc"
 #include "hw/eu/eu_fast_moves.inc"
 #include "hw/eu/eu_fast_ops.inc"
+#include "hw/eu/eu_fast_vector.inc"
 
 }  // namespace
 

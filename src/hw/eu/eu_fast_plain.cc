@@ -13,9 +13,9 @@
 namespace softxe {
 namespace {
 
-#include "hw/eu/eu_fast_vector.inc"
 #include "hw/eu/eu_fast_moves.inc"
 #include "hw/eu/eu_fast_ops.inc"
+#include "hw/eu/eu_fast_vector.inc"
 
 }  // namespace
 

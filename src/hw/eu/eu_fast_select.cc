@@ -265,6 +265,8 @@ bool set_destination(EuRecord& record, EuLane lane, const EuFastLevel& level) {
   EuFast& fast = record.fast;
   if (dst.null()) return true;
   if (!reachable(dst) || dst.region.horizontal == 0) return false;
+  // Result and condition in one register: the generic way knows which is last.
+  if (dst.file == EuFile::kArf && dst.arf() == EuArf::kFlag && record.inst.cond != EuCond::kNone) return false;
   const unsigned bytes = eu_type_bytes(dst.type);
   if (bytes > eu_lane_bytes(lane)) return false;
   fast.dst_at = eu_file_offset(dst) + eu_first_byte(dst);
@@ -280,14 +282,18 @@ bool set_destination(EuRecord& record, EuLane lane, const EuFastLevel& level) {
 }
 
 /// A source that the results overwrite before it was read whole is copied first.
-void keep_overlapping_sources(EuRecord& record, EuLane lane) {
-  if (!record.fast.in_place) return;
+bool keep_overlapping_sources(EuRecord& record, EuLane lane, unsigned count) {
+  if (!record.fast.in_place) return true;
   const std::uint32_t bytes = record.inst.exec_size * eu_lane_bytes(lane);
   const Range to{record.fast.dst_at, bytes};
-  for (EuFastSource& source : record.fast.src) {
-    if (source.kind != EuFastSource::Kind::kPacked || source.prepare == nullptr || source.at == to.start) continue;
-    if (to.overlaps({source.at, bytes})) source.kind = EuFastSource::Kind::kPrepared;
+  for (unsigned i = 0; i < count; ++i) {
+    EuFastSource& source = record.fast.src[i];
+    if (source.kind != EuFastSource::Kind::kPacked || source.at == to.start) continue;
+    if (!to.overlaps({source.at, bytes})) continue;
+    if (source.prepare == nullptr) return false;
+    source.kind = EuFastSource::Kind::kPrepared;
   }
+  return true;
 }
 
 bool set_flags(EuRecord& record, EuLane lane, const EuFastLevel& level) {
@@ -339,7 +345,7 @@ bool eu_fast_select(EuRecord& record, EuLevel level) {
     if (!set_source(record, i, key->lane, *table)) return false;
   }
   if (!set_destination(record, key->lane, *table) || !set_flags(record, key->lane, *table)) return false;
-  keep_overlapping_sources(record, key->lane);
+  if (!keep_overlapping_sources(record, key->lane, sources.count)) return false;
   record.fast.all = eu_all_channels(inst.exec_size);
   record.fast.predicated = inst.pred != EuPred::kNone;
   for (unsigned i = 0; i < table->row_count; ++i) {

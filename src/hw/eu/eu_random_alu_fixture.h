@@ -53,8 +53,8 @@ class RandomEu {
     for (std::int64_t& wide : thread.acc_wide) wide = static_cast<std::int64_t>(prng_.next());
     for (std::uint32_t& flag : thread.flag) flag = bits();
     for (std::uint16_t& a0 : thread.a0) a0 = static_cast<std::uint16_t>(prng_.below(128 * 64 - 128) & ~7u);
-    constexpr std::array<std::uint32_t, 8> kModes = {kCr0, kCr0, kCr0 | 0x10, kCr0 | 0x20, kCr0 | 0x30, 0x40000040,
-                                                     kCr0 | 0x1010, 0};
+    constexpr std::array<std::uint32_t, 8> kModes = {kCr0,        kCr0,       kCr0 | 0x10,   kCr0 | 0x20,
+                                                     kCr0 | 0x30, 0x40000040, kCr0 | 0x1010, 0};
     thread.cr[0] = kModes[prng_.below(kModes.size())];
     thread.mask = prng_.chance(1, 2) ? ~0u : bits();
     thread.call_mask = ~0u;
@@ -77,13 +77,15 @@ class RandomEu {
                                                         0x7F800001, 0x00800000, 0x007FFFFF, 0x4F000000, 0x4F800000,
                                                         0x3C003C00, 0x7C017BFF, 0x3FF00000, 0x7FF00000, 0xFFF80000};
     std::uint32_t value = bits();
-    if (prng_.chance(1, 3)) value = kSpecial[prng_.below(kSpecial.size())];
-    else if (prng_.chance(1, 2)) value = (value & 0x83FFFFFF) | 0x3C000000;  // floats of like size
+    if (prng_.chance(1, 3))
+      value = kSpecial[prng_.below(kSpecial.size())];
+    else if (prng_.chance(1, 2))
+      value = (value & 0x83FFFFFF) | 0x3C000000;  // floats of like size
     std::memcpy(at, &value, 4);
   }
 
   EuType type_of(Types types, bool is_float) {
-    constexpr std::array kInts = {EuType::kUB, EuType::kB, EuType::kUW, EuType::kW, EuType::kUD,
+    constexpr std::array kInts = {EuType::kUB, EuType::kB, EuType::kUW, EuType::kW,  EuType::kUD,
                                   EuType::kD,  EuType::kD, EuType::kUD, EuType::kUQ, EuType::kQ};
     constexpr std::array kFloats = {EuType::kF, EuType::kF, EuType::kF, EuType::kHF, EuType::kDF, EuType::kBF};
     if (types == Types::kWords32) return prng_.chance(1, 2) ? EuType::kUD : EuType::kD;
@@ -91,8 +93,8 @@ class RandomEu {
   }
 
   EuRegion region() {
-    constexpr std::array<EuRegion, 10> kRegions = {{{1, 1, 0}, {1, 1, 0}, {1, 1, 0}, {0, 1, 0}, {0, 1, 0},
-                                                    {2, 1, 0}, {4, 1, 0}, {8, 8, 1}, {4, 2, 1}, {1, 4, 0}}};
+    constexpr std::array<EuRegion, 10> kRegions = {
+        {{1, 1, 0}, {1, 1, 0}, {1, 1, 0}, {0, 1, 0}, {0, 1, 0}, {2, 1, 0}, {4, 1, 0}, {8, 8, 1}, {4, 2, 1}, {1, 4, 0}}};
     return kRegions[prng_.below(kRegions.size())];
   }
 

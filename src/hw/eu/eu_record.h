@@ -42,10 +42,10 @@ struct EuFast {
   bool in_place = false;  ///< results are stored at `dst_at` as they are
   bool predicated = false;
   std::uint8_t dst_pitch = 0;
-  std::uint32_t all = 0;     ///< a bit per channel
-  Finish store = nullptr;    ///< when not in place; null: nobody wants the result
-  Finish flags = nullptr;    ///< conditional modifier
-  Finish acc = nullptr;      ///< the wide part of an accumulator
+  std::uint32_t all = 0;   ///< a bit per channel
+  Finish store = nullptr;  ///< when not in place; null: nobody wants the result
+  Finish flags = nullptr;  ///< conditional modifier
+  Finish acc = nullptr;    ///< the wide part of an accumulator
 };
 
 struct alignas(64) EuRecord {
@@ -57,7 +57,7 @@ struct alignas(64) EuRecord {
   bool wake_point = false;
   bool on_df = false;         ///< rounds df: MXCSR must be that of df
   bool minds_to_int = false;  ///< cuts floats off: not when cr0 says to round them
-  bool sets_cr = false;  ///< writes the control register
+  bool sets_cr = false;       ///< writes the control register
   std::uint8_t bytes = 16;
   EuFast fast{};
   alignas(64) std::array<std::byte, 64> constant{};  ///< the immediate, as often as it fits
