@@ -22,9 +22,11 @@
 namespace softxe {
 namespace {
 
-#include "hw/eu/eu_fast_moves.inc"
-#include "hw/eu/eu_fast_ops.inc"
 #include "hw/eu/eu_fast_vector.inc"
+// Behind the vectors.
+#include "hw/eu/eu_fast_moves.inc"
+// Behind the moves.
+#include "hw/eu/eu_fast_ops.inc"
 
 }  // namespace
 
