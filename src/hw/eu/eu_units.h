@@ -53,7 +53,7 @@ class EuUnits {
     std::uint32_t workers_max = 1;
     /// Worker 0 is made at once, the others when a slice first wants them. Called on the engine's thread.
     WorkerFactory make_worker;
-    ThreadStarter starter;  ///< not used with one worker
+    ThreadStarter starter{};  ///< not used with one worker
   };
   explicit EuUnits(Config config);
   ~EuUnits();
