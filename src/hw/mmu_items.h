@@ -12,7 +12,7 @@ namespace softxe {
 /// order of effect. An item is whole elements of `element_bytes` (1, 2, 4, 8); naturally aligned elements are
 /// single-copy atomic, others are not and may cross pages. Addresses have no canonical bits.
 struct MemoryItems {
-  static constexpr std::uint32_t kItemsMax = 128;
+  static constexpr std::uint32_t kItemsMax = 512;
   static constexpr std::uint32_t kItemBytesMax = 512;
 
   std::span<const GpuVa> va;

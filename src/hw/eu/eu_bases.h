@@ -11,6 +11,7 @@ struct EuBases {
   GpuVa surface_state{};           ///< ss[..], and what binding table entries count from
   GpuVa bindless_surface_state{};  ///< bss[..]
   GpuVa binding_table{};           ///< the kernel's own: pool base + pointer of its descriptor
+  unsigned va_bits = 48;           ///< 48 or 57; messages ignore address bits above
 };
 
 }  // namespace softxe

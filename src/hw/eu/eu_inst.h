@@ -114,7 +114,9 @@ struct EuRegion {
   friend bool operator==(const EuRegion&, const EuRegion&) = default;
 };
 
-/// A destination uses `region.horizontal` as its stride and none of the modifiers.
+/// A destination uses `region.horizontal` as its stride and none of the modifiers. The third of three sources has a
+/// stride h only: its region is <h;1,0>, so that one rule places the elements of every source. Operands of sends
+/// and branches are `:ud` without region, those of dpas have no region.
 struct EuOperand {
   EuFile file = EuFile::kNone;
   EuType type = EuType::kUB;

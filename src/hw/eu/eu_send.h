@@ -28,15 +28,9 @@ struct EuSendResult {
   const char* reason = "";
 };
 
-/// Which channels of the instruction take part: the execution mask and the predicate, as bits 0..exec_size-1 of
-/// the instruction (not of the thread).
-struct EuSendMask {
-  std::uint32_t channels = 0;
-};
-
-/// Carries out the send or sendc `inst`; never changes `thread.ip` or `thread.state`. After any kind but kDone
-/// and kEnded registers and memory are as before, except channels of an atomic that `thread.message_done` names:
-/// the same call made again goes on behind them.
-EuSendResult eu_send(EuThread& thread, const EuInst& inst, EuSendMask mask, EuEnv& env);
+/// Carries out the send or sendc `inst` on the channels that are active and predicated; never changes `thread.ip` or
+/// `thread.state`. After any kind but kDone and kEnded registers and memory are as before, except channels of an atomic
+/// that `thread.message_done` names: the same call made again goes on behind them.
+EuSendResult eu_send(EuThread& thread, const EuInst& inst, EuEnv& env);
 
 }  // namespace softxe

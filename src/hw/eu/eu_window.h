@@ -1,0 +1,36 @@
+// EuWindow: the memory a message's addresses count in: global memory, a surface, or SLM.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+
+#include "base/result.h"
+#include "hw/eu/eu_lsc.h"
+
+namespace softxe {
+
+/// Addresses 0 to `bytes` - 1 of a message lie at `base`; beyond them loads read zero and stores are dropped.
+struct EuWindow {
+  static constexpr std::uint64_t kEndless = std::numeric_limits<std::uint64_t>::max();
+
+  GpuVa base{};
+  std::uint64_t bytes = kEndless;
+  std::uint64_t address_mask = kEndless;  ///< what stays of address + offset
+
+  bool holds(std::uint64_t address, std::uint32_t size) const { return address < bytes && size <= bytes - address; }
+};
+
+/// Why there is no window.
+struct EuNoWindow {
+  enum class Kind : std::uint8_t { kFault, kUnsupported } kind;
+  const char* reason;
+};
+
+/// Reads binding table and surface state from the call's memory where the message has one.
+tl::expected<EuWindow, EuNoWindow> eu_open_window(const EuSendCall& call, const EuAddressing& address);
+
+inline EuSendResult eu_no_window(const EuNoWindow& none) {
+  return {none.kind == EuNoWindow::Kind::kFault ? EuSendKind::kFault : EuSendKind::kUnsupported, none.reason};
+}
+
+}  // namespace softxe
