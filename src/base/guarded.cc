@@ -3,9 +3,9 @@
 #include <csignal>
 #include <cstring>
 
-// Every routine returns 0 on success and -1 after a fault. The faulting address always lies between
-// sx_guarded_begin and sx_guarded_end, none of the routines touches the stack before its fixup, and
-// all share one fixup, so the table is a single row.
+// Every routine returns 0 on success. After a fault those of one access return -1, those of lanes how many lanes
+// (rcx) are left. The faulting address always lies between sx_guarded_begin and sx_guarded_end, lanes behind
+// sx_guarded_lanes_begin; no routine touches the stack before its fixup, so the table has two rows.
 asm(R"(
     .text
     .p2align 4
@@ -94,6 +94,138 @@ sx_guarded_cmpxchg64:
     xorl %eax, %eax
     ret
 
+    .globl sx_guarded_lanes_begin
+    .hidden sx_guarded_lanes_begin
+sx_guarded_lanes_begin:
+
+    .p2align 4
+    .globl sx_guarded_gather8
+    .hidden sx_guarded_gather8
+    .type sx_guarded_gather8, @function
+sx_guarded_gather8:
+1:
+    movq (%rdi), %rax
+    movzbl (%rax,%rsi), %r8d
+    movb %r8b, (%rdx)
+    addq $8, %rdi
+    addq $1, %rdx
+    decq %rcx
+    jnz 1b
+    xorl %eax, %eax
+    ret
+
+    .p2align 4
+    .globl sx_guarded_gather16
+    .hidden sx_guarded_gather16
+    .type sx_guarded_gather16, @function
+sx_guarded_gather16:
+1:
+    movq (%rdi), %rax
+    movzwl (%rax,%rsi), %r8d
+    movw %r8w, (%rdx)
+    addq $8, %rdi
+    addq $2, %rdx
+    decq %rcx
+    jnz 1b
+    xorl %eax, %eax
+    ret
+
+    .p2align 4
+    .globl sx_guarded_gather32
+    .hidden sx_guarded_gather32
+    .type sx_guarded_gather32, @function
+sx_guarded_gather32:
+1:
+    movq (%rdi), %rax
+    movl (%rax,%rsi), %r8d
+    movl %r8d, (%rdx)
+    addq $8, %rdi
+    addq $4, %rdx
+    decq %rcx
+    jnz 1b
+    xorl %eax, %eax
+    ret
+
+    .p2align 4
+    .globl sx_guarded_gather64
+    .hidden sx_guarded_gather64
+    .type sx_guarded_gather64, @function
+sx_guarded_gather64:
+1:
+    movq (%rdi), %rax
+    movq (%rax,%rsi), %r8
+    movq %r8, (%rdx)
+    addq $8, %rdi
+    addq $8, %rdx
+    decq %rcx
+    jnz 1b
+    xorl %eax, %eax
+    ret
+
+    .p2align 4
+    .globl sx_guarded_scatter8
+    .hidden sx_guarded_scatter8
+    .type sx_guarded_scatter8, @function
+sx_guarded_scatter8:
+1:
+    movq (%rdi), %rax
+    movzbl (%rdx), %r8d
+    movb %r8b, (%rax,%rsi)
+    addq $8, %rdi
+    addq $1, %rdx
+    decq %rcx
+    jnz 1b
+    xorl %eax, %eax
+    ret
+
+    .p2align 4
+    .globl sx_guarded_scatter16
+    .hidden sx_guarded_scatter16
+    .type sx_guarded_scatter16, @function
+sx_guarded_scatter16:
+1:
+    movq (%rdi), %rax
+    movzwl (%rdx), %r8d
+    movw %r8w, (%rax,%rsi)
+    addq $8, %rdi
+    addq $2, %rdx
+    decq %rcx
+    jnz 1b
+    xorl %eax, %eax
+    ret
+
+    .p2align 4
+    .globl sx_guarded_scatter32
+    .hidden sx_guarded_scatter32
+    .type sx_guarded_scatter32, @function
+sx_guarded_scatter32:
+1:
+    movq (%rdi), %rax
+    movl (%rdx), %r8d
+    movl %r8d, (%rax,%rsi)
+    addq $8, %rdi
+    addq $4, %rdx
+    decq %rcx
+    jnz 1b
+    xorl %eax, %eax
+    ret
+
+    .p2align 4
+    .globl sx_guarded_scatter64
+    .hidden sx_guarded_scatter64
+    .type sx_guarded_scatter64, @function
+sx_guarded_scatter64:
+1:
+    movq (%rdi), %rax
+    movq (%rdx), %r8
+    movq %r8, (%rax,%rsi)
+    addq $8, %rdi
+    addq $8, %rdx
+    decq %rcx
+    jnz 1b
+    xorl %eax, %eax
+    ret
+
     .globl sx_guarded_end
     .hidden sx_guarded_end
 sx_guarded_end:
@@ -102,12 +234,19 @@ sx_guarded_end:
 sx_guarded_fixup:
     movl $-1, %eax
     ret
+    .globl sx_guarded_lanes_fixup
+    .hidden sx_guarded_lanes_fixup
+sx_guarded_lanes_fixup:
+    movq %rcx, %rax
+    ret
 )");
 
 extern "C" {
 extern const char kGuardedBegin[] asm("sx_guarded_begin");
 extern const char kGuardedEnd[] asm("sx_guarded_end");
+extern const char kGuardedLanesBegin[] asm("sx_guarded_lanes_begin");
 extern const char kGuardedFixup[] asm("sx_guarded_fixup");
+extern const char kGuardedLanesFixup[] asm("sx_guarded_lanes_fixup");
 int sx_guarded_copy(void* to, const void* from, std::size_t bytes);
 int sx_guarded_fill(void* to, int value, std::size_t bytes);
 int sx_guarded_load32(const void* from, std::uint32_t* value);
@@ -116,6 +255,14 @@ int sx_guarded_store32(void* to, std::uint32_t value);
 int sx_guarded_store64(void* to, std::uint64_t value);
 int sx_guarded_cmpxchg32(void* at, std::uint32_t* expected, std::uint32_t desired);
 int sx_guarded_cmpxchg64(void* at, std::uint64_t* expected, std::uint64_t desired);
+std::size_t sx_guarded_gather8(const void* at, std::uint64_t delta, void* to, std::size_t count);
+std::size_t sx_guarded_gather16(const void* at, std::uint64_t delta, void* to, std::size_t count);
+std::size_t sx_guarded_gather32(const void* at, std::uint64_t delta, void* to, std::size_t count);
+std::size_t sx_guarded_gather64(const void* at, std::uint64_t delta, void* to, std::size_t count);
+std::size_t sx_guarded_scatter8(const void* at, std::uint64_t delta, const void* from, std::size_t count);
+std::size_t sx_guarded_scatter16(const void* at, std::uint64_t delta, const void* from, std::size_t count);
+std::size_t sx_guarded_scatter32(const void* at, std::uint64_t delta, const void* from, std::size_t count);
+std::size_t sx_guarded_scatter64(const void* at, std::uint64_t delta, const void* from, std::size_t count);
 }
 
 namespace softxe {
@@ -133,12 +280,31 @@ bool guarded_cmpxchg64(void* at, std::uint64_t& expected, std::uint64_t desired)
   return sx_guarded_cmpxchg64(at, &expected, desired) == 0;
 }
 
+std::size_t guarded_gather(const GuardedLanes& lanes, void* to, std::size_t element_bytes) {
+  switch (element_bytes) {
+    case 1: return sx_guarded_gather8(lanes.at, lanes.delta, to, lanes.count);
+    case 2: return sx_guarded_gather16(lanes.at, lanes.delta, to, lanes.count);
+    case 4: return sx_guarded_gather32(lanes.at, lanes.delta, to, lanes.count);
+    default: return sx_guarded_gather64(lanes.at, lanes.delta, to, lanes.count);
+  }
+}
+
+std::size_t guarded_scatter(const GuardedLanes& lanes, const void* from, std::size_t element_bytes) {
+  switch (element_bytes) {
+    case 1: return sx_guarded_scatter8(lanes.at, lanes.delta, from, lanes.count);
+    case 2: return sx_guarded_scatter16(lanes.at, lanes.delta, from, lanes.count);
+    case 4: return sx_guarded_scatter32(lanes.at, lanes.delta, from, lanes.count);
+    default: return sx_guarded_scatter64(lanes.at, lanes.delta, from, lanes.count);
+  }
+}
+
 bool guarded_fixup(ucontext_t* context) {
   auto& rip = context->uc_mcontext.gregs[REG_RIP];
   auto at = static_cast<std::uintptr_t>(rip);
   if (at < reinterpret_cast<std::uintptr_t>(kGuardedBegin)) return false;
   if (at >= reinterpret_cast<std::uintptr_t>(kGuardedEnd)) return false;
-  rip = static_cast<greg_t>(reinterpret_cast<std::uintptr_t>(kGuardedFixup));
+  const bool lanes = at >= reinterpret_cast<std::uintptr_t>(kGuardedLanesBegin);
+  rip = static_cast<greg_t>(reinterpret_cast<std::uintptr_t>(lanes ? kGuardedLanesFixup : kGuardedFixup));
   return true;
 }
 

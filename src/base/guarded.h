@@ -29,6 +29,17 @@ namespace softxe {
 [[nodiscard]] bool guarded_cmpxchg32(void* at, std::uint32_t& expected, std::uint32_t desired);
 [[nodiscard]] bool guarded_cmpxchg64(void* at, std::uint64_t& expected, std::uint64_t desired);
 
+/// Elements at scattered addresses: element n at `at[n] + delta` (modulo 2^64), packed in the buffer.
+struct GuardedLanes {
+  const std::uint64_t* at;
+  std::uint64_t delta;
+  std::size_t count;  ///< at least 1
+};
+/// Elements of 1, 2, 4 or 8 bytes, in ascending order, each as one ordinary mov. Returns how many are left: 0, or
+/// the number from the one on that could not be reached.
+[[nodiscard]] std::size_t guarded_gather(const GuardedLanes& lanes, void* to, std::size_t element_bytes);
+[[nodiscard]] std::size_t guarded_scatter(const GuardedLanes& lanes, const void* from, std::size_t element_bytes);
+
 /// For signal handlers: when the faulting instruction is one of the above, redirects it to its
 /// fixup and returns true. Async-signal-safe.
 bool guarded_fixup(ucontext_t* context);

@@ -8,12 +8,13 @@
 
 namespace softxe {
 
-/// `va.size()` items (at most kItemsMax) of `item_bytes` contiguous bytes each (1..kItemBytesMax), in ascending
-/// order of effect. An item is whole elements of `element_bytes` (1, 2, 4, 8); naturally aligned elements are
-/// single-copy atomic, others are not and may cross pages. Addresses have no canonical bits.
+/// Up to kItemsMax items of `item_bytes` contiguous bytes each (1..kItemBytesMax), all together at most kBytesMax;
+/// effects are in ascending order. An item is whole elements of `element_bytes` (1, 2, 4, 8); those of 4 and 8 are
+/// single-copy atomic when naturally aligned; others may cross pages. Addresses have no canonical bits.
 struct MemoryItems {
   static constexpr std::uint32_t kItemsMax = 512;
   static constexpr std::uint32_t kItemBytesMax = 512;
+  static constexpr std::uint32_t kBytesMax = 2048;
 
   std::span<const GpuVa> va;
   std::uint32_t item_bytes = 4;

@@ -7,12 +7,14 @@
 // Read next: mmu.h for the protocol.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
 
 #include "base/guarded.h"
 #include "hw/mmu.h"
+#include "hw/mmu_items.h"
 
 namespace softxe {
 
@@ -70,6 +72,11 @@ class EngineMemory {
     return store_slow(va, value);
   }
 
+  /// Many small accesses as one: all pages are found first, then everything is moved, each element once; a page
+  /// that vanishes between the two is waited for. Item n is at `n * item_bytes` of the buffer.
+  Status load_items(const MemoryItems& items, std::byte* to);
+  Status store_items(const MemoryItems& items, const std::byte* from);
+
   /// What an atomic does with the value it finds. `apply` must be pure: it may run several times.
   template <typename T>
   struct AtomicOp {
@@ -94,6 +101,21 @@ class EngineMemory {
   template <typename T>
   Result<T> atomic(GpuVa va, const AtomicOp<T>& op);
 
+  /// An item's part within one page.
+  struct ItemPiece {
+    GpuVa va{};
+    std::byte* buffer = nullptr;
+    MmuTarget target{};
+    std::uint16_t bytes = 0;
+    std::uint16_t done = 0;  ///< bytes that are moved and will not be moved again
+    std::uint8_t unit = 1;   ///< bytes of one mov
+  };
+  enum class ItemFlow : std::uint8_t { kLoad, kStore };
+  Status move_items(const MemoryItems& items, std::byte* buffer, ItemFlow flow);
+  Status move_items_slowly(const MemoryItems& items, std::byte* buffer, ItemFlow flow);
+  std::size_t cut_items(const MemoryItems& items, std::byte* buffer);
+  Status find_pieces(std::span<ItemPiece> pieces, AccessType access);
+
   struct CopyPiece {
     MmuTarget from;
     MmuTarget to;
@@ -107,6 +129,7 @@ class EngineMemory {
   Mmu mmu_;
   /// Part of the object, so that it lives in engine memory: it is touched inside sections.
   alignas(64) std::byte bounce_[InvalidationDomain::kSectionBytesMax];
+  std::array<ItemPiece, 2 * std::size_t{MemoryItems::kItemsMax}> pieces_;  ///< of the items under way
 };
 
 }  // namespace softxe
