@@ -152,6 +152,82 @@ EuWord expand_three(const EuWord& compacted, std::span<const Lookup> lookups) {
   return native;
 }
 
+// ---- the other way
+
+/// Fields that a format does not use: any table row will do there.
+constexpr EuField kNoSource1[] = {{91, 88}, eu_bit(47), eu_bit(98), {97, 96}, {103, 99}, {118, 112}, {121, 120}};
+constexpr EuField kNoRegister1[] = {eu_bit(98)};
+constexpr EuField kNoRegister0[] = {eu_bit(66), {45, 44}, {65, 64}, {86, 80}, {71, 67}, eu_bit(87)};
+constexpr EuField kSyncUnused[] = {{25, 18}, {28, 26}, eu_bit(33), eu_bit(34), {39, 35}, {50, 48}, {55, 51}};
+constexpr EuField kMacroUnused[] = {eu_bit(35), eu_bit(43), eu_bit(48), eu_bit(49),  eu_bit(55), {65, 64},   eu_bit(71),
+                                    eu_bit(83), eu_bit(91), {97, 96},   eu_bit(103), {113, 112}, eu_bit(119)};
+constexpr EuField kDpasUnused[] = {{23, 21}, {28, 26},   eu_bit(34), eu_bit(35), {47, 46},
+                                   {65, 64}, eu_bit(83), {97, 91},   {113, 112}};
+
+/// The row whose bits are those of `native`, but for fields that do not matter.
+std::optional<std::uint64_t> find_row(const EuWord& native, const Lookup& lookup, std::span<const Pieces> unused) {
+  for (std::size_t row = 0; row < lookup.values.size(); ++row) {
+    EuWord candidate = native;
+    put(candidate, lookup.pieces, lookup.values[row]);
+    for (const Pieces fields : unused)
+      for (const EuField field : fields) candidate.set(field, native.get(field));
+    if (candidate == native) return row;
+  }
+  return std::nullopt;
+}
+
+bool compact(EuWord& compacted, const EuWord& native, const Lookup& lookup, std::span<const Pieces> unused) {
+  auto row = find_row(native, lookup, {});
+  if (!row) row = find_row(native, lookup, unused);
+  if (!row) return false;
+  compacted.set(lookup.index, *row);
+  compacted.set(lookup.index_top, *row >> bits(lookup.index));
+  return true;
+}
+
+void compact(EuWord& compacted, const EuWord& native, std::span<const Copy> copies) {
+  for (const Copy& copy : copies) compacted.set(copy.compacted, native.get(copy.native));
+}
+
+std::uint64_t narrow(Imm12 how, std::uint64_t value) {
+  if (how == Imm12::kFloat) return value >> 20;
+  if (how == Imm12::kPairHalf) return value >> 4;
+  return value;
+}
+
+bool compact_immediate(EuWord& compacted, const EuWord& native, EuField type) {
+  const Imm12 how = kImm12[native.get(type)];
+  const std::uint64_t value = native.get(kNativeImm);
+  const std::uint64_t twelve = narrow(how, value) & 0xFFF;
+  compacted.set(kCompactedImm, twelve);
+  return how != Imm12::kNone && widen(how, twelve) == value;
+}
+
+bool compact_two(EuWord& compacted, const EuWord& native, EuFormat format) {
+  const EuField type = immediate_type(native, format);
+  std::array<Pieces, 3> unused{};
+  if (format == EuFormat::kSync) unused[2] = kSyncUnused;
+  if (format != EuFormat::kTwoSource) unused[0] = kNoSource1;
+  if (type.present()) unused[1] = format == EuFormat::kTwoSource ? Pieces(kNoRegister1) : Pieces(kNoRegister0);
+  compact(compacted, native, kCopies);
+  for (const Lookup& lookup : kLookups)
+    if (!compact(compacted, native, lookup, unused)) return false;
+  if (type.present()) return compact_immediate(compacted, native, type);
+  compact(compacted, native, {&kSource1Register, 1});
+  return compact(compacted, native, kSource1Lookup, unused);
+}
+
+bool compact_three(EuWord& compacted, const EuWord& native, std::span<const Lookup> lookups, Pieces unused) {
+  compact(compacted, native, kCopies3);
+  for (const Lookup& lookup : lookups)
+    if (!compact(compacted, native, lookup, {&unused, 1})) return false;
+  return true;
+}
+
+/// Which bits of an instruction say that it is compacted.
+constexpr EuField kCompactedBit = eu_bit(29);
+constexpr EuField kCompactedHalf{63, 0};
+
 }  // namespace
 
 Result<EuWord> eu_expand(std::span<const std::byte, 8> bytes, const EuOpInfo& op) {
@@ -168,6 +244,24 @@ Result<EuWord> eu_expand(std::span<const std::byte, 8> bytes, const EuOpInfo& op
     case EuFormat::kDpas: return expand_three(compacted, kLookupsDpas);
     default: return fail(EILSEQ, "this operation has no compacted form");
   }
+}
+
+std::optional<std::uint64_t> eu_compact(const EuWord& word, const EuOpInfo& op) {
+  EuWord compacted;
+  compacted.set(kCompactedBit, 1);
+  bool fits = false;
+  switch (op.format) {
+    case EuFormat::kSync:
+    case EuFormat::kOneSource:
+    case EuFormat::kTwoSource: fits = compact_two(compacted, word, op.format); break;
+    case EuFormat::kThreeSource:
+    case EuFormat::kBfn: fits = compact_three(compacted, word, kLookups3, {}); break;
+    case EuFormat::kMacro: fits = compact_three(compacted, word, kLookups3, kMacroUnused); break;
+    case EuFormat::kDpas: fits = compact_three(compacted, word, kLookupsDpas, kDpasUnused); break;
+    default: break;
+  }
+  if (!fits) return std::nullopt;
+  return compacted.get(kCompactedHalf);
 }
 
 }  // namespace softxe

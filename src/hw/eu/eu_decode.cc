@@ -30,10 +30,12 @@ Status decode_channels(const EuWord& word, EuInst& inst) {
   if (exec_size + offset > kChannels) return fail(EILSEQ, "channels above 31");
   inst.exec_size = static_cast<std::uint8_t>(exec_size);
   inst.channel_offset = static_cast<std::uint8_t>(offset);
+  if (inst.op == EuOp::kJmpi && exec_size != 1) return fail(EILSEQ, "jmpi is scalar");
   return {};
 }
 
-void decode_predicate(const EuWord& word, EuInst& inst) {
+void decode_predicate(const EuWord& word, EuIgnores ignores, EuInst& inst) {
+  if (ignores.pred) return;
   inst.pred = static_cast<EuPred>(word.get(kPred));
   inst.pred_inverted = inst.pred != EuPred::kNone && single_bit(word, kPredInverted);
 }
@@ -71,7 +73,7 @@ Status decode_immediate(const EuWord& word, ImmRoom room, EuOperand& source, EuI
     default: break;
   }
   if (room == ImmRoom::k32) return fail(EILSEQ, "no room for a 64-bit immediate");
-  inst.imm = word.get(kImmHigh) | low << 32;
+  inst.imm = word.get(kImmHigh) << 32 | low;
   return {};
 }
 
@@ -103,8 +105,6 @@ Status decode_sync(const EuWord& word, EuInst& inst) {
     return fail(EILSEQ, "no such sync function");
   inst.exec_size = 1;
   inst.channel_offset = 0;
-  inst.pred = EuPred::kNone;
-  inst.pred_inverted = false;
   SX_TRY(EuOperand source, eu_decode_operand(word, kSrc0, EuOperandUse::kPlainSource));
   if (source.file == EuFile::kImm) {
     SX_TRY_VOID(decode_immediate(word, ImmRoom::k32, source, inst));
@@ -203,7 +203,8 @@ Status decode_branch(const EuWord& word, const EuOpInfo& info, EuInst& inst) {
   if (info.format == EuFormat::kCall) {
     SX_TRY(inst.dst, eu_decode_operand(word, kBranchDst, EuOperandUse::kBranchDestination));
   }
-  const bool by_register = info.format == EuFormat::kRet || !single_bit(word, kJipImmediate);
+  const bool by_register = !single_bit(word, kJipImmediate);
+  if (info.format == EuFormat::kRet && !by_register) return fail(EILSEQ, "ret takes a register");
   if (by_register) {
     if (info.format == EuFormat::kBranch || info.format == EuFormat::kBranchBoth)
       return fail(EILSEQ, "this branch takes no register");
@@ -211,7 +212,7 @@ Status decode_branch(const EuWord& word, const EuOpInfo& info, EuInst& inst) {
     return {};
   }
   inst.jip = offset(word, kJip);
-  if (info.format != EuFormat::kBranchBoth) return {};
+  if (info.format != EuFormat::kBranchBoth && info.format != EuFormat::kJumpBoth) return {};
   if (!single_bit(word, kUipImmediate)) return fail(EILSEQ, "this branch takes no register");
   inst.uip = offset(word, kUip);
   return {};
@@ -250,6 +251,8 @@ Status decode_send(const EuWord& word, EuInst& inst) {
   SX_TRY(inst.src[0], eu_decode_operand(word, kSendSrc0, EuOperandUse::kPayload));
   SX_TRY(inst.src[1], eu_decode_operand(word, kSendSrc1, EuOperandUse::kPayload));
   EuSend& send = inst.send;
+  constexpr std::uint64_t kReserved = 9;
+  if (word.get(kCond) == kReserved) return fail(EILSEQ, "no such shared function");
   send.sfid = static_cast<EuSfid>(word.get(kCond));
   send.end_of_thread = single_bit(word, kEndOfThread);
   send.desc_in_a0 = single_bit(word, kDescInA0);
@@ -270,6 +273,7 @@ Status decode_format(const EuWord& word, const EuOpInfo& info, EuInst& inst) {
     case EuFormat::kMacro: return decode_three_source(word, info, inst);
     case EuFormat::kDpas: return decode_dpas(word, info, inst);
     case EuFormat::kJump:
+    case EuFormat::kJumpBoth:
     case EuFormat::kBranch:
     case EuFormat::kBranchBoth:
     case EuFormat::kCall:
@@ -289,9 +293,11 @@ Result<EuInst> decode_native(const EuWord& word, const EuOpInfo& info) {
   inst.op = info.op;
   if (info.format == EuFormat::kBare) return inst;
   inst.scoreboard = static_cast<std::uint16_t>(word.get(kScoreboard));
+  inst.atomic = single_bit(word, kAtomic);
+  inst.breakpoint = single_bit(word, kBreakpoint);
   inst.no_mask = single_bit(word, kNoMask);
   SX_TRY_VOID(decode_channels(word, inst));
-  decode_predicate(word, inst);
+  decode_predicate(word, info.ignores, inst);
   SX_TRY_VOID(decode_format(word, info, inst));
   drop_ignored_modifiers(info.ignores, inst);
   decode_flag(word, inst);

@@ -3,7 +3,7 @@
 // A pure function: no tables are built at run time and nothing allocates, so that it may run while a kernel is
 // being carried out. What hardware ignores decodes to nothing, so that two words that mean the same are one EuInst:
 // modifiers that an operation does not look at (2.8), flags that nothing names, the subregister of null, operands
-// that a format has not. Atomic, breakpoint and reserved bits are dropped as well.
+// that a format has not, and reserved bits.
 // Read next: eu_encode.h (the way back), eu_text.h.
 #pragma once
 

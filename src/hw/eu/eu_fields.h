@@ -18,7 +18,9 @@ inline constexpr EuField kChannelOffset{25, 24};
 inline constexpr EuField kPred{27, 26};
 inline constexpr EuField kPredInverted = eu_bit(28);
 inline constexpr EuField kCompacted = eu_bit(29);
+inline constexpr EuField kBreakpoint = eu_bit(30);
 inline constexpr EuField kNoMask = eu_bit(31);
+inline constexpr EuField kAtomic = eu_bit(32);
 inline constexpr EuField kSaturate = eu_bit(34);
 inline constexpr EuField kCond{95, 92};  ///< also the function of math and sync, and the SFID of a send
 

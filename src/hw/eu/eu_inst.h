@@ -94,9 +94,8 @@ enum class EuSfid : std::uint8_t {
   kDc2 = 4,
   kRc = 5,
   kUrb = 6,
-  kTs = 7,
-  kBtd = 8,
-  kRta = 9,
+  kBtd = 7,
+  kRta = 8,
   kDc0 = 10,
   kPixi = 11,
   kDc1 = 12,
@@ -176,7 +175,10 @@ struct EuInst {
   std::int32_t uip = 0;
   EuSend send{};
   EuDpas dpas{};
-  std::uint16_t scoreboard = 0;  ///< kept for the assembler; means nothing here
+  // Kept for the assembler; they mean nothing here.
+  std::uint16_t scoreboard = 0;
+  bool atomic = false;
+  bool breakpoint = false;
 
   friend bool operator==(const EuInst&, const EuInst&) = default;
 };

@@ -21,6 +21,7 @@ enum class EuFormat : std::uint8_t {
   kMacro,        ///< 2.3 with math-macro registers: madm
   kDpas,         ///< 2.6
   kJump,         ///< 2.4, one offset or a register: jmpi, brd
+  kJumpBoth,     ///< 2.4, both offsets or a register: brc
   kBranch,       ///< 2.4, one offset: endif, while, join
   kBranchBoth,   ///< 2.4, both offsets
   kCall,         ///< 2.4 with a destination; offset or register
@@ -33,6 +34,7 @@ struct EuIgnores {
   bool modifiers = false;  ///< of sources
   bool saturate = false;
   bool cond = false;
+  bool pred = false;
 };
 
 struct EuOpInfo {

@@ -36,7 +36,7 @@ class EuWord {
     const std::uint64_t half = field.low < 64 ? low_ : high_;
     return (half >> (field.low % 64)) & mask(field);
   }
-  /// Bits of `value` above the field must be 0: the caller has checked what it encodes.
+  /// Bits of `value` above the field are dropped: who encodes an instruction has checked what it says.
   constexpr void set(EuField field, std::uint64_t value) {
     if (!field.present()) return;
     std::uint64_t& half = field.low < 64 ? low_ : high_;
