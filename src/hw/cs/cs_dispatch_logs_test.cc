@@ -64,7 +64,7 @@ class Replay {
   EuWalker walker() {
     std::array<std::uint32_t, kEuWalkerDwords> dwords{};
     for (unsigned i = 0; i < dwords.size(); ++i) dwords[i] = memory_.dword(pending_walker_ + 4 * i);
-    const Result<EuWalker> decoded = eu_decode_walker(dwords, context_.compute, kVaMask);
+    const Result<EuWalker> decoded = eu_decode_walker(dwords, context_.compute, 48);
     EXPECT_TRUE(decoded) << name_ << ": " << (decoded ? "" : decoded.error().why);
     return decoded.value_or(EuWalker{});
   }

@@ -244,7 +244,6 @@ EuMessage eu_decode_message(const EuDescriptors& words) {
     case EuSfid::kSmpl: return sampler_message(words);
     case EuSfid::kRc: return EuUnsupportedMessage{"message to the render cache (rc)"};
     case EuSfid::kUrb: return EuUnsupportedMessage{"message to the unified return buffer (urb)"};
-    case EuSfid::kTs: return EuUnsupportedMessage{"message to the thread spawner (ts)"};
     case EuSfid::kBtd: return EuUnsupportedMessage{"message to the bindless thread dispatcher (btd)"};
     case EuSfid::kRta: return EuUnsupportedMessage{"message to the ray tracing unit (rta)"};
     case EuSfid::kPixi: return EuUnsupportedMessage{"message to the pixel interpolator (pixi)"};

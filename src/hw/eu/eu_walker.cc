@@ -84,7 +84,8 @@ Status describe_lanes(Command d, EuWalker& walker) {
 
 }  // namespace
 
-Result<EuWalker> eu_decode_walker(Command d, const EuState& state, std::uint64_t va_mask) {
+Result<EuWalker> eu_decode_walker(Command d, const EuState& state, unsigned va_bits) {
+  const std::uint64_t va_mask = (std::uint64_t{1} << va_bits) - 1;
   for (const Refusal& refusal : kRefusals) {
     if ((d[refusal.dword] & refusal.mask) != 0) return fail(refusal.err, refusal.why);
   }
@@ -95,10 +96,12 @@ Result<EuWalker> eu_decode_walker(Command d, const EuState& state, std::uint64_t
   SX_TRY(walker.post_sync, post_sync(d, va_mask));
   const auto from = [va_mask](GpuVa base, std::uint32_t offset) { return GpuVa((base.value() + offset) & va_mask); };
   walker.kernel = from(state.instruction, d[kDescriptor] & ~63u);
+  walker.instruction_base = state.instruction;
   walker.bases = {.general_state = state.general_state,
                   .surface_state = state.surface_state,
                   .bindless_surface_state = state.bindless_surface_state,
-                  .binding_table = from(state.binding_table_pool, d[kDescriptor + 4] & 0x1FFFE0)};
+                  .binding_table = from(state.binding_table_pool, d[kDescriptor + 4] & 0x1FFFE0),
+                  .va_bits = va_bits};
   walker.indirect_data = d[3] & ~63u;
   walker.scratch = state.scratch;
   walker.samplers = d[kDescriptor + 3] & ~31u;

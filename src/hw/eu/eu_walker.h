@@ -35,7 +35,8 @@ struct EuPostSync {
 };
 
 struct EuWalker {
-  GpuVa kernel{};  ///< address of the first instruction
+  GpuVa kernel{};            ///< address of the first instruction
+  GpuVa instruction_base{};  ///< what calls count from
   EuBases bases;
   std::uint32_t simd = 16;           ///< lanes of a thread: 16 or 32
   std::uint32_t threads = 1;         ///< of a group: 1 to kEuGroupThreadsMax
@@ -57,9 +58,9 @@ struct EuWalker {
   std::uint64_t group_count() const { return std::uint64_t{groups[0]} * groups[1] * groups[2]; }
 };
 
-/// `command` is the whole command; `va_mask` keeps the bits of an address that are translated. Errors, each with its
+/// `command` is the whole command; `va_bits` of an address are translated: 48 or 57. Errors, each with its
 /// reason: EBADRQC (the command breaks a rule), ENOSYS (softxe does not have what it asks for).
 Result<EuWalker> eu_decode_walker(std::span<const std::uint32_t, kEuWalkerDwords> command, const EuState& state,
-                                  std::uint64_t va_mask);
+                                  unsigned va_bits);
 
 }  // namespace softxe
