@@ -63,6 +63,8 @@ RUNTIME_COUNTS = $(if $(FAST),,$(BUILD)/runtimes-counts.json)
 conformance: build conformance-root
 	@$(if $(FAST),,python3 conformance/runtimes.py --make-root --root "$(CONFORMANCE_ROOT)-drivers" \
 	  --softxe $(SOFTXE) $(if $(TESTS),--tests '$(TESTS)') --counts $(RUNTIME_COUNTS))
+	@$(if $(FAST),,python3 conformance/kernels.py --root "$(CONFORMANCE_ROOT)-drivers" \
+	  --softxe $(SOFTXE) $(if $(TESTS),--tests '$(TESTS)') --counts $(RUNTIME_COUNTS))
 	@python3 conformance/run.py --root "$(CONFORMANCE_ROOT)" --softxe $(SOFTXE) \
 	  $(addprefix --add-counts ,$(RUNTIME_COUNTS)) \
 	  $(if $(FAST),--set conformance/fast.txt) $(if $(TESTS),--tests '$(TESTS)') $(CONFORMANCE_ARGS)

@@ -11,7 +11,8 @@ build="g++ cmake ninja-build ccache pkg-config python3 libfmt-dev libcli11-dev n
   libexpected-dev libboost-dev libboost-context-dev libcapstone-dev libgtest-dev libgmock-dev
   libbenchmark-dev librapidcheck-dev libabsl-dev libdrm-dev sqlite3"
 check="gdb valgrind"
-conformance="mmdebstrap debian-archive-keyring uidmap libze-dev"
+conformance="mmdebstrap debian-archive-keyring uidmap libze-dev opencl-headers
+  ocl-icd-opencl-dev"
 harmless="stress-ng redis-server redis-tools libpython3.11-testsuite git sqlite3 perl gzip"
 lint="clang clang-format clang-tidy libclang-rt-14-dev"
 

@@ -53,7 +53,7 @@ std::uint16_t half_of_float(float value) {
   const std::uint32_t word = std::bit_cast<std::uint32_t>(value);
   const auto sign = static_cast<std::uint16_t>(word >> 16 & 0x8000u);
   const std::uint32_t magnitude = word & 0x7FFFFFFFu;
-  if (magnitude > 0x7F800000u) return static_cast<std::uint16_t>(sign | 0x7E00u | (magnitude >> 13 & 0x3FFu));
+  if (magnitude > 0x7F800000u) return sign | 0x7E00u;
   if (magnitude >= 0x477FF000u) return sign | 0x7C00u;  // 65520 and above round to infinity
   if (magnitude < 0x38800000u) {                        // below 2^-14: the sum leaves the half in the low bits
     const float sum = pinned(std::bit_cast<float>(magnitude) + 0.5f);
@@ -71,21 +71,21 @@ struct Width;
 template <>
 struct Width<std::uint16_t> {
   using Signed = std::int16_t;
-  using Float = float;
+  static constexpr std::uint16_t kQuiet = 0x200;
   static float number(std::uint16_t v) { return float_of_half(v); }
   static std::uint16_t word(float f) { return half_of_float(f); }
 };
 template <>
 struct Width<std::uint32_t> {
   using Signed = std::int32_t;
-  using Float = float;
+  static constexpr std::uint32_t kQuiet = 0x40'0000;
   static float number(std::uint32_t v) { return std::bit_cast<float>(v); }
   static std::uint32_t word(float f) { return std::bit_cast<std::uint32_t>(f); }
 };
 template <>
 struct Width<std::uint64_t> {
   using Signed = std::int64_t;
-  using Float = double;
+  static constexpr std::uint64_t kQuiet = 0x8'0000'0000'0000;
   static double number(std::uint64_t v) { return std::bit_cast<double>(v); }
   static std::uint64_t word(double f) { return std::bit_cast<std::uint64_t>(f); }
 };
@@ -106,8 +106,12 @@ U apply_float(EuAtomicOp op, U found, U operand, U compare) {
   const auto f = pinned(Width<U>::number(found));
   const auto o = pinned(Width<U>::number(operand));
   switch (op) {
-    case EuAtomicOp::kFadd: return Width<U>::word(pinned(f + o));
-    case EuAtomicOp::kFsub: return Width<U>::word(pinned(f - o));
+    case EuAtomicOp::kFadd:
+    case EuAtomicOp::kFsub:
+      // Which NaN stays is left to nobody: compilers swap the operands of an addition.
+      if (f != f) return found | Width<U>::kQuiet;
+      if (o != o) return operand | Width<U>::kQuiet;
+      return Width<U>::word(pinned(op == EuAtomicOp::kFadd ? f + o : f - o));
     case EuAtomicOp::kFmin: return float_pick<U>(f <= o, found, operand);
     case EuAtomicOp::kFmax: return float_pick<U>(f >= o, found, operand);
     default: return f == Width<U>::number(compare) ? operand : found;

@@ -1,0 +1,10 @@
+#pragma once
+
+#include "kit.h"
+
+void add_element_rows(std::vector<kit::Row>& rows);
+void add_type_rows(std::vector<kit::Row>& rows);
+void add_flow_rows(std::vector<kit::Row>& rows);
+void add_group_rows(std::vector<kit::Row>& rows);
+void add_atomic_rows(std::vector<kit::Row>& rows);
+void add_dispatch_rows(std::vector<kit::Row>& rows);

@@ -1,0 +1,176 @@
+#!/usr/bin/env python3
+"""OpenCL kernels over Intel's own compiler and runtime, under softxe, each against a result computed on the CPU.
+
+The suite is ours (clients/cl); compiler, runtime and loader are those of a Debian root
+(`make_root.sh --with-drivers`). It runs once for each configuration below; a row is a kernel in a configuration.
+
+    kernels.py --root DIR --softxe CMD [--tests REGEX] [--counts FILE] [-v]
+
+Expected results: expected/cl_suite.txt, lines `NAME known-fail # reason` or `CONFIGURATION@NAME known-fail # reason`;
+all other rows must pass. With --counts the numbers are added to those in FILE, for the last line of run.py.
+"""
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+sys.dont_write_bytecode = True
+import report as report_check
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+LIMIT_S = 900
+KEYS = {"NEOReadDebugKeys": "1"}
+
+# name, options of `softxe run`, arguments of the suite, environment, what the report says
+CONFIGURATIONS = [
+    ("default", [], [], {}, ["total.gpu_fault_failed_count == 0", "total.exec_banned_count == 0"]),
+    ("opt-disable", [], ["--build", "-cl-opt-disable"], {}, []),
+    ("fast-math", [], ["--build", "-cl-fast-relaxed-math"], {}, []),
+    ("large-registers", [], ["--build", "-cl-intel-256-GRF-per-thread"], {}, []),
+    ("one-worker", ["--eu-threads", "1"], [], {}, []),
+    ("usm-host", [], ["--memory", "usm-host"], {}, []),
+    ("usm-device", [], ["--memory", "usm-device"], {}, []),
+    ("usm-shared", [], ["--memory", "usm-shared"], {}, []),
+    ("svm", [], ["--memory", "svm"], {}, []),
+    ("malloc", [], ["--memory", "malloc"], {},
+     ["total.gpu_fault_count > 0", "total.svm_migrate_to_vram_bytes > 0", "total.svm_migrate_to_system_bytes > 0"]),
+    ("mmap", [], ["--memory", "mmap"], {}, ["total.svm_migrate_to_vram_bytes > 0", "total.svm_unmap_event_count > 0"]),
+    ("stack", [], ["--memory", "stack"], {}, ["total.gpu_fault_count > 0"]),
+    ("global", [], ["--memory", "global"], {}, ["total.gpu_fault_count > 0"]),
+    ("malloc-little-vram", ["--vram", "512M"], ["--memory", "malloc"], {}, []),
+    ("no-direct-submission", [], [], {**KEYS, "EnableDirectSubmission": "0"}, []),
+    ("runtime-local-ids", [], [], {**KEYS, "EnableHwGenerationLocalIds": "0"}, []),
+]
+
+
+class Refused(Exception):
+    """The rows cannot be run here."""
+
+
+def build_suite(folder):
+    """The suite for the root, with the C++ library inside: the root may have another one."""
+    source = os.path.join(HERE, "clients", "cl")
+    to = os.path.join(folder, "cl_suite")
+    files = sorted(os.path.join(source, name) for name in os.listdir(source) if name.endswith(".cc"))
+    command = ["g++", "-std=c++20", "-O1", "-pthread", "-static-libstdc++", "-static-libgcc", "-o", to, *files, "-lOpenCL"]
+    built = subprocess.run(command, capture_output=True, text=True, check=False)
+    if built.returncode != 0:
+        raise Refused(f"the suite does not build (tools/deps.sh conformance):\n{built.stderr[-3000:]}")
+
+
+def expected_failures():
+    """{'NAME' or 'CONFIGURATION@NAME': reason}"""
+    path = os.path.join(HERE, "expected", "cl_suite.txt")
+    reasons = {}
+    with open(path, encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip() or line.startswith("#"):
+                continue
+            match = re.match(r"^(\S+)\s+known-fail\s+#\s*(\S.*)$", line)
+            if not match:
+                raise Refused(f"{path}:{number}: want `NAME known-fail # reason`")
+            reasons[match.group(1)] = match.group(2)
+    return reasons
+
+
+def run_configuration(options, inside, configuration, pattern, listed):
+    """({kernel: (passed, text)}, problems of the run as a whole)"""
+    name, flags, arguments, environment, expressions = configuration
+    wanted = [kernel for kernel in listed if pattern.search(f"cl@{name}@{kernel}")]
+    if not wanted:
+        return {}, []
+    regex = "^(" + "|".join(re.escape(kernel) for kernel in wanted) + ")$"
+    with tempfile.TemporaryDirectory() as folder:
+        report = os.path.join(folder, "report.json")
+        command = [options.softxe, "run", *flags, "--root", options.root, "--report", report, "--",
+                   f"{inside}/cl_suite", *arguments, regex]
+        problems = []
+        try:
+            ended = subprocess.run(command, env={**os.environ, **environment}, timeout=LIMIT_S, check=False,
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            output, status = ended.stdout, ended.returncode
+        except subprocess.TimeoutExpired as late:
+            output, status = late.stdout or b"", "timeout"
+            problems.append(f"not done after {LIMIT_S} s")
+        lines = output.decode(errors="replace").splitlines()
+        results = {}
+        for line in lines:
+            found = re.match(r"^(pass|FAIL) ([^\s:]+)(.*)$", line)
+            if found:
+                results[found.group(2)] = (found.group(1) == "pass", found.group(3).lstrip(": "))
+        for kernel in wanted:
+            results.setdefault(kernel, (False, f"no result; the run ended with status {status}"))
+        if len(wanted) == len(listed) and not problems:
+            problems += [problem for expression in expressions if (problem := report_check.check(report, expression))]
+    if options.verbose:
+        print(f"== {name}: status {status}")
+        for line in lines[-5:]:
+            print(f"    | {line}")
+    return results, problems
+
+
+def run_all(options):
+    counts = {"passed": 0, "failed": 0}
+    pattern = re.compile(options.tests or "")
+    if options.tests and "cl@" not in options.tests:
+        return counts  # other programs' tests
+    if not os.path.exists(os.path.join(options.root, "usr/bin/clinfo")):
+        raise Refused(f"{options.root} has no drivers: run make_root.sh --with-drivers {options.root}")
+    failures = expected_failures()
+    folder = tempfile.mkdtemp(prefix="softxe-kernels-", dir=os.path.join(options.root, "tmp"))
+    try:
+        os.chmod(folder, 0o755)
+        build_suite(folder)
+        listed = subprocess.run([os.path.join(folder, "cl_suite"), "--list"], capture_output=True, text=True,
+                                check=True).stdout.split()
+        for configuration in CONFIGURATIONS:
+            results, problems = run_configuration(options, "/tmp/" + os.path.basename(folder), configuration, pattern, listed)
+            for kernel, (passed, text) in results.items():
+                row = f"{configuration[0]}@{kernel}"
+                reason = failures.get(row, failures.get(kernel))
+                if passed == (reason is None):
+                    counts["passed"] += passed
+                    continue
+                counts["failed"] += 1
+                print(f"DIFFERENT cl@{row}: " + (text if not passed else f"passes, but is expected to fail: {reason}"))
+            for problem in problems:
+                counts["failed"] += 1
+                print(f"DIFFERENT cl@{configuration[0]}: {problem}")
+            sys.stdout.flush()
+    finally:
+        shutil.rmtree(folder)
+    return counts
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], epilog=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--root", required=True)
+    parser.add_argument("--softxe", default="build/dev/src/cli/softxe")
+    parser.add_argument("--tests", metavar="REGEX", help="over `cl@CONFIGURATION@KERNEL`; without `cl@` none run")
+    parser.add_argument("--counts", metavar="FILE")
+    parser.add_argument("--verbose", "-v", action="store_true")
+    options = parser.parse_args()
+    options.root = os.path.abspath(options.root)
+    try:
+        counts = run_all(options)
+    except (Refused, OSError, subprocess.CalledProcessError) as error:
+        sys.exit(f"kernels: {error}")
+    print(f"   kernels: {counts['passed']} as expected, {counts['failed']} different")
+    if options.counts:
+        if os.path.exists(options.counts):  # those of runtimes.py
+            with open(options.counts, encoding="utf-8") as file:
+                counts = {name: counts[name] + before for name, before in json.load(file).items()}
+        with open(options.counts, "w", encoding="utf-8") as file:
+            json.dump(counts, file)
+        return 0
+    print(f"{counts['passed']} passed, {counts['failed']} failed")
+    return 1 if counts["failed"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,152 @@
+#!/usr/bin/env python3
+"""Twin runs: a drawn program runs plain and under softxe, and must see the same.
+
+    twin.py --softxe CMD --player PROGRAM [--seed A] [--seeds N | --seconds S] [--length N] [--variant NAME]...
+    twin.py ... --list FILE          plays one list
+    twin.py ... --show SEED          prints the list of a seed as C
+
+The kernel is the oracle: results, errno names, contents, exit status and /proc/self/maps of the arena are compared
+line by line. A difference is shrunk and printed as a short C program; the list stands in --keep.
+Ends with `N passed, N failed`: a pass is a seed in a variant.
+"""
+import argparse
+import difflib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.dont_write_bytecode = True
+import generate
+
+LIMIT_S = 60
+# Options of `softxe run`, environment.
+VARIANTS = {
+    "move": ([], {}),
+    "small": (["--vram", "8M"], {}),
+    "copy": (["--dma", "copy"], {}),
+    "user-only": ([], {"SOFTXE_RUNG": "user-only"}),
+    "none": ([], {"SOFTXE_RUNG": "none"}),
+}
+
+
+class Twin:
+    def __init__(self, options, folder):
+        self.options = options
+        self.folder = folder
+
+    def play(self, lines, variant):
+        """(status, lines of output, standard error); variant None: plain."""
+        path = os.path.join(self.folder, "list")
+        with open(path, "w", encoding="ascii") as file:
+            file.write("\n".join(lines) + "\n")
+        command, environment = [self.options.player, path], dict(os.environ)
+        if variant is not None:
+            flags, more = VARIANTS[variant]
+            command = [self.options.softxe, "run", *flags, "--", *command]
+            environment.update(more, TWIN_DEVICE="1")
+        try:
+            ended = subprocess.run(command, cwd=self.folder, env=environment, timeout=LIMIT_S, stdin=subprocess.DEVNULL,
+                                   capture_output=True, text=True, errors="replace", check=False)
+        except subprocess.TimeoutExpired as late:
+            return "hangs", (late.stdout or b"").decode(errors="replace").splitlines(), ""
+        return ended.returncode, ended.stdout.splitlines(), ended.stderr
+
+    def difference(self, lines, variant):
+        """None, or what differs, as text."""
+        plain, want, _ = self.play(lines, None)
+        status, got, errors = self.play(lines, variant)
+        if status == plain and want == got:
+            return None
+        text = [] if status == plain else [f"status {status}, plain {plain}"]
+        text += list(difflib.unified_diff(want, got, "plain", f"softxe ({variant})", lineterm="", n=0))[:12]
+        return "\n".join(text + [f"  | {line}" for line in errors.splitlines()[-6:]])
+
+    def shrink(self, lines, variant):
+        """Fewer lines that still differ; bounded by time."""
+        stop = time.monotonic() + self.options.shrink_seconds
+        size = len(lines) // 2
+        while size >= 1:
+            at = 0
+            while at < len(lines) and time.monotonic() < stop:
+                fewer = lines[:at] + lines[at + size:]
+                if fewer and self.difference(fewer, variant):
+                    lines = fewer
+                else:
+                    at += size
+            size //= 2
+        return lines
+
+    def report(self, name, lines, variant):
+        lines = self.shrink(lines, variant)
+        print(f"DIFFERENT {name} ({variant}), {len(lines)} operations:")
+        print(self.difference(lines, variant) or "(not every time)")
+        print(generate.as_c(lines))
+        if self.options.keep:
+            os.makedirs(self.options.keep, exist_ok=True)
+            with open(os.path.join(self.options.keep, f"{name}-{variant}.twin"), "w", encoding="ascii") as file:
+                file.write("\n".join(lines) + "\n")
+        sys.stdout.flush()
+
+
+def work(options, twin):
+    """Yields (name, lines)."""
+    if options.list:
+        for path in options.list:
+            with open(path, encoding="ascii") as file:
+                lines = [line.rstrip("\n") for line in file]
+            yield os.path.basename(path), [line for line in lines if line and not line.startswith("#")]
+        return
+    stop = None if options.seconds is None else time.monotonic() + options.seconds
+    seed = options.seed
+    while (seed < options.seed + options.seeds) if stop is None else time.monotonic() < stop:
+        yield f"seed-{seed}", generate.draw(seed, options.length)
+        seed += 1
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], epilog=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--softxe", required=True)
+    parser.add_argument("--player", required=True)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--seconds", type=float)
+    parser.add_argument("--length", type=int, default=120, help="operations in a list")
+    parser.add_argument("--variant", action="append", choices=VARIANTS, help="default: move, small and copy in turn")
+    parser.add_argument("--list", nargs="+", metavar="FILE")
+    parser.add_argument("--show", type=int, metavar="SEED")
+    parser.add_argument("--keep", metavar="DIR")
+    parser.add_argument("--shrink-seconds", type=float, default=60)
+    parser.add_argument("--differences-max", type=int, default=5)
+    options = parser.parse_args()
+    if options.show is not None:
+        print(generate.as_c(generate.draw(options.show, options.length)))
+        return 0
+    options.player = os.path.abspath(options.player)
+    options.softxe = os.path.abspath(options.softxe)
+    variants = options.variant or ["move", "small", "copy"]
+    passed = failed = 0
+    with tempfile.TemporaryDirectory(prefix="softxe-twin-") as folder:
+        twin = Twin(options, folder)
+        for number, (name, lines) in enumerate(work(options, twin)):
+            for variant in variants if options.list else [variants[number % len(variants)]]:
+                # What differs once must differ again: plain runs that differ among themselves are no oracle.
+                if twin.difference(lines, variant) is None:
+                    passed += 1
+                    continue
+                plain = [twin.play(lines, None)[:2] for _ in range(2)]
+                if plain[0] != plain[1]:
+                    print(f"not an oracle: {name} gives different results without softxe")
+                    continue
+                failed += 1
+                twin.report(name, lines, variant)
+            if failed >= options.differences_max:
+                break
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
