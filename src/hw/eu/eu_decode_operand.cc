@@ -46,6 +46,8 @@ Result<EuType> register_type(std::uint64_t number) {
 Status decode_subreg(const EuWord& word, const Operand& fields, EuOperand& out) {
   const std::uint64_t byte = word.get(fields.subreg) << 1 | word.get(fields.subreg_bit0);
   if (byte % eu_type_bytes(out.type) != 0) return fail(EILSEQ, "subregister is not aligned to its type");
+  const bool words = out.file == EuFile::kArf && (out.arf() == EuArf::kCe || out.arf() == EuArf::kIp);
+  if (words && byte % 2 != 0) return fail(EILSEQ, "subregisters of ce and ip are words");
   out.subreg = static_cast<std::uint8_t>(byte);
   return {};
 }
