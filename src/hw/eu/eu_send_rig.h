@@ -38,6 +38,7 @@ class EuSendRig {
                    .bindless_surface_state = GpuVa(kBindless),
                    .binding_table = GpuVa(kTable),
                    .va_bits = 48});
+    thread() = EuThread{};  // a group leaves registers as they are
     thread().mask = ~0u;
     thread().simd = 32;
   }
