@@ -28,6 +28,11 @@ void EuGroup::restart(const Shape& shape, const EuBases& bases) {
   barriers_.fill({});
   // What a kernel finds there is undefined, but never the bytes of another client.
   std::fill_n(slm_.get(), shape.slm_bytes, std::byte{0});
+  for (std::uint32_t i = 0; i < shape.threads; ++i) {
+    threads_[i].state = EuThreadState::kReady;
+    threads_[i].number = static_cast<std::uint16_t>(i);
+    threads_[i].barriers_waited = 0;
+  }
 }
 
 /// "Active only" never waits for more threads than are left to come: one that ended counts as arrived. A named barrier

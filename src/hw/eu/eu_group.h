@@ -61,9 +61,11 @@ class EuGroup {
   explicit EuGroup(const Shape& capacity);
   bool fits(const Shape& shape) const;
 
-  /// A new group in the place of an old one: SLM zero, barriers unused. The caller fills in every thread
-  /// (eu_start_thread()). `shape` fits; `bases` are those of the walker.
+  /// A new group in the place of an old one: SLM zero, barriers unused, threads numbered and ready. The caller fills
+  /// in their registers (eu_start_thread()). `shape` fits; `bases` are those of the walker.
   void restart(const Shape& shape, const EuBases& bases);
+  /// The same for the shape the group was made with.
+  void restart(const EuBases& bases) { restart(capacity_, bases); }
 
   std::span<EuThread> threads() { return {threads_.get(), shape_.threads}; }
   std::span<const EuThread> threads() const { return {threads_.get(), shape_.threads}; }

@@ -13,12 +13,7 @@ using Role = EuBarrierSignal::Role;
 
 struct Rig {
   explicit Rig(std::uint32_t threads) : group({.threads = threads, .slm_bytes = 1024}) {
-    group.restart({.threads = threads, .slm_bytes = 1024}, {});
-    for (std::uint32_t i = 0; i < threads; ++i) {
-      group.threads()[i].number = static_cast<std::uint16_t>(i);
-      group.threads()[i].state = EuThreadState::kReady;
-      group.threads()[i].barriers_waited = 0;
-    }
+    group.restart({});
   }
   EuThread& thread(std::uint32_t i) { return group.threads()[i]; }
   bool signal(std::uint32_t i, const EuBarrierSignal& signal) {
