@@ -90,7 +90,15 @@ namespace softxe {
   X(madvise_count)                       \
   X(vm_bind_count)                       \
   X(exec_count)                          \
-  X(exec_banned_count)
+  X(exec_banned_count)                   \
+  X(eu_kernel_count)                     \
+  X(eu_kernel_failed_count)              \
+  X(eu_group_count)                      \
+  X(eu_thread_count)                     \
+  X(eu_lane_count)                       \
+  X(eu_instruction_count)                \
+  X(eu_send_count)                       \
+  X(eu_fault_count)
 
 enum class Counter : std::uint16_t {
 #define SX_COUNTER_ENUM_(name) name,

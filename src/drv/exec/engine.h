@@ -25,6 +25,8 @@ inline constexpr std::uint64_t kPollSleepFirstNs = 10'000;
 inline constexpr std::uint64_t kPollSleepMaxNs = 250'000;
 inline constexpr std::uint32_t kSliceCommandsThreads = 1u << 20;
 inline constexpr std::uint32_t kSliceCommandsManual = 256;
+/// Of a kernel, in one of these; threads are stopped by time alone.
+inline constexpr std::uint64_t kStepInstructionsManual = 256;
 
 /// Engines exclude fault-mode and other work group by group (spec/uapi.md 11).
 enum class GroupKind : std::uint8_t { kCopy, kRenderCompute, kVideo };

@@ -23,6 +23,7 @@ enum class SliceEnd : std::uint8_t {
   kYield,       ///< an unsatisfied semaphore: let others run
   kFault,       ///< a page fault that cannot be served
   kBadCommand,  ///< undecodable or forbidden
+  kBadKernel,   ///< an instruction or message that is illegal, or that softxe does not have
 };
 
 /// One batch position's registers, position and call stack: state of a hardware context. It moves between
@@ -38,6 +39,8 @@ struct SliceLimits {
   std::uint32_t commands_max = 0;
   std::uint64_t deadline_ns = 0;  ///< of the device's clock
   std::uint64_t run_time_ns = 0;  ///< how long the context has run before (CTX_TIMESTAMP)
+  /// Of each worker of the execution units, in one step of a walker.
+  std::uint64_t instructions_max = ~std::uint64_t{0};
 };
 
 /// One per hardware engine, used by its worker only.
@@ -45,7 +48,7 @@ class EngineBackend {
  public:
   virtual ~EngineBackend() = default;
   /// Runs until one of the SliceEnd reasons. Looks at `stop` at every command and at bounded steps of
-  /// long ones; when it is set, returns kBudget with the context at a command's border. No lock is held.
+  /// long ones, kernels included; when it is set, returns kBudget soon. No lock is held.
   virtual SliceEnd run(HwContext& context, const ExecVmPtr& vm, const SliceLimits& limits,
                        const std::atomic<bool>& stop) = 0;
   /// The ring's own 64-bit store (user fences). kDone or kFault.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <optional>
 
 #include "base/step.h"
 
@@ -11,6 +12,16 @@ namespace {
 
 /// A context that lost this often against a higher priority goes first once.
 constexpr std::uint32_t kPassedOverMax = 8;
+
+/// Of the ends that ban a queue.
+std::optional<Scheduler::ResetCause> cause_of(SliceEnd end) {
+  switch (end) {
+    case SliceEnd::kFault: return Scheduler::ResetCause::kFault;
+    case SliceEnd::kBadCommand: return Scheduler::ResetCause::kBadCommand;
+    case SliceEnd::kBadKernel: return Scheduler::ResetCause::kBadKernel;
+    default: return std::nullopt;
+  }
+}
 
 bool may_move(const ExecQueue& queue, std::uint32_t logical_mask) {
   return queue.width() == 1 && std::popcount(logical_mask) > 1;
@@ -255,7 +266,8 @@ bool Scheduler::pick(Engine& engine, Engine::Pick& pick) {
   pick.vm = queue.vm_;
   pick.limits = {.commands_max = threads ? kSliceCommandsThreads : kSliceCommandsManual,
                  .deadline_ns = now + (polling ? kPollSliceNs : kSliceNs),
-                 .run_time_ns = run_time(*context, now)};
+                 .run_time_ns = run_time(*context, now),
+                 .instructions_max = threads ? ~std::uint64_t{0} : kStepInstructionsManual};
   return true;
 }
 
@@ -299,9 +311,9 @@ void Scheduler::finish_slice(Engine& engine, Engine::Pick& pick, SliceEnd end) {
     } else if (end == SliceEnd::kDone) {
       switch_out(context, now);
       position_done(context, after);
-    } else if (end == SliceEnd::kFault || end == SliceEnd::kBadCommand) {
+    } else if (const auto cause = cause_of(end)) {
       switch_out(context, now);
-      reset_locked(queue, end == SliceEnd::kFault ? ResetCause::kFault : ResetCause::kBadCommand, after);
+      reset_locked(queue, *cause, after);
     } else {
       requeue(context, end, now, after);
       check_timeout(queue, now, after);

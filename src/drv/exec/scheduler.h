@@ -64,7 +64,7 @@ class Scheduler : public std::enable_shared_from_this<Scheduler> {
   /// The newest job's fence; a signalled one when there was none.
   FencePtr last_fence(const ExecQueue& queue) const SX_EXCLUDES(lock_);
 
-  enum class ResetCause : std::uint8_t { kKilled, kFault, kBadCommand, kTimeout, kGtReset };
+  enum class ResetCause : std::uint8_t { kKilled, kFault, kBadCommand, kBadKernel, kTimeout, kGtReset };
   void reset(ExecQueue& queue, ResetCause cause) SX_EXCLUDES(lock_);
   /// Resets the queues of a VM (its ban in preempt-fence mode, close of the file).
   void reset_vm(const ExecVm& vm, ResetCause cause) SX_EXCLUDES(lock_);

@@ -24,6 +24,7 @@ CauseFacts facts_of(Scheduler::ResetCause cause) {
     case Scheduler::ResetCause::kKilled: return {"killed", ECANCELED};
     case Scheduler::ResetCause::kFault: return {"page fault", EIO};
     case Scheduler::ResetCause::kBadCommand: return {"bad command", EIO};
+    case Scheduler::ResetCause::kBadKernel: return {"illegal or unsupported kernel", EIO};
     case Scheduler::ResetCause::kTimeout: return {"job time-out", ETIME};
     case Scheduler::ResetCause::kGtReset: return {"GT reset", EIO};
   }

@@ -9,6 +9,9 @@
 #include "base/address.h"
 #include "base/clock.h"
 #include "hw/cs/cs_surface.h"
+#include "hw/eu/eu_dispatch.h"
+#include "hw/eu/eu_state.h"
+#include "hw/eu/eu_units.h"
 
 namespace softxe {
 
@@ -28,6 +31,7 @@ struct CsEngine {
   std::uint64_t reference_clock_hz = 19'200'000;  ///< as the GT list reports it; below 2^32
   std::uint32_t va_bits = 48;                     ///< 48 or 57; address bits above are ignored
   const Clock* clock = nullptr;                   ///< borrowed
+  EuUnits* units = nullptr;                       ///< borrowed; null: kernels are refused
 };
 
 /// A blit that takes more than one step: a rectangle copied between two surfaces or filled.
@@ -50,6 +54,27 @@ struct CsLongBlit {
   std::uint64_t offset = 0;  ///< ... and offset in it
 };
 
+/// A walker under way; its groups are in CsContext::dispatch. The command stays the current one until its post-sync
+/// is written, and is not read again: the post-sync of another walker may have overwritten it.
+struct CsLongWalker {
+  std::uint32_t command_header = 0;
+  std::uint32_t command_dwords = 0;
+  std::uint64_t context_ticks = 0;  ///< when it began
+  std::uint64_t ring_ticks = 0;
+};
+
+/// The thread in which a kernel failed.
+struct CsKernelStop {
+  GpuVa kernel{};  ///< address of its first instruction; 0: no kernel failed
+  EuRun run;
+};
+
+/// What kernels of a context have done and nobody has counted yet.
+struct CsKernelWork {
+  std::uint64_t kernels = 0;
+  EuWork work;
+};
+
 /// Operands of the command streamer's ALU (spec/gpu-commands.md 3).
 struct CsAlu {
   std::uint64_t srca = 0;
@@ -59,7 +84,7 @@ struct CsAlu {
   std::uint64_t cf = 0;  ///< all ones or 0
 };
 
-/// One per batch position of an exec queue; plain state, may move between engines. One thread at a
+/// One per batch position of an exec queue; may move between engines. One thread at a
 /// time. Invariant: between steps `pc` is at a command's first dword.
 struct CsContext {
   static constexpr std::uint32_t kLevelsMax = 3;
@@ -71,6 +96,11 @@ struct CsContext {
   std::array<GpuVa, kLevelsMax - 1> returns{};
   std::uint32_t depth = 0;  ///< entries of `returns` in use
   CsLongBlit blit;
+  EuState compute;
+  CsLongWalker walker;
+  EuDispatch dispatch;
+  CsKernelStop kernel_stop;  ///< of the last walker
+  CsKernelWork kernel_work;  ///< whoever runs slices takes it
 
   /// CTX_TIMESTAMP is the time run before this slice plus the time since it began.
   std::uint64_t run_time_before_ns = 0;
@@ -85,6 +115,7 @@ struct CsContext {
     running = true;
     depth = 0;
     blit.kind = CsLongBlit::Kind::kNone;
+    dispatch.drop();
   }
 };
 

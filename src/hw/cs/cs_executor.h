@@ -6,6 +6,7 @@
 //   cs_math.cc       MI_MATH
 //   cs_atomic.cc     MI_ATOMIC
 //   cs_blt.cc        decoding of blits, and doing a piece of one
+//   cs_compute.cc    state of compute kernels, walkers
 #pragma once
 
 #include <array>
@@ -14,6 +15,7 @@
 #include "hw/cs/cs_context.h"
 #include "hw/cs/cs_memory.h"
 #include "hw/cs/cs_parser.h"
+#include "hw/cs/cs_streamer.h"
 
 namespace softxe {
 
@@ -22,14 +24,14 @@ enum class CsFlow : std::uint8_t {
   kNext,
   kJumped,  ///< `pc` is set
   kDone,    ///< the first level ended
-  kAgain,   ///< a blit has more to do
+  kAgain,   ///< a blit or a walker has more to do
   kYield,
 };
 
-/// Errno values that tell a bad command and a shader from errors of the memory, which are all
-/// faults.
+/// Errno values that tell bad commands and kernels from errors of the memory, which are all faults.
 inline constexpr int kCsBadCommand = EBADRQC;
 inline constexpr int kCsShader = ENOSYS;
+inline constexpr int kCsBadKernel = ENOEXEC;
 
 inline tl::unexpected<Error> bad_command(const char* why) { return fail(kCsBadCommand, why); }
 
@@ -42,8 +44,8 @@ constexpr std::uint64_t cs_join(std::uint32_t low, std::uint32_t high) { return 
 /// Lives for one step.
 class CsExecutor {
  public:
-  CsExecutor(CsContext& context, CsMemory& memory, const CsEngine& engine)
-      : ctx_(context), mem_(memory), engine_(engine) {}
+  CsExecutor(CsContext& context, CsMemory& memory, const CsEngine& engine, const CsStepLimits& limits)
+      : ctx_(context), mem_(memory), engine_(engine), limits_(limits) {}
 
   /// Fetches the command at `pc` and carries it out; on success moves `pc`.
   Result<CsFlow> run();
@@ -62,14 +64,19 @@ class CsExecutor {
   Flow execute_mi(const CsHeader& h);
   Flow execute_blitter(const CsHeader& h);
   Flow execute_render(const CsHeader& h);
+  Flow execute_compute(const CsHeader& h);
 
   // Parts of commands.
   Result<std::uint32_t> dword(std::uint32_t index);
   template <std::size_t N>
   Result<std::array<std::uint32_t, N>> body();  ///< dwords 0 to N-1; the header is not read again
+  /// The same of a command that may be shorter: what it does not have is 0.
+  template <std::size_t N>
+  Result<std::array<std::uint32_t, N>> body_so_far();
   Status expect_dwords(std::uint32_t dwords) const;
   Status refuse_ggtt() const;
-  GpuVa strip(std::uint64_t address) const;
+  std::uint64_t va_mask() const { return (std::uint64_t{1} << engine_.va_bits) - 1; }
+  GpuVa strip(std::uint64_t address) const { return GpuVa(address & va_mask()); }
   GpuVa va_of(std::uint32_t low, std::uint32_t high) const { return strip(cs_join(low, high)); }
   static Result<bool> compare(std::uint32_t code, std::uint32_t memory, std::uint32_t inline_value);
   Status store32(GpuVa va, std::uint32_t value);
@@ -90,8 +97,7 @@ class CsExecutor {
   Result<T> atomic_memory(GpuVa va, std::uint32_t op, T operand1, T operand2);
 
   // Registers.
-  /// Header bits that change the meaning of a register offset; `remap` 0 means the command has
-  /// none.
+  /// Header bits that change the meaning of a register offset.
   struct RegBits {
     unsigned relative;
     unsigned remap;
@@ -124,9 +130,20 @@ class CsExecutor {
   Flow continue_blit();
   Status blit_piece(CsLongBlit& blit, std::uint64_t bytes_max, std::uint64_t& bytes_done);
 
+  // Compute.
+  Flow state_base_address();
+  Flow binding_table_pool();
+  Flow compute_mode();
+  Flow front_end();
+  Flow compute_walker();
+  Flow continue_walker();
+  tl::unexpected<Error> walker_failed(const EuRun& run);
+  Status write_post_sync(const EuPostSync& post_sync);
+
   CsContext& ctx_;
   CsMemory& mem_;
   const CsEngine& engine_;
+  const CsStepLimits& limits_;
   std::uint32_t header_ = 0;
   std::uint32_t dwords_ = 1;
 };
@@ -137,6 +154,16 @@ Result<std::array<std::uint32_t, N>> CsExecutor::body() {
   std::array<std::uint32_t, N> d{};
   d[0] = header_;
   for (std::uint32_t i = 1; i < N; ++i) {
+    SX_TRY(d[i], dword(i));
+  }
+  return d;
+}
+
+template <std::size_t N>
+Result<std::array<std::uint32_t, N>> CsExecutor::body_so_far() {
+  std::array<std::uint32_t, N> d{};
+  d[0] = header_;
+  for (std::uint32_t i = 1; i < N && i < dwords_; ++i) {
     SX_TRY(d[i], dword(i));
   }
   return d;

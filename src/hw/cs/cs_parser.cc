@@ -69,6 +69,16 @@ CsHeader parse_blitter(std::uint32_t header) {
   return {.client = CsClient::kBlitter, .kind = kind, .dwords = bits(header, 7, 0) + 2};
 }
 
+/// State that the streamer itself keeps or passes over, by the header's upper half.
+struct StateCommand {
+  std::uint32_t upper;
+  CsKind kind;
+};
+constexpr StateCommand kStateCommands[] = {
+    {0x6109, CsKind::kFenceAddress},     {0x6101, CsKind::kStateBaseAddress}, {0x6105, CsKind::kComputeMode},
+    {0x7919, CsKind::kBindingTablePool}, {0x7200, CsKind::kFrontEnd},
+};
+
 /// Pipeline 28:27, opcode 26:24, sub-opcode 23:16.
 CsHeader parse_render(std::uint32_t header) {
   const std::uint32_t pipeline = bits(header, 28, 27);
@@ -80,11 +90,14 @@ CsHeader parse_render(std::uint32_t header) {
   if ((kOpcodesKnown[pipeline] >> opcode & 1) == 0 || (pipeline == 3 && opcode == 2 && sub != 0)) {
     h.kind = CsKind::kUnknown;
   }
-  if (pipeline == 0 && opcode == 1 && sub == 9) h.kind = CsKind::kFenceAddress;
+  for (const StateCommand& command : kStateCommands) {
+    if (header >> 16 == command.upper) h.kind = command.kind;
+  }
   if (pipeline == 1) h.dwords = 1;
   if (pipeline == 2) {
-    // Opcode 1: MEDIA_OBJECT*, GPGPU_WALKER. Opcode 2: CFE_STATE, and from 8 on COMPUTE_WALKER.
+    // Opcode 1: MEDIA_OBJECT*, GPGPU_WALKER. Opcode 2: CFE_STATE, and COMPUTE_WALKER with its variant in bits 17:15.
     if (opcode == 1 || (opcode == 2 && sub >= 8)) h.kind = CsKind::kShader;
+    if (opcode == 2 && sub >> 2 == 2) h.kind = CsKind::kComputeWalker;
   }
   if (pipeline == 3) {
     if (opcode == 2 && sub == 0) h.kind = CsKind::kPipeControl;
@@ -95,6 +108,12 @@ CsHeader parse_render(std::uint32_t header) {
   return h;
 }
 
+/// Opcode 28:26.
+CsHeader parse_barrier(std::uint32_t header) {
+  const CsKind kind = bits(header, 28, 26) == 3 ? CsKind::kResourceBarrier : CsKind::kUnknown;
+  return {.client = CsClient::kBarrier, .kind = kind, .dwords = bits(header, 7, 0) + 2};
+}
+
 }  // namespace
 
 CsHeader parse_cs_header(std::uint32_t header) {
@@ -102,6 +121,7 @@ CsHeader parse_cs_header(std::uint32_t header) {
     case 0: return parse_mi(header);
     case 2: return parse_blitter(header);
     case 3: return parse_render(header);
+    case 5: return parse_barrier(header);
     default: return {};
   }
 }

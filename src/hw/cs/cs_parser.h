@@ -1,7 +1,7 @@
 // The parser: what kind of command a header dword starts, and how many dwords it has.
 //
 // Knows lengths of all clients, kinds only of commands that the streamer tells apart. Says nothing
-// about whether the engine may run it. spec/gpu-commands.md 1, 2, 7, 10.
+// about whether the engine may run it. spec/gpu-commands.md 1, 2, 7, 10; spec/compute-dispatch.md 3.
 #pragma once
 
 #include <cstdint>
@@ -39,10 +39,17 @@ enum class CsKind : std::uint8_t {
   kPipeControl,
   kFenceAddress,  ///< STATE_SYSTEM_MEM_FENCE_ADDRESS: where memory fences write, on every engine
   kState,         ///< skipped by its length
-  kShader,        ///< starts shaders: walkers, primitives, media objects
+  kStateBaseAddress,
+  kBindingTablePool,
+  kComputeMode,
+  kFrontEnd,       ///< CFE_STATE
+  kComputeWalker,  ///< in all its variants
+  kShader,         ///< starts shaders in another way: primitives, media objects
+  // Resource barriers
+  kResourceBarrier,
 };
 
-enum class CsClient : std::uint8_t { kMi, kBlitter, kRender, kReserved };
+enum class CsClient : std::uint8_t { kMi, kBlitter, kRender, kBarrier, kReserved };
 
 struct CsHeader {
   CsClient client = CsClient::kReserved;

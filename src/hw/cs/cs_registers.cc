@@ -1,5 +1,5 @@
-// Registers: general registers and time stamps of the engine itself; all others read 0 and drop
-// writes (spec/gpu-commands.md 8).
+// Registers: general registers, time stamps and group counts of the engine itself; all others read 0 and drop
+// writes (spec/gpu-commands.md 8, spec/compute-dispatch.md 5.4).
 #include "hw/cs/cs_executor.h"
 
 namespace softxe {
@@ -13,9 +13,14 @@ constexpr std::uint32_t kGprEnd = kGprFirst + 16 * 8;
 constexpr std::uint32_t kOwnBytes = 0x1000;  ///< one engine's registers
 constexpr std::uint32_t kRenderBase = 0x2000;
 constexpr std::uint32_t kOffsetMask = 0x7ffffc;
-/// Bits of LRI, SRM and LRM: relative to the engine; render offsets mean the engine's own.
+constexpr std::uint32_t kGroupsFirst = 0x500;  ///< of an indirect walker: x, y, z
+constexpr std::uint32_t kGroupsEnd = kGroupsFirst + 3 * 4;
+/// Bits of LRI, SRM, LRM and LRR's destination: relative to the engine; render offsets mean the engine's own.
 constexpr unsigned kRelativeBit = 19;
 constexpr unsigned kRemapBit = 17;
+/// Of LRR's source.
+constexpr unsigned kSourceRelativeBit = 18;
+constexpr unsigned kSourceRemapBit = 16;
 constexpr std::uint64_t kNsPerSecond = 1'000'000'000;
 
 std::uint32_t half(std::uint64_t value, std::uint32_t offset) {
@@ -46,6 +51,7 @@ std::uint64_t CsExecutor::context_ticks() const {
 std::uint32_t CsExecutor::read_register(const Reg& reg) const {
   const std::uint32_t offset = reg.own ? reg.offset : reg.offset - engine_.mmio_base;
   if (offset >= kGprFirst && offset < kGprEnd) return half(ctx_.gpr[(offset - kGprFirst) / 8], offset);
+  if (offset >= kGroupsFirst && offset < kGroupsEnd) return ctx_.compute.indirect_groups[(offset - kGroupsFirst) / 4];
   switch (offset) {
     // Of the two halves only the first has bit 2 clear.
     case kRingTimestamp: return half(ring_ticks(), 0);
@@ -60,6 +66,9 @@ std::uint32_t CsExecutor::read_register(const Reg& reg) const {
 
 void CsExecutor::write_register(const Reg& reg, std::uint32_t value) {
   const std::uint32_t offset = reg.own ? reg.offset : reg.offset - engine_.mmio_base;
+  if (offset >= kGroupsFirst && offset < kGroupsEnd) {
+    ctx_.compute.indirect_groups[(offset - kGroupsFirst) / 4] = value;
+  }
   if (offset < kGprFirst || offset >= kGprEnd) return;
   std::uint64_t& gpr = ctx_.gpr[(offset - kGprFirst) / 8];
   gpr = (offset & 4) != 0 ? cs_join(static_cast<std::uint32_t>(gpr), value)
@@ -95,7 +104,8 @@ Result<CsFlow> CsExecutor::load_register_mem() {
 
 Result<CsFlow> CsExecutor::load_register_reg() {
   SX_TRY(const auto d, body<3>());
-  write_register(reg_of(d[2], {.relative = 19, .remap = 0}), read_register(reg_of(d[1], {.relative = 18, .remap = 0})));
+  const std::uint32_t value = read_register(reg_of(d[1], {.relative = kSourceRelativeBit, .remap = kSourceRemapBit}));
+  write_register(reg_of(d[2], {.relative = kRelativeBit, .remap = kRemapBit}), value);
   return CsFlow::kNext;
 }
 

@@ -4,10 +4,6 @@
 
 namespace softxe {
 
-GpuVa CsExecutor::strip(std::uint64_t address) const {
-  return GpuVa(address & ((std::uint64_t{1} << engine_.va_bits) - 1));
-}
-
 Result<std::uint32_t> CsExecutor::dword(std::uint32_t index) {
   std::uint32_t value = 0;
   SX_TRY_VOID(mem_.read32(strip(ctx_.pc.value() + std::uint64_t{index} * 4), value));
@@ -25,6 +21,10 @@ Result<CsFlow> CsExecutor::run() {
     header_ = ctx_.blit.command_header;
     dwords_ = ctx_.blit.command_dwords;
     SX_TRY(flow, continue_blit());
+  } else if (ctx_.dispatch.active()) {
+    header_ = ctx_.walker.command_header;
+    dwords_ = ctx_.walker.command_dwords;
+    SX_TRY(flow, continue_walker());
   } else {
     SX_TRY(header_, dword(0));
     const CsHeader h = parse_cs_header(header_);
@@ -40,6 +40,7 @@ Result<CsFlow> CsExecutor::execute(const CsHeader& h) {
     case CsClient::kMi: return execute_mi(h);
     case CsClient::kBlitter: return execute_blitter(h);
     case CsClient::kRender: return execute_render(h);
+    case CsClient::kBarrier: return execute_compute(h);
     case CsClient::kReserved: break;
   }
   return bad_command("the header names no client");
@@ -89,22 +90,34 @@ Result<CsFlow> CsExecutor::execute_render(const CsHeader& h) {
   // Stores are ordered here without a page to fence them with; the compute runtime names one on every
   // engine it uses (spec/clients.md 7).
   if (h.kind == CsKind::kFenceAddress) return CsFlow::kNext;
-  if (engine_.engine_class != CsEngineClass::kRender && engine_.engine_class != CsEngineClass::kCompute) {
-    return bad_command("a render or media command on an engine without that pipe");
-  }
-  if (h.kind == CsKind::kUnknown) return bad_command("unknown render command");
-  if (h.kind == CsKind::kShader) return fail(kCsShader, "the command starts shaders");
-  return CsFlow::kNext;
+  return execute_compute(h);
 }
 
-CsStep cs_step(CsContext& context, CsMemory& memory, const CsEngine& engine) {
+Result<CsFlow> CsExecutor::execute_compute(const CsHeader& h) {
+  if (engine_.engine_class != CsEngineClass::kRender && engine_.engine_class != CsEngineClass::kCompute) {
+    return bad_command("a render, media or compute command on an engine without that pipe");
+  }
+  switch (h.kind) {
+    case CsKind::kStateBaseAddress: return state_base_address();
+    case CsKind::kBindingTablePool: return binding_table_pool();
+    case CsKind::kComputeMode: return compute_mode();
+    case CsKind::kFrontEnd: return front_end();
+    case CsKind::kComputeWalker: return compute_walker();
+    case CsKind::kShader: return fail(kCsShader, "the command starts shaders in another way than a compute walker");
+    case CsKind::kUnknown: return bad_command("unknown render or compute command");
+    default: return CsFlow::kNext;
+  }
+}
+
+CsStep cs_step(CsContext& context, CsMemory& memory, const CsEngine& engine, const CsStepLimits& limits) {
   if (!context.running) return {.kind = CsStepKind::kBatchDone};
-  CsExecutor executor(context, memory, engine);
+  CsExecutor executor(context, memory, engine, limits);
   const Result<CsFlow> flow = executor.run();
   if (!flow) {
     CsStepKind kind = CsStepKind::kPageFault;
     if (flow.error().err == kCsBadCommand) kind = CsStepKind::kBadCommand;
     if (flow.error().err == kCsShader) kind = CsStepKind::kUnsupportedShader;
+    if (flow.error().err == kCsBadKernel) kind = CsStepKind::kIllegalKernel;
     return {.kind = kind, .header = executor.header(), .address = context.pc, .reason = flow.error().why};
   }
   switch (*flow) {
@@ -124,12 +137,15 @@ CsSlice cs_run_slice(CsContext& context, CsMemory& memory, const CsEngine& engin
   context.run_time_before_ns = limits.run_time_ns;
   context.slice_start_ns = engine.clock->now_ns();
   context.jumped_back = context.wrote_memory = false;
+  const CsStepLimits step_limits{
+      .stop = &stop, .deadline_ns = limits.deadline_ns, .instructions_max = limits.instructions_max};
   CsSlice slice;
   for (; slice.steps < limits.commands_max; ++slice.steps) {
     if (stop.load(std::memory_order_relaxed)) return slice;
-    const bool look = slice.steps % kStepsPerLook == 0 || context.blit.kind != CsLongBlit::Kind::kNone;
+    const bool look =
+        slice.steps % kStepsPerLook == 0 || context.blit.kind != CsLongBlit::Kind::kNone || context.dispatch.active();
     if (look && engine.clock->now_ns() >= limits.deadline_ns) break;
-    slice.last = cs_step(context, memory, engine);
+    slice.last = cs_step(context, memory, engine, step_limits);
     switch (slice.last.kind) {
       case CsStepKind::kContinue: continue;
       case CsStepKind::kBatchDone: slice.end = CsSliceEnd::kDone; break;
@@ -137,6 +153,7 @@ CsSlice cs_run_slice(CsContext& context, CsMemory& memory, const CsEngine& engin
       case CsStepKind::kPageFault: slice.end = CsSliceEnd::kFault; break;
       case CsStepKind::kBadCommand: slice.end = CsSliceEnd::kBadCommand; break;
       case CsStepKind::kUnsupportedShader: slice.end = CsSliceEnd::kUnsupportedShader; break;
+      case CsStepKind::kIllegalKernel: slice.end = CsSliceEnd::kIllegalKernel; break;
     }
     ++slice.steps;
     return slice;

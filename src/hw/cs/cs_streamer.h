@@ -20,10 +20,12 @@ enum class CsStepKind : std::uint8_t {
   kYield,              ///< an unsatisfied semaphore: the same command again next time
   kPageFault,          ///< a fault that cannot be served, of the fetch or of the data
   kBadCommand,         ///< undecodable, malformed or forbidden
-  kUnsupportedShader,  ///< needs execution units
+  kUnsupportedShader,  ///< a kernel, or another use of shaders, that softxe does not have
+  kIllegalKernel,      ///< an instruction that breaks the rules
 };
 
-/// `header`, `address` (of the command) and `reason` mean something for the last three kinds.
+/// `header`, `address` (of the command) and `reason` mean something for the last four kinds; if it was a
+/// kernel, CsContext::kernel_stop says where.
 struct CsStep {
   CsStepKind kind = CsStepKind::kContinue;
   std::uint32_t header = 0;
@@ -31,9 +33,16 @@ struct CsStep {
   const char* reason = "";
 };
 
-/// Executes one command, or one step (2 MiB or 4096 pieces at most) of a long blit. After a failure
+/// How long one step of a walker may take.
+struct CsStepLimits {
+  const std::atomic<bool>* stop = nullptr;  ///< null: nobody asks
+  std::uint64_t deadline_ns = ~std::uint64_t{0};
+  std::uint64_t instructions_max = 4096;  ///< of each worker
+};
+
+/// Executes one command, or one step of a long blit (2 MiB or 4096 pieces at most) or of a walker. After a failure
 /// the context is still at the failed command.
-CsStep cs_step(CsContext& context, CsMemory& memory, const CsEngine& engine);
+CsStep cs_step(CsContext& context, CsMemory& memory, const CsEngine& engine, const CsStepLimits& limits = {});
 
 /// Why a slice ended.
 enum class CsSliceEnd : std::uint8_t {
@@ -44,12 +53,15 @@ enum class CsSliceEnd : std::uint8_t {
   kFault,
   kBadCommand,
   kUnsupportedShader,
+  kIllegalKernel,
 };
 
 struct CsSliceLimits {
   std::uint32_t commands_max = 0;  ///< steps; 0 ends at once with kBudget
   std::uint64_t deadline_ns = 0;   ///< of the engine's clock; looked at now and then
   std::uint64_t run_time_ns = 0;   ///< how long the context has run before (CTX_TIMESTAMP)
+  /// Of each worker in one step of a walker. Without end where `stop` and the deadline end a slice.
+  std::uint64_t instructions_max = 4096;
 };
 
 struct CsSlice {

@@ -94,6 +94,7 @@ class Run {
 
   const EuRecord* send(const EuRecord& record, EuStop& stop) {
     const EuSendResult result = eu_send(thread_, record.inst, env_);
+    if (result.kind == EuSendKind::kDone || result.kind == EuSendKind::kEnded) ++thread_.sends;
     if (result.kind == EuSendKind::kDone) return behind(record, stop);
     stop = {.kind = stop_of(result.kind), .ip = GpuVa(record.ip), .reason = result.reason};
     if (result.kind == EuSendKind::kEnded) thread_.state = EuThreadState::kEnded;

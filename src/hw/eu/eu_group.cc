@@ -5,20 +5,30 @@
 
 namespace softxe {
 
-EuGroup::EuGroup(const Shape& shape)
-    : shape_(shape), threads_(new EuThread[shape.threads]), slm_(new std::byte[shape.slm_bytes]) {
-  SX_ASSERT(shape.threads >= 1 && shape.threads <= kEuGroupThreadsMax);
-  SX_ASSERT(shape.slm_bytes <= kEuSlmBytesMax);
+EuGroup::EuGroup(const Shape& capacity)
+    : capacity_(capacity),
+      shape_(capacity),
+      threads_(new EuThread[capacity.threads]),
+      slm_(new std::byte[capacity.slm_bytes]) {
+  SX_ASSERT(capacity.threads >= 1 && capacity.threads <= kEuGroupThreadsMax);
+  SX_ASSERT(capacity.slm_bytes <= kEuSlmBytesMax);
 }
 
-void EuGroup::restart(const EuBases& bases) {
+bool EuGroup::fits(const Shape& shape) const {
+  return shape.threads <= capacity_.threads && shape.slm_bytes <= capacity_.slm_bytes;
+}
+
+void EuGroup::restart(const Shape& shape, const EuBases& bases) {
+  SX_ASSERT(fits(shape));
+  shape_ = shape;
   bases_ = bases;
-  live_ = ~std::uint64_t{0} >> (kEuGroupThreadsMax - shape_.threads);
+  live_ = ~std::uint64_t{0} >> (kEuGroupThreadsMax - shape.threads);
   next_ = 0;
+  instructions_ = 0;
   barriers_.fill({});
-  // What a kernel finds there is undefined; never the bytes of another client.
-  std::fill_n(slm_.get(), shape_.slm_bytes, std::byte{0});
-  for (std::uint32_t i = 0; i < shape_.threads; ++i) {
+  // What a kernel finds there is undefined, but never the bytes of another client.
+  std::fill_n(slm_.get(), shape.slm_bytes, std::byte{0});
+  for (std::uint32_t i = 0; i < shape.threads; ++i) {
     threads_[i].state = EuThreadState::kReady;
     threads_[i].number = static_cast<std::uint16_t>(i);
     threads_[i].barriers_waited = 0;
@@ -87,7 +97,9 @@ EuStop EuGroup::run_next(EuThreadRunner& runner, std::uint64_t instructions_max)
     next_ = (next_ + 1) % shape_.threads;
   }
   EuThread& thread = threads_[next_];
+  const std::uint64_t before = thread.instructions;
   const EuStop stop = runner.run(thread, *this, instructions_max);
+  instructions_ += thread.instructions - before;
   switch (stop.kind) {
     case EuStopKind::kEnded:
       thread.state = EuThreadState::kEnded;

@@ -57,12 +57,15 @@ class EuGroup {
     std::uint32_t threads = 1;  ///< 1 to kEuGroupThreadsMax
     std::uint32_t slm_bytes = 0;
   };
-  /// Allocates; everything after it does not.
-  explicit EuGroup(const Shape& shape);
+  /// Allocates room for groups up to this shape; nothing after it does. Has ended until restart().
+  explicit EuGroup(const Shape& capacity);
+  bool fits(const Shape& shape) const;
 
-  /// A new group in the place of an old one: all threads ready, SLM zero, barriers unused. The caller fills in the
-  /// registers of every thread (eu_start_thread()). `bases` are those of the walker.
-  void restart(const EuBases& bases);
+  /// A new group in the place of an old one: SLM zero, barriers unused, threads numbered and ready. The caller fills
+  /// in their registers (eu_start_thread()). `shape` fits; `bases` are those of the walker.
+  void restart(const Shape& shape, const EuBases& bases);
+  /// The same for the shape the group was made with.
+  void restart(const EuBases& bases) { restart(capacity_, bases); }
 
   std::span<EuThread> threads() { return {threads_.get(), shape_.threads}; }
   std::span<const EuThread> threads() const { return {threads_.get(), shape_.threads}; }
@@ -88,6 +91,8 @@ class EuGroup {
   /// the thread that failed is failed().
   EuStop run_next(EuThreadRunner& runner, std::uint64_t instructions_max);
   const EuThread& failed() const { return threads_[next_]; }
+  /// Carried out by all threads since restart().
+  std::uint64_t instructions() const { return instructions_; }
 
  private:
   /// One barrier under way. Bits of threads are by EuThread::number.
@@ -105,12 +110,14 @@ class EuGroup {
   void release(std::uint32_t id);
   void thread_ended(const EuThread& thread);
 
+  const Shape capacity_;
   Shape shape_;
   std::unique_ptr<EuThread[]> threads_;
   std::unique_ptr<std::byte[]> slm_;
   std::array<Barrier, kEuBarriers> barriers_{};
   EuBases bases_;
   std::uint64_t live_ = 0;  ///< threads that have not ended, as bits
+  std::uint64_t instructions_ = 0;
   std::uint32_t next_ = 0;  ///< whose turn it is
 };
 

@@ -46,6 +46,7 @@ struct alignas(64) EuThread {
   /// Channels (or steps) of the message at `ip` that are done: a fault in its middle repeats nothing.
   std::uint32_t message_done = 0;
   std::uint64_t instructions = 0;  ///< carried out so far
+  std::uint64_t sends = 0;         ///< of these, messages
 
   unsigned grf_count() const { return large_grf ? 256 : 128; }
 };

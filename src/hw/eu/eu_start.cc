@@ -1,0 +1,124 @@
+#include "hw/eu/eu_start.h"
+
+#include <cstring>
+
+namespace softxe {
+namespace {
+
+/// Zeroes what kernels can read. The upper half of the registers exists in large register mode only.
+void clear(EuThread& thread) {
+  std::memset(thread.grf.data(), 0, std::size_t{thread.grf_count()} * kEuGrfBytes);
+  thread.acc.fill({});
+  thread.acc_wide.fill(0);
+  thread.flag.fill(0);
+  thread.a0.fill(0);
+  thread.ce.fill(0);
+  thread.msg.fill(0);
+  thread.sr.fill(0);
+  thread.cr.fill(0);
+  thread.tm.fill(0);
+  thread.other.fill(0);
+  thread.waits_at.fill(0);
+  thread.state = EuThreadState::kReady;
+  thread.barriers_waited = 0;
+  thread.message_done = 0;
+  thread.instructions = 0;
+  thread.sends = 0;
+}
+
+/// Dwords of r0.
+enum R0 : unsigned {
+  kIndirectData = 0,
+  kGroupX = 1,
+  kThreads = 2,
+  kSamplers = 3,
+  kScratch = 5,
+  kGroupY = 6,
+  kGroupZ = 7,
+};
+
+void fill_r0(EuThread& thread, const EuWalker& walker, const EuPlace& place) {
+  std::array<std::uint32_t, kEuGrfBytes / 4> r0{};
+  r0[kIndirectData] = walker.indirect_data;
+  r0[kGroupX] = place.group[0];
+  r0[kThreads] = walker.threads << 24 | place.thread;
+  r0[kSamplers] = walker.samplers;
+  r0[kScratch] = walker.scratch | place.hw_id;
+  r0[kGroupY] = place.group[1];
+  r0[kGroupZ] = place.group[2];
+  std::memcpy(thread.grf.data(), r0.data(), sizeof r0);
+}
+
+/// Counts through the lanes of a group in walk order.
+class IdCursor {
+ public:
+  IdCursor(const EuLocalIds& ids, std::uint64_t lane) : ids_(ids) {
+    for (const std::uint8_t dimension : ids.order) {
+      at_[dimension] = static_cast<std::uint32_t>(lane % ids.size[dimension]);
+      lane /= ids.size[dimension];
+    }
+  }
+  std::uint16_t at(unsigned dimension) const { return static_cast<std::uint16_t>(at_[dimension]); }
+  void next() {
+    for (const std::uint8_t dimension : ids_.order) {
+      if (++at_[dimension] < ids_.size[dimension]) return;
+      at_[dimension] = 0;
+    }
+  }
+
+ private:
+  const EuLocalIds& ids_;
+  EuTriple at_{};
+};
+
+/// One register for each emitted dimension, also with 16 lanes. Returns the next free register.
+unsigned fill_local_ids(EuThread& thread, const EuWalker& walker, std::uint32_t number) {
+  IdCursor cursor(walker.local_ids, std::uint64_t{number} * walker.simd);
+  unsigned used = 0;
+  std::array<std::array<std::uint16_t, kEuGrfBytes / 2>, 3> rows{};
+  for (std::uint32_t lane = 0; lane < walker.simd; ++lane, cursor.next()) {
+    for (unsigned dimension = 0; dimension < 3; ++dimension) rows[dimension][lane] = cursor.at(dimension);
+  }
+  for (unsigned dimension = 0; dimension < 3; ++dimension) {
+    if ((walker.local_ids.emitted >> dimension & 1) == 0) continue;
+    std::memcpy(thread.grf.data() + (1 + used) * kEuGrfBytes, rows[dimension].data(), kEuGrfBytes);
+    ++used;
+  }
+  return 1 + used;
+}
+
+/// Where the thread runs, as kernels put their hardware thread id together again.
+void fill_place(EuThread& thread, std::uint32_t hw_id) {
+  const std::uint32_t in_eu = hw_id & 7;
+  const std::uint32_t eu = hw_id >> 3 & 7;
+  const std::uint32_t sub_slice = hw_id >> 6;  // of all slices; 4 in each
+  thread.sr[0] = in_eu | eu << 4 | (sub_slice & 3) << 8 | (sub_slice >> 2) << 11;
+  thread.msg[0] = sub_slice;
+}
+
+}  // namespace
+
+void eu_start_thread(EuThread& thread, const EuWalker& walker, const EuPlace& place) {
+  thread.large_grf = walker.large_grf;
+  clear(thread);
+  fill_r0(thread, walker, place);
+  unsigned next = 1;
+  if (walker.local_ids.emitted != 0) next = fill_local_ids(thread, walker, place.thread);
+  if (walker.has_inline_data) {
+    std::memcpy(thread.grf.data() + next * kEuGrfBytes, walker.inline_data.data(), sizeof walker.inline_data);
+  }
+  const std::uint32_t all = walker.simd == 32 ? ~0u : 0xFFFFu;
+  const std::uint32_t mask = place.thread + 1 == walker.threads ? walker.last_mask : all;
+  fill_place(thread, place.hw_id);
+  thread.sr[2] = mask;
+  thread.ce[0] = mask;
+  thread.cr[0] = walker.rounding << 4;
+  thread.mask = mask;
+  thread.call_mask = mask;
+  thread.ip = walker.kernel.value();
+  thread.simd = static_cast<std::uint8_t>(walker.simd);
+  thread.number = static_cast<std::uint16_t>(place.thread);
+  thread.hw_id = place.hw_id;
+}
+
+}  // namespace softxe
