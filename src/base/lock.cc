@@ -20,9 +20,9 @@ struct Held {
 thread_local Held held_locks[kDepthMax];
 thread_local int held_count = 0;
 
-[[noreturn]] void inversion(const char* wanted, const char* holding) {
+[[noreturn]] void complain(const char* what, const char* lock, const char* holding) {
   char text[256];
-  int n = snprintf(text, sizeof text, "softxe: lock order broken: taking %s while holding %s\n", wanted, holding);
+  int n = snprintf(text, sizeof text, "softxe: %s: %s%s\n", what, lock, holding);
   if (n > 0) {
     auto ignored = write(STDERR_FILENO, text, static_cast<size_t>(n));
     static_cast<void>(ignored);
@@ -30,11 +30,17 @@ thread_local int held_count = 0;
   abort();
 }
 
+[[noreturn]] void broken_order(const char* wanted, const char* holding) {
+  char held[128];
+  static_cast<void>(snprintf(held, sizeof held, " while holding %s", holding));
+  complain("lock order broken: taking", wanted, held);
+}
+
 }  // namespace
 
 void lock_rank_push(LockRank rank, const char* name) {
   for (int i = 0; i < held_count; ++i) {
-    if (held_locks[i].rank >= rank) inversion(name, held_locks[i].name);
+    if (held_locks[i].rank >= rank) broken_order(name, held_locks[i].name);
   }
   SX_ASSERT(held_count < kDepthMax);
   held_locks[held_count++] = Held{rank, name};
@@ -56,6 +62,10 @@ bool lock_rank_held(LockRank rank) {
     if (held_locks[i].rank == rank) return true;
   }
   return false;
+}
+
+void assert_rank_held(LockRank rank, const char* name) {
+  if (!lock_rank_held(rank)) complain("a lock is not held by who needs it", name, "");
 }
 
 int lock_rank_depth() { return held_count; }

@@ -53,6 +53,8 @@ void lock_rank_push(LockRank rank, const char* name);
 void lock_rank_pop(LockRank rank);
 /// True when this thread holds a lock of that rank (for checkers).
 bool lock_rank_held(LockRank rank);
+/// Aborts when this thread holds none.
+void assert_rank_held(LockRank rank, const char* name);
 int lock_rank_depth();
 /// Forgets every lock of this thread: only in a fork child, which re-makes its locks.
 void lock_rank_reset();
@@ -79,6 +81,9 @@ class SX_CAPABILITY("mutex") Mutex {
     detail::lock_rank_push(kRank, name_);
     return true;
   }
+  /// For predicates and callbacks that run under a lock which the analysis cannot follow to them: aborts when this
+  /// thread holds no lock of this rank.
+  void assert_held() const SX_ASSERT_CAPABILITY(this) { detail::assert_rank_held(kRank, name_); }
   /// For condition variables of the same file; the rank stays pushed while waiting.
   std::mutex& native() { return mutex_; }
 
@@ -111,6 +116,9 @@ class SX_CAPABILITY("shared_mutex") SharedMutex {
     mutex_.unlock_shared();
     detail::lock_rank_pop(kRank);
   }
+  /// As Mutex::assert_held(). Whether it is held for writing is not known at run time.
+  void assert_held() const SX_ASSERT_CAPABILITY(this) { detail::assert_rank_held(kRank, name_); }
+  void assert_held_shared() const SX_ASSERT_SHARED_CAPABILITY(this) { detail::assert_rank_held(kRank, name_); }
 
  private:
   std::shared_mutex mutex_;
@@ -143,19 +151,19 @@ class SX_SCOPED_CAPABILITY ReadGuard {
   M& mutex_;
 };
 
-/// Waits on a condition while holding a Mutex through its native handle.
+/// Waits on a condition while holding a Mutex through its native handle. Predicates run under it and begin with
+/// `mutex.assert_held()`: the analysis looks at a lambda alone.
 class CondVar {
  public:
   template <LockRank kRank, typename Pred>
-  void wait(Mutex<kRank>& mutex, Pred pred) SX_REQUIRES(mutex) SX_NO_THREAD_SAFETY_ANALYSIS {
+  void wait(Mutex<kRank>& mutex, Pred pred) SX_REQUIRES(mutex) {
     std::unique_lock<std::mutex> lock(mutex.native(), std::adopt_lock);
     cv_.wait(lock, pred);
     lock.release();
   }
   /// False on time-out. `timeout_ns` is relative.
   template <LockRank kRank, typename Pred>
-  bool wait_for(Mutex<kRank>& mutex, std::uint64_t timeout_ns, Pred pred)
-      SX_REQUIRES(mutex) SX_NO_THREAD_SAFETY_ANALYSIS {
+  bool wait_for(Mutex<kRank>& mutex, std::uint64_t timeout_ns, Pred pred) SX_REQUIRES(mutex) {
     std::unique_lock<std::mutex> lock(mutex.native(), std::adopt_lock);
     bool ok = cv_.wait_for(lock, std::chrono::nanoseconds(timeout_ns), pred);
     lock.release();

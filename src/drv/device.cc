@@ -138,9 +138,10 @@ void Device::for_each_vm(const std::function<void(VmContext&)>& visit) {
   for (auto& context : live) visit(*context);
 }
 
-void Device::flush_collector(VmContext& context) SX_NO_THREAD_SAFETY_ANALYSIS {
+void Device::flush_collector(VmContext& context) {
   Guard hold(context.vm.lock);
   if (!context.vm.check_usable() || !context.svm || !context.svm->garbage_pending()) return;
+  context.svm->assert_vm_locked();
   if (auto pass = context.svm->collect_garbage(); !pass) {
     SX_DEBUG("collector pass: {}", pass.error().why);
   }

@@ -391,8 +391,10 @@ Scheduler::Rest Scheduler::rest(Engine& engine, Ran ran) {
   const std::uint64_t sleep_ns = ran == Ran::kSlice ? engine.rest_ns_ : kIdleExitNs;
   bool woken = true;
   if (sleep_ns != 0 && !stopping_) {
-    woken = engine.wake_.wait_for(lock_, sleep_ns,
-                                  [&]() SX_NO_THREAD_SAFETY_ANALYSIS { return engine.woken_ || stopping_; });
+    woken = engine.wake_.wait_for(lock_, sleep_ns, [&] {
+      lock_.assert_held();
+      return engine.woken_ || stopping_;
+    });
   }
   // A woken polling engine looks again soon: what woke it is likely what it waits for.
   if (woken && engine.woken_) engine.backoff_ns_ = 0;

@@ -37,7 +37,10 @@ void WorkQueue::run() {
     while (run_once()) {
     }
     Guard hold(lock_);
-    wake_.wait_for(lock_, kIdleExitNs, [this]() SX_NO_THREAD_SAFETY_ANALYSIS { return stopping_ || !work_.empty(); });
+    wake_.wait_for(lock_, kIdleExitNs, [this] {
+      lock_.assert_held();
+      return stopping_ || !work_.empty();
+    });
     if (work_.empty()) {
       running_ = false;
       return;

@@ -18,16 +18,14 @@ std::byte* device_page(const DevmemAllocation& allocation, std::uint32_t page) {
 
 }  // namespace
 
-SimHostMm::EventScope::EventScope(SimHostMm& mm, const SimProcess& p, HostRange range,
-                                  HostEvent kind) SX_NO_THREAD_SAFETY_ANALYSIS
-    : mm_(mm),
-      mirrored_(&p == mm.processes_[0].get()),
-      range_(range),
-      kind_(kind) {
+SimHostMm::EventScope::EventScope(SimHostMm& mm, const SimProcess& p, HostRange range, HostEvent kind)
+    : mm_(mm), mirrored_(&p == mm.processes_[0].get()), range_(range), kind_(kind) {
+  mm_.lock_.assert_held();
   if (mirrored_ && mm_.options_.order == NotifyOrder::kBefore) mm_.notify(range_, kind_);
 }
 
-SimHostMm::EventScope::~EventScope() SX_NO_THREAD_SAFETY_ANALYSIS {
+SimHostMm::EventScope::~EventScope() {
+  mm_.lock_.assert_held();
   if (mirrored_ && mm_.options_.order == NotifyOrder::kAfter) mm_.notify(range_, kind_);
 }
 
