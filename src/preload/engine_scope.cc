@@ -1,5 +1,6 @@
 #include "preload/engine_scope.h"
 
+#include <dlfcn.h>
 #include <pthread.h>
 
 #include <atomic>
@@ -14,6 +15,7 @@
 #include "host/live/engine_stack.h"
 #include "host/live/raw_syscall.h"
 #include "preload/engine_alloc.h"
+#include "preload/interpose.h"
 #include "preload/session.h"
 #include "preload/spin_futex.h"
 
@@ -132,6 +134,14 @@ void on_engine_stack(void (*function)(void*), void* argument) {
 // Held over a fork: not a scope that the analysis can see.
 void engine_stacks_before_fork() SX_NO_THREAD_SAFETY_ANALYSIS { stacks_lock.lock(); }
 void engine_stacks_after_fork() SX_NO_THREAD_SAFETY_ANALYSIS { stacks_lock.unlock(); }
+
+void* next_symbol(const char* name) {
+  if (!active() || missed_fork()) return dlsym(RTLD_NEXT, name);
+  const EngineEntry entry;
+  void* found = nullptr;
+  on_engine_stack([&] { found = dlsym(RTLD_NEXT, name); });
+  return found;
+}
 
 Interruption pending_interruption() {
   std::uint64_t pending = 0;

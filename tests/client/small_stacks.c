@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -57,6 +58,60 @@ static void *every_call(void *unused) {
   return unused;
 }
 
+/* Calls `make` with no more than `left` bytes of the thread's stack below it. */
+static void __attribute__((noinline)) with_stack_left(size_t left, void (*make)(void)) {
+  pthread_attr_t attributes;
+  void *low;
+  size_t bytes;
+  pthread_getattr_np(pthread_self(), &attributes);
+  pthread_attr_getstack(&attributes, &low, &bytes);
+  pthread_attr_destroy(&attributes);
+  const size_t here = (size_t)((char *)__builtin_frame_address(0) - (char *)low);
+  if (here > left && bytes <= 2 * (size_t)PTHREAD_STACK_MIN) {
+    volatile char *taken = __builtin_alloca(here - left);
+    taken[0] = 1;
+    make();
+    taken[0] = 2;
+  } else {
+    make();
+  }
+}
+
+static unsigned char *block;
+
+static void ioctls(void) {
+  struct drm_xe_vm_create create = {.flags = DRM_XE_VM_CREATE_FLAG_LR_MODE | DRM_XE_VM_CREATE_FLAG_FAULT_MODE};
+  KIT_CHECK(kit_ioctl(xe.fd, DRM_IOCTL_XE_VM_CREATE, &create) == 0, "VM_CREATE");
+  struct drm_xe_vm_destroy destroy = {.vm_id = create.vm_id};
+  KIT_CHECK(kit_ioctl(xe.fd, DRM_IOCTL_XE_VM_DESTROY, &destroy) == 0, "VM_DESTROY");
+  struct drm_xe_vm_bind bind = {.vm_id = xe.vm_id, .num_binds = 1};
+  bind.bind.addr = kit_address(block);
+  bind.bind.range = XE_BLOCK;
+  bind.bind.op = DRM_XE_VM_BIND_OP_PREFETCH;
+  bind.bind.prefetch_mem_region_instance = 1;
+  KIT_CHECK(kit_ioctl(xe.fd, DRM_IOCTL_XE_VM_BIND, &bind) == 0, "PREFETCH");
+}
+
+static void open_and_close(void) {
+  int fd = open("/dev/dri/renderD128", O_RDWR | O_CLOEXEC);
+  ioctl(fd, DRM_IOCTL_VERSION, NULL);
+  close(fd);
+}
+
+static void mapping_calls(void) {
+  mprotect(block, XE_BLOCK / 2, PROT_READ);
+  munmap(block, XE_BLOCK);
+}
+
+static void *at_the_bottom(void *unused) {
+  block = kit_map_aligned(XE_BLOCK);
+  memset(block, 0x33, XE_BLOCK);
+  with_stack_left(3072, ioctls);
+  with_stack_left(3072, open_and_close);
+  with_stack_left(6144, mapping_calls);
+  return unused;
+}
+
 static pthread_barrier_t all_here;
 static uint64_t gate;
 
@@ -82,6 +137,8 @@ static void many_threads(unsigned count) {
 int main(int argc, char **argv) {
   kit_open(&xe, 0, KIT_MIRROR_AUTORESET);
   pthread_join(start(every_call, NULL), NULL);
+  at_the_bottom(NULL); /* what the loader does at the first call of a function needs more */
+  pthread_join(start(at_the_bottom, NULL), NULL);
   many_threads(argc > 1 ? (unsigned)atoi(argv[1]) : 100);
   xe_close(&xe);
   return kit_finish("small_stacks");
