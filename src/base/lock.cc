@@ -6,6 +6,37 @@
 
 #include "base/result.h"
 
+namespace softxe {
+
+void PhaseFairLock::lock_shared() {
+  const std::uint32_t writer = readers_in_.fetch_add(kReader) & kWriterBits;
+  if (writer == 0) return;
+  // Any other phase will do: the next writer waits for this reader.
+  for (std::uint32_t now; ((now = readers_in_.load()) & kWriterBits) == writer;) readers_in_.wait(now);
+}
+
+void PhaseFairLock::unlock_shared() {
+  readers_out_.fetch_add(kReader);
+  // Either this sees the writer, or the writer sees this reader gone: all of it is sequentially consistent.
+  if ((readers_in_.load() & kWriter) != 0) readers_out_.notify_all();
+}
+
+void PhaseFairLock::lock() {
+  const std::uint32_t ticket = tickets_.fetch_add(1);
+  for (std::uint32_t now; (now = served_.load()) != ticket;) served_.wait(now);
+  const std::uint32_t readers = readers_in_.fetch_add(kWriter | (ticket & kPhase)) & ~kWriterBits;
+  for (std::uint32_t now; (now = readers_out_.load()) != readers;) readers_out_.wait(now);
+}
+
+void PhaseFairLock::unlock() {
+  readers_in_.fetch_and(~kWriterBits);
+  readers_in_.notify_all();
+  served_.fetch_add(1);
+  served_.notify_all();
+}
+
+}  // namespace softxe
+
 namespace softxe::detail {
 namespace {
 

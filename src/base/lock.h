@@ -25,7 +25,6 @@
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
-#include <shared_mutex>
 
 #include "base/thread_annotations.h"
 
@@ -92,7 +91,34 @@ class SX_CAPABILITY("mutex") Mutex {
   const char* name_;
 };
 
-/// A reader/writer lock with a rank. Not recursive, not upgradable.
+/// A fair reader/writer lock: phases of readers and of single writers take turns. A writer waits for the readers that
+/// were in before it and for the writers before it, a reader for one writer at most, however many come.
+///
+///   readers_in_   readers that ever came, times kReader; bits: a writer is present, and in which phase
+///   readers_out_  readers that ever left, times kReader
+///   tickets_, served_   writers that ever came, and that ever left
+///
+/// Waits on futexes, with no call that a thread could be cancelled in.
+class PhaseFairLock {
+ public:
+  void lock();
+  void unlock();
+  void lock_shared();
+  void unlock_shared();
+
+ private:
+  static constexpr std::uint32_t kPhase = 1;
+  static constexpr std::uint32_t kWriter = 2;
+  static constexpr std::uint32_t kWriterBits = kPhase | kWriter;
+  static constexpr std::uint32_t kReader = 0x100;
+
+  std::atomic<std::uint32_t> readers_in_{0};
+  std::atomic<std::uint32_t> readers_out_{0};
+  std::atomic<std::uint32_t> tickets_{0};
+  std::atomic<std::uint32_t> served_{0};
+};
+
+/// A fair reader/writer lock with a rank. Not recursive, not upgradable.
 template <LockRank kRank>
 class SX_CAPABILITY("shared_mutex") SharedMutex {
  public:
@@ -121,7 +147,7 @@ class SX_CAPABILITY("shared_mutex") SharedMutex {
   void assert_held_shared() const SX_ASSERT_SHARED_CAPABILITY(this) { detail::assert_rank_held(kRank, name_); }
 
  private:
-  std::shared_mutex mutex_;
+  PhaseFairLock mutex_;
   const char* name_;
 };
 

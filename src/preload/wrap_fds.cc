@@ -26,25 +26,23 @@ using live::raw_syscall;
 
 /// The client gives `fd` up. False: it is one of the engine's own, which the client does not have.
 bool give_up(int fd) {
-  const EngineScope scope;
-  if (is_internal_fd(fd)) return false;
-  take_fd(fd);  // the object dies here, before the number can mean something else
-  return true;
+  return run_in_engine([fd] {
+    if (is_internal_fd(fd)) return false;
+    take_fd(fd);  // the object dies here, before the number can mean something else
+    return true;
+  });
 }
 
 bool concerns_us(int fd) { return maybe_ours(fd) || (maybe_engine_fd(fd) && session() != nullptr); }
 
 void follow_dup(int from, long to) {
   if (to < 0 || (!maybe_ours(from) && !maybe_ours(static_cast<int>(to)))) return;
-  const EngineScope scope;
-  copy_fd(from, static_cast<int>(to));
+  run_in_engine([=] { copy_fd(from, static_cast<int>(to)); });
 }
 
 int dup_to(int from, int to, int flags) {
-  if (interposing() && from != to && concerns_us(to)) {
-    const EngineScope scope;
-    if (is_internal_fd(to)) return libc_result(-EBUSY);
-  }
+  if (interposing() && from != to && concerns_us(to) && run_in_engine([to] { return is_internal_fd(to); }))
+    return libc_result(-EBUSY);
   const long result = from == to && flags == -1 ? raw_syscall(SYS_dup2, from, to)
                                                 : raw_syscall(SYS_dup3, from, to, flags == -1 ? 0 : flags);
   if (interposing() && from != to) follow_dup(from, result);
@@ -60,12 +58,8 @@ FdObjectPtr dynamic_behind(int fd) {
 }
 
 ssize_t write_dynamic_result(const FdObject& object, const void* data, std::size_t bytes) {
-  long result = 0;
-  {
-    const EngineScope scope;
-    result = write_dynamic_text(object, std::string_view(static_cast<const char*>(data), bytes));
-  }
-  return libc_result<ssize_t>(result);
+  const std::string_view text(static_cast<const char*>(data), bytes);
+  return libc_result<ssize_t>(run_in_engine([&] { return write_dynamic_text(object, text); }));
 }
 
 /// What stdio wrote into the memfd behind the stream, handed over when the stream closes.
@@ -87,7 +81,7 @@ void hand_over_stream(FILE* file) {
 void close_all(unsigned first, unsigned last) {
   static constinit Real<DIR*(const char*)> real_opendir{"opendir"};
   static constinit Real<int(DIR*)> real_closedir{"closedir"};
-  DIR* list = real_opendir("/proc/self/fd");
+  DIR* list = real_opendir("/proc/thread-self/fd");
   if (list == nullptr) return;
   for (const dirent* entry = nullptr; (entry = readdir(list)) != nullptr;) {
     const int fd = std::atoi(entry->d_name);

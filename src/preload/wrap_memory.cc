@@ -31,8 +31,7 @@ T direct(Route way, long number, A... arguments) {
   const std::array<long, 6> words{live::detail::word(arguments)...};
   long result = 0;
   if (way == Route::kHook) {
-    const EngineMark mark;
-    result = live_mm()->hook_syscall(number, words);
+    result = run_in_engine([&] { return live_mm()->hook_syscall(number, words); });
   } else {
     result = raw_syscall(number, words[0], words[1], words[2], words[3], words[4], words[5]);
   }

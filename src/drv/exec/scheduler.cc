@@ -377,6 +377,7 @@ void Scheduler::wake(Engine& engine, After& after) {
     after.wake.push_back(&engine);
   } else if (!stopping_) {
     engine.worker_alive_ = true;
+    engine.worker_.promise();
     after.start.push_back(&engine);
   }
 }
@@ -409,7 +410,7 @@ Scheduler::Rest Scheduler::rest(Engine& engine, Ran ran) {
 
 void Scheduler::pay(After& after) {
   for (const auto& [job, error] : after.done) job->done->signal(error);
-  for (Engine* engine : after.start) engine->worker_.start([engine] { engine->work(); });
+  for (Engine* engine : after.start) engine->worker_.start_promised([engine] { engine->work(); });
   for (Engine* engine : after.wake) engine->wake_.notify_one();
   if (after.notify_pausers) pausers_.notify_all();
   if (after.notify_waiters) config_.waiters.notify();

@@ -12,9 +12,10 @@ void WorkQueue::post(std::function<void()> work) {
     work_.push_back(std::move(work));
     start = policy_ == ExecPolicy::kThreads && !running_;
     running_ = running_ || start;
+    if (start) worker_.promise();
   }
   if (start) {
-    worker_.start([this] { run(); });
+    worker_.start_promised([this] { run(); });
   } else {
     wake_.notify_one();
   }

@@ -9,6 +9,7 @@
 #include <sys/uio.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/step.h"
 #include "host/live/live_host_mm.h"
@@ -296,13 +297,13 @@ bool LiveHostMm::is_own_pidfd(int pidfd) const {
   // PIDFD_SELF in its several spellings (Linux 6.14 and later).
   if (pidfd == -10000 || pidfd == -10001 || pidfd == -20000) return true;
   if (pidfd < 0) return false;
-  char path[40] = "/proc/self/fdinfo/";
+  char path[48] = "/proc/thread-self/fdinfo/";
   char digits[12];
   int n = 0;
   for (int rest = pidfd; n == 0 || rest != 0; rest /= 10) {
     digits[n++] = static_cast<char>('0' + rest % 10);
   }
-  char* at = path + 18;
+  char* at = path + std::strlen(path);
   while (n > 0) *at++ = digits[--n];
   *at = '\0';
   const long fd = raw_syscall(SYS_openat, -100 /* AT_FDCWD */, path, 0);

@@ -57,6 +57,7 @@ class ProcMaps {
   void close();
 
  private:
+  static Result<ProcMaps> open_at(const char* path, MapsSource source);
   Result<RawVma> query(HostVa va) const;
   Result<RawVma> parse(HostVa va) const;
 
