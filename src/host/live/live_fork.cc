@@ -23,7 +23,7 @@ void LiveHostMm::fork_after_child() SX_NO_THREAD_SAFETY_ANALYSIS {
   pump_.reset();
   // The descriptors concern the parent's memory; the reader thread was not inherited.
   client_.close();
-  vram_.close();
+  windows_.forget();
   maps_.close();
   pagemap_.close();
   if (kick_fd_ >= 0) raw_syscall(SYS_close, kick_fd_);

@@ -396,9 +396,7 @@ long LiveHostMm::hook_mlockall(int flags) {
     if ((flags & MCL_CURRENT) != 0) evict_everything(MoveCause::kMapping);
     // Populating a device window would be a stale VRAM access, page by page.
     const long result = raw_syscall(SYS_mlockall, flags | kMclOnFault);
-    for (std::uint32_t i = 0; i < window_count_.load(); ++i) {
-      raw_syscall(SYS_munlock, windows_[i].base, windows_[i].bytes);
-    }
+    windows_.unlock_memory();
     if (!ok(result) || (flags & MCL_CURRENT) == 0 || (flags & kMclOnFault) != 0) return result;
   }
   // What MCL_CURRENT without ON_FAULT promises: everything of the client is present.

@@ -1,10 +1,10 @@
 // LiveHostMm: HostMm over the real process (spec/live-memory.md 7).
 //
-// VRAM is an anonymous window of this process. UFFDIO_MOVE takes pages out of the client's mappings
-// into the window and back; userfaultfd C (the client's memory) brings CPU touches of absent pages to
-// the reader thread; userfaultfd V (the windows) catches stale VRAM accesses, which are bugs: dump and
-// abort. CPU-side changes arrive through the hook_* methods before they happen, and through events of
-// C when nobody hooked the call.
+// VRAM is an anonymous window of this process (device_windows.h). UFFDIO_MOVE takes pages out of the client's
+// mappings into the window and back; userfaultfd C (the client's memory) brings CPU touches of absent pages to
+// the reader thread. The runtime's own memory (base/engine_memory.h) is not mapped at all for whoever asks
+// here: it is never mirrored, collected or moved. CPU-side changes arrive through the hook_* methods before they
+// happen, and through events of C when nobody hooked the call.
 //
 // One mm lock. Whoever holds it is inside an EngineSection and never touches client memory. The reader
 // only tries it: faults it cannot serve now stay in the pump, and whoever unlocks wakes the reader.
@@ -23,9 +23,9 @@
 #include "base/lock.h"
 #include "host/host_mm.h"
 #include "host/live/arena.h"
+#include "host/live/device_windows.h"
 #include "host/live/engine_section.h"
 #include "host/live/event_pump.h"
-#include "host/live/frame_pages.h"
 #include "host/live/granules.h"
 #include "host/live/passing_calls.h"
 #include "host/live/pins.h"
@@ -98,8 +98,8 @@ class LiveHostMm final : public HostMm {
   Status migrate_to_system(HostRange range, MoveCause cause, Residency residency) override;
   Status evict(DevmemAllocation& allocation) override;
   Result<std::byte*> make_window(std::uint64_t bytes) override;
+  void drop_window(std::byte* window) override;
   void serve_touches() override;
-  void serve_windows() override;
   const Clock& clock() const override { return clock_; }
 
   // --- for the syscall patcher and the interposed symbols -------------------------------------------
@@ -195,7 +195,8 @@ class LiveHostMm final : public HostMm {
   enum class Served : std::uint8_t { kDone, kAgain };
 
   LiveHostMm(Arena arena, const LiveOptions& options);
-  ~LiveHostMm() override;
+  ~LiveHostMm() override = default;
+  void shut_down();
   Status open_kernel_resources();
   Status start_reader();
   void stop_reader();
@@ -204,7 +205,6 @@ class LiveHostMm final : public HostMm {
   // looking
   Result<CpuVma> vma_within(HostVa va, HostRange reach) override;
   Result<CpuVma> logical_vma(HostVa va, HostRange reach) const;
-  bool is_engine_memory(HostRange range) const;
 
   // notifiers
   void notify(HostRange range, HostEvent kind) SX_REQUIRES(mm_lock_);
@@ -240,7 +240,7 @@ class LiveHostMm final : public HostMm {
   void drop_pages(HostRange range) SX_REQUIRES(mm_lock_);
   bool release_if_empty(DevmemAllocation& allocation) SX_REQUIRES(mm_lock_);
   void discard_frame(std::uint64_t frame, std::uint64_t bytes) SX_REQUIRES(mm_lock_);
-  FramePages* pages_of_frame(HostVa frame);
+  FramePages* pages_of_frame(HostVa frame) { return windows_.pages_of(frame); }
   bool refill_dropped(HostRange frame) SX_REQUIRES(mm_lock_);
   void note_left(const Piece& piece) SX_REQUIRES(mm_lock_);
   void keep_staged(HostRange landing) SX_REQUIRES(mm_lock_);
@@ -271,8 +271,6 @@ class LiveHostMm final : public HostMm {
   void serve_parked() SX_REQUIRES(mm_lock_);
   void wake_everybody() SX_REQUIRES(mm_lock_);
   void kick_reader();
-  void serve_vram_fault(HostVa page);
-  [[noreturn]] void die_of_stale_access(HostVa page);
   void drain_events() SX_REQUIRES(mm_lock_);
   /// An event that no hook saw is being dealt with: what it says about residency may not be recorded yet.
   bool dealing_with_event_ SX_GUARDED_BY(mm_lock_) = false;
@@ -307,7 +305,6 @@ class LiveHostMm final : public HostMm {
   ProcMaps maps_;
   PageMap pagemap_;
   Uffd client_;  ///< C
-  Uffd vram_;    ///< V
   int kick_fd_ = -1;
   pthread_t reader_{};
   bool reader_runs_ = false;
@@ -320,7 +317,9 @@ class LiveHostMm final : public HostMm {
   GranuleMap granules_;
   EventPump pump_;
   LiveCounters counters_;
-  PinSet pins_;  ///< table: mm lock
+  DeviceWindows windows_{counters_.vanished};  ///< come and go under the mm lock
+  const Uffd& vram_ = windows_.uffd();         ///< V
+  PinSet pins_;                                ///< table: mm lock
   PassingCalls passing_;
 
   Mutex<LockRank::kHostMm> mm_lock_{"HostMm"};
@@ -330,10 +329,6 @@ class LiveHostMm final : public HostMm {
   Staging staging_ SX_GUARDED_BY(mm_lock_);
   boost::intrusive::multiset<IntervalNotifier> notifiers_ SX_GUARDED_BY(mm_lock_);
   std::uint64_t widest_window_ SX_GUARDED_BY(mm_lock_) = 0;
-  static constexpr std::size_t kWindowsMax = 32;
-  std::array<Window, kWindowsMax> windows_ SX_GUARDED_BY(mm_lock_){};
-  std::array<FramePages, kWindowsMax> frame_pages_;  ///< by window; tested without a lock
-  std::atomic<std::uint32_t> window_count_{0};
   static constexpr std::size_t kAllowedMax = 1024;
   std::array<Window, kAllowedMax> allowed_ SX_GUARDED_BY(mm_lock_){};
   std::size_t allowed_count_ SX_GUARDED_BY(mm_lock_) = 0;

@@ -92,6 +92,10 @@ LiveHostMm::RunEnd LiveHostMm::copy_run(const Uffd& uffd, UffdTransfer transfer)
     copied += out.done_bytes;
     if (out.done_bytes != 0) turns = 0;
     if (out.err == 0) continue;
+    // The kernel has dropped a page of the frame since we looked.
+    if (out.err == EFAULT && refill_dropped(HostRange::of(HostVa(transfer.from + copied), transfer.bytes - copied))) {
+      continue;
+    }
     if (out.err != EAGAIN) return {out.err, copied};
     if (out.done_bytes == 0 && !wait_turn(turns)) return {EBUSY, copied};
   }
