@@ -85,10 +85,35 @@ std::uint64_t map_in_place(const EngineMapping::Request& request) {
   return 0;
 }
 
+/// Pages mapped before the client can have said mlockall(MCL_FUTURE). What grows out of them is not locked,
+/// and so not held against RLIMIT_MEMLOCK, as a new mapping would be.
+class Seeds {
+ public:
+  void plant() {
+    std::uint64_t none = 0;
+    if (start_.load() != 0 || !start_.compare_exchange_strong(none, 1)) return;
+    const long got = raw_syscall(SYS_mmap, nullptr, kCount * kPageSize, PROT_NONE, kMapFlags, -1, 0);
+    if (errno_of(got) == 0) start_.store(static_cast<std::uint64_t>(got));
+  }
+  long grow(std::uint64_t bytes) {
+    const std::uint64_t start = start_.load();
+    const std::uint64_t seed = used_.fetch_add(1);
+    if (start <= 1 || seed >= kCount) return -ENOMEM;
+    return raw_syscall(SYS_mremap, start + seed * kPageSize, kPageSize, bytes, MREMAP_MAYMOVE);
+  }
+
+ private:
+  static constexpr std::uint64_t kCount = 64;
+  std::atomic<std::uint64_t> start_{0};
+  std::atomic<std::uint64_t> used_{0};
+};
+constinit Seeds seeds;
+
 /// Maps where the kernel likes, with room for the alignment and a gap on both sides.
 std::uint64_t map_anywhere(const EngineMapping::Request& request) {
   const std::uint64_t padded = request.bytes + request.alignment + 2 * kGap;
-  const long got = raw_syscall(SYS_mmap, nullptr, padded, PROT_NONE, kMapFlags, -1, 0);
+  long got = raw_syscall(SYS_mmap, nullptr, padded, PROT_NONE, kMapFlags, -1, 0);
+  if (errno_of(got) == EAGAIN) got = seeds.grow(padded);
   if (errno_of(got) != 0) return 0;
   const auto start = static_cast<std::uint64_t>(got);
   const std::uint64_t at = align_up(start + kGap, request.alignment);
@@ -103,6 +128,7 @@ Result<EngineMapping> EngineMapping::reserve(const Request& wanted) {
   Request request = wanted;
   request.bytes = align_up(request.bytes, kPageSize);
   SX_ASSERT(request.bytes != 0 && is_aligned(request.alignment, kPageSize));
+  seeds.plant();
   std::uint64_t at = map_in_place(request);
   if (at == 0) at = map_anywhere(request);
   if (at == 0) return fail(ENOMEM, "no address space for the runtime (RLIMIT_AS?)");
