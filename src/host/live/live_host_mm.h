@@ -150,6 +150,9 @@ class LiveHostMm final : public HostMm {
   /// Drops all state: later calls give EFAULT, hooks pass through. Closes what was inherited.
   void fork_after_child();
   bool disabled() const { return disabled_.load(); }
+  /// Before the process ends with a core file, from a signal handler of a thread that is in no section: everything
+  /// comes home as far as it can in bounded time, and nothing migrates any more.
+  void come_home_for_good();
 
   // --- for the driver -------------------------------------------------------------------------------
   /// At every submission: waits until events that are in flight have been dealt with.
@@ -311,6 +314,7 @@ class LiveHostMm final : public HostMm {
   std::atomic<std::uint32_t> reader_at_work_{0};  ///< a futex: 1 once its thread is past libc's start-up
   std::atomic<bool> stop_{false};
   std::atomic<bool> disabled_{false};
+  std::atomic<bool> ending_{false};  ///< see come_home_for_good()
   std::atomic<bool> reader_waits_for_lock_{false};
   std::atomic<std::uint64_t> last_break_{0};
   std::atomic<bool> locked_everywhere_{false};  ///< mlockall was called
