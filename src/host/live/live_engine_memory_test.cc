@@ -135,5 +135,83 @@ TEST_F(LiveEngineMemory, AWindowThatHoldsPagesStays) {
   expect_filled(at, k64K / kPageSize, 5);
 }
 
+/// VRAM of many single pages.
+class PageHeap final : public DevmemHeap {
+ public:
+  PageHeap(LiveHostMm& mm, std::size_t pages) : window_(*mm.make_window(pages * kPageSize)), pages_(pages) {
+    for (std::size_t i = 0; i < pages; ++i) {
+      pages_[i].heap = this;
+      pages_[i].block = DevRange::of(DevPa(i * kPageSize), kPageSize);
+      pages_[i].frame = window_ + i * kPageSize;
+    }
+  }
+  OwnerGroup owner() const override { return OwnerGroup{1}; }
+  std::uint64_t page_bytes() const override { return kPageSize; }
+  void release(DevmemAllocation&) override {}
+  void moved_to_system(const DevmemAllocation&, const MovedHome&) override {}
+  DevmemAllocation& page(std::size_t i) { return pages_[i]; }
+
+ private:
+  std::byte* window_;
+  std::vector<DevmemAllocation> pages_;
+};
+
+// Every second block of one mapping is in VRAM; by default a process may have 65530 mappings.
+TEST_F(LiveEngineMemory, MappingsOfTheProcessDoNotGrowWithTheBlocksInVram) {
+  constexpr std::uint64_t kBlocks = 6000;
+  constexpr std::uint64_t kStride = 2 * k2M;
+  const ProcMaps maps = *ProcMaps::open(MapsSource::kBest);
+  void* room =
+      mmap(nullptr, kBlocks * kStride, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  ASSERT_NE(room, MAP_FAILED);
+  mapped_.push_back(range_at(room, kBlocks * kStride));
+  auto* at = static_cast<std::byte*>(room);
+  Apart<PageHeap> vram(*mm_, kBlocks);
+  const std::size_t before = maps.count();
+  for (std::uint64_t i = 0; i < kBlocks; ++i) {
+    word(at + i * kStride, 0) = i;
+    const auto moved = mm_->migrate_to_device(range_at(at + i * kStride, kPageSize), vram->page(i), 0);
+    ASSERT_TRUE(moved) << "block " << i << ": " << moved.error().why;
+  }
+  EXPECT_LE(maps.count() - before, 65530u / 16 + 16);
+  for (std::uint64_t i = 0; i < kBlocks; ++i) {
+    ASSERT_EQ(word(at + i * kStride, 0), i);
+    ASSERT_EQ(word(at + i * kStride + k2M, 0), 0u) << "between two blocks";
+  }
+  finish();  // before its heap goes
+}
+
+TEST_F(LiveEngineMemory, MemoryCallsOfTheClientMeetAHole) {
+  std::byte* window = *mm_->make_window(k2M);
+  std::byte* mine = window - 2 * kPageSize;  // ends one page before the window
+  ASSERT_EQ(mmap(mine, kPageSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0),
+            mine);
+  mapped_.push_back(range_at(mine, kPageSize));
+  const auto at = static_cast<long>(number_of(mine));
+  const auto there = static_cast<long>(number_of(window));
+  const long both = 3 * kPageSize;
+  const long page = kPageSize;
+  const struct {
+    const char* name;
+    long number;
+    std::array<long, 6> args;
+    long result;
+  } rows[] = {
+      {"mprotect", SYS_mprotect, {there, page, PROT_NONE}, -ENOMEM},
+      {"mprotect from before", SYS_mprotect, {at, both, PROT_READ}, -ENOMEM},
+      {"mlock", SYS_mlock, {there, page}, -ENOMEM},
+      {"madvise", SYS_madvise, {there, page, MADV_DONTNEED}, -ENOMEM},
+      {"mremap", SYS_mremap, {there, page, 2 * page, MREMAP_MAYMOVE}, -EFAULT},
+      {"mremap onto it", SYS_mremap, {at, page, page, MREMAP_MAYMOVE | MREMAP_FIXED, there}, -ENOMEM},
+      {"mmap over it", SYS_mmap, {there, page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0}, -ENOMEM},
+      {"munmap", SYS_munmap, {there, page}, 0},
+      {"munmap from before", SYS_munmap, {at, both}, 0},
+  };
+  for (const auto& row : rows) EXPECT_EQ(mm_->hook_syscall(row.number, row.args), row.result) << row.name;
+  unsigned char resident = 0;
+  EXPECT_EQ(mincore(window, kPageSize, &resident), 0) << "the window is gone";
+  EXPECT_EQ(mincore(mine, kPageSize, &resident), -1) << "the client's page is there";
+}
+
 }  // namespace
 }  // namespace softxe::live

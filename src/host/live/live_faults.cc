@@ -4,6 +4,7 @@
 // wrapper; it never waits for a lock (whoever unlocks wakes it) and never sleeps but in ppoll.
 #include <poll.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 
 #include <ctime>
 
@@ -25,6 +26,7 @@ void LiveHostMm::kick_reader() {
 
 void* LiveHostMm::reader_main(void* self) {
   EngineSection::adopt_engine_thread();
+  raw_syscall(SYS_prctl, PR_SET_NAME, kReaderName);
   auto& mm = *static_cast<LiveHostMm*>(self);
   mm.reader_at_work_.store(1);
   wake_all(mm.reader_at_work_);

@@ -11,6 +11,7 @@
 #include <algorithm>
 
 #include "base/step.h"
+#include "host/live/engine_calls.h"
 #include "host/live/live_host_mm.h"
 #include "host/live/lock_all.h"
 #include "host/live/raw_syscall.h"
@@ -400,6 +401,14 @@ long LiveHostMm::hook_mlockall(int flags) {
 }
 
 long LiveHostMm::hook_syscall(long number, const std::array<long, 6>& a) {
+  if (const auto reach = reach_into_engine_memory(number, a)) {
+    return call_around_engine_memory(*reach, [&](HostRange part) {
+      std::array<long, 6> rest = a;
+      rest[0] = static_cast<long>(part.start().value());
+      rest[1] = static_cast<long>(part.size());
+      return hook_syscall(number, rest);
+    });
+  }
   auto u = [&a](std::size_t i) { return static_cast<std::uint64_t>(a[i]); };
   auto s = [&a](std::size_t i) { return static_cast<int>(a[i]); };
   switch (number) {

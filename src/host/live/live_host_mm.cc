@@ -88,6 +88,7 @@ Status LiveHostMm::open_kernel_resources() SX_NO_THREAD_SAFETY_ANALYSIS {
     return fail(ENOMEM, "the arena is too small");
   }
   SX_TRY(maps_, ProcMaps::open(options_.maps));
+  budget_.init();
   const LadderReport ladder = probe(DefectProbe::kSkip);
   if (ladder.lacked_descriptors) return fail(EMFILE, "no free descriptor for userfaultfd");
   rung_ = std::min(ladder.rung, options_.highest_rung);

@@ -27,6 +27,7 @@
 #include "host/live/engine_section.h"
 #include "host/live/event_pump.h"
 #include "host/live/granules.h"
+#include "host/live/mapping_budget.h"
 #include "host/live/passing_calls.h"
 #include "host/live/pins.h"
 #include "host/live/proc_maps.h"
@@ -67,6 +68,9 @@ struct LiveCounters {
   std::atomic<std::uint64_t> registered{0};
   std::atomic<std::uint64_t> unregistered{0};
 };
+
+/// How /proc shows the thread that serves CPU touches of VRAM.
+inline constexpr const char kReaderName[] = "softxe-faults";
 
 class LiveHostMm final : public HostMm {
  public:
@@ -259,6 +263,9 @@ class LiveHostMm final : public HostMm {
   // registration
   Status register_blocks(HostRange range, HostRange vma) SX_REQUIRES(mm_lock_);
   Result<HostRange> without_neighbours(HostRange block, HostRange range) SX_REQUIRES(mm_lock_);
+  Result<HostRange> widened(HostRange block, HostRange vma) SX_REQUIRES(mm_lock_);
+  int register_part(HostRange part) SX_REQUIRES(mm_lock_);
+  bool may_cut_out(HostRange part) SX_REQUIRES(mm_lock_);
   bool unregister_range(HostRange range) SX_REQUIRES(mm_lock_);
   void restore_registration(HostRange range) SX_REQUIRES(mm_lock_);
   void unregister_idle(HostRange range) SX_REQUIRES(mm_lock_);
@@ -330,6 +337,7 @@ class LiveHostMm final : public HostMm {
   Arena arena_ SX_GUARDED_BY(mm_lock_);
   ResidencyMap residency_ SX_GUARDED_BY(mm_lock_);
   ChunkSet chunks_ SX_GUARDED_BY(mm_lock_);
+  MappingBudget budget_ SX_GUARDED_BY(mm_lock_);
   Staging staging_ SX_GUARDED_BY(mm_lock_);
   boost::intrusive::multiset<IntervalNotifier> notifiers_ SX_GUARDED_BY(mm_lock_);
   std::uint64_t widest_window_ SX_GUARDED_BY(mm_lock_) = 0;
