@@ -156,29 +156,40 @@ class PageHeap final : public DevmemHeap {
   std::vector<DevmemAllocation> pages_;
 };
 
-// Every second block of one mapping is in VRAM; by default a process may have 65530 mappings.
+// Every second block of one mapping goes to VRAM, then the others; by default a process may have 65530 mappings.
+// Memory that the GPU touches first has no page when it is registered: for the kernel such parts do not join later,
+// and the budget counts what there really is.
 TEST_F(LiveEngineMemory, MappingsOfTheProcessDoNotGrowWithTheBlocksInVram) {
-  constexpr std::uint64_t kBlocks = 6000;
-  constexpr std::uint64_t kStride = 2 * k2M;
+  constexpr std::uint64_t kBlocks = 12'000;
   const ProcMaps maps = *ProcMaps::open(MapsSource::kBest);
-  void* room =
-      mmap(nullptr, kBlocks * kStride, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  ASSERT_NE(room, MAP_FAILED);
-  mapped_.push_back(range_at(room, kBlocks * kStride));
-  auto* at = static_cast<std::byte*>(room);
-  Apart<PageHeap> vram(*mm_, kBlocks);
-  const std::size_t before = maps.count();
-  for (std::uint64_t i = 0; i < kBlocks; ++i) {
-    word(at + i * kStride, 0) = i;
-    const auto moved = mm_->migrate_to_device(range_at(at + i * kStride, kPageSize), vram->page(i), 0);
-    ASSERT_TRUE(moved) << "block " << i << ": " << moved.error().why;
+  for (const bool cpu_first : {true, false}) {
+    SCOPED_TRACE(cpu_first);
+    start(LiveOptions{});
+    if (IsSkipped()) return;
+    void* room =
+        mmap(nullptr, kBlocks * k2M, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    ASSERT_NE(room, MAP_FAILED);
+    mapped_.push_back(range_at(room, kBlocks * k2M));
+    auto* at = static_cast<std::byte*>(room);
+    Apart<PageHeap> vram(*mm_, kBlocks);
+    const std::size_t before = maps.count();
+    std::size_t most = 0;
+    std::size_t refused = 0;
+    for (std::uint64_t n = 0; n < kBlocks; ++n) {
+      const std::uint64_t i = n < kBlocks / 2 ? 2 * n : 2 * (n - kBlocks / 2) + 1;
+      if (cpu_first) word(at + i * k2M, 0) = i;
+      if (!mm_->migrate_to_device(range_at(at + i * k2M, kPageSize), vram->page(i), 0)) ++refused;
+      if (!cpu_first) word(at + i * k2M, 0) = i;  // home again
+      if (n % 1000 == 0) most = std::max(most, maps.count() - before);
+    }
+    EXPECT_LE(most, 65530u / (cpu_first ? 16 : 2) + 16);
+    EXPECT_EQ(refused, 0u);
+    for (std::uint64_t i = 0; i < kBlocks; ++i) {
+      ASSERT_EQ(word(at + i * k2M, 0), i);
+      ASSERT_EQ(word(at + i * k2M + k64K, 0), 0u);
+    }
+    finish();  // before its heap goes
   }
-  EXPECT_LE(maps.count() - before, 65530u / 16 + 16);
-  for (std::uint64_t i = 0; i < kBlocks; ++i) {
-    ASSERT_EQ(word(at + i * kStride, 0), i);
-    ASSERT_EQ(word(at + i * kStride + k2M, 0), 0u) << "between two blocks";
-  }
-  finish();  // before its heap goes
 }
 
 TEST_F(LiveEngineMemory, MemoryCallsOfTheClientMeetAHole) {

@@ -15,8 +15,10 @@ namespace softxe::live {
 /// Guarded by the mm lock of its owner.
 class MappingBudget {
  public:
-  /// Without the kernel's answer its default is assumed.
-  void init() { mappings_max_ = max_map_count(); }
+  static constexpr std::size_t kDefaultMax = 65530;  ///< of the kernel
+
+  void init() { init(max_map_count()); }
+  void init(std::size_t mappings_max) { mappings_max_ = mappings_max; }
 
   /// Whether one more part may stand alone beside `parts` others. `maps` is asked now and then.
   bool allows(std::size_t parts, const ProcMaps& maps) {
@@ -37,9 +39,10 @@ class MappingBudget {
   static constexpr std::size_t kShareUncounted = 64;
   static constexpr std::uint32_t kTurnsPerCount = 256;
 
+  /// vm.max_map_count, or its default where nobody tells.
   static std::size_t max_map_count();
 
-  std::size_t mappings_max_ = 65530;
+  std::size_t mappings_max_ = kDefaultMax;
   std::uint32_t until_count_ = 0;
   bool crowded_ = false;
 };
