@@ -73,8 +73,12 @@ Status GemBo::create_backing() {
 }
 
 Status GemBo::map_backing() {
-  void* at = mmap(nullptr, size_bytes_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, memfd_, 0);
+  // Not usable at first: after mlockall(MCL_FUTURE) the kernel would fill it.
+  void* at = mmap(nullptr, size_bytes_, PROT_NONE, MAP_SHARED | MAP_NORESERVE, memfd_, 0);
   if (at == MAP_FAILED) return fail(ENOMEM, "cannot map a buffer object");
+  live::raw_syscall(SYS_munlock, at, size_bytes_);
+  live::raw_syscall(SYS_madvise, at, size_bytes_, MADV_DONTDUMP);
+  live::raw_syscall(SYS_mprotect, at, size_bytes_, PROT_READ | PROT_WRITE);
   bytes_ = static_cast<std::byte*>(at);
   return {};
 }

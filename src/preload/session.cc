@@ -131,7 +131,6 @@ Result<Session*> make_session() {
   const LowFdsTaken low_fds;
   SX_TRY(made->mm, live::LiveHostMm::create(live_options));
   made->user_only_rung = made->mm->rung() == live::Rung::kUserOnly;
-  made->mm->pin(engine_heap());
   dl_iterate_phdr(pin_library, made->mm.get());
   ProcessOptions options;
   options.device_count = static_cast<unsigned>(settings().devices.size());

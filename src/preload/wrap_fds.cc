@@ -17,6 +17,7 @@
 #include "preload/engine_scope.h"
 #include "preload/interpose.h"
 #include "preload/open_file.h"
+#include "preload/remote_memory.h"
 #include "preload/session.h"
 
 namespace softxe::preload {
@@ -158,20 +159,29 @@ SX_INTERPOSE_ALIAS(fcntl, fcntl64)
 SX_INTERPOSE(ssize_t, write, (int fd, const void* data, std::size_t bytes)) {
   static constinit Real<ssize_t(int, const void*, std::size_t)> real{"write"};
   if (const auto object = dynamic_behind(fd); object != nullptr) return write_dynamic_result(*object, data, bytes);
-  return real(fd, data, bytes);
+  const ssize_t first = real(fd, data, bytes);
+  if (first >= 0 || errno != EIO) return first;
+  return with_pages_home(fd, first, at_position(fd, bytes), [&](std::size_t) { return real(fd, data, bytes); });
 }
 
 SX_INTERPOSE(ssize_t, pwrite, (int fd, const void* data, std::size_t bytes, off_t offset)) {
   static constinit Real<ssize_t(int, const void*, std::size_t, off_t)> real{"pwrite"};
   if (const auto object = dynamic_behind(fd); object != nullptr) return write_dynamic_result(*object, data, bytes);
-  return real(fd, data, bytes, offset);
+  return with_pages_home(
+      fd, real(fd, data, bytes, offset), {static_cast<std::uint64_t>(offset), bytes}, [&](std::size_t done) {
+        return real(fd, static_cast<const char*>(data) + done, bytes - done, offset + static_cast<off_t>(done));
+      });
 }
 SX_INTERPOSE_ALIAS(pwrite, pwrite64)
 
 SX_INTERPOSE(ssize_t, writev, (int fd, const iovec* parts, int count)) {
   static constinit Real<ssize_t(int, const iovec*, int)> real{"writev"};
   const auto object = dynamic_behind(fd);
-  if (object == nullptr || count < 1) return real(fd, parts, count);
+  if (object == nullptr || count < 1) {
+    const ssize_t first = real(fd, parts, count);
+    if (first >= 0 || errno != EIO) return first;
+    return with_pages_home(fd, first, at_position(fd, 1), [&](std::size_t) { return real(fd, parts, count); });
+  }
   std::string text;
   for (int i = 0; i < count; ++i) text.append(static_cast<const char*>(parts[i].iov_base), parts[i].iov_len);
   return write_dynamic_result(*object, text.data(), text.size());

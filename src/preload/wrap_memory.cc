@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdarg>
 
+#include "host/live/lock_all.h"
 #include "host/live/raw_syscall.h"
 #include "preload/engine_scope.h"
 #include "preload/hooks.h"
@@ -88,6 +89,11 @@ SX_INTERPOSE(int, mlock2, (const void* at, std::size_t bytes, unsigned flags)) {
 SX_INTERPOSE(int, mlockall, (int flags)) {
   static constinit Real<int(int)> real{"mlockall"};
   const Route way = route();
+  if (way == Route::kLibc && active() && live_mm() == nullptr) {  // the heap of the runtime is there without a device
+    const long result = live::lock_client_memory(flags);
+    if (live::errno_of(result) != 0) errno = live::errno_of(result);
+    return live::errno_of(result) != 0 ? -1 : 0;
+  }
   return way == Route::kLibc ? real(flags) : direct<int>(way, SYS_mlockall, flags);
 }
 SX_INTERPOSE(void*, shmat, (int id, const void* at, int flags)) {

@@ -102,6 +102,8 @@ void EngineSection::leave() {
   if (--state.depth == 0) restore_signals(state.saved_mask);
 }
 
+bool EngineSection::inside() { return state.depth != 0; }
+
 std::uint64_t EngineSection::client_mask() { return state.saved_mask; }
 
 void EngineSection::adopt_engine_thread() {

@@ -31,6 +31,8 @@ class EngineSection {
   /// For threads of the engine whose stack lies in the arena and whose signals are blocked for good, except
   /// the one by which libc changes the ids of all threads: its sender waits until each has run the handler.
   static void adopt_engine_thread();
+  /// Whether this thread is inside a section.
+  static bool inside();
   /// Inside a section: the signals that the thread blocks by itself.
   static std::uint64_t client_mask();
 

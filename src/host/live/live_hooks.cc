@@ -12,7 +12,9 @@
 #include <cstring>
 
 #include "base/step.h"
+#include "host/live/engine_calls.h"
 #include "host/live/live_host_mm.h"
+#include "host/live/lock_all.h"
 #include "host/live/raw_syscall.h"
 
 namespace softxe::live {
@@ -22,7 +24,6 @@ namespace {
 constexpr int kMadvDontneedLocked = 24;
 constexpr int kMadvCollapse = 25;
 constexpr int kMadvGuardInstall = 102;
-constexpr int kMclOnFault = 4;
 constexpr unsigned kMlockOnFault = 1;
 
 /// The pages that [address, address + length) touches; nothing for what the kernel would refuse.
@@ -390,31 +391,25 @@ long LiveHostMm::hook_mlock(std::uint64_t address, std::uint64_t length, unsigne
 }
 
 long LiveHostMm::hook_mlockall(int flags) {
-  if (disabled()) return raw_syscall(SYS_mlockall, flags);
-  locked_everywhere_.store(true);
-  {
+  if (disabled()) return lock_client_memory(flags);
+  if ((flags & MCL_CURRENT) != 0) {
+    locked_everywhere_.store(true);
     Locked lock(*this);
-    if ((flags & MCL_CURRENT) != 0) evict_everything(MoveCause::kMapping);
-    // Populating a device window would be a stale VRAM access, page by page.
-    const long result = raw_syscall(SYS_mlockall, flags | kMclOnFault);
-    for (std::uint32_t i = 0; i < window_count_.load(); ++i) {
-      raw_syscall(SYS_munlock, windows_[i].base, windows_[i].bytes);
-    }
-    if (!ok(result) || (flags & MCL_CURRENT) == 0 || (flags & kMclOnFault) != 0) return result;
+    evict_everything(MoveCause::kMapping);
   }
-  // What MCL_CURRENT without ON_FAULT promises: everything of the client is present.
-  for (HostVa at(0); at.value() >> GranuleMap::kAddressBits == 0;) {
-    const auto vma = maps_.at_or_above(at);
-    if (!vma) break;
-    at = vma->range.end();
-    if (!vma->readable || is_engine_memory(vma->range)) continue;
-    raw_syscall(SYS_madvise, vma->range.start().value(), vma->range.size(),
-                vma->writable ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
-  }
-  return 0;
+  if ((flags & MCL_FUTURE) != 0) locked_everywhere_.store(true);
+  return lock_all(flags, maps_);
 }
 
 long LiveHostMm::hook_syscall(long number, const std::array<long, 6>& a) {
+  if (const auto reach = reach_into_engine_memory(number, a)) {
+    return call_around_engine_memory(*reach, [&](HostRange part) {
+      std::array<long, 6> rest = a;
+      rest[0] = static_cast<long>(part.start().value());
+      rest[1] = static_cast<long>(part.size());
+      return hook_syscall(number, rest);
+    });
+  }
   auto u = [&a](std::size_t i) { return static_cast<std::uint64_t>(a[i]); };
   auto s = [&a](std::size_t i) { return static_cast<int>(a[i]); };
   switch (number) {

@@ -240,6 +240,17 @@ Result<RawVma> ProcMaps::parse(HostVa va) const {
   return fail(ENOENT, "no mapping there");
 }
 
+std::size_t ProcMaps::count() const {
+  char text[4096];
+  std::size_t lines = 0;
+  for (long at = 0;;) {
+    const long n = raw_syscall(SYS_pread64, fd_, text, sizeof text, at);
+    if (n <= 0) return lines;
+    lines += static_cast<std::size_t>(std::count(text, text + n, '\n'));
+    at += n;
+  }
+}
+
 CpuVma::Kind ProcMaps::kind_of(const RawVma& vma, DevicePredicate is_device) const {
   using Kind = CpuVma::Kind;
   if (vma.page_bytes != kPageSize) return Kind::kHugetlb;

@@ -358,4 +358,12 @@ Result<std::byte*> SimHostMm::make_window(std::uint64_t bytes) {
   return static_cast<std::byte*>(base);
 }
 
+void SimHostMm::drop_window(std::byte* window) {
+  Guard guard(lock_);
+  const auto at = std::find_if(windows_.begin(), windows_.end(), [&](const Window& w) { return w.base == window; });
+  if (at == windows_.end()) return;
+  munmap(at->base, at->bytes);
+  windows_.erase(at);
+}
+
 }  // namespace softxe
