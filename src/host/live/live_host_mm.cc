@@ -81,6 +81,7 @@ void LiveHostMm::shut_down() SX_NO_THREAD_SAFETY_ANALYSIS {
   client_.close();
   if (!disabled()) windows_.close();
   if (kick_fd_ >= 0) raw_syscall(SYS_close, kick_fd_);
+  if (unreadable_ != HostVa(0)) raw_syscall(SYS_munmap, unreadable_.value(), kPageSize);
 }
 
 Status LiveHostMm::open_kernel_resources() SX_NO_THREAD_SAFETY_ANALYSIS {
@@ -96,6 +97,7 @@ Status LiveHostMm::open_kernel_resources() SX_NO_THREAD_SAFETY_ANALYSIS {
     raw_syscall(SYS_mlock2, arena_.range().start().value(), arena_.range().size(), 1 /* MLOCK_ONFAULT */);
   }
   SX_TRY(pagemap_, PageMap::open());
+  start_brk_ = start_of_break();
   if (rung_ == Rung::kNone) return {};
   const auto access = rung_ == Rung::kFull ? UffdAccess::kKernelAndUser : UffdAccess::kUserOnly;
   UffdFeature wanted = UffdFeature::kMove;
@@ -105,6 +107,10 @@ Status LiveHostMm::open_kernel_resources() SX_NO_THREAD_SAFETY_ANALYSIS {
     }
     if (ladder.has_fork_event) wanted = wanted | UffdFeature::kEventFork;
   }
+  const long nothing =
+      raw_syscall(SYS_mmap, nullptr, kPageSize, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (int err = errno_of(nothing)) return fail(err, "no address space");
+  unreadable_ = HostVa(static_cast<std::uint64_t>(nothing));
   SX_TRY(client_, Uffd::open(access, wanted));
   SX_TRY_VOID(windows_.open(access));
   if (options_.dma == DmaMode::kCopy) {
@@ -371,7 +377,7 @@ void LiveHostMm::submission_probe() {
   constexpr std::uint32_t kTurnsMax = 100'000;
   const std::uint64_t read_before = pump_.events_read();
   for (std::uint32_t turns = 0; turns < kTurnsMax && event_unread_since(read_before); ++turns) {
-    pump_.pump(client_);
+    pump_for_reader();
     if (turns > 16) raw_syscall(SYS_sched_yield);
   }
   Locked lock(*this);  // deals with what was read but not yet handled
