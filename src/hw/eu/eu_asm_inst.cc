@@ -54,7 +54,9 @@ enum class Channels : std::uint8_t { kMissing, kGiven };
 Result<Channels> parse_brackets(EuScan& scan, EuInst& inst) {
   auto channels = Channels::kMissing;
   bool eo = false;
-  for (std::size_t start = scan.position(); scan.eat('('); start = scan.position()) {
+  while (scan.peek() == '(') {
+    const std::size_t start = scan.position();
+    scan.eat('(');
     const char next = scan.peek();
     if (next >= '0' && next <= '9') {
       SX_TRY_VOID(parse_channel_numbers(scan, inst));
@@ -128,13 +130,12 @@ Status parse_suffix(std::string_view suffix, const EuOpInfo& info, EuInst& inst)
   return {};
 }
 
-Result<const EuOpInfo*> parse_operation(std::string_view mnemonic, EuInst& inst) {
+Status parse_operation(std::string_view mnemonic, EuInst& inst) {
   const std::size_t dot = std::min(mnemonic.find('.'), mnemonic.size());
   const EuOpInfo* info = eu_find_op(mnemonic.substr(0, dot));
   if (info == nullptr) return fail(EINVAL, "no such operation");
   inst.op = info->op;
-  SX_TRY_VOID(parse_suffix(mnemonic.substr(std::min(dot + 1, mnemonic.size())), *info, inst));
-  return info;
+  return parse_suffix(mnemonic.substr(std::min(dot + 1, mnemonic.size())), *info, inst);
 }
 
 // ---- operands
@@ -396,13 +397,16 @@ Result<EuStatement> eu_parse_statement(EuScan& scan, const EuAsmContext& context
   scan.peek();  // to the mnemonic
   const std::size_t start = scan.position();
   const std::string_view mnemonic = scan.chunk();
-  if (eu_is_message(mnemonic)) {
+  const bool message = eu_is_message(mnemonic);
+  const Status known = message ? eu_check_message(mnemonic) : parse_operation(mnemonic, out.insts[0]);
+  if (!known) {
+    scan.go_back_to(start);
+    return fail(known.error());
+  }
+  if (message) {
     SX_TRY_VOID(parse_message_rest(mnemonic, scan, context, out));
   } else {
-    auto info = parse_operation(mnemonic, out.insts[0]);
-    if (!info) scan.go_back_to(start);
-    if (!info) return fail(info.error());
-    SX_TRY_VOID(parse_operation_rest(scan, context, **info, out));
+    SX_TRY_VOID(parse_operation_rest(scan, context, eu_op_info(out.insts[0].op), out));
   }
   SX_TRY_VOID(parse_options(scan, out.insts[0]));
   if (!scan.at_end()) return fail(EINVAL, "this is not expected here");
