@@ -187,6 +187,15 @@ TEST(EuAsm, MessagesByName) {
   }
 }
 
+TEST(EuAsm, ExampleOfTheDocumentationAssembles) {
+  std::ifstream file(std::string(kData) + "saxpy.s");
+  const std::string source((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  const std::string text = assembled(source);
+  EXPECT_EQ(std::ranges::count(text, '\n'), 13) << text;
+  EXPECT_TRUE(text.starts_with("mad (16|M0) r10.0<1>:d r1.0<1;0>:uw r0.1<0;0>:d r2.12<0>:uw\n")) << text;
+  EXPECT_TRUE(text.ends_with("EOT\n")) << text;
+}
+
 TEST(EuAsm, MistakesAreNamedWithTheirPlace) {
   struct Row {
     const char* source;
