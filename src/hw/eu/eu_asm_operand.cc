@@ -297,10 +297,10 @@ Status eu_parse_flag(EuScan& scan, EuInst& inst) {
   scan.peek();  // to the flag
   const std::size_t start = scan.position();
   constexpr std::string_view kNames[] = {"f0.0", "f0.1", "f1.0", "f1.1", "f2.0", "f2.1", "f3.0", "f3.1"};
-  for (std::uint8_t i = 0; i < std::size(kNames); ++i) {
+  for (std::size_t i = 0; i < std::size(kNames); ++i) {
     if (!scan.eat(kNames[i])) continue;
-    inst.flag = i / 2;
-    inst.flag_sub = i % 2;
+    inst.flag = static_cast<std::uint8_t>(i / 2);
+    inst.flag_sub = static_cast<std::uint8_t>(i % 2);
     return {};
   }
   scan.go_back_to(start);

@@ -75,7 +75,7 @@ std::uint64_t index_of(const EuWord& compacted, const Lookup& lookup) {
 void put(EuWord& native, Pieces pieces, std::uint64_t value) {
   for (const EuField piece : pieces) {
     native.set(piece, value);
-    value >>= bits(piece);
+    value >>= bits(piece) % 64;  // no piece is that wide
   }
 }
 
