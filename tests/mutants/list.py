@@ -593,7 +593,7 @@ MUTANTS = [
     ("12-bit immediate without its sign", EU + "eu_compaction.cc",
      "    case Imm12::kSign: return extended;\n",
      "    case Imm12::kSign: return value;\n",
-     "hw EuText.EveryForm*"),
+     "hw EuText.OtherForms*"),
     ("last source placed by width instead of stride", EU + "eu_decode_operand.cc",
      "if (!fields.vertical.present()) return {.vertical = horizontal, .width = 1, .horizontal = 0};\n  const std::uint8_t vertical",
      "if (!fields.vertical.present()) return {.vertical = 0, .width = 1, .horizontal = horizontal};\n  const std::uint8_t vertical",
