@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/step.h"
 #include "hw/mmu_memory.h"
 
 namespace softxe {
@@ -128,6 +129,7 @@ Status EngineMemory::move_items(const MemoryItems& items, std::byte* buffer, Ite
       flow == ItemFlow::kLoad ? guarded_gather(lanes, buffer, unit) : guarded_scatter(lanes, buffer, unit);
   if (left != 0) {
     SX_ASSERT(!reached.plain);
+    SX_MARK("hw.items.refused");
     return move_items_slowly(items, {buffer, flow, (units - left) * unit});
   }
   if (reached.plain) mmu_.end();
