@@ -169,15 +169,23 @@ TEST_F(MmuItems, WhatWasStoredBeforeAPageVanishedIsNotStoredAgain) {
     std::uint64_t start;
     std::uint64_t step;
     unsigned first_left;  ///< the lane that meets the hole
+    bool known;           ///< to the TLB
   };
   // Page 1 is the hole; its entry still allows everything.
-  const Row rows[] = {{"two pages, one distance", kVa + kPageSize - 64, 4, 16},
-                      {"page by page", kVa, kPageSize / 4, 4},
-                      {"over the edge", kVa + kPageSize - 6, 4, 1}};
+  const Row rows[] = {{"two pages, one distance", kVa + kPageSize - 64, 4, 16, true},
+                      {"two pages, not known", kVa + kPageSize - 64, 4, 16, false},
+                      {"many pages", kVa, kPageSize / 4, 4, true},
+                      {"many pages, not known", kVa, kPageSize / 4, 4, false},
+                      {"over the edge", kVa + kPageSize - 6, 4, 1, true},
+                      {"over the edge, not known", kVa + kPageSize - 6, 4, 1, false}};
   for (const Row& row : rows) {
     SCOPED_TRACE(row.what);
     map(kVa, run(PteKind::kSystem, 0, 16 * kPageSize));
-    ASSERT_TRUE(load(lanes(row.start, row.step), words_.data()));  // the TLB knows the pages
+    zap(kVa, 16 * kPageSize);
+    map(kVa, run(PteKind::kSystem, 0, 16 * kPageSize));
+    if (row.known) {
+      ASSERT_TRUE(load(lanes(row.start, row.step), words_.data()));
+    }
     for (unsigned k = 0; k < 32; ++k) words_[k] = 100 + k;
     std::byte* hole = system_.base() + kPageSize;
     ASSERT_EQ(mprotect(hole, kPageSize, PROT_NONE), 0);
@@ -193,12 +201,14 @@ TEST_F(MmuItems, WhatWasStoredBeforeAPageVanishedIsNotStoredAgain) {
       EXPECT_EQ(f.page, GpuVa(kVa + kPageSize));
       EXPECT_EQ(f.access, AccessType::kWrite);
       EXPECT_EQ(mprotect(hole, kPageSize, PROT_READ | PROT_WRITE), 0);
-      cpu_stores();
+      if (!row.known) cpu_stores();
       return FaultReply::kRetry;
     };
+    // Where the TLB knew the pages: at once, before anything is tried again.
     AtStep at_once("hw.items.refused", 1, [&](int) { cpu_stores(); });
     ASSERT_TRUE(store(lanes(row.start, row.step), words_.data()));
     EXPECT_EQ(sink_.seen.size(), 1u);
+    EXPECT_EQ(at_once.left(), row.known ? 0 : 1);
     for (unsigned k = 0; k < 32; ++k) {
       std::uint32_t found = 0;
       std::memcpy(&found, system_.base() + (row.start - kVa) + k * row.step, sizeof found);
@@ -207,23 +217,27 @@ TEST_F(MmuItems, WhatWasStoredBeforeAPageVanishedIsNotStoredAgain) {
   }
 }
 
-TEST_F(MmuItems, ALoadWaitsForAPageThatVanished) {
+TEST_F(MmuItems, ALoadWaitsForAPageThatVanishedAlsoBesideVram) {
   map(kVa, run(PteKind::kSystem, 0, 16 * kPageSize));
-  map(kVa + 8 * kPageSize, run(PteKind::kVram, 0, kPageSize));
   for (unsigned p = 0; p < 16; ++p) host<std::uint32_t>(PteKind::kSystem, p * kPageSize) = p;
   host<std::uint32_t>(PteKind::kVram, 0) = 88;
-  for (const unsigned bad : {0u, 5u, 15u}) {
-    std::byte* hole = system_.base() + bad * kPageSize;
-    ASSERT_EQ(mprotect(hole, kPageSize, PROT_NONE), 0);
-    sink_.seen.clear();
-    sink_.answer = [&](const PageFault& f) {
-      EXPECT_EQ(f.page, GpuVa(kVa + bad * kPageSize));
-      EXPECT_EQ(mprotect(hole, kPageSize, PROT_READ | PROT_WRITE), 0);
-      return FaultReply::kRetry;
-    };
-    ASSERT_TRUE(load(lanes(kVa, kPageSize, 16), words_.data()));
-    EXPECT_EQ(sink_.seen.size(), 1u);
-    for (unsigned p = 0; p < 16; ++p) EXPECT_EQ(words_[p], p == 8 ? 88 : p);
+  for (const unsigned in_vram : {0u, 8u}) {
+    map(kVa + in_vram * kPageSize, run(PteKind::kVram, 0, kPageSize));
+    ASSERT_TRUE(load(lanes(kVa, kPageSize, 16), words_.data()));  // the TLB knows them all
+    for (const unsigned bad : {1u, 5u, 15u}) {
+      std::byte* hole = system_.base() + bad * kPageSize;
+      ASSERT_EQ(mprotect(hole, kPageSize, PROT_NONE), 0);
+      sink_.seen.clear();
+      sink_.answer = [&](const PageFault& f) {
+        EXPECT_EQ(f.page, GpuVa(kVa + bad * kPageSize));
+        EXPECT_EQ(mprotect(hole, kPageSize, PROT_READ | PROT_WRITE), 0);
+        return FaultReply::kRetry;
+      };
+      ASSERT_TRUE(load(lanes(kVa, kPageSize, 16), words_.data()));
+      EXPECT_EQ(sink_.seen.size(), 1u);
+      for (unsigned p = 0; p < 16; ++p) EXPECT_EQ(words_[p], p == in_vram ? 88 : p);
+    }
+    map(kVa + in_vram * kPageSize, run(PteKind::kSystem, in_vram * kPageSize, kPageSize));
   }
 }
 
@@ -333,6 +347,30 @@ TEST_F(MmuAtomicItems, APageThatVanishesOrIsRefusedStopsBehindWhatIsDone) {
   EXPECT_EQ(done, 32u);
   for (unsigned k = 0; k < 32; ++k) {
     EXPECT_EQ(host<std::uint32_t>(PteKind::kSystem, k * kPageSize), k < 7 ? 2 * k + 2 : k + 1);
+  }
+}
+
+TEST_F(MmuAtomicItems, AWordThatOthersKeepChangingIsWonInTheEnd) {
+  map(kVa, run(PteKind::kVram, 0, kPageSize));
+  static std::uint32_t* word;
+  static unsigned disturbed;
+  word = &host<std::uint32_t>(PteKind::kVram, 40);
+  *word = 0;
+  disturbed = 0;
+  const auto apply = [](std::uint32_t found, std::uint32_t operand, std::uint32_t) {
+    if (operand == 11 && disturbed < 300) ++disturbed, ++*word;  // lane 10: someone else was faster
+    return found + operand;
+  };
+  std::size_t done = 0;
+  ASSERT_TRUE(load(lanes(kVa, 4), words_.data()));
+  const std::vector<GpuVa> va = lanes(kVa, 4);
+  ASSERT_TRUE(memory_.atomic_items(
+      {.va = va, .apply = apply, .operand = operands_.data(), .compare = operands_.data(), .found = words_.data()},
+      done));
+  EXPECT_EQ(done, 32u);
+  for (unsigned k = 0; k < 32; ++k) {
+    EXPECT_EQ(words_[k], k == 10 ? 300 : 0) << k;
+    EXPECT_EQ(host<std::uint32_t>(PteKind::kVram, 4 * k), k + 1 + (k == 10 ? 300 : 0)) << k;
   }
 }
 
