@@ -55,8 +55,7 @@ TEST_P(EuFastLevels, AgreeWithTheGenericWay) {
     const EuFloatMode mode = EuFloatMode::of(generic->cr[0]);
     const auto record = std::make_unique<EuRecord>();
     eu_predecode(made, 0, GetParam(), *record);
-    const bool careful =
-        (record->on_df && mode.df != mode.f) || (record->minds_to_int && mode.to_int != EuRounding::kZero);
+    const bool careful = record->minds & eu_minds(mode);
     const HostFloatScope scope(host_float_control(mode.rounding, mode.f));
     eu_generic(*generic, made);
     if (careful) {
