@@ -10,7 +10,7 @@
 #include "hw/eu/eu_generic.h"
 #include "hw/eu/eu_predecode.h"
 #include "hw/eu/eu_random_alu_fixture.h"
-#include "hw/eu/eu_reference_fixture.h"
+#include "hw/eu/eu_reference_ops_fixture.h"
 #include "hw/eu/eu_text.h"
 
 namespace softxe {
@@ -52,12 +52,18 @@ unsigned steps_wanted() {
   return asked != nullptr ? static_cast<unsigned>(std::strtoul(asked, nullptr, 10)) : 30000;
 }
 
+/// SOFTXE_EU_SEED: other instructions.
+std::uint64_t seed_wanted() {
+  const char* const asked = std::getenv("SOFTXE_EU_SEED");
+  return asked != nullptr ? std::strtoul(asked, nullptr, 10) : 20;
+}
+
 class EuFastLevels : public testing::TestWithParam<EuLevel> {};
 
 TEST_P(EuFastLevels, AgreeWithTheGenericWay) {
   if (GetParam() > eu_host_level()) GTEST_SKIP() << "this processor does not have the level";
   const unsigned steps = steps_wanted();
-  RandomEu random(20);
+  RandomEu random(seed_wanted());
   const auto generic = std::make_unique<EuThread>();
   const auto fast = std::make_unique<EuThread>();
   unsigned handled = 0;
@@ -86,7 +92,7 @@ TEST_P(EuFastLevels, AgreeWithTheGenericWay) {
 
 TEST(EuReference, AgreesWithTheGenericWay) {
   const unsigned steps = steps_wanted();
-  RandomEu random(21);
+  RandomEu random(seed_wanted() + 1);
   const auto generic = std::make_unique<EuThread>();
   const auto plain = std::make_unique<EuThread>();
   for (unsigned step = 0; step < steps; ++step) {
