@@ -167,7 +167,7 @@ std::string World::compare_pte(OpenVm& vm, std::uint64_t at, const Translation* 
   }
   const auto bit = static_cast<TileMask>(1u << tile);
   SvmRange* range = vm.context->svm->find_range(HostRange::of(HostVa(at), kPageSize));
-  const bool valid = range != nullptr && range->valid_on(bit);
+  const bool valid = range != nullptr && vm.context->svm->state_of(*range).valid_on(bit);
   if ((pte != nullptr) != valid) return valid ? "no PTE in a valid range" : "a PTE without a valid range";
   if (!valid) return "";
   const SimHostMm::Peeked& seen = pages_[index_of(at)];
@@ -274,9 +274,9 @@ std::vector<ModelVma> World::engine_vmas(OpenVm& vm) SX_NO_THREAD_SAFETY_ANALYSI
 
 std::map<std::uint64_t, ModelRange> World::engine_ranges(OpenVm& vm) {
   std::map<std::uint64_t, ModelRange> result;
-  vm.context->svm->for_each_range([&](const SvmRange& range) {
+  vm.context->svm->for_each_range([&](const SvmRange& range, const SvmRangeState& state) {
     const std::uint64_t start = range.extent().start().value();
-    result[start] = {{start, range.extent().end().value()}, range.may_migrate() == MayMigrate::kYes, range.dead()};
+    result[start] = {{start, range.extent().end().value()}, range.may_migrate() == MayMigrate::kYes, state.dead()};
   });
   return result;
 }

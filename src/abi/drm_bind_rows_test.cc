@@ -2,6 +2,11 @@
 #include "abi/drm_test_rig.h"
 #include "base/at_step.h"
 
+#include <algorithm>
+#include <atomic>
+#include <string_view>
+#include <thread>
+
 namespace softxe {
 namespace {
 
@@ -40,6 +45,38 @@ TEST(BindFences, B10_WhoSawTheFenceMayUnmapAtOnce) {
     }
     ASSERT_EQ(r.bind(vm, {r.unmap(kAt, k2M)}), 0) << "round " << i;
   }
+}
+
+/// The memory of this process, and where it was written.
+class CountedMemory final : public UserMemory {
+ public:
+  Status read(HostVa from, std::span<std::byte> to) override { return process_.read(from, to); }
+  Status write(HostVa to, std::span<const std::byte> from) override {
+    written.push_back(to);
+    return process_.write(to, from);
+  }
+  bool wrote(const std::uint64_t& word) const {
+    return std::ranges::count(written, HostVa(reinterpret_cast<std::uint64_t>(&word))) == 1;
+  }
+  std::vector<HostVa> written;
+
+ private:
+  ProcessUserMemory process_;
+};
+
+TEST(BindFences, AFenceIsWrittenThroughTheMemoryOfTheClientAtOnceAndLate) {
+  const auto memory = std::make_shared<CountedMemory>();
+  DrmRig r({.memory = memory});
+  const auto vm = r.vm(DrmRig::kDmaFence);
+  const auto bo = r.bo(k2M, DrmRig::kSystem);
+  std::uint64_t now = 0, late = 0;
+  ASSERT_EQ(r.bind(vm, {r.map(bo, kAt, k2M)}, {r.user_fence(now)}), 0);
+  EXPECT_TRUE(memory->wrote(now));
+  ASSERT_EQ(r.bind(vm, {r.map(bo, 2 * kAt, k2M)}, {r.in(r.blocker()), r.user_fence(late)}), 0);
+  r.run();
+  EXPECT_EQ(now, 1u);
+  EXPECT_EQ(late, 1u);
+  EXPECT_TRUE(memory->wrote(late));
 }
 
 TEST(BindFences, AMappingIsBusyUntilTheFenceOfItsBindHasSignalled) {
@@ -452,6 +489,44 @@ TEST(BindEviction, AnObjectPinnedAfterItWasChosenStaysAndTheNextOneGoes) {
 }
 
 // --- userptr ----------------------------------------------------------------------------------------------------
+
+// An evictor has emptied the block and not yet let it go: another tile's manager must not fill it until then.
+TEST(BindEviction, AnObjectEntersAnotherTileWhenItsEvictorHasLetItGo) {
+  DrmRig r({.profile = &kProfilePvc});
+  constexpr std::uint32_t kSecondTile = 4;
+  GemBo& object = r.object(r.bo(k2M, DrmRig::kSystem | DrmRig::kVram | kSecondTile));
+  ASSERT_TRUE(object.make_resident(
+      {.vm = nullptr, .eviction = VmLocalEviction::kAllowed, .place = BoPlace::kTileVram, .tile = 0}));
+  object.unpin();
+  struct Mover final : StepHook {
+    explicit Mover(GemBo& of) : object(of) {}
+    Status on_step(StepSite& site, bool) override {
+      const std::string_view name(site.name);
+      if (name == "drv.bo.wait_settled") waits.store(true);
+      if (name != "vm.vram.evicted" || begun.exchange(true)) return {};
+      thread = std::thread([this] {
+        EXPECT_TRUE(object.make_resident(
+            {.vm = nullptr, .eviction = VmLocalEviction::kAllowed, .place = BoPlace::kTileVram, .tile = 1}));
+        moved.store(true);
+      });
+      while (!waits.load() && !moved.load()) std::this_thread::yield();
+      moved_under_the_claim = moved.load();
+      return {};
+    }
+    GemBo& object;
+    std::thread thread;
+    std::atomic<bool> begun{false}, waits{false}, moved{false};
+    bool moved_under_the_claim = false;
+  } mover(object);
+  set_step_hook(&mover);
+  EXPECT_TRUE(r.device().vram(0).evict_all({}));
+  mover.thread.join();
+  set_step_hook(nullptr);
+  EXPECT_FALSE(mover.moved_under_the_claim);
+  EXPECT_TRUE(object.in_vram());
+  EXPECT_EQ(r.device().vram(1).usage().used_bytes, k2M);
+  object.unpin();
+}
 
 TEST(BindUserptr, Q2_AdviceInsideAUserptrCarriesTheCpuAddressOn) {
   DrmRig r;

@@ -73,6 +73,8 @@ struct ProcessOptions {
   /// Asked by waits of the calling thread, which end with -EINTR when it says true; null: never.
   bool (*signalled)() = nullptr;
   FdLayer* fds = nullptr;
+  /// Where requests and user fences of the client are read and written; never null. Shared: a fence may be late.
+  std::shared_ptr<UserMemory> memory = std::make_shared<ProcessUserMemory>();
   /// The client named this memory: MADVISE to a device's VRAM, or PREFETCH into it. On a lower rung of live
   /// memory nothing else migrates.
   std::function<void(HostRange)> memory_named{};
@@ -289,7 +291,7 @@ class DrmFile final : private IoctlHandler {
   DrmDevice& device_;
   const DrmNode node_;
   const std::uint32_t client_id_;
-  ProcessUserMemory memory_;
+  UserMemory& memory_;
   IdTable<std::shared_ptr<GemBo>> bos_;
   IdTable<DrmVmPtr> vms_;
   IdTable<ExecQueuePtr> queues_;

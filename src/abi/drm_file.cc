@@ -16,7 +16,8 @@ DrmFile::DrmFile(DrmProcess& process, unsigned device_index, DrmNode node)
       device_index_(device_index),
       device_(process.device(device_index)),
       node_(node),
-      client_id_(next_client_id.fetch_add(1)) {}
+      client_id_(next_client_id.fetch_add(1)),
+      memory_(*process.options().memory) {}
 
 // The order of spec/uapi.md 2: syncobjs, GEM handles, then all queues, then all VMs.
 DrmFile::~DrmFile() {

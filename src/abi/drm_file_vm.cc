@@ -320,11 +320,10 @@ Result<int> DrmFile::vm_bind(Bytes bytes) {
   remember_pending(*vm, ops, {.maps = {}, .waits_for = std::move(waits_for), .done = submitted.done, .fence = fence});
   // The write is off the signalling thread: it may wait for a page that comes back from VRAM.
   DeviceExec& exec = device_.exec();
-  submitted.done->on_signal([&exec, fence, word = *syncs.user_fence()] {
+  submitted.done->on_signal([&exec, fence, memory = process_.options().memory, word = *syncs.user_fence()] {
     fence->signal();
-    exec.work().post([&exec, word] {
-      ProcessUserMemory memory;
-      static_cast<void>(memory.write_object(HostVa(word.address), word.value));
+    exec.work().post([&exec, memory, word] {
+      static_cast<void>(memory->write_object(HostVa(word.address), word.value));
       exec.waiters().notify();
     });
   });

@@ -66,6 +66,22 @@ TEST(Purge, AnEngineThatIsStillUnderWayMeetsZeroes) {
   EXPECT_EQ(bytes[k2M / 4], 6u) << "and may store";
 }
 
+// The process has all the mappings it may have: no zeroes can be put in the place of the bytes.
+TEST(Purge, WithoutAMappingForTheZeroesTheEnginesStillHaveMemory) {
+  Purged p(DrmRig::kDmaFence);
+  CpuView view(p.rig.object(p.bo));
+  auto* bytes = reinterpret_cast<volatile std::uint32_t*>(p.rig.object(p.bo).engine_mapping());
+  *bytes = 7;
+  ASSERT_EQ(p.advise(kDontNeed), 1);
+  FailNth hook("drv.gem.purge.map", 1, ENOMEM);
+  set_step_hook(&hook);
+  p.purge();
+  set_step_hook(nullptr);
+  std::uint32_t seen = 7;
+  EXPECT_TRUE(guarded_load32(const_cast<std::uint32_t*>(bytes), seen));
+  EXPECT_EQ(seen, 0u) << "the memory went all the same";
+}
+
 TEST(Purge, WhatADontneedAndAPurgedObjectRefuse) {
   Purged p(DrmRig::kDmaFence);
   DrmRig& r = p.rig;

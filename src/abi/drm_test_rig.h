@@ -47,6 +47,7 @@ class DrmRig {
   struct Options {
     const DeviceProfile* profile = &kProfileBmg;
     std::uint64_t vram_bytes = 64ull << 20;
+    std::shared_ptr<UserMemory> memory{};  ///< of the client; null: of this process
   };
   using Op = drm_xe_vm_bind_op;
   using Sync = drm_xe_sync;
@@ -68,6 +69,7 @@ class DrmRig {
     process_options.vram_bytes = options.vram_bytes;
     process_options.policy = ExecPolicy::kManual;
     process_options.fds = &fds;
+    if (options.memory) process_options.memory = options.memory;
     auto made = DrmProcess::create(mm, process_options);
     SX_ASSERT(made.has_value());
     process = std::move(*made);

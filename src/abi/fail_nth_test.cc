@@ -143,7 +143,8 @@ class Rig {
     device().for_each_vm([&](VmContext& context) {
       if (context.vm.config().modes.fault) asid = context.vm.config().asid;
     });
-    Status done = device().faults().serve({.page = GpuVa(page), .asid = asid, .access = access, .engine = {}});
+    Status done =
+        device().faults().serve({.page = GpuVa(page), .asid = asid, .access = access, .attempts = {}, .engine = {}});
     return done ? 0 : -done.error().err;
   }
 
@@ -306,7 +307,7 @@ std::string attributes(const Vma& vma) {
                      fmt::ptr(vma.backing()), fmt::ptr(vma.bo().get()));
 }
 
-std::string tree_digest(Vm& vm, Keeps keeps) SX_NO_THREAD_SAFETY_ANALYSIS {
+std::string tree_digest(Vm& vm, Keeps keeps) SX_REQUIRES_SHARED(vm.lock) {
   std::string text;
   std::string run;  // of equal attributes, whatever the cuts
   for (const Vma* vma : vm.vmas_in(vm.space().managed())) {
@@ -327,10 +328,10 @@ std::string tree_digest(Vm& vm, Keeps keeps) SX_NO_THREAD_SAFETY_ANALYSIS {
 std::string mapped_digest(VmContext& context) {
   std::string text;
   if (context.svm) {
-    context.svm->for_each_range([&](const SvmRange& range) {
+    context.svm->for_each_range([&](const SvmRange& range, const SvmRangeState& state) {
       text += fmt::format("range {} [{:#x}, +{:#x}) state={} tiles={}/{}\n", fmt::ptr(&range),
-                          range.extent().start().value(), range.extent().size(), range.state().index(), range.present(),
-                          range.invalidated());
+                          range.extent().start().value(), range.extent().size(), state.pages().index(), state.present(),
+                          state.invalidated());
     });
   }
   context.vm.table(0).for_each_leaf(GpuRange::of(GpuVa(0), context.vm.size_bytes()), [&](const Translation& leaf) {
@@ -341,7 +342,7 @@ std::string mapped_digest(VmContext& context) {
   return text;
 }
 
-std::string digest(Rig& rig, Keeps keeps) SX_NO_THREAD_SAFETY_ANALYSIS {
+std::string digest(Rig& rig, Keeps keeps) {
   std::string text = fmt::format("objects={}\n", rig.file->objects().size());
   rig.device().for_each_vm([&](VmContext& context) {
     ReadGuard hold(context.vm.lock);

@@ -1,5 +1,8 @@
 #include "base/guarded.h"
 
+#include <algorithm>
+#include <array>
+#include <atomic>
 #include <csignal>
 #include <cstring>
 
@@ -298,11 +301,56 @@ std::size_t guarded_scatter(const GuardedLanes& lanes, const void* from, std::si
   }
 }
 
+namespace {
+constinit std::array<std::atomic<FrameSource*>, 64> sources{};
+
+/// The source that the address belongs to, null: it is nobody's, or the page is there now (`served`).
+FrameSource* owner_of(HostVa address, bool& served) {
+  for (std::atomic<FrameSource*>& slot : sources) {
+    FrameSource* source = slot.load(std::memory_order_acquire);
+    if (source == nullptr) continue;
+    const FrameSource::Answer answer = source->ask(address);
+    if (answer == FrameSource::Answer::kNotMine) continue;
+    served = answer == FrameSource::Answer::kServed;
+    return source;
+  }
+  return nullptr;
+}
+
+bool is_guarded(std::uintptr_t at) {
+  return at >= reinterpret_cast<std::uintptr_t>(kGuardedBegin) && at < reinterpret_cast<std::uintptr_t>(kGuardedEnd);
+}
+}  // namespace
+
+bool guarded_add_source(FrameSource& source) {
+  return std::any_of(sources.begin(), sources.end(), [&](std::atomic<FrameSource*>& slot) {
+    FrameSource* none = nullptr;
+    return slot.compare_exchange_strong(none, &source);
+  });
+}
+
+void guarded_remove_source(FrameSource& source) {
+  for (std::atomic<FrameSource*>& slot : sources) {
+    FrameSource* expected = &source;
+    slot.compare_exchange_strong(expected, nullptr);
+  }
+}
+
 bool guarded_fixup(ucontext_t* context) {
+  constexpr greg_t kPageFaultTrap = 14;
+  FrameSource* owner = nullptr;
+  const HostVa address(static_cast<std::uint64_t>(context->uc_mcontext.gregs[REG_CR2]));
+  if (context->uc_mcontext.gregs[REG_TRAPNO] == kPageFaultTrap) {
+    bool served = false;
+    owner = owner_of(address, served);
+    if (served) return true;
+  }
   auto& rip = context->uc_mcontext.gregs[REG_RIP];
   auto at = static_cast<std::uintptr_t>(rip);
-  if (at < reinterpret_cast<std::uintptr_t>(kGuardedBegin)) return false;
-  if (at >= reinterpret_cast<std::uintptr_t>(kGuardedEnd)) return false;
+  if (!is_guarded(at)) {
+    if (owner != nullptr) owner->refuse(address);
+    return false;
+  }
   const bool lanes = at >= reinterpret_cast<std::uintptr_t>(kGuardedLanesBegin);
   rip = static_cast<greg_t>(reinterpret_cast<std::uintptr_t>(lanes ? kGuardedLanesFixup : kGuardedFixup));
   return true;

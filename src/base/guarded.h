@@ -11,6 +11,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/address.h"
+
 namespace softxe {
 
 /// Copies forward like memcpy. False when either side faulted; then a prefix may have been copied.
@@ -40,8 +42,28 @@ struct GuardedLanes {
 [[nodiscard]] std::size_t guarded_gather(const GuardedLanes& lanes, void* to, std::size_t element_bytes);
 [[nodiscard]] std::size_t guarded_scatter(const GuardedLanes& lanes, const void* from, std::size_t element_bytes);
 
-/// For signal handlers: when the faulting instruction is one of the above, redirects it to its
-/// fixup and returns true. Async-signal-safe.
+/// Memory of the runtime in which a page may be missing that belongs there (VRAM that the kernel has dropped).
+class FrameSource {
+ public:
+  enum class Answer : std::uint8_t {
+    kNotMine,
+    kServed,  ///< the page is there now: repeat the access
+    kEmpty,   ///< mine, and nothing is to be had there
+  };
+  virtual Answer ask(HostVa address) = 0;
+  /// An access outside the routines above met a place where nothing is. When it was the runtime's own this
+  /// does not return.
+  virtual void refuse(HostVa address) = 0;
+
+ protected:
+  ~FrameSource() = default;
+};
+/// False: there are too many. All calls to a source are async-signal-safe; it must be removed before it goes.
+[[nodiscard]] bool guarded_add_source(FrameSource& source);
+void guarded_remove_source(FrameSource& source);
+
+/// For signal handlers: when a source has the page, true. When the faulting instruction is one of the above, redirects
+/// it to its fixup and returns true. Async-signal-safe.
 bool guarded_fixup(ucontext_t* context);
 
 /// Installs a SIGSEGV and SIGBUS handler that only knows the fixup table and otherwise restores the

@@ -25,7 +25,6 @@
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
-#include <shared_mutex>
 
 #include "base/thread_annotations.h"
 
@@ -53,6 +52,8 @@ void lock_rank_push(LockRank rank, const char* name);
 void lock_rank_pop(LockRank rank);
 /// True when this thread holds a lock of that rank (for checkers).
 bool lock_rank_held(LockRank rank);
+/// Aborts when this thread holds none.
+void assert_rank_held(LockRank rank, const char* name);
 int lock_rank_depth();
 /// Forgets every lock of this thread: only in a fork child, which re-makes its locks.
 void lock_rank_reset();
@@ -79,6 +80,9 @@ class SX_CAPABILITY("mutex") Mutex {
     detail::lock_rank_push(kRank, name_);
     return true;
   }
+  /// For predicates and callbacks that run under a lock which the analysis cannot follow to them: aborts when this
+  /// thread holds no lock of this rank.
+  void assert_held() const SX_ASSERT_CAPABILITY(this) { detail::assert_rank_held(kRank, name_); }
   /// For condition variables of the same file; the rank stays pushed while waiting.
   std::mutex& native() { return mutex_; }
 
@@ -87,7 +91,34 @@ class SX_CAPABILITY("mutex") Mutex {
   const char* name_;
 };
 
-/// A reader/writer lock with a rank. Not recursive, not upgradable.
+/// A fair reader/writer lock: phases of readers and of single writers take turns. A writer waits for the readers that
+/// were in before it and for the writers before it, a reader for one writer at most, however many come.
+///
+///   readers_in_   readers that ever came, times kReader; bits: a writer is present, and in which phase
+///   readers_out_  readers that ever left, times kReader
+///   tickets_, served_   writers that ever came, and that ever left
+///
+/// Waits on futexes, with no call that a thread could be cancelled in.
+class PhaseFairLock {
+ public:
+  void lock();
+  void unlock();
+  void lock_shared();
+  void unlock_shared();
+
+ private:
+  static constexpr std::uint32_t kPhase = 1;
+  static constexpr std::uint32_t kWriter = 2;
+  static constexpr std::uint32_t kWriterBits = kPhase | kWriter;
+  static constexpr std::uint32_t kReader = 0x100;
+
+  std::atomic<std::uint32_t> readers_in_{0};
+  std::atomic<std::uint32_t> readers_out_{0};
+  std::atomic<std::uint32_t> tickets_{0};
+  std::atomic<std::uint32_t> served_{0};
+};
+
+/// A fair reader/writer lock with a rank. Not recursive, not upgradable.
 template <LockRank kRank>
 class SX_CAPABILITY("shared_mutex") SharedMutex {
  public:
@@ -111,9 +142,12 @@ class SX_CAPABILITY("shared_mutex") SharedMutex {
     mutex_.unlock_shared();
     detail::lock_rank_pop(kRank);
   }
+  /// As Mutex::assert_held(). Whether it is held for writing is not known at run time.
+  void assert_held() const SX_ASSERT_CAPABILITY(this) { detail::assert_rank_held(kRank, name_); }
+  void assert_held_shared() const SX_ASSERT_SHARED_CAPABILITY(this) { detail::assert_rank_held(kRank, name_); }
 
  private:
-  std::shared_mutex mutex_;
+  PhaseFairLock mutex_;
   const char* name_;
 };
 
@@ -143,19 +177,19 @@ class SX_SCOPED_CAPABILITY ReadGuard {
   M& mutex_;
 };
 
-/// Waits on a condition while holding a Mutex through its native handle.
+/// Waits on a condition while holding a Mutex through its native handle. Predicates run under it and begin with
+/// `mutex.assert_held()`: the analysis looks at a lambda alone.
 class CondVar {
  public:
   template <LockRank kRank, typename Pred>
-  void wait(Mutex<kRank>& mutex, Pred pred) SX_REQUIRES(mutex) SX_NO_THREAD_SAFETY_ANALYSIS {
+  void wait(Mutex<kRank>& mutex, Pred pred) SX_REQUIRES(mutex) {
     std::unique_lock<std::mutex> lock(mutex.native(), std::adopt_lock);
     cv_.wait(lock, pred);
     lock.release();
   }
   /// False on time-out. `timeout_ns` is relative.
   template <LockRank kRank, typename Pred>
-  bool wait_for(Mutex<kRank>& mutex, std::uint64_t timeout_ns, Pred pred)
-      SX_REQUIRES(mutex) SX_NO_THREAD_SAFETY_ANALYSIS {
+  bool wait_for(Mutex<kRank>& mutex, std::uint64_t timeout_ns, Pred pred) SX_REQUIRES(mutex) {
     std::unique_lock<std::mutex> lock(mutex.native(), std::adopt_lock);
     bool ok = cv_.wait_for(lock, std::chrono::nanoseconds(timeout_ns), pred);
     lock.release();

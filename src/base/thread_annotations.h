@@ -21,5 +21,6 @@
 #define SX_RELEASE_GENERIC(...) SX_TSA_(release_generic_capability(__VA_ARGS__))
 #define SX_TRY_ACQUIRE(...) SX_TSA_(try_acquire_capability(__VA_ARGS__))
 #define SX_ASSERT_CAPABILITY(m) SX_TSA_(assert_capability(m))
+#define SX_ASSERT_SHARED_CAPABILITY(m) SX_TSA_(assert_shared_capability(m))
 #define SX_RETURN_CAPABILITY(m) SX_TSA_(lock_returned(m))
 #define SX_NO_THREAD_SAFETY_ANALYSIS SX_TSA_(no_thread_safety_analysis)

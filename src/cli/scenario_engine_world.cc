@@ -36,7 +36,7 @@ FaultReply EngineWorld::Faults::page_fault(const PageFault& fault) {
 
 void EngineWorld::Faults::livelock(const PageFault& fault, std::uint64_t rounds) {
   device_.faults().livelock(fault, rounds);
-  last = Error{EIO, "livelock: the fault made no progress"};
+  last = Error{EIO, FaultService::kLivelock};
 }
 
 void EngineWorld::close_vms() {
@@ -113,6 +113,8 @@ Status EngineWorld::device(const DeviceSpec& spec) {
       SX_TRY_VOID(host_option(key, value));
     }
   }
+  const auto same_name = [&](const auto& card) { return !spec.name.empty() && card->name == spec.name; };
+  if (std::ranges::any_of(cards_, same_name)) return fail(EEXIST, "a device of that name exists");
   SX_TRY(HostMm * mm, host());
   SX_TRY(auto made, Device::create(*mm, migrate_lock_, options));
   cards_.push_back(std::make_unique<Card>(Card{spec.name, std::move(made)}));
@@ -300,9 +302,9 @@ Span EngineWorld::around_vram_ranges(Span span) {
   for (auto& [name, vm] : vms_) {
     if (!vm.context->svm) continue;
     ReadGuard hold(vm.context->vm.lock);
-    vm.context->svm->for_each_range([&](const SvmRange& range) {
+    vm.context->svm->for_each_range([&](const SvmRange& range, const SvmRangeState& state) {
       const HostRange extent = range.extent();
-      if (range.heap() == nullptr || !extent.intersects(HostRange::of(HostVa(span.start), span.size))) {
+      if (state.heap() == nullptr || !extent.intersects(HostRange::of(HostVa(span.start), span.size))) {
         return;
       }
       start = std::min(start, extent.start().value());
@@ -312,11 +314,11 @@ Span EngineWorld::around_vram_ranges(Span span) {
   return {start, end - start};
 }
 
-// The analysis cannot see that the Svm names the same lock.
-Status EngineWorld::gc(const std::string& name) SX_NO_THREAD_SAFETY_ANALYSIS {
+Status EngineWorld::gc(const std::string& name) {
   SX_TRY(OpenVm * vm, find_vm(name));
   if (!vm->context->svm) return fail(EINVAL, "the VM is not in fault mode");
   Guard hold(vm->context->vm.lock);
+  vm->context->svm->assert_vm_locked();
   auto outcome = vm->context->svm->collect_garbage();
   if (!outcome) return fail(outcome.error());
   return {};
@@ -335,6 +337,14 @@ Result<Place> EngineWorld::place_of(const OpenVm& vm, const PreferredLocation& l
     }
   }
   return fail(ENODEV, "a VMA prefers VRAM that no device has");
+}
+
+std::string EngineWorld::plain_device(const std::string& vm) {
+  if (!vm.empty()) {
+    auto found = find_vm(vm);
+    return found ? (*found)->card->name : std::string();
+  }
+  return cards_.empty() ? std::string() : cards_.front()->name;
 }
 
 Result<std::string> EngineWorld::vram_name(const DevmemHeap* heap) const {
@@ -380,11 +390,11 @@ Result<std::vector<RangeInfo>> EngineWorld::ranges(const std::string& name) {
   std::vector<RangeInfo> result;
   if (!vm->context->svm) return result;
   ReadGuard hold(vm->context->vm.lock);
-  vm->context->svm->for_each_range([&result](const SvmRange& range) {
+  vm->context->svm->for_each_range([&result](const SvmRange& range, const SvmRangeState& state) {
     result.push_back({{range.extent().start().value(), range.extent().size()},
-                      range.dead(),
-                      (range.present() & ~range.invalidated()) != 0,
-                      range.heap() != nullptr});
+                      state.dead(),
+                      state.valid() != 0,
+                      state.heap() != nullptr});
   });
   return result;
 }

@@ -38,6 +38,7 @@ class EngineWorld : public ScenarioWorld {
   Status evict(const std::optional<Span>& span) override;
   Status gc(const std::string& vm) override;
 
+  std::string plain_device(const std::string& vm) override;
   Result<std::vector<VmaInfo>> vmas(const std::string& vm) override;
   Result<std::vector<RangeInfo>> ranges(const std::string& vm) override;
   Result<PteInfo> pte(const GpuTarget& gpu, std::uint64_t address) override;

@@ -1,6 +1,7 @@
 // SimWorld: the machine, and the system calls, loads and stores of its processes.
 #include <vector>
 
+#include "base/guarded.h"
 #include "cli/scenario_sim_world.h"
 
 namespace softxe::scenario {
@@ -66,7 +67,11 @@ Status SimWorld::host_option(const std::string& key, const std::string& value) {
 }
 
 Result<HostMm*> SimWorld::host() {
-  if (!mm_) mm_ = std::make_unique<SimHostMm>(clock_, options_);
+  if (!mm_) {
+    // A userptr's entries hold addresses of the client, which is not there: the engine's accesses are refused.
+    guarded_install_handler();
+    mm_ = std::make_unique<SimHostMm>(clock_, options_);
+  }
   return mm_.get();
 }
 

@@ -207,6 +207,9 @@ class ScenarioWorld {
   virtual Result<PteInfo> pte(const GpuTarget& gpu, std::uint64_t address) = 0;
   /// system, zero, hole, swapped, guard, unmapped, or vramN (NAME/vramN when another device's).
   virtual Result<std::string> page(const std::string& process, std::uint64_t address) = 0;
+  /// Name of the device that a plain vramN means: the VM's, and for an empty `vm` (pages) the first. Answers of vmas()
+  /// and page() leave it out. Empty when it has none.
+  virtual std::string plain_device(const std::string&) { return {}; }
   /// By the name of the report or the kernel's GT stat; ENOENT when there is none of that name.
   virtual Result<std::uint64_t> counter(const std::string& name) = 0;
   /// open, banned or closed.

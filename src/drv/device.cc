@@ -31,7 +31,6 @@ Device::~Device() {
 }
 
 Status Device::make_tiles() {
-  invalidations_.set_stall_server([this] { host_.serve_windows(); });
   const DeviceProfile& p = profile();
   bo_memory_.smem_atomics = p.has(DeviceFact::kSmemAtomics);
   bo_memory_.counters = counters_.get();
@@ -52,16 +51,16 @@ Status Device::make_tiles() {
   SX_ASSERT(p.tiles <= kTilesMax);
   for (unsigned tile = 0; tile < p.tiles; ++tile) {
     const std::uint64_t bytes = options_.config.vram_bytes;
-    SX_TRY(std::byte * window, host_.make_window(bytes));
-    Tile made;
+    SX_TRY(DeviceWindow window, DeviceWindow::make(host_, bytes));
+    Tile made(std::move(window));
     made.vram = std::make_unique<VramManager>(VramBuddy::Config{
         .bytes = bytes, .visible_bytes = options_.config.visible_bytes, .page_bytes = p.vram_page_bytes()});
     SX_TRY_VOID(made.vram->ready());
-    made.map = std::make_unique<VramMap>(window, bytes);
+    made.map = std::make_unique<VramMap>(made.window.base(), bytes);
     SX_TRY_VOID(made.map->ready());
     made.pagemap = std::make_shared<VramPagemap>(VramPagemapConfig{.host = host_,
                                                                    .vram = *made.vram,
-                                                                   .window = window,
+                                                                   .window = made.window.base(),
                                                                    .owner = kOwnerGroup,
                                                                    .tile = tile,
                                                                    .counters = *counters_});
@@ -138,9 +137,10 @@ void Device::for_each_vm(const std::function<void(VmContext&)>& visit) {
   for (auto& context : live) visit(*context);
 }
 
-void Device::flush_collector(VmContext& context) SX_NO_THREAD_SAFETY_ANALYSIS {
+void Device::flush_collector(VmContext& context) {
   Guard hold(context.vm.lock);
   if (!context.vm.check_usable() || !context.svm || !context.svm->garbage_pending()) return;
+  context.svm->assert_vm_locked();
   if (auto pass = context.svm->collect_garbage(); !pass) {
     SX_DEBUG("collector pass: {}", pass.error().why);
   }

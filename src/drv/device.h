@@ -99,6 +99,8 @@ class Device {
 
  private:
   struct Tile {
+    explicit Tile(DeviceWindow made) : window(std::move(made)) {}
+    DeviceWindow window;
     std::unique_ptr<VramManager> vram;
     std::unique_ptr<VramMap> map;
     std::shared_ptr<VramPagemap> pagemap;

@@ -73,14 +73,18 @@ Status GemBo::create_backing() {
 }
 
 Status GemBo::map_backing() {
-  void* at = mmap(nullptr, size_bytes_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, memfd_, 0);
+  // Not usable at first: after mlockall(MCL_FUTURE) the kernel would fill it.
+  void* at = mmap(nullptr, size_bytes_, PROT_NONE, MAP_SHARED | MAP_NORESERVE, memfd_, 0);
   if (at == MAP_FAILED) return fail(ENOMEM, "cannot map a buffer object");
+  live::raw_syscall(SYS_munlock, at, size_bytes_);
+  live::raw_syscall(SYS_madvise, at, size_bytes_, MADV_DONTDUMP);
+  live::raw_syscall(SYS_mprotect, at, size_bytes_, PROT_READ | PROT_WRITE);
   bytes_ = static_cast<std::byte*>(at);
   return {};
 }
 
-// The parent's locks may have been held by threads that are not here: none is taken. The advice on it is
-// counted anew by the mappings and dma-bufs that the child makes of the parent's.
+// No analysis: the parent's locks may have been held by threads that are not here, so none is taken. The advice on it
+// is counted anew by the mappings and dma-bufs that the child makes of the parent's.
 Result<std::shared_ptr<GemBo>> GemBo::inherit(BoMemory& memory, const GemBo& parents,
                                               const void* private_to) SX_NO_THREAD_SAFETY_ANALYSIS {
   GemCreateRequest request;
@@ -100,28 +104,25 @@ Result<std::shared_ptr<GemBo>> GemBo::inherit(BoMemory& memory, const GemBo& par
 }
 
 GemBo::~GemBo() {
+  bool in_vram = false;
+  unsigned tile = 0;
   {
     Guard hold(place_lock_);
     SX_ASSERT(pins_ == 0);
     wait_settled();
+    in_vram = place_ == Place::kVram;
+    tile = tile_;
+    if (in_vram) begin_leaving();
   }
   // An evictor that has claimed the block may still hold a pointer to it: wait for its last word.
-  bool claimed = false;
+  const bool unclaimed = !in_vram || give_back(tile);
   {
     Guard hold(place_lock_);
-    if (place_ == Place::kVram) {
-      place_ = Place::kLeaving;
-      claimed_ = true;
-      claimed = true;
-    }
-  }
-  if (claimed && give_back(tile_)) {
-    Guard hold(place_lock_);
-    claimed_ = false;
-  }
-  {
-    Guard hold(place_lock_);
-    place_changed_.wait(place_lock_, [&]() SX_NO_THREAD_SAFETY_ANALYSIS { return !claimed_; });
+    if (unclaimed) claimed_ = false;
+    place_changed_.wait(place_lock_, [this] {
+      place_lock_.assert_held();
+      return !claimed_;
+    });
   }
   // Not through libc: the hooks watch the client's mappings, this one is the engine's.
   if (bytes_ != nullptr) live::raw_syscall(SYS_munmap, bytes_, size_bytes_);
@@ -130,16 +131,17 @@ GemBo::~GemBo() {
   if (memfd_ >= 0) syscall(SYS_close, memfd_);
 }
 
-void GemBo::set_place(Place place, unsigned tile) {
-  Guard hold(place_lock_);
-  place_ = place;
-  tile_ = tile;
-  place_changed_.notify_all();
-}
+bool GemBo::settled() const { return !claimed_ && (place_ == Place::kSystem || place_ == Place::kVram); }
 
+// An evictor that has claimed the block of the old place writes to it under that tile's lock until it is unclaimed:
+// only then may another tile fill it.
 void GemBo::wait_settled() {
-  place_changed_.wait(
-      place_lock_, [&]() SX_NO_THREAD_SAFETY_ANALYSIS { return place_ == Place::kSystem || place_ == Place::kVram; });
+  if (settled()) return;
+  SX_MARK("drv.bo.wait_settled");
+  place_changed_.wait(place_lock_, [this] {
+    place_lock_.assert_held();
+    return settled();
+  });
 }
 
 std::optional<unsigned> GemBo::wanted_tile(const BoUse& use) const {
@@ -163,7 +165,8 @@ Status GemBo::bring_home() {
     wait_settled();
     if (place_ == Place::kVram && allows_system()) {
       SX_MARK("drv.bo.wait_for_pins");
-      place_changed_.wait_for(place_lock_, kPinWaitNs, [&]() SX_NO_THREAD_SAFETY_ANALYSIS {
+      place_changed_.wait_for(place_lock_, kPinWaitNs, [&] {
+        place_lock_.assert_held();
         return place_ == Place::kSystem || (place_ == Place::kVram && pins_ == 0);
       });
     }
@@ -174,7 +177,7 @@ Status GemBo::bring_home() {
     }
     if (!allows_system()) return fail(EINVAL, "buffer object may not live in system memory");
     if (place_ != Place::kVram || pins_ != 0) return fail(EBUSY, "buffer object is pinned in VRAM");
-    place_ = Place::kLeaving;
+    begin_leaving();
     from = tile_;
     // Counted before it arrives: nobody can send it back in between.
     ++pins_;
@@ -183,11 +186,20 @@ Status GemBo::bring_home() {
   return {};
 }
 
-// The state is kLeaving.
+void GemBo::begin_leaving() {
+  place_ = Place::kLeaving;
+  claimed_ = true;
+}
+
+// After begin_leaving(). An evictor who chose this object at the same time has a claim on the block until it says so.
 void GemBo::leave_vram(unsigned from) {
   memory_.zap_everywhere(*this);
-  static_cast<void>(give_back(from));
-  set_place(Place::kSystem, 0);
+  const bool unclaimed = give_back(from);
+  Guard hold(place_lock_);
+  if (unclaimed) claimed_ = false;
+  place_ = Place::kSystem;
+  tile_ = 0;
+  place_changed_.notify_all();
 }
 
 // First free VRAM, then VRAM after evicting others, then system memory if allowed (spec/vm.md 2.9).
@@ -219,8 +231,12 @@ Status GemBo::make_resident(const BoUse& use) {
         return {};
       }
       if (in_vram && pins_ != 0) return fail(EBUSY, "buffer object is pinned in another VRAM");
-      if (in_vram) from = tile_;
-      place_ = in_vram ? Place::kLeaving : Place::kEntering;
+      if (in_vram) {
+        from = tile_;
+        begin_leaving();
+      } else {
+        place_ = Place::kEntering;
+      }
     }
     if (from) {
       leave_vram(*from);
@@ -291,8 +307,7 @@ Status GemBo::evict_block(VramBlock&) {
   {
     Guard hold(place_lock_);
     if (place_ != Place::kVram || pins_ != 0) return fail(EBUSY, "buffer object is in use");
-    place_ = Place::kLeaving;
-    claimed_ = true;
+    begin_leaving();
     tile = tile_;
   }
   memory_.zap_everywhere(*this);
@@ -388,9 +403,22 @@ void GemBo::purge() {
   }
   // The engines' view becomes zeroes before the bytes go: one of them may still come through the entries of a mapping
   // that a bind has taken out of the tree and not yet unbound, which no eviction finds.
+  if (map_zeroes()) {
+    static_cast<void>(ftruncate(memfd_, 0));
+    return;
+  }
+  // Truncated under the engines' mapping, an access would end the process. The memory goes all the same; what differs
+  // is that CPU mappings read zeroes where they should get SIGBUS.
+  static_cast<void>(fallocate(memfd_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(size_bytes_)));
+}
+
+// ENOMEM: the process has all the mappings it may have. The old one stays.
+Status GemBo::map_zeroes() {
+  SX_TRY_VOID(SX_STEP("drv.gem.purge.map"));
   constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
-  live::raw_syscall(SYS_mmap, bytes_, size_bytes_, PROT_READ | PROT_WRITE, kFlags, -1, 0);
-  static_cast<void>(ftruncate(memfd_, 0));
+  const long at = live::raw_syscall(SYS_mmap, bytes_, size_bytes_, PROT_READ | PROT_WRITE, kFlags, -1, 0);
+  if (const int err = live::errno_of(at); err != 0) return fail(err, "cannot map zeroes over a buffer object");
+  return {};
 }
 
 void GemBo::vma_added(PurgeableState state) {

@@ -97,17 +97,21 @@ class GemBo final : public Bo, private VramClient {
   Status enter_vram(unsigned tile, const BoUse& use);
   /// Pins it in system memory. EINVAL, EBUSY.
   Status bring_home();
-  void leave_vram(unsigned from);
+  void leave_vram(unsigned from) SX_EXCLUDES(place_lock_);
   std::optional<unsigned> wanted_tile(const BoUse& use) const;
   bool allows_system() const { return (placement_ & 1) != 0; }
   bool allows_tile(unsigned tile) const { return (placement_ & (2u << tile)) != 0; }
   /// Gives the VRAM back; the state is kLeaving. True when the block object may go away.
   bool give_back(unsigned tile);
-  void set_place(Place place, unsigned tile);
-  /// Until it is in motion no more.
+  /// From VRAM; give_back() is to follow.
+  void begin_leaving() SX_REQUIRES(place_lock_);
+  bool settled() const SX_REQUIRES(place_lock_);
+  /// Until it is in motion no more and nobody looks at the block of its last place.
   void wait_settled() SX_REQUIRES(place_lock_);
   /// The bytes go; CPU mappings get SIGBUS. The caller has zapped every mapping (spec/vm.md 5.7).
   void purge();
+  /// Puts zeroes where the engines see the bytes. ENOMEM, nothing changed.
+  Status map_zeroes();
   void settle_purgeable() SX_REQUIRES(state_lock_);
 
   Status evict_block(VramBlock& block) override;

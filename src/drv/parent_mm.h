@@ -27,6 +27,7 @@ class ParentMm final : public HostMm {
   Status migrate_to_system(HostRange, MoveCause, Residency) override { return {}; }
   Status evict(DevmemAllocation&) override { return out_of_reach(); }
   Result<std::byte*> make_window(std::uint64_t) override { return out_of_reach(); }
+  void drop_window(std::byte*) override {}
 
   const Clock& clock() const override { return clock_; }
 

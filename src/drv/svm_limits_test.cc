@@ -4,8 +4,10 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <set>
 #include <string_view>
+#include <thread>
 
 namespace softxe {
 namespace {
@@ -29,6 +31,120 @@ TEST(SvmLimits, ABindThatFailsEndsTheFaultAtOnce) {
   EXPECT_EQ(d.device->faults().serve(fault_at(d, kBase)).error().err, ENOMEM);
   set_step_hook(nullptr);
   EXPECT_EQ(d.count(Counter::svm_fault_retry_count), 0u);
+}
+
+// Memory that refuses what its mapping allows: an answer with a reason and a record, not a livelock.
+TEST(SvmLimits, MemoryThatRefusesAgainAndAgainIsAFault) {
+  SimDevice d;
+  ASSERT_TRUE(d.bind_everything());
+  d.map_at(kBase, k2M);
+  PageFault fault = fault_at(d, kBase);
+  fault.cause = FaultCause::kMemory;
+  fault.access = AccessType::kWrite;
+  fault.attempts.refused = 64;
+  EXPECT_EQ(d.device->faults().page_fault(fault), FaultReply::kRetry);
+  fault.attempts.refused = 65;
+  EXPECT_EQ(d.device->faults().page_fault(fault), FaultReply::kFail);
+  ASSERT_EQ(d.vm->vm.fault_records().size(), 1u);
+  EXPECT_EQ(d.vm->vm.fault_records()[0].page_address, kBase);
+  EXPECT_EQ(d.vm->vm.fault_records()[0].access, 1u);
+}
+
+TEST(SvmLimits, ARefusedAccessMakesAValidRangeBeCollectedAnew) {
+  SimDevice d;
+  ASSERT_TRUE(d.bind_everything());
+  d.map_at(kBase, k2M, CpuVma::Kind::kShmem);
+  ASSERT_TRUE(d.gpu_write(kBase, 1));
+  PageFault fault = fault_at(d, kBase);
+  int collected = 0;
+  AtStep count("svm.pages.collected", 10, [&](int) { ++collected; });
+  EXPECT_TRUE(d.device->faults().serve(fault));
+  EXPECT_EQ(collected, 0) << "valid already";
+  fault.cause = FaultCause::kMemory;
+  EXPECT_TRUE(d.device->faults().serve(fault));
+  EXPECT_EQ(collected, 1);
+}
+
+TEST(SvmLimits, ALivelockIsRecordedLikeAnyOtherFault) {
+  SimDevice d;
+  d.device->faults().livelock(fault_at(d, kBase), 10'000);
+  ASSERT_EQ(d.vm->vm.fault_records().size(), 1u);
+  EXPECT_EQ(d.vm->vm.fault_records()[0].page_address, kBase);
+}
+
+TEST(SvmLimits, AnEngineWithoutProgressIsLeftWithPagesWhereTheyAre) {
+  SimDevice d;
+  ASSERT_TRUE(d.bind_everything());
+  d.map_at(kBase, 2 * k2M);
+  PageFault fault = fault_at(d, kBase);
+  fault.attempts.answered = 8;
+  EXPECT_TRUE(d.device->faults().serve(fault));
+  EXPECT_FALSE(d.in_vram(kBase));
+  fault.page = GpuVa(kBase + k2M);
+  fault.attempts.answered = 7;
+  EXPECT_TRUE(d.device->faults().serve(fault));
+  EXPECT_TRUE(d.in_vram(kBase + k2M));
+  fault.page = GpuVa(kBase);
+  fault.access = AccessType::kAtomic;
+  fault.attempts.answered = 100;
+  EXPECT_TRUE(d.device->faults().serve(fault));
+  EXPECT_TRUE(d.in_vram(kBase)) << "an atomic must have them there";
+}
+
+// The ASID goes to another VM while the fault is served.
+TEST(SvmLimits, AFaultIsRecordedInTheVmItHappenedIn) {
+  SimDevice d;
+  ASSERT_TRUE(d.bind_everything());
+  auto other = d.device->create_vm({.scratch = false, .long_running = true, .fault_mode = true});
+  ASSERT_TRUE(other);
+  const std::uint32_t asid = d.vm->vm.config().asid;
+  {
+    AtStep reuse("svm.fault.after_gc", 1,
+                 [&](int) { std::thread([&] { d.device->asids().set(asid, *other); }).join(); });
+    EXPECT_EQ(d.device->faults().page_fault(fault_at(d, kBase)), FaultReply::kFail) << "nothing is mapped";
+  }
+  d.device->asids().set(asid, d.vm);
+  EXPECT_EQ(d.vm->vm.fault_records().size(), 1u);
+  EXPECT_TRUE((*other)->vm.fault_records().empty());
+  d.device->close_vm(*other);
+}
+
+// The last page comes home on a CPU thread; between its block and its record the VRAM is empty, and the device goes.
+TEST(SvmLimits, ADeviceGoesWhileItsLastPageIsReleased) {
+  struct BetweenBlockAndRecord final : StepHook {
+    Status on_step(StepSite& site, bool) override {
+      const std::string_view name(site.name);
+      if (name == "drv.vram.wait_for_records") device_goes.store(true);
+      if (name != "drv.vram.released" || released.exchange(true)) return {};
+      while (!device_goes.load()) std::this_thread::yield();
+      return {};
+    }
+    std::atomic<bool> released{false};
+    std::atomic<bool> device_goes{false};
+  } hook;
+  ManualClock clock;
+  SimHostMm mm(clock);
+  MigrateLock migrate_lock("migrate");
+  DeviceOptions options;
+  options.config = default_config(kProfileBmg, 0);
+  options.config.vram_bytes = options.config.visible_bytes = 64ull << 20;
+  options.collector = GcWorker::Mode::kManual;
+  auto device = Device::create(mm, migrate_lock, options);
+  ASSERT_TRUE(device);
+  ASSERT_TRUE(mm.cpu_mmap({.size_bytes = k2M, .at = HostVa(kBase), .place = MmapRequest::Place::kFixed}));
+  auto block = (*device)->pagemap(0)->allocate(k2M, VramEffort::kFreeOnly);
+  ASSERT_TRUE(block);
+  ASSERT_TRUE(mm.migrate_to_device(HostRange::of(HostVa(kBase), k2M), **block, 0));
+  set_step_hook(&hook);
+  std::thread cpu([&] {
+    std::uint32_t word = 0;
+    EXPECT_TRUE(mm.cpu_read(HostVa(kBase), std::as_writable_bytes(std::span(&word, 1))));
+  });
+  while (!hook.released.load()) std::this_thread::yield();
+  EXPECT_EQ((*device)->vram(0).usage().used_bytes, 0u);
+  device->reset();
+  cpu.join();
+  set_step_hook(nullptr);
 }
 
 // spec/svm.md 0.3: HMM's time-out.

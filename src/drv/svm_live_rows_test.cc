@@ -43,6 +43,57 @@ TEST_F(LiveRows, R10_ManyThreadsThatTouchOneVramPageCauseOneMigration) {
   }
 }
 
+// A page that is gone while its mapping stays: the fault of the next access is answered at once, with a record.
+TEST_F(LiveRows, AFileThatShrinksUnderAValidRangeIsAFault) {
+  for (const int sharing : {MAP_SHARED, MAP_PRIVATE}) {
+    SCOPED_TRACE(sharing);
+    const int fd = memfd_create("shrinks", MFD_CLOEXEC);
+    ASSERT_EQ(syscall(SYS_ftruncate, fd, k2M), 0);
+    auto* at = static_cast<char*>(mmap(nullptr, k2M, PROT_READ | PROT_WRITE, sharing, fd, 0));
+    ASSERT_NE(at, MAP_FAILED);
+    ASSERT_TRUE(gpu().store(va(at + 8192), 9u));
+    ASSERT_EQ(syscall(SYS_ftruncate, fd, kPageSize), 0);
+    const auto faults = count(Counter::gpu_fault_count);
+    const auto records = vm().vm.fault_records().size();
+    const Status store = gpu().store(va(at + 8192), 10u);
+    ASSERT_FALSE(store.has_value());
+    EXPECT_EQ(store.error().err, EFAULT);
+    EXPECT_LT(count(Counter::gpu_fault_count), faults + 10);
+    EXPECT_EQ(vm().vm.fault_records().size(), records + 1);
+    ASSERT_EQ(syscall(SYS_ftruncate, fd, k2M), 0);
+    EXPECT_TRUE(gpu().store(va(at + 8192), 11u)) << "the page is there again";
+    EXPECT_EQ(at[8192], 11);
+    munmap(at, k2M);
+    ::close(fd);
+  }
+}
+
+// What the mapping of a userptr says is asked by the access itself.
+TEST_F(LiveRows, AUserptrThatRefusesIsAFaultUntilItsMemoryAllowsIt) {
+  char* memory = map(k2M);
+  constexpr std::uint64_t kAt = 0x2000'0000;
+  const HostVa from(reinterpret_cast<std::uint64_t>(memory));
+  const BindOp op{.range = {GpuVa(kAt), k2M}, .pat_index = 2, .what = BindMap{.backing = BindUserptr{from}}};
+  const ResolvedBind bind{.op = op, .range = GpuRange::of(GpuVa(kAt), k2M), .bo = {}};
+  ASSERT_TRUE(vm_bind(device(), vm(), std::span(&bind, 1), BindRun::kExecute));
+  const auto protect = [&](int rights) { ASSERT_EQ(syscall(SYS_mprotect, memory, k2M, rights), 0); };
+  const auto store = [&](std::uint32_t value) { return gpu().store(GpuVa(kAt), value); };
+  std::uint32_t seen = 0;
+
+  ASSERT_TRUE(store(5));
+  const auto faults = count(Counter::gpu_fault_count);
+  protect(PROT_READ);
+  EXPECT_EQ(store(6).error().err, EFAULT);
+  ASSERT_TRUE(gpu().load(GpuVa(kAt), seen));
+  EXPECT_EQ(seen, 5u);
+  protect(PROT_NONE);
+  EXPECT_EQ(gpu().load(GpuVa(kAt), seen).error().err, EFAULT);
+  protect(PROT_READ | PROT_WRITE);
+  EXPECT_TRUE(store(7));
+  EXPECT_LT(count(Counter::gpu_fault_count), faults + 10);
+  EXPECT_EQ(vm().vm.fault_records().size(), 2u);
+}
+
 // An engine has translated an address and is held up before its access: until it is through, the pages stay. The
 // munmap finds no entry to zap, because somebody else has just taken them away and waits for the engine.
 TEST_F(LiveRows, R36_MunmapWaitsForTheEnginesThatAnotherZapWaitsFor) {

@@ -51,8 +51,7 @@ Result<VmaTemplate> template_of(Device& device, VmContext& context, const VmaIma
   return what;
 }
 
-Status restore_vmas(Device& device, VmContext& context, const VmImage& image,
-                    const VmaTranslation& translate) SX_NO_THREAD_SAFETY_ANALYSIS {
+Status restore_vmas(Device& device, VmContext& context, const VmImage& image, const VmaTranslation& translate) {
   Guard hold(context.vm.lock);
   VmTransaction change(context.vm);
   for (const VmaImage& vma : image.vmas) {

@@ -52,7 +52,8 @@ class BindRunner {
     change_.set_user_fence(std::move(user_fence));
   }
 
-  Status run(std::span<const ResolvedBind> ops) SX_NO_THREAD_SAFETY_ANALYSIS {
+  Status run(std::span<const ResolvedBind> ops) {
+    assert_locked();
     std::optional<unsigned> injected;
     for (const ResolvedBind& op : ops) {
       if (op.op.inject_error && run_ == BindRun::kExecute) injected = device_.next_injection();
@@ -68,12 +69,18 @@ class BindRunner {
     if (run_ == BindRun::kDryRun) return {};
     const std::vector<GpuRange> stale = stale_mirrors();
     change_.commit();
-    for (const GpuRange& range : stale) context_.svm->zap(range);
+    for (const GpuRange& range : stale) {
+      context_.svm->assert_vm_locked();
+      context_.svm->zap(range);
+    }
     for (auto& mirror : mirrors_) SX_TRY_VOID(mirror->run());
     return {};
   }
 
  private:
+  // vm_bind() holds it; the analysis cannot follow a lock through a reference member.
+  void assert_locked() const SX_ASSERT_CAPABILITY(vm_.lock) { vm_.lock.assert_held(); }
+
   // A mirror over a mirror keeps its SVM ranges; where the new VMA says something else about their entries
   // than the old one did, these must be made anew (spec/vm.md 10.1, invariants 22 and 24).
   std::vector<GpuRange> stale_mirrors() const {
@@ -99,7 +106,8 @@ class BindRunner {
     return allowed ? VmLocalEviction::kAllowed : VmLocalEviction::kForbidden;
   }
 
-  Status apply(const ResolvedBind& op, const BindMap& map) SX_NO_THREAD_SAFETY_ANALYSIS {
+  Status apply(const ResolvedBind& op, const BindMap& map) {
+    assert_locked();
     VmaTemplate what{.flags = {.read_only = op.op.read_only, .dumpable = op.op.dumpable},
                      .attr = MemAttr::defaults(PatIndex{op.op.pat_index})};
     what.timing = op.op.immediate || !vm_.config().modes.fault ? BindTiming::kNow : BindTiming::kDeferred;
@@ -132,13 +140,12 @@ class BindRunner {
     return change_.map(range, what, ranges);
   }
 
-  Status apply(const ResolvedBind& op, const BindUnmap&) SX_NO_THREAD_SAFETY_ANALYSIS {
-    return change_.unmap(*op.range, SvmRanges::kMustBeAbsent);
-  }
+  Status apply(const ResolvedBind& op, const BindUnmap&) { return change_.unmap(*op.range, SvmRanges::kMustBeAbsent); }
   Status apply(const ResolvedBind& op, const BindUnmapAll&) { return change_.unmap_bo(*op.bo); }
 
   // Every VMA of the interval is served, whatever stands before it (quirk Q7 is fixed).
-  Status apply(const ResolvedBind& op, const BindPrefetch& prefetch) SX_NO_THREAD_SAFETY_ANALYSIS {
+  Status apply(const ResolvedBind& op, const BindPrefetch& prefetch) {
+    assert_locked();
     for (Vma* vma : vm_.vmas_in(*op.range)) {
       if (vma->kind() != VmaKind::kBo) continue;
       if (vma->bo()->purgeable() == PurgeableState::kPurged) return fail(EINVAL, "object is purged");
@@ -158,7 +165,8 @@ class BindRunner {
 
   // Everything of the PREFETCH operations that may refuse the call, while the tree can still be put back
   // (case B33). Data may have moved by then; that is no harm.
-  Status prefetch(std::size_t num_binds, VmLocalEviction eviction) SX_NO_THREAD_SAFETY_ANALYSIS {
+  Status prefetch(std::size_t num_binds, VmLocalEviction eviction) {
+    assert_locked();
     for (const auto& [range, what] : prefetches_) {
       SX_TRY_VOID(SX_STEP("drv.bind.prefetch"));
       for (Vma* vma : vm_.vmas_in(range)) SX_TRY_VOID(prefetch_owned(*vma, what, eviction));
@@ -173,12 +181,12 @@ class BindRunner {
 
   // The transaction is undone by its destructor. Ranges enumerated under a mirror VMA that it takes back
   // must go with it.
-  Status put_back(Status why) SX_NO_THREAD_SAFETY_ANALYSIS {
+  Status put_back(Status why) {
     for (auto& mirror : mirrors_) mirror->forget();
     return why;
   }
 
-  Status prefetch_owned(Vma& vma, const BindPrefetch& what, VmLocalEviction eviction) SX_NO_THREAD_SAFETY_ANALYSIS {
+  Status prefetch_owned(Vma& vma, const BindPrefetch& what, VmLocalEviction eviction) {
     if (vma.is_mirror() || vma.kind() == VmaKind::kNull) return {};
     if (vma.kind() == VmaKind::kUserptr) {
       return pin_userptr(vma.userptr_start(), vma.range().size(), vma.flags());
@@ -252,7 +260,7 @@ std::vector<MemRangeAttr> query_mem_range_attrs(Device& device, VmContext& conte
 
 namespace {
 
-Status rebind(Vm& vm, Vma& vma) SX_NO_THREAD_SAFETY_ANALYSIS {
+Status rebind(Vm& vm, Vma& vma) SX_REQUIRES(vm.lock) {
   if (vma.kind() != VmaKind::kBo) return vm.bind_ptes(vma, vma.tile_invalidated);
   SX_TRY_VOID(vma.bo()->make_resident({.vm = &vm, .eviction = VmLocalEviction::kForbidden, .accept_purgeable = true}));
   Status bound = vm.bind_ptes(vma, vma.tile_invalidated);

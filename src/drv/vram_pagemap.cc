@@ -4,9 +4,21 @@
 
 namespace softxe {
 
+namespace {
+// A few instructions of another thread; longer than this, it is a block that nobody will give back.
+constexpr std::uint64_t kRecycleWaitNs = 10'000'000'000;
+}  // namespace
+
+// HostMm gives the last page's block back to the manager, and then its record to us: between the two the VRAM is empty
+// already, and its device may go.
 VramPagemap::~VramPagemap() {
   Guard hold(lock_);
-  SX_ASSERT(spare_.size() == records_.size());
+  SX_MARK("drv.vram.wait_for_records");
+  const bool all_back = recycled_.wait_for(lock_, kRecycleWaitNs, [this] {
+    lock_.assert_held();
+    return spare_.size() == records_.size();
+  });
+  SX_ASSERT(all_back);
   spare_.clear();
 }
 
@@ -28,6 +40,7 @@ VramPagemap::Record* VramPagemap::take_record() {
 void VramPagemap::recycle(Record& record) {
   Guard hold(lock_);
   spare_.push_front(record);
+  recycled_.notify_all();  // under the lock: whoever waits for the last one destroys this object
 }
 
 Result<DevmemAllocation*> VramPagemap::allocate(std::uint64_t bytes, VramEffort effort) {
@@ -52,7 +65,9 @@ Result<DevmemAllocation*> VramPagemap::allocate(std::uint64_t bytes, VramEffort 
 void VramPagemap::release(DevmemAllocation& allocation) {
   auto& record = *static_cast<Record*>(allocation.heap_private);
   SX_ASSERT(allocation.present_count() == 0);
-  if (config_.vram.release(record.block) == VramManager::ReleaseResult::kDone) recycle(record);
+  const VramManager::ReleaseResult released = config_.vram.release(record.block);
+  SX_MARK("drv.vram.released");
+  if (released == VramManager::ReleaseResult::kDone) recycle(record);
 }
 
 void VramPagemap::block_unclaimed(VramBlock& block) { recycle(record_of(block)); }

@@ -34,6 +34,7 @@ class VramPagemap final : public Pagemap, private VramClient {
 
   OwnerGroup owner() const override { return config_.owner; }
   std::uint64_t page_bytes() const override { return config_.vram.page_bytes(); }
+  std::uint64_t size_bytes() const override { return config_.vram.usage().total_bytes; }
   unsigned tile() const override { return config_.tile; }
   Result<DevmemAllocation*> allocate(std::uint64_t bytes, VramEffort effort) override;
   void release(DevmemAllocation& allocation) override;
@@ -58,6 +59,7 @@ class VramPagemap final : public Pagemap, private VramClient {
 
   VramPagemapConfig config_;
   mutable LeafMutex lock_{"VramPagemap"};
+  CondVar recycled_;
   std::vector<std::unique_ptr<Record>> records_ SX_GUARDED_BY(lock_);
   boost::intrusive::slist<Record> spare_ SX_GUARDED_BY(lock_);
 };

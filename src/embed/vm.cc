@@ -150,11 +150,11 @@ Status Vm::advise_location(Range range, Location location) {
   return impl_->advise(range, SetPreferred{std::move(*resolved)});
 }
 
-// The analysis cannot see that the Svm names the same lock.
-Status Vm::collect() SX_NO_THREAD_SAFETY_ANALYSIS {
+Status Vm::collect() {
   const EngineCall call;
   if (!impl_->context->svm) return Error{EINVAL, "the VM is not in fault mode"};
   Guard hold(impl_->vm().lock);
+  impl_->context->svm->assert_vm_locked();
   auto outcome = impl_->context->svm->collect_garbage();
   return outcome ? Status{} : Status{api::to_api(outcome.error())};
 }
@@ -188,12 +188,10 @@ std::vector<RangeInfo> Vm::ranges() {
   std::vector<RangeInfo> result;
   if (!impl_->context->svm) return result;
   ReadGuard hold(impl_->vm().lock);
-  impl_->context->svm->for_each_range([&result](const SvmRange& range) {
-    if (range.dead()) return;
+  impl_->context->svm->for_each_range([&result](const SvmRange& range, const SvmRangeState& state) {
+    if (state.dead()) return;
     const HostRange extent = range.extent();
-    result.push_back({{extent.start().value(), extent.size()},
-                      range.heap() != nullptr,
-                      (range.present() & ~range.invalidated()) != 0});
+    result.push_back({{extent.start().value(), extent.size()}, state.heap() != nullptr, state.valid() != 0});
   });
   return result;
 }

@@ -22,6 +22,7 @@
 #include <atomic>
 #include <boost/intrusive/set.hpp>
 #include <cstdint>
+#include <utility>
 
 #include "base/address.h"
 #include "base/clock.h"
@@ -173,15 +174,14 @@ class HostMm {
   // --- device windows -----------------------------------------------------------------------------
 
   /// Address space for a heap of `bytes`: block at DevPa p has its frame at window + p. Never reachable
-  /// by accident: a frame without pages faults. Lives as long as the HostMm. ENOMEM.
+  /// by accident: a frame without pages faults. Lives until drop_window(), at most as long as the HostMm. ENOMEM.
   virtual Result<std::byte*> make_window(std::uint64_t bytes) = 0;
+  /// The heap is gone, and with it all its allocations.
+  virtual void drop_window(std::byte* window) = 0;
 
   /// For who waits inside invalidate(), with the mm lock held, for something that may itself wait for a page in VRAM:
   /// serves such touches, again and again. Does not wait.
   virtual void serve_touches() {}
-
-  /// Serves the threads that wait for a page of a window which the kernel has dropped. Takes no lock, does not wait.
-  virtual void serve_windows() {}
 
   virtual const Clock& clock() const = 0;
 
@@ -189,6 +189,31 @@ class HostMm {
   static constexpr HostRange kEverywhere = HostRange::of(HostVa(0), 1ull << 57);
 
   virtual Result<CpuVma> vma_within(HostVa va, HostRange reach) = 0;
+};
+
+/// A device window that goes with its owner. `host` outlives it.
+class DeviceWindow {
+ public:
+  static Result<DeviceWindow> make(HostMm& host, std::uint64_t bytes) {
+    SX_TRY(std::byte * base, host.make_window(bytes));
+    return DeviceWindow(host, base);
+  }
+  ~DeviceWindow() {
+    if (base_ != nullptr) host_->drop_window(base_);
+  }
+  DeviceWindow(DeviceWindow&& other) noexcept : host_(other.host_), base_(std::exchange(other.base_, nullptr)) {}
+  DeviceWindow& operator=(DeviceWindow&& other) noexcept {
+    std::swap(host_, other.host_);
+    std::swap(base_, other.base_);
+    return *this;
+  }
+
+  std::byte* base() const { return base_; }
+
+ private:
+  DeviceWindow(HostMm& host, std::byte* base) : host_(&host), base_(base) {}
+  HostMm* host_;
+  std::byte* base_;
 };
 
 }  // namespace softxe

@@ -14,6 +14,18 @@ namespace softxe {
 enum class AccessType : std::uint8_t { kRead = 0, kWrite = 1, kAtomic = 2 };
 enum class FaultType : std::uint8_t { kNotPresent = 0, kWriteViolation = 1, kAtomicViolation = 2 };
 enum class FaultOrigin : std::uint8_t { kDemand, kPrefetch };
+/// What stopped the access.
+enum class FaultCause : std::uint8_t {
+  kEntry,   ///< no entry, or one without the right
+  kMemory,  ///< the entry allows it, and the process's memory refused: protected, or beyond the end of its file
+};
+
+/// What an engine has tried since one of its accesses last got through. The service gives way by it: pages that one
+/// access needs together must not push each other out for ever.
+struct FaultAttempts {
+  std::uint32_t answered = 0;  ///< faults that were answered with kRetry
+  std::uint32_t refused = 0;   ///< accesses that memory refused, this one included
+};
 
 /// Which engine faulted; for the log, the saved record and statistics.
 struct EngineId {
@@ -31,6 +43,8 @@ struct PageFault {
   FaultType type = FaultType::kNotPresent;
   std::uint8_t level = 0;  ///< 0 PTE .. 4 PML5
   FaultOrigin origin = FaultOrigin::kDemand;
+  FaultCause cause = FaultCause::kEntry;
+  FaultAttempts attempts;
   EngineId engine;
 };
 
@@ -43,7 +57,7 @@ class FaultSink {
  public:
   virtual ~FaultSink() = default;
   virtual FaultReply page_fault(const PageFault& fault) = 0;
-  /// The engine gives up on a page that never came (1,000,000 rounds or 10 s): ban and dump.
+  /// The engine gives up on a page that never stayed (Mmu::kFaultRoundsMax rounds or 10 s): record, ban and dump.
   virtual void livelock(const PageFault& fault, std::uint64_t rounds) = 0;
 };
 

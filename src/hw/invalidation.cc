@@ -24,11 +24,9 @@ void InvalidationDomain::unregister_engine(EngineSlot& slot) {
 }
 
 /// Waits for the end of the section that `slot` is in now, if any. A section does not block, so the long wait is for
-/// an engine that is off its processor: give it one. Or for one that met a page which the kernel has dropped: who
-/// would serve it may be the one that waits here.
+/// an engine that is off its processor: give it one.
 void InvalidationDomain::wait_for_section(const EngineSlot& slot) const {
   constexpr unsigned kSpins = 30;
-  constexpr unsigned kTurnsPerLook = 64;
   const std::uint64_t seen = slot.active.load(std::memory_order_seq_cst);
   if ((seen & 1) == 0) return;
   for (unsigned turns = 0; slot.active.load(std::memory_order_acquire) == seen; ++turns) {
@@ -36,7 +34,6 @@ void InvalidationDomain::wait_for_section(const EngineSlot& slot) const {
       __builtin_ia32_pause();
       continue;
     }
-    if (turns % kTurnsPerLook == 0) serve_stall_();
     sched_yield();
   }
 }

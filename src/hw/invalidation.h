@@ -17,8 +17,6 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <functional>
-#include <utility>
 
 #include "base/address.h"
 #include "hw/pt_affected.h"
@@ -50,10 +48,6 @@ class InvalidationDomain {
   /// Number of completed invalidations since the start.
   std::uint64_t invalidations() const { return invalidations_.load(std::memory_order_relaxed); }
 
-  /// `serve` is called again and again by whoever waits long for a section: it serves what the engine inside may be
-  /// blocked by, on any thread and under any lock. Set once, before there are engines.
-  void set_stall_server(std::function<void()> serve) { serve_stall_ = std::move(serve); }
-
   /// Makes every TLB entry of the device stale and waits until no section that began before runs.
   /// Never call inside a section of the same thread.
   void invalidate_all();
@@ -61,7 +55,6 @@ class InvalidationDomain {
  private:
   void wait_for_section(const EngineSlot& slot) const;
 
-  std::function<void()> serve_stall_ = [] {};
   std::atomic<std::uint64_t> generation_{1};
   std::atomic<std::uint32_t> slots_high_{0};
   std::atomic<std::uint64_t> invalidations_{0};

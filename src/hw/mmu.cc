@@ -100,20 +100,23 @@ Status Mmu::serve_fault(GpuVa va, AccessType access, MmuFault fault) {
   report.access = access;
   report.type = fault.type;
   report.level = fault.level;
+  report.cause = fault.cause;
   report.engine = config_.engine;
   const std::uint64_t now = config_.clock.now_ns();
-  if (fault_rounds_++ == 0) first_fault_ns_ = now;
-  if (fault_rounds_ > kFaultRoundsMax || now - first_fault_ns_ > kFaultTimeMaxNs) {
+  if (fault.cause == FaultCause::kMemory) ++attempts_.refused;
+  report.attempts = attempts_;
+  if (attempts_.answered++ == 0) first_fault_ns_ = now;
+  if (attempts_.answered > kFaultRoundsMax || now - first_fault_ns_ > kFaultTimeMaxNs) {
     SX_ERROR("GPU fault livelock: asid {} page {:#x} access {} type {} level {} after {} rounds", report.asid,
              report.page.value(), static_cast<int>(access), static_cast<int>(fault.type), fault.level,
-             fault_rounds_ - 1);
-    const std::uint64_t rounds = fault_rounds_ - 1;
-    fault_rounds_ = 0;
+             attempts_.answered - 1);
+    const std::uint64_t rounds = attempts_.answered - 1;
+    attempts_ = {};
     config_.faults.livelock(report, rounds);
     return fail(ETIME, "GPU page fault was answered again and again without a mapping");
   }
   if (config_.faults.page_fault(report) == FaultReply::kRetry) return {};
-  fault_rounds_ = 0;
+  attempts_ = {};
   return fail(EFAULT, "GPU page fault could not be served");
 }
 

@@ -43,12 +43,15 @@ struct MmuTarget {
 struct MmuFault {
   FaultType type = FaultType::kNotPresent;
   std::uint8_t level = 0;
+  FaultCause cause = FaultCause::kEntry;
 };
 
 /// One per engine, used by one thread at a time. Owns a slot of the domain while it lives.
 class Mmu {
  public:
-  static constexpr std::uint64_t kFaultRoundsMax = 1'000'000;  // design decision 22
+  /// Faults without an access in between until it is a livelock. A bound in time alone is none where the clock stands
+  /// still between events (the simulator); a round may move 2 MiB twice.
+  static constexpr std::uint32_t kFaultRoundsMax = 10'000;
   static constexpr std::uint64_t kFaultTimeMaxNs = 10'000'000'000ull;
 
   struct Config {
@@ -95,7 +98,9 @@ class Mmu {
   /// the fault cannot be served. ETIME: livelock, reported to the sink.
   Status serve_fault(GpuVa va, AccessType access, MmuFault fault);
   /// An access got through: the fault bound starts anew.
-  void progressed() { fault_rounds_ = 0; }
+  void progressed() { attempts_ = {}; }
+  /// Since an access got through.
+  const FaultAttempts& attempts() const { return attempts_; }
 
   std::uint64_t walks() const { return walks_; }
   std::uint64_t faults() const { return faults_; }
@@ -132,7 +137,7 @@ class Mmu {
   TlbEpoch epoch_;           ///< of the section
   std::int64_t budget_ = 0;  ///< bytes left of the section; 0 outside
   std::uint32_t burst_depth_ = 0;
-  std::uint64_t fault_rounds_ = 0;  ///< since an access got through
+  FaultAttempts attempts_;
   std::uint64_t first_fault_ns_ = 0;
   std::uint64_t walks_ = 0;
   std::uint64_t faults_ = 0;

@@ -8,13 +8,17 @@ namespace softxe {
 namespace {
 
 constexpr std::uint64_t kPieceMax = InvalidationDomain::kSectionBytesMax;
+/// Faults in a row after which a copy stops asking for both of its sides at once. The fault service has given way long
+/// before where it can (FaultService::kGivesWayAfter); what is left are two objects that must be in VRAM, and only one
+/// fits.
+constexpr std::uint32_t kTogetherRoundsMax = 32;
 /// Compare-exchange rounds before a section is renewed, so that contention cannot stretch it.
 constexpr int kCasRoundsPerSection = 64;
 
 std::uint64_t to_page_end(GpuVa va) { return kPageSize - (va.value() & (kPageSize - 1)); }
 
 /// A process page refused the access although its entry allowed it: its mapping is gone or changed.
-constexpr MmuFault kHostRefused{FaultType::kNotPresent, 0};
+constexpr MmuFault kHostRefused{FaultType::kNotPresent, 0, FaultCause::kMemory};
 
 inline bool guarded_load(const void* at, std::uint32_t& v) { return guarded_load32(at, v); }
 inline bool guarded_load(const void* at, std::uint64_t& v) { return guarded_load64(at, v); }
@@ -220,13 +224,14 @@ Result<std::uint64_t> EngineMemory::atomic64(GpuVa va, const AtomicOp<std::uint6
 
 // --- copies ---------------------------------------------------------------------------------------
 
-/// Translates both sides in one section; serves faults until both are there. Leaves the section open.
-Result<EngineMemory::CopyPiece> EngineMemory::begin_copy_piece(const CopySpan& span, Care care) {
+/// Translates both sides in one section; serves faults until both are there. Leaves the section open. None: they do not
+/// stay together.
+Result<std::optional<EngineMemory::CopyPiece>> EngineMemory::begin_copy_piece(const CopySpan& span, Care care) {
   std::uint64_t want = std::min(span.bytes, kPieceMax);
   if (care == Care::kByPage) {
     want = std::min({want, to_page_end(span.from), to_page_end(span.to)});
   }
-  for (;;) {
+  while (mmu_.attempts().answered < kTogetherRoundsMax) {
     mmu_.begin(want);
     const auto from = mmu_.translate(span.from, want, AccessType::kRead);
     if (!from) {
@@ -242,6 +247,15 @@ Result<EngineMemory::CopyPiece> EngineMemory::begin_copy_piece(const CopySpan& s
     }
     return CopyPiece{*from, *to, to->bytes};
   }
+  return std::nullopt;
+}
+
+/// One side after the other, as the hardware does it: a load ends before its store begins.
+Result<std::uint64_t> EngineMemory::copy_apart(const CopySpan& span) {
+  const std::uint64_t bytes = std::min(span.bytes, kPieceMax);
+  SX_TRY_VOID(read_bytes(span.from, bounce_, bytes));
+  SX_TRY_VOID(write_bytes(span.to, bounce_, bytes));
+  return bytes;
 }
 
 Result<EngineMemory::Got> EngineMemory::do_copy_piece(const CopySpan& span, const CopyPiece& piece) {
@@ -288,14 +302,20 @@ Status EngineMemory::copy_bytes(const CopySpan& span) {
   Care care = Care::kWhole;
   for (std::uint64_t done = 0; done < span.bytes;) {
     const CopySpan rest{span.to + done, span.from + done, span.bytes - done};
-    SX_TRY(const CopyPiece piece, begin_copy_piece(rest, care));
-    SX_TRY(const Got got, do_copy_piece(rest, piece));
+    SX_TRY(const std::optional<CopyPiece> piece, begin_copy_piece(rest, care));
+    if (!piece) {
+      SX_TRY(const std::uint64_t bytes, copy_apart(rest));
+      done += bytes;
+      care = Care::kWhole;
+      continue;
+    }
+    SX_TRY(const Got got, do_copy_piece(rest, *piece));
     if (got == Got::kRefused) {
-      if (care == Care::kByPage) SX_TRY_VOID(serve_refused_copy(rest, piece));
+      if (care == Care::kByPage) SX_TRY_VOID(serve_refused_copy(rest, *piece));
       care = Care::kByPage;
       continue;
     }
-    done += piece.bytes;
+    done += piece->bytes;
     care = Care::kWhole;
     mmu_.progressed();
   }

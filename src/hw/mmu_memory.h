@@ -10,6 +10,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <type_traits>
 
 #include "base/guarded.h"
@@ -121,9 +122,11 @@ class EngineMemory {
     MmuTarget to;
     std::uint64_t bytes;
   };
-  Result<CopyPiece> begin_copy_piece(const CopySpan& span, Care care);
+  Result<std::optional<CopyPiece>> begin_copy_piece(const CopySpan& span, Care care);
   /// Ends the section. kRefused: a guarded access failed.
   Result<Got> do_copy_piece(const CopySpan& span, const CopyPiece& piece);
+  /// Returns the bytes copied, at most a section's worth.
+  Result<std::uint64_t> copy_apart(const CopySpan& span);
   Status serve_refused_copy(const CopySpan& span, const CopyPiece& piece);
 
   Mmu mmu_;

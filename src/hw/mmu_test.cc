@@ -255,6 +255,50 @@ TEST_F(MmuTest, AnswersWithoutAMappingAreALivelock) {
   EXPECT_EQ(status.error().err, ETIME);
 }
 
+TEST_F(MmuTest, ACopyWhoseSidesPushEachOtherOutIsDoneOneAfterTheOther) {
+  const std::uint64_t other = kVa + kPageSize;
+  map(kVa, run(PteKind::kVram, 0, kPageSize));
+  std::memset(window_.base(), 0x5a, 64);
+  // One page of VRAM is all there is; the clock stands still, as in the simulator.
+  sink_.answer = [&](const PageFault& f) {
+    const bool first = f.page.value() == kVa;
+    zap(first ? other : kVa, kPageSize);
+    map(f.page.value(), run(PteKind::kVram, first ? 0 : kPageSize, kPageSize));
+    return FaultReply::kRetry;
+  };
+  ASSERT_TRUE(memory_.copy_bytes({GpuVa(other), GpuVa(kVa), 64}));
+  EXPECT_EQ(std::memcmp(window_.base() + kPageSize, window_.base(), 64), 0);
+  EXPECT_LT(sink_.seen.size(), 100u);
+}
+
+TEST_F(MmuTest, TheRoundsAreBoundedWhereTheClockStandsStill) {
+  sink_.answer = [](const PageFault&) { return FaultReply::kRetry; };
+  std::uint32_t word = 0;
+  const Status status = memory_.load(GpuVa(kVa), word);
+  ASSERT_FALSE(status.has_value());
+  EXPECT_EQ(status.error().err, ETIME);
+  EXPECT_EQ(sink_.livelock_rounds, Mmu::kFaultRoundsMax);
+}
+
+TEST_F(MmuTest, AFaultTellsWhatHasBeenTriedSinceAnAccessGotThrough) {
+  map(kVa, run(PteKind::kSystem, 0, k2M));
+  ASSERT_EQ(mprotect(system_.base(), kPageSize, PROT_READ), 0);
+  int refusals = 3;
+  sink_.answer = [&](const PageFault&) {
+    const int rights = --refusals == 0 ? PROT_READ | PROT_WRITE : PROT_READ;
+    EXPECT_EQ(mprotect(system_.base(), kPageSize, rights), 0);
+    return FaultReply::kRetry;
+  };
+  ASSERT_TRUE(memory_.store(GpuVa(kVa), std::uint32_t{1}));
+  ASSERT_EQ(sink_.seen.size(), 3u);
+  for (std::uint32_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(sink_.seen[i].cause, FaultCause::kMemory);
+    EXPECT_EQ(sink_.seen[i].attempts.answered, i);
+    EXPECT_EQ(sink_.seen[i].attempts.refused, i + 1);
+  }
+  EXPECT_EQ(memory_.mmu().attempts().answered, 0u) << "an access got through";
+}
+
 TEST_F(MmuTest, SectionsAreBoundedEvenInABurst) {
   map(kVa, run(PteKind::kVram, 0, k2M));
   EngineSlot& slot = domain_.register_engine();  // the slot after the engine's own

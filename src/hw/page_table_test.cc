@@ -293,19 +293,6 @@ TEST_F(PageTableTest, UnlinkedTablesLiveUntilTheInvalidation) {
   EXPECT_EQ(pool_.in_use(), 1u) << "the root stays";
 }
 
-TEST(Invalidation, WhoWaitsForASectionServesWhatItMayBeBlockedBy) {
-  InvalidationDomain domain;
-  EngineSlot& slot = domain.register_engine();
-  EngineSection section(domain, slot);
-  domain.set_stall_server([&] {
-    if (section.inside()) section.leave();
-  });
-  section.enter();
-  domain.invalidate_all();
-  EXPECT_FALSE(section.inside());
-  domain.unregister_engine(slot);
-}
-
 TEST_F(PageTableTest, FiveLevelsAndFaultLevels) {
   PageTable pt48(pool_, {});
   PageTableConfig c57;

@@ -1,24 +1,35 @@
 #include "hw/pt_pool.h"
 
-#include <sys/mman.h>
+#include <algorithm>
 #include <cstring>
 #include <new>
 
 namespace softxe {
 
-TablePool::TablePool(std::uint64_t max_tables) : max_tables_(max_tables) {
-  const std::uint64_t info_bytes = align_up(max_tables * sizeof(PtTableInfo), kPageSize);
-  map_bytes_ = max_tables * sizeof(PtTable) + info_bytes;
-  void* map = mmap(nullptr, map_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (map == MAP_FAILED) return;
-  // Zero pages are valid tables; side records are made when a table is first handed out.
-  tables_ = static_cast<PtTable*>(map);
-  info_ = reinterpret_cast<PtTableInfo*>(static_cast<std::byte*>(map) + max_tables * sizeof(PtTable));
+/// At most a quarter of what RLIMIT_AS leaves: the client wants the rest.
+std::uint64_t TablePool::affordable(std::uint64_t tables) {
+  constexpr std::uint64_t kShare = 4;
+  return std::min(tables, address_space_left() / kShare / (sizeof(PtTable) + sizeof(PtTableInfo)));
 }
 
-TablePool::~TablePool() {
-  SX_ASSERT(in_use() == 0);
-  if (tables_ != nullptr) munmap(tables_, map_bytes_);
+TablePool::TablePool(std::uint64_t max_tables) : max_tables_(affordable(max_tables)) {
+  if (max_tables_ == 0) return;
+  auto tables = EngineMapping::reserve({.bytes = max_tables_ * sizeof(PtTable)});
+  auto info = EngineMapping::reserve({.bytes = max_tables_ * sizeof(PtTableInfo)});
+  if (!tables || !info) return;
+  Guard guard(lock_);
+  table_memory_ = std::move(*tables);
+  info_memory_ = std::move(*info);
+  // Zero pages are valid tables; side records are made when a table is first handed out.
+  tables_ = reinterpret_cast<PtTable*>(table_memory_.data());
+  info_ = reinterpret_cast<PtTableInfo*>(info_memory_.data());
+}
+
+TablePool::~TablePool() { SX_ASSERT(in_use() == 0); }
+
+Status TablePool::grow(std::uint64_t tables) {
+  SX_TRY_VOID(table_memory_.grow(tables * sizeof(PtTable)));
+  return info_memory_.grow(tables * sizeof(PtTableInfo));
 }
 
 Status TablePool::ready() const {
@@ -32,6 +43,7 @@ Result<PtTableList> TablePool::take(std::uint64_t count) {
     Guard guard(lock_);
     const std::uint64_t fresh_left = tables_ == nullptr ? 0 : max_tables_ - bump_;
     if (free_count_ + fresh_left < count) return fail(ENOMEM, "page-table arena is exhausted");
+    if (count > free_count_) SX_TRY_VOID(grow(bump_ + count - free_count_));
     for (; list.count < count && free_ != nullptr; ++list.count) {
       PtTable* t = free_;
       free_ = info(*t).next;

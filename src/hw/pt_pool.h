@@ -1,13 +1,14 @@
 // Memory of page tables: 4 KiB tables from one reserved arena, with a side record per table.
 //
-// The arena is mapped once (NORESERVE), is never migratable and never given to malloc, so that a walk
-// cannot fault and a zap needs nothing from the host. Read next: page_table.h.
+// The arena is memory of the runtime (base/engine_memory.h), never migratable and never given to malloc, so
+// that a walk cannot fault and a zap needs nothing from the host. Read next: page_table.h.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 
 #include "base/address.h"
+#include "base/engine_memory.h"
 #include "base/lock.h"
 #include "base/result.h"
 #include "hw/pte.h"
@@ -45,7 +46,7 @@ class TablePool {
  public:
   static constexpr std::uint64_t kDefaultTables = 1u << 22;  // 16 GiB of address space
 
-  /// Reserves address space only; see ready().
+  /// Reserves address space only, less than asked for where RLIMIT_AS leaves little; see ready().
   explicit TablePool(std::uint64_t max_tables = kDefaultTables);
   ~TablePool();
   TablePool(const TablePool&) = delete;
@@ -54,7 +55,7 @@ class TablePool {
   /// ENOMEM when the constructor's reservation was refused.
   Status ready() const;
 
-  /// Zeroed tables, all or nothing. ENOMEM when the arena is exhausted.
+  /// Zeroed tables, all or nothing. ENOMEM when the arena is exhausted, or the kernel has no memory for it.
   Result<PtTableList> take(std::uint64_t count) SX_EXCLUDES(lock_);
   /// `content` says what became of tables since take(): most reserves come back unused.
   enum class Content : std::uint8_t { kStillZero, kWritten };
@@ -71,15 +72,19 @@ class TablePool {
  private:
   void push_free(PtTable& table, Content content) SX_REQUIRES(lock_);
 
+  static std::uint64_t affordable(std::uint64_t tables);
+  Status grow(std::uint64_t tables) SX_REQUIRES(lock_);
+
   const std::uint64_t max_tables_;
   PtTable* tables_ = nullptr;    // reservation; set by the constructor only
   PtTableInfo* info_ = nullptr;  // one per table, same life
-  std::uint64_t map_bytes_ = 0;
 
   mutable LeafMutex lock_{"TablePool"};
   PtTable* free_ SX_GUARDED_BY(lock_) = nullptr;
   std::uint64_t free_count_ SX_GUARDED_BY(lock_) = 0;
   std::uint64_t bump_ SX_GUARDED_BY(lock_) = 0;  ///< tables never handed out begin here
+  EngineMapping table_memory_ SX_GUARDED_BY(lock_);
+  EngineMapping info_memory_ SX_GUARDED_BY(lock_);
   std::atomic<std::uint64_t> in_use_{0};
 };
 

@@ -1,6 +1,5 @@
 #include "hw/vram_buddy.h"
 
-#include <sys/mman.h>
 #include <bit>
 
 namespace softxe {
@@ -14,10 +13,10 @@ VramBuddy::VramBuddy(const Config& config) : config_(config) {
   pages_ = static_cast<std::uint32_t>(config.bytes / config.page_bytes);
   visible_pages_ = static_cast<std::uint32_t>(config.visible_bytes / config.page_bytes);
   if (pages_ == 0) return;
-  map_bytes_ = pages_ * sizeof(Node);
-  void* map = mmap(nullptr, map_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (map == MAP_FAILED) return;
-  nodes_ = static_cast<Node*>(map);  // zero bytes are State::kInside
+  auto memory = EngineMapping::reserve({.bytes = pages_ * sizeof(Node)});
+  if (!memory || !memory->grow(memory->bytes())) return;
+  memory_ = std::move(*memory);
+  nodes_ = reinterpret_cast<Node*>(memory_.data());  // zero bytes are State::kInside
   // Cut each zone into the largest naturally aligned blocks. Pushed from the top down, so that low
   // addresses are handed out first.
   for (unsigned zone = 0; zone < 2; ++zone) {
@@ -28,10 +27,6 @@ VramBuddy::VramBuddy(const Config& config) : config_(config) {
       page += 1u << order;
     }
   }
-}
-
-VramBuddy::~VramBuddy() {
-  if (nodes_ != nullptr) munmap(nodes_, map_bytes_);
 }
 
 Status VramBuddy::ready() const {

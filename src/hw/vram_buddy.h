@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "base/address.h"
+#include "base/engine_memory.h"
 #include "base/result.h"
 
 namespace softxe {
@@ -29,7 +30,6 @@ class VramBuddy {
   };
 
   explicit VramBuddy(const Config& config);
-  ~VramBuddy();
   VramBuddy(const VramBuddy&) = delete;
   VramBuddy& operator=(const VramBuddy&) = delete;
   Status ready() const;
@@ -79,7 +79,7 @@ class VramBuddy {
   std::uint32_t pages_ = 0;
   std::uint32_t visible_pages_ = 0;
   Node* nodes_ = nullptr;
-  std::uint64_t map_bytes_ = 0;
+  EngineMapping memory_;
   std::array<std::array<std::uint32_t, kOrdersMax>, 2> free_head_{};
   std::array<std::uint64_t, 2> order_mask_{};  ///< bit o: free_head_[zone][o] is not empty
   std::array<std::uint64_t, 2> free_bytes_{};

@@ -1,19 +1,14 @@
 #include "hw/vram_map.h"
 
-#include <sys/mman.h>
-
 namespace softxe {
 
 VramMap::VramMap(std::byte* window, std::uint64_t bytes) : window_(window), bytes_(bytes) {
   SX_ASSERT(is_aligned(bytes, kPageSize));
   if (bytes == 0) return;
-  void* map = mmap(nullptr, (bytes >> kPageShift) * sizeof *overrides_, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (map != MAP_FAILED) overrides_ = static_cast<std::atomic<std::byte*>*>(map);
-}
-
-VramMap::~VramMap() {
-  if (overrides_ != nullptr) munmap(overrides_, (bytes_ >> kPageShift) * sizeof *overrides_);
+  auto memory = EngineMapping::reserve({.bytes = (bytes >> kPageShift) * sizeof *overrides_});
+  if (!memory || !memory->grow(memory->bytes())) return;
+  memory_ = std::move(*memory);
+  overrides_ = reinterpret_cast<std::atomic<std::byte*>*>(memory_.data());
 }
 
 Status VramMap::ready() const {

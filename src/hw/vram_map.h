@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "base/address.h"
+#include "base/engine_memory.h"
 #include "base/result.h"
 
 namespace softxe {
@@ -19,7 +20,6 @@ class VramMap {
  public:
   /// `window` has `bytes` bytes (a multiple of 4K) and outlives the map. ready() tells ENOMEM.
   VramMap(std::byte* window, std::uint64_t bytes);
-  ~VramMap();
   VramMap(const VramMap&) = delete;
   VramMap& operator=(const VramMap&) = delete;
   Status ready() const;
@@ -45,6 +45,7 @@ class VramMap {
   }
   std::byte* const window_;
   const std::uint64_t bytes_;
+  EngineMapping memory_;
   std::atomic<std::byte*>* overrides_ = nullptr;  ///< one per 4K page, null: in the window
 };
 

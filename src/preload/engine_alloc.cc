@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <bit>
@@ -10,6 +11,7 @@
 #include <cstdlib>
 #include <new>
 
+#include "base/engine_memory.h"
 #include "host/live/raw_syscall.h"
 #include "preload/spin_futex.h"
 
@@ -20,7 +22,9 @@ using live::raw_syscall;
 
 constexpr std::uint64_t kSlabBytes = 64ULL * 1024;
 constexpr std::uint64_t kLargestRegion = 16ull << 30;
-constexpr std::uint64_t kSmallestRegion = 256ull << 20;
+constexpr std::uint64_t kSmallestRegion = 16ull << 20;
+constexpr std::uint64_t kRegionShare = 8;  ///< of the address space that RLIMIT_AS leaves
+constexpr std::uint64_t kSlabsPerStep = 256;
 constexpr unsigned kOrders = 21;  // 2^20 slabs are the largest region
 constexpr std::size_t kSmallMax = 16ULL * 1024;
 constexpr std::uint64_t kEmergencyBytes = 1 << 20;
@@ -49,6 +53,7 @@ struct SizeClass {
 struct Heap {
   std::byte* base = nullptr;
   std::uint64_t slabs = 0;
+  std::uint64_t slabs_usable = 0;  ///< from the start; the rest is only reserved
   std::uint8_t* kinds = nullptr;
   std::atomic<std::uint64_t> emergency_used{0};
   std::byte* emergency = nullptr;
@@ -58,6 +63,9 @@ struct Heap {
 };
 
 constinit Heap heap;
+/// The region. Never unmapped: the library's own destructors come last.
+alignas(EngineMapping) constinit std::byte region_storage[sizeof(EngineMapping)];
+EngineMapping& region() { return *std::launder(reinterpret_cast<EngineMapping*>(region_storage)); }
 constinit std::atomic<int> heap_state{0};  // 0 not made, 1 being made, 2 ready
 thread_local constinit bool inside = false;
 
@@ -103,28 +111,44 @@ void pull_run(BuddyLink* run, unsigned order) {
   heap.kinds[index_of(run)] = kInside;
 }
 
-/// Maps the region: kinds table, emergency area, then the slabs.
-void make_heap() {
-  std::uint64_t bytes = kLargestRegion;
-  long at = 0;
-  for (;; bytes /= 2) {
-    if (bytes < kSmallestRegion) SX_DIE("softxe: no address space for the engine's heap\n");
-    at = raw_syscall(SYS_mmap, nullptr, bytes + kSlabBytes, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (live::errno_of(at) == 0) break;
-  }
-  raw_syscall(SYS_madvise, at, bytes + kSlabBytes, MADV_NOHUGEPAGE);
-  heap.base = reinterpret_cast<std::byte*>(align_up(static_cast<std::uint64_t>(at), kSlabBytes));
-  heap.slabs = bytes / kSlabBytes;
-  const std::uint64_t reserved = align_up(heap.slabs + kEmergencyBytes, kSlabBytes) / kSlabBytes;
-  heap.kinds = reinterpret_cast<std::uint8_t*>(heap.base);
-  heap.emergency = heap.base + align_up(heap.slabs, kPageSize);
-  for (std::uint64_t slab = reserved; slab < heap.slabs;) {
+/// Slabs up to `target` become usable and free.
+void grow_to(std::uint64_t target) {
+  if (!region().grow(target * kSlabBytes)) SX_DIE("softxe: no memory for the runtime's heap\n");
+  for (std::uint64_t slab = heap.slabs_usable; slab < target;) {
     unsigned order = static_cast<unsigned>(std::countr_zero(slab));
-    while (order >= kOrders || slab + (1ull << order) > heap.slabs) --order;
+    while (order >= kOrders || slab + (1ull << order) > target) --order;
     push_run(slab, order);
     slab += 1ull << order;
   }
+  heap.slabs_usable = target;
+}
+
+/// Makes a free run of 2^order slabs come to be. False: the region is used up.
+bool grow_for(unsigned order) {
+  const std::uint64_t run = 1ull << order;
+  const std::uint64_t needed = align_up(heap.slabs_usable, run) + run;
+  if (needed > heap.slabs) return false;
+  grow_to(std::min(heap.slabs, align_up(needed, kSlabsPerStep)));
+  return true;
+}
+
+/// Reserves the region: kinds table, emergency area, then the slabs.
+void make_heap() {
+  std::uint64_t bytes = std::bit_floor(std::min(kLargestRegion, address_space_left() / kRegionShare));
+  for (;; bytes /= 2) {
+    if (bytes < kSmallestRegion) SX_DIE("softxe: no address space for the runtime's heap\n");
+    auto made = EngineMapping::reserve({.bytes = bytes, .alignment = kSlabBytes});
+    if (!made) continue;
+    ::new (region_storage) EngineMapping(std::move(*made));
+    break;
+  }
+  heap.base = region().data();
+  heap.slabs = bytes / kSlabBytes;
+  const std::uint64_t reserved = align_up(heap.slabs + kEmergencyBytes, kSlabBytes) / kSlabBytes;
+  if (!region().grow(reserved * kSlabBytes)) SX_DIE("softxe: no memory for the runtime's heap\n");
+  heap.kinds = reinterpret_cast<std::uint8_t*>(heap.base);
+  heap.emergency = heap.base + align_up(heap.slabs, kPageSize);
+  heap.slabs_usable = reserved;
 }
 
 void need_heap() {
@@ -141,7 +165,10 @@ std::byte* take_run(unsigned order, std::uint8_t kind) {
   heap.runs_lock.lock();
   unsigned found = order;
   while (found < kOrders && heap.free_runs[found] == nullptr) ++found;
-  if (found == kOrders) SX_DIE("softxe: the engine's heap is used up\n");
+  if (found == kOrders) {
+    if (!grow_for(order)) SX_DIE("softxe: the engine's heap is used up\n");
+    for (found = order; heap.free_runs[found] == nullptr;) ++found;
+  }
   BuddyLink* run = heap.free_runs[found];
   pull_run(run, found);
   const std::uint64_t slab = index_of(run);

@@ -2,7 +2,8 @@
 //
 // The client's malloc memory may be in VRAM and its locks may be held by a thread that waits for the
 // engine, so the engine allocates nothing there (spec/live-memory.md 4, clients.md 5). Everything comes
-// from one private NORESERVE region, usable before any constructor and after fork.
+// from one region of address space (base/engine_memory.h), made usable as it fills up, before any constructor and
+// after fork.
 //
 // The region is cut into slabs of 64 KiB. A slab holds objects of one size class; larger blocks are runs
 // of 2^n slabs from a buddy allocator. A signal handler that interrupts the allocator on its own thread gets

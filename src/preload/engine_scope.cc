@@ -1,19 +1,28 @@
 #include "preload/engine_scope.h"
 
-#include <csignal>
+#include <dlfcn.h>
+#include <pthread.h>
 
 #include <atomic>
 #include <bit>
 #include <cerrno>
+#include <csignal>
+#include <new>
 #include <string_view>
 
 #include "base/log.h"
+#include "host/live/engine_section.h"
+#include "host/live/engine_stack.h"
 #include "host/live/raw_syscall.h"
+#include "preload/engine_alloc.h"
+#include "preload/interpose.h"
 #include "preload/session.h"
+#include "preload/spin_futex.h"
 
 namespace softxe::preload {
 namespace {
 thread_local constinit unsigned depth = 0;
+thread_local constinit bool engine_thread = false;
 /// The client's signal mask, while the outermost scope is open.
 thread_local constinit std::uint64_t client_mask = 0;
 
@@ -46,30 +55,92 @@ bool interposing() {
   say_once_that_nothing_works();
   return false;
 }
-void adopt_engine_thread() { depth = 1; }
-
-EngineScope::EngineScope() : errno_(errno) {
-  outermost_ = depth++ == 0;
-  if (!outermost_) return;
-  mm_ = live_mm();
-  if (mm_ != nullptr) {
-    live::EngineSection::enter(*mm_);
-    client_mask = live::EngineSection::client_mask();
-  } else {
-    mask_ = client_mask = live::block_signals();
-  }
+void adopt_engine_thread() {
+  depth = 1;
+  engine_thread = true;
 }
 
-EngineScope::~EngineScope() {
+EngineEntry::EngineEntry() : errno_(errno) {
+  outermost_ = depth == 0;
   if (outermost_) {
-    if (mm_ != nullptr) {
-      live::EngineSection::leave();
-    } else {
-      live::restore_signals(mask_);
-    }
+    mask_ = live::block_signals();  // first: a handler that comes before it may jump out, and nothing has happened
+    client_mask = mask_;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state_);
   }
+  ++depth;
+}
+
+EngineEntry::~EngineEntry() noexcept(false) {
   --depth;
+  const std::uint64_t mask = mask_;
+  const bool outermost = outermost_;
   errno = errno_;
+  if (!outermost) return;
+  pthread_setcancelstate(cancel_state_, nullptr);
+  live::restore_signals(mask);
+}
+
+PinnedClient::PinnedClient(const EngineEntry& entry) {
+  live::LiveHostMm* mm = entry.outermost() ? live_mm() : nullptr;
+  if (mm == nullptr) return;
+  live::EngineSection::enter_blocked(*mm, client_mask);
+  entered_ = true;
+}
+
+PinnedClient::~PinnedClient() {
+  if (entered_) live::EngineSection::leave_blocked();
+}
+
+// ---- stacks --------------------------------------------------------------------------------------
+
+namespace {
+
+/// The engine's frames take less than half of it, the frame of a SIGSEGV on top of them a few KiB.
+constexpr std::size_t kStackBytes = 256ULL * 1024;
+
+/// A stack that nobody uses begins with one.
+struct FreeStack {
+  FreeStack* next;
+};
+constinit SpinFutex stacks_lock;
+constinit FreeStack* free_stacks SX_GUARDED_BY(stacks_lock) = nullptr;
+
+std::byte* take_stack() {
+  stacks_lock.lock();
+  FreeStack* found = free_stacks;
+  if (found != nullptr) free_stacks = found->next;
+  stacks_lock.unlock();
+  if (found != nullptr) return reinterpret_cast<std::byte*>(found);
+  return static_cast<std::byte*>(engine_allocate(kStackBytes, 64));
+}
+
+void give_stack(std::byte* stack) {
+  auto* link = ::new (stack) FreeStack;
+  stacks_lock.lock();
+  link->next = free_stacks;
+  free_stacks = link;
+  stacks_lock.unlock();
+}
+
+}  // namespace
+
+void on_engine_stack(void (*function)(void*), void* argument) {
+  if (live::switched_from() != 0 || engine_thread) return function(argument);
+  std::byte* stack = take_stack();
+  live::call_on_stack(stack + kStackBytes, function, argument);
+  give_stack(stack);
+}
+
+// Held over a fork: not a scope that the analysis can see.
+void engine_stacks_before_fork() SX_NO_THREAD_SAFETY_ANALYSIS { stacks_lock.lock(); }
+void engine_stacks_after_fork() SX_NO_THREAD_SAFETY_ANALYSIS { stacks_lock.unlock(); }
+
+void* next_symbol(const char* name) {
+  if (!active() || missed_fork()) return dlsym(RTLD_NEXT, name);
+  const EngineEntry entry;
+  void* found = nullptr;
+  on_engine_stack([&] { found = dlsym(RTLD_NEXT, name); });
+  return found;
 }
 
 Interruption pending_interruption() {

@@ -75,7 +75,7 @@ class PreloadFds final : public FdLayer {
  public:
   Result<int> publish_dma_buf(std::shared_ptr<GemBo> bo, FdAccess access, OnExec on_exec) override {
     const int close_on_exec = on_exec == OnExec::kClose ? O_CLOEXEC : 0;
-    const std::string path = "/proc/self/fd/" + std::to_string(bo->memfd());
+    const std::string path = "/proc/thread-self/fd/" + std::to_string(bo->memfd());
     const int mode = access == FdAccess::kReadWrite ? O_RDWR : O_RDONLY;
     // A description of its own: its position and access mode are the dma-buf's.
     return publish(raw_syscall(SYS_openat, AT_FDCWD, path.c_str(), mode | close_on_exec, 0),

@@ -98,13 +98,14 @@ void claim_one(ForkImage& image, DrmProcess& drm, int fd, const FdObjectPtr& obj
 void fork_image_take() {
   fork_image_drop();
   if (session() == nullptr) return;
-  const EngineScope scope;
-  auto image = std::make_unique<ForkImage>();
-  for (const auto& [fd, object] : objects_once()) add_to(*image, object);
-  for (unsigned index = 0; index < session()->drm->device_count(); ++index)
-    image->devices.push_back({session()->files[index]->settings(), session()->drm->device(index).names()});
-  image->syncs.open_parent();
-  taken = image.release();
+  run_in_engine([] {
+    auto image = std::make_unique<ForkImage>();
+    for (const auto& [fd, object] : objects_once()) add_to(*image, object);
+    for (unsigned index = 0; index < session()->drm->device_count(); ++index)
+      image->devices.push_back({session()->files[index]->settings(), session()->drm->device(index).names()});
+    image->syncs.open_parent();
+    taken = image.release();
+  });
 }
 
 bool fork_image_taken() { return taken != nullptr; }
@@ -115,8 +116,7 @@ void fork_image_release() SX_NO_THREAD_SAFETY_ANALYSIS { gate.unlock(); }
 
 void fork_image_drop() {
   if (taken == nullptr) return;
-  const EngineScope scope;
-  delete std::exchange(taken, nullptr);
+  run_in_engine([] { delete std::exchange(taken, nullptr); });
 }
 
 // A parent that had a session has used up what it had inherited, or is in the middle of it: then that is lost.
@@ -140,7 +140,8 @@ void claim_fork_image(DrmProcess& drm, std::span<const std::unique_ptr<PreloadDe
     drm.device(index).inherit_names(image->devices[index].names);
   }
   if (image->syncs.has_pending()) {
-    image->watcher = engine_thread_starter()([image] { image->syncs.watch(); });
+    if (auto start = engine_thread_starter(drm.device_count() + 1))
+      image->watcher = (*start)([image] { image->syncs.watch(); });
   }
   inherited = nullptr;  // and never destroyed: it holds what is the parent's
 }

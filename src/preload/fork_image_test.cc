@@ -35,7 +35,7 @@ const Settings& settings() {
 live::LiveHostMm* live_mm() { return nullptr; }
 bool active() { return false; }
 bool missed_fork() { return false; }
-ThreadStarter engine_thread_starter() { return {}; }
+Result<ThreadStarter> engine_thread_starter(unsigned) { return fail(EAGAIN, "the test has no threads"); }
 bool maybe_engine_fd(int) { return false; }
 bool is_remembered_engine_fd(int) { return false; }
 std::string link_of_fd(int) { return {}; }

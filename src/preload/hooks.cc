@@ -20,9 +20,13 @@ long on_call(patch::SyscallArgs& call) {
   live::LiveHostMm* mm = live_mm();
   if (mm == nullptr || in_engine()) return patch::raw_syscall(call);
   const EngineMark mark;
-  std::array<long, 6> arguments;
-  for (std::size_t i = 0; i < arguments.size(); ++i) arguments[i] = static_cast<long>(call.a[i]);
-  return mm->hook_syscall(call.nr, arguments);
+  long result = 0;
+  on_engine_stack([&] {
+    std::array<long, 6> arguments;
+    for (std::size_t i = 0; i < arguments.size(); ++i) arguments[i] = static_cast<long>(call.a[i]);
+    result = mm->hook_syscall(call.nr, arguments);
+  });
+  return result;
 }
 
 /// Everything comes home, and no lock that the child needs is held by another thread.
@@ -31,15 +35,17 @@ void before_fork() {
   if (!fork_image_taken()) fork_image_take();
   if (live::LiveHostMm* mm = live_mm(); mm != nullptr) {
     const EngineMark mark;
-    mm->fork_before();
+    on_engine_stack([mm] { mm->fork_before(); });
   }
   fork_image_hold();
   fd_table_before_fork();
+  engine_stacks_before_fork();
   engine_heap_before_fork();
 }
 
 void after_fork_parent() {
   engine_heap_after_fork();
+  engine_stacks_after_fork();
   fd_table_after_fork();
   fork_image_release();
   if (live::LiveHostMm* mm = live_mm(); mm != nullptr) mm->fork_after_parent();
@@ -48,6 +54,7 @@ void after_fork_parent() {
 void after_fork_child() {
   note_fork_child();
   engine_heap_after_fork();
+  engine_stacks_after_fork();
   fd_table_after_fork();
   fork_image_keep();
   if (live::LiveHostMm* mm = live_mm(); mm != nullptr) mm->fork_after_child();

@@ -10,8 +10,6 @@
 // Every interposed name also stands in exports.map; a test compares the two.
 #pragma once
 
-#include <dlfcn.h>
-
 #include <atomic>
 #include <cerrno>
 
@@ -33,6 +31,9 @@
 
 namespace softxe::preload {
 
+/// dlsym(RTLD_NEXT), on a stack of the engine's where there are any: the loader needs more than a client may have.
+void* next_symbol(const char* name);
+
 /// The next definition of a symbol behind ours, looked up at the first call.
 template <typename F>
 class Real;
@@ -48,7 +49,7 @@ class Real<R(A...)> {
     void* found = pointer_.load(std::memory_order_acquire);
     if (found == nullptr) {
       const int before = errno;
-      found = dlsym(RTLD_NEXT, name_);
+      found = next_symbol(name_);
       if (found == nullptr) __builtin_trap();  // this libc lacks what its header promised
       errno = before;
       pointer_.store(found, std::memory_order_release);

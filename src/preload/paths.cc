@@ -39,8 +39,11 @@ constexpr unsigned device_minor_of(FileSystemKind kind) {
 }  // namespace
 
 std::string link_of_fd(int fd) {
-  char name[32];
-  char* end = std::to_chars(std::strcpy(name, "/proc/self/fd/") + 14, name + sizeof name - 1, fd).ptr;
+  // Not of "self": there is nothing in it when main() has left by pthread_exit().
+  constexpr std::string_view kFolder = "/proc/thread-self/fd/";
+  char name[kFolder.size() + 16];
+  kFolder.copy(name, kFolder.size());
+  char* end = std::to_chars(name + kFolder.size(), name + sizeof name - 1, fd).ptr;
   *end = '\0';
   char text[PATH_MAX];
   const long length = raw_syscall(SYS_readlink, name, text, sizeof text);

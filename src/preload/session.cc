@@ -79,7 +79,7 @@ ClaimedSlot claim_slot() {
   ProcessSlot& slot = file->slots[index];
   slot.device_count = static_cast<std::uint32_t>(settings().devices.size());
   std::strncpy(slot.profile, settings().profile->name, sizeof slot.profile - 1);
-  raw_syscall(SYS_readlink, "/proc/self/exe", slot.exe, sizeof slot.exe - 1);
+  raw_syscall(SYS_readlink, "/proc/thread-self/exe", slot.exe, sizeof slot.exe - 1);
   slot.pid.store(static_cast<std::uint32_t>(getpid()));
   return {file, index};
 }
@@ -131,7 +131,6 @@ Result<Session*> make_session() {
   const LowFdsTaken low_fds;
   SX_TRY(made->mm, live::LiveHostMm::create(live_options));
   made->user_only_rung = made->mm->rung() == live::Rung::kUserOnly;
-  made->mm->pin(engine_heap());
   dl_iterate_phdr(pin_library, made->mm.get());
   ProcessOptions options;
   options.device_count = static_cast<unsigned>(settings().devices.size());
@@ -144,7 +143,7 @@ Result<Session*> make_session() {
     options.counters = slot.process().devices.data();
     options.vm_counters = [slot](unsigned device, std::uint32_t asid) { return claim_vm_slot(slot, device, asid); };
   }
-  options.start_thread = engine_thread_starter();
+  SX_TRY(options.start_thread, engine_thread_starter(options.device_count));  // its collector lasts
   options.before_submit = [mm = made->mm.get()] { mm->submission_probe(); };
   options.signalled = [] { return pending_interruption() != Interruption::kNone; };
   options.fds = &fd_layer();
@@ -166,6 +165,9 @@ Result<Session*> make_session() {
   low_fds.remember();
   return made.release();  // lives until the process ends: engine threads do
 }
+
+/// As the kernel says it where a limit is all that is in the way: the next open tries again.
+int errno_of_open(int error) { return error == EMFILE || error == EAGAIN ? error : ENODEV; }
 
 pthread_mutex_t& session_lock() {
   pthread_mutex_t* lock = make_lock.load();
@@ -213,8 +215,7 @@ Result<Session*> session_or_make() {
       wake_hooks();
     } else {
       SX_ERROR("no device: {} (errno {})", made.error().why, made.error().err);
-      // As the kernel says it where a descriptor is all that is missing; the next open tries again.
-      made = fail(made.error().err == EMFILE ? EMFILE : ENODEV, made.error().why);
+      made = fail(errno_of_open(made.error().err), made.error().why);
     }
   }
   pthread_mutex_unlock(&lock);

@@ -8,8 +8,10 @@
 #include <array>
 #include <atomic>
 
+#include "base/engine_memory.h"
 #include "base/guarded.h"
 #include "host/live/engine_section.h"
+#include "preload/core_signals.h"
 #include "preload/engine_scope.h"
 #include "preload/interpose.h"
 #include "preload/spin_futex.h"
@@ -52,8 +54,28 @@ bool is_default(const struct sigaction& action) {
   return (action.sa_flags & SA_SIGINFO) == 0 && (action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN);
 }
 
+/// To the client the memory of the runtime is not mapped: SIGSEGV, wherever in it a pointer went.
+bool answer_wild_pointer(siginfo_t* info, ucontext_t* context) {
+  const bool raised = info->si_signo == SIGBUS ? info->si_code == BUS_ADRERR : info->si_code == SEGV_ACCERR;
+  if (!raised) return false;
+  const HostVa page = HostVa(reinterpret_cast<std::uint64_t>(info->si_addr)).aligned_down(kPageSize);
+  if (!is_engine_memory(HostRange::of(page, kPageSize))) return false;
+  info->si_code = SEGV_MAPERR;
+  if (info->si_signo == SIGSEGV) return false;
+  info->si_signo = SIGSEGV;
+  if (sigismember(&context->uc_sigmask, SIGSEGV) == 1) {  // as the kernel does it: what is blocked is fatal
+    sigdelset(&context->uc_sigmask, SIGSEGV);
+    struct sigaction fatal {};
+    fatal.sa_handler = SIG_DFL;
+    real_sigaction(SIGSEGV, &fatal, nullptr);
+  }
+  send_to_self(*info);
+  return true;
+}
+
 void on_memory_signal(int signal, siginfo_t* info, void* context) {
   if (guarded_fixup(static_cast<ucontext_t*>(context))) return;
+  if (answer_wild_pointer(info, static_cast<ucontext_t*>(context))) return;
   const int saved_errno = errno;
   lock.lock();
   ClientAction& mine = *client_action(signal);
@@ -62,12 +84,9 @@ void on_memory_signal(int signal, siginfo_t* info, void* context) {
   lock.unlock();
   if (is_default(action)) {
     if (action.sa_handler == SIG_IGN && info->si_code <= 0) return;  // sent, not raised by an access
-    struct sigaction fatal {};
-    fatal.sa_handler = SIG_DFL;
-    real_sigaction(signal, &fatal, nullptr);
-    if (info->si_code <= 0) raise(signal);
+    die_by_default(signal, *info);
     errno = saved_errno;
-    return;  // the access repeats and dies of the default action
+    return;
   }
   if ((action.sa_flags & SA_SIGINFO) != 0) {
     action.sa_sigaction(signal, info, context);
@@ -85,6 +104,7 @@ int install(int signal, const struct sigaction& client) {
 
 int chained_sigaction(int signal, const struct sigaction* wanted, struct sigaction* before) {
   ClientAction* mine = client_action(signal);
+  if (is_core_signal(signal)) return core_sigaction(signal, wanted, before);
   if (mine == nullptr || !taken.load(std::memory_order_acquire)) return real_sigaction(signal, wanted, before);
   struct sigaction copy {};
   if (wanted != nullptr) copy = *wanted;
@@ -122,6 +142,7 @@ void take_memory_signals() {
     install(c.signal, c.action);
   }
   taken.store(true, std::memory_order_release);
+  take_core_signals();
 }
 
 SX_INTERPOSE(int, sigaction, (int signal, const struct sigaction* wanted, struct sigaction* before)) {
@@ -132,7 +153,7 @@ SX_INTERPOSE_ALIAS(sigaction, __sigaction)
 SX_INTERPOSE(sighandler_t, signal, (int signal, sighandler_t handler)) {
   static constinit Real<sighandler_t(int, sighandler_t)> real{"signal"};
   // libc remembers siginterrupt() for the others.
-  if (client_action(signal) == nullptr) return real(signal, handler);
+  if (client_action(signal) == nullptr && !is_core_signal(signal)) return real(signal, handler);
   return plain_signal(signal, handler, SA_RESTART);
 }
 SX_INTERPOSE_ALIAS(signal, bsd_signal)

@@ -125,8 +125,8 @@ struct IoctlAnswer {
   Interruption interruption = Interruption::kNone;
 };
 
+/// Inside an EngineScope.
 IoctlAnswer ioctl_once(int fd, unsigned long request, void* argument) {
-  const EngineScope scope;
   FdObjectPtr object = find_fd(fd);
   if (object == nullptr && _IOC_TYPE(request) == DRM_IOCTL_BASE) object = adopt_fd(fd);
   if (object == nullptr) return {kNotOurs};
@@ -149,7 +149,7 @@ IoctlAnswer ioctl_once(int fd, unsigned long request, void* argument) {
 long ioctl_ours(int fd, unsigned long request, void* argument) {
   IoctlAnswer answer{};
   do {
-    answer = ioctl_once(fd, request, argument);
+    answer = run_in_engine([=] { return ioctl_once(fd, request, argument); });
   } while (answer.interruption == Interruption::kRestart);
   return answer.result;
 }
@@ -185,9 +185,8 @@ long map_memory(const MapRequest& r) {
   return raw_syscall(SYS_mmap, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], arguments[5]);
 }
 
-/// As ioctl_ours().
+/// As ioctl_once().
 long mmap_ours(MapRequest r) {
-  const EngineScope scope;
   const FdObjectPtr object = find_fd(r.fd);
   if (object == nullptr) return kNotOurs;
   // x86 lets a write-only mapping be read; system calls refuse to read it (spec/clients.md 1.4).
@@ -215,14 +214,15 @@ void* mmap_any(const MapRequest& r) {
     return reinterpret_cast<void*>(at);
   }
   long at = kNotOurs;
-  if (interposing() && (r.flags & MAP_ANONYMOUS) == 0 && maybe_ours(r.fd)) at = mmap_ours(r);
+  if (interposing() && (r.flags & MAP_ANONYMOUS) == 0 && maybe_ours(r.fd))
+    at = run_in_engine([&] { return mmap_ours(r); });
   if (interposing() && (r.flags & MAP_HUGETLB) != 0 && (r.flags & MAP_ANONYMOUS) != 0 && session() != nullptr) {
-    const EngineScope scope;
-    if (pretended_huge_pages() != 0) at = map_pretended_huge(r.wanted, r.length, r.prot, r.flags);
+    at = run_in_engine([&]() -> long {
+      return pretended_huge_pages() == 0 ? kNotOurs : map_pretended_huge(r.wanted, r.length, r.prot, r.flags);
+    });
   }
   if (at == kNotOurs && !sites_are_patched() && live_mm() != nullptr) {
-    const EngineMark mark;
-    at = map_memory(r);
+    at = run_in_engine([&] { return map_memory(r); });
   }
   if (at == kNotOurs) return real(r.wanted, r.length, r.prot, r.flags, r.fd, r.offset);
   if (live::errno_of(at) != 0) {

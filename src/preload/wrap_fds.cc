@@ -17,6 +17,7 @@
 #include "preload/engine_scope.h"
 #include "preload/interpose.h"
 #include "preload/open_file.h"
+#include "preload/remote_memory.h"
 #include "preload/session.h"
 
 namespace softxe::preload {
@@ -26,25 +27,23 @@ using live::raw_syscall;
 
 /// The client gives `fd` up. False: it is one of the engine's own, which the client does not have.
 bool give_up(int fd) {
-  const EngineScope scope;
-  if (is_internal_fd(fd)) return false;
-  take_fd(fd);  // the object dies here, before the number can mean something else
-  return true;
+  return run_in_engine([fd] {
+    if (is_internal_fd(fd)) return false;
+    take_fd(fd);  // the object dies here, before the number can mean something else
+    return true;
+  });
 }
 
 bool concerns_us(int fd) { return maybe_ours(fd) || (maybe_engine_fd(fd) && session() != nullptr); }
 
 void follow_dup(int from, long to) {
   if (to < 0 || (!maybe_ours(from) && !maybe_ours(static_cast<int>(to)))) return;
-  const EngineScope scope;
-  copy_fd(from, static_cast<int>(to));
+  run_in_engine([=] { copy_fd(from, static_cast<int>(to)); });
 }
 
 int dup_to(int from, int to, int flags) {
-  if (interposing() && from != to && concerns_us(to)) {
-    const EngineScope scope;
-    if (is_internal_fd(to)) return libc_result(-EBUSY);
-  }
+  if (interposing() && from != to && concerns_us(to) && run_in_engine([to] { return is_internal_fd(to); }))
+    return libc_result(-EBUSY);
   const long result = from == to && flags == -1 ? raw_syscall(SYS_dup2, from, to)
                                                 : raw_syscall(SYS_dup3, from, to, flags == -1 ? 0 : flags);
   if (interposing() && from != to) follow_dup(from, result);
@@ -60,12 +59,8 @@ FdObjectPtr dynamic_behind(int fd) {
 }
 
 ssize_t write_dynamic_result(const FdObject& object, const void* data, std::size_t bytes) {
-  long result = 0;
-  {
-    const EngineScope scope;
-    result = write_dynamic_text(object, std::string_view(static_cast<const char*>(data), bytes));
-  }
-  return libc_result<ssize_t>(result);
+  const std::string_view text(static_cast<const char*>(data), bytes);
+  return libc_result<ssize_t>(run_in_engine([&] { return write_dynamic_text(object, text); }));
 }
 
 /// What stdio wrote into the memfd behind the stream, handed over when the stream closes.
@@ -87,7 +82,7 @@ void hand_over_stream(FILE* file) {
 void close_all(unsigned first, unsigned last) {
   static constinit Real<DIR*(const char*)> real_opendir{"opendir"};
   static constinit Real<int(DIR*)> real_closedir{"closedir"};
-  DIR* list = real_opendir("/proc/self/fd");
+  DIR* list = real_opendir("/proc/thread-self/fd");
   if (list == nullptr) return;
   for (const dirent* entry = nullptr; (entry = readdir(list)) != nullptr;) {
     const int fd = std::atoi(entry->d_name);
@@ -164,20 +159,29 @@ SX_INTERPOSE_ALIAS(fcntl, fcntl64)
 SX_INTERPOSE(ssize_t, write, (int fd, const void* data, std::size_t bytes)) {
   static constinit Real<ssize_t(int, const void*, std::size_t)> real{"write"};
   if (const auto object = dynamic_behind(fd); object != nullptr) return write_dynamic_result(*object, data, bytes);
-  return real(fd, data, bytes);
+  const ssize_t first = real(fd, data, bytes);
+  if (first >= 0 || errno != EIO) return first;
+  return with_pages_home(fd, first, at_position(fd, bytes), [&](std::size_t) { return real(fd, data, bytes); });
 }
 
 SX_INTERPOSE(ssize_t, pwrite, (int fd, const void* data, std::size_t bytes, off_t offset)) {
   static constinit Real<ssize_t(int, const void*, std::size_t, off_t)> real{"pwrite"};
   if (const auto object = dynamic_behind(fd); object != nullptr) return write_dynamic_result(*object, data, bytes);
-  return real(fd, data, bytes, offset);
+  return with_pages_home(
+      fd, real(fd, data, bytes, offset), {static_cast<std::uint64_t>(offset), bytes}, [&](std::size_t done) {
+        return real(fd, static_cast<const char*>(data) + done, bytes - done, offset + static_cast<off_t>(done));
+      });
 }
 SX_INTERPOSE_ALIAS(pwrite, pwrite64)
 
 SX_INTERPOSE(ssize_t, writev, (int fd, const iovec* parts, int count)) {
   static constinit Real<ssize_t(int, const iovec*, int)> real{"writev"};
   const auto object = dynamic_behind(fd);
-  if (object == nullptr || count < 1) return real(fd, parts, count);
+  if (object == nullptr || count < 1) {
+    const ssize_t first = real(fd, parts, count);
+    if (first >= 0 || errno != EIO) return first;
+    return with_pages_home(fd, first, at_position(fd, 1), [&](std::size_t) { return real(fd, parts, count); });
+  }
   std::string text;
   for (int i = 0; i < count; ++i) text.append(static_cast<const char*>(parts[i].iov_base), parts[i].iov_len);
   return write_dynamic_result(*object, text.data(), text.size());

@@ -4,7 +4,6 @@
 #include <grp.h>
 #include <unistd.h>
 
-#include "host/live/engine_section.h"
 #include "preload/engine_scope.h"
 #include "preload/interpose.h"
 #include "preload/session.h"
@@ -15,8 +14,7 @@ namespace {
 template <typename R, typename... A>
 R with_pinned_stack(Real<R(A...)>& real, A... arguments) {
   if (live_mm() != nullptr && !in_engine()) {
-    const EngineMark mark;
-    const live::EngineSection pins(*live_mm());  // what it pins stays pinned
+    const EngineScope scope;  // what it pins stays pinned
   }
   return real(arguments...);
 }

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdarg>
 
+#include "host/live/lock_all.h"
 #include "host/live/raw_syscall.h"
 #include "preload/engine_scope.h"
 #include "preload/hooks.h"
@@ -31,8 +32,7 @@ T direct(Route way, long number, A... arguments) {
   const std::array<long, 6> words{live::detail::word(arguments)...};
   long result = 0;
   if (way == Route::kHook) {
-    const EngineMark mark;
-    result = live_mm()->hook_syscall(number, words);
+    result = run_in_engine([&] { return live_mm()->hook_syscall(number, words); });
   } else {
     result = raw_syscall(number, words[0], words[1], words[2], words[3], words[4], words[5]);
   }
@@ -89,6 +89,11 @@ SX_INTERPOSE(int, mlock2, (const void* at, std::size_t bytes, unsigned flags)) {
 SX_INTERPOSE(int, mlockall, (int flags)) {
   static constinit Real<int(int)> real{"mlockall"};
   const Route way = route();
+  if (way == Route::kLibc && active() && live_mm() == nullptr) {  // the heap of the runtime is there without a device
+    const long result = live::lock_client_memory(flags);
+    if (live::errno_of(result) != 0) errno = live::errno_of(result);
+    return live::errno_of(result) != 0 ? -1 : 0;
+  }
   return way == Route::kLibc ? real(flags) : direct<int>(way, SYS_mlockall, flags);
 }
 SX_INTERPOSE(void*, shmat, (int id, const void* at, int flags)) {

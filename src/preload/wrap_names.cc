@@ -22,20 +22,17 @@ using live::raw_syscall;
 ssize_t readlink_any(int dirfd, const char* name, char* out, std::size_t bytes) {
   if (!interposing() || name == nullptr)
     return libc_result<ssize_t>(raw_syscall(SYS_readlinkat, dirfd, name, out, bytes));
-  long result = 0;
-  {
-    const EngineScope scope;
+  return libc_result<ssize_t>(run_in_engine([=] {
     const KernelPath path(dirfd, name);
     char text[PATH_MAX];
-    result = raw_syscall(SYS_readlinkat, path.dirfd(), path.name(), text, sizeof text - 1);
-    if (result >= 0) {
-      text[result] = '\0';
-      if (strip_shadow(text)) result = static_cast<long>(std::strlen(text));
-      result = std::min(result, static_cast<long>(bytes));
-      std::memcpy(out, text, static_cast<std::size_t>(result));
-    }
-  }
-  return libc_result<ssize_t>(result);
+    long result = raw_syscall(SYS_readlinkat, path.dirfd(), path.name(), text, sizeof text - 1);
+    if (result < 0) return result;
+    text[result] = '\0';
+    if (strip_shadow(text)) result = static_cast<long>(std::strlen(text));
+    result = std::min(result, static_cast<long>(bytes));
+    std::memcpy(out, text, static_cast<std::size_t>(result));
+    return result;
+  }));
 }
 
 char* realpath_any(const char* name, char* out) {
@@ -61,9 +58,10 @@ char* realpath_any(const char* name, char* out) {
 template <typename Call>
 auto with_kernel_path(int dirfd, const char* name, Call call) {
   if (!interposing() || name == nullptr) return call(dirfd, name);
-  const EngineScope scope;
-  const KernelPath path(dirfd, name);
-  return call(path.dirfd(), path.name());
+  return run_in_engine([&] {
+    const KernelPath path(dirfd, name);
+    return call(path.dirfd(), path.name());
+  });
 }
 
 int access_any(int dirfd, const char* name, int mode, int flags) {

@@ -31,17 +31,15 @@ constexpr bool takes_mode(int flags) { return (flags & O_CREAT) != 0 || (flags &
 bool is_meminfo(int dirfd, const char* name) {
   if (std::strcmp(name, "/proc/meminfo") == 0) return true;
   if (dirfd < 0 || std::strcmp(name, "meminfo") != 0) return false;
-  char link[32];
-  std::snprintf(link, sizeof link, "/proc/self/fd/%d", dirfd);
+  char link[48];
+  std::snprintf(link, sizeof link, "/proc/thread-self/fd/%d", dirfd);
   char folder[8] = {};
   const long length = live::raw_syscall(SYS_readlink, link, folder, sizeof folder - 1);
   return length == 5 && std::strcmp(folder, "/proc") == 0;
 }
 
-/// True when the path is the engine's business; then `result` is what the call returns.
-bool open_ours(int dirfd, const char* name, int flags, mode_t mode, int& result) {
-  if (!interposing() || name == nullptr) return false;
-  const EngineScope scope;
+/// In an EngineScope. True when the path is the engine's business; then `result` is what the call returns.
+bool open_in_engine(int dirfd, const char* name, int flags, mode_t mode, int& result) {
   if (const auto target = fdinfo_target(dirfd, name); target && maybe_ours(*target)) {
     result = open_fdinfo(*target, flags);
     if (result >= 0) return true;
@@ -54,6 +52,12 @@ bool open_ours(int dirfd, const char* name, int flags, mode_t mode, int& result)
   if (!path.suspect()) return false;
   result = open_suspect(path, flags, mode);
   return true;
+}
+
+/// The same for a client's call.
+bool open_ours(int dirfd, const char* name, int flags, mode_t mode, int& result) {
+  if (!interposing() || name == nullptr) return false;
+  return run_in_engine([&] { return open_in_engine(dirfd, name, flags, mode, result); });
 }
 
 int open_any(int dirfd, const char* name, int flags, mode_t mode) {
@@ -117,17 +121,15 @@ SX_INTERPOSE(FILE*, freopen, (const char* name, const char* mode, FILE* file)) {
   static constinit Real<FILE*(const char*, const char*, FILE*)> real{"freopen"};
   if (!interposing() || name == nullptr) return real(name, mode, file);
   std::string kernel_name;
-  {
-    const EngineScope scope;
+  run_in_engine([&] {
     take_fd(fileno(file));
     const KernelPath path(AT_FDCWD, name);
     if (path.suspect()) kernel_name = path.name();
-  }
+  });
   if (kernel_name.empty()) return real(name, mode, file);
   FILE* opened = real(kernel_name.c_str(), mode, file);
   if (opened == nullptr) return nullptr;
-  const EngineScope scope;
-  give_meaning(fileno(opened), flags_of_mode(mode));
+  run_in_engine([&] { give_meaning(fileno(opened), flags_of_mode(mode)); });
   return opened;
 }
 SX_INTERPOSE_ALIAS(freopen, freopen64)
@@ -151,13 +153,14 @@ class NameForLibc {
  public:
   NameForLibc(int dirfd, const char* name) : dirfd_(dirfd), name_(name) {
     if (!interposing() || name == nullptr) return;
-    const EngineScope scope;
-    const KernelPath path(dirfd, name);
-    if (!path.shadow()) return;
-    text_ = path.name();
-    name_ = text_.c_str();
-    dirfd_ = AT_FDCWD;
-    shadow_ = true;
+    run_in_engine([&] {
+      const KernelPath path(dirfd, name);
+      if (!path.shadow()) return;
+      text_ = path.name();
+      name_ = text_.c_str();
+      dirfd_ = AT_FDCWD;
+      shadow_ = true;
+    });
   }
   NameForLibc(const NameForLibc&) = delete;
   NameForLibc& operator=(const NameForLibc&) = delete;

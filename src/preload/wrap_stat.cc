@@ -63,7 +63,7 @@ int statx_looked(const Looked& file, int flags, unsigned mask, struct statx* st)
 int statfs_looked(const Looked& file, struct statfs* st) {
   if (file.fd() < 0) return file.fd();
   // fstatfs() refuses O_PATH descriptors on old kernels; their link in /proc does as well.
-  const std::string link = "/proc/self/fd/" + std::to_string(file.fd());
+  const std::string link = "/proc/thread-self/fd/" + std::to_string(file.fd());
   const long result = raw_syscall(SYS_statfs, link.c_str(), st);
   if (result != 0) return static_cast<int>(result);
   if (const auto path = file.client_path(); path)
@@ -75,16 +75,17 @@ int statfs_looked(const Looked& file, struct statfs* st) {
 template <typename Look>
 bool looked_at(int dirfd, const char* name, int flags, long& result, Look look) {
   if (!interposing() || name == nullptr) return false;
-  const EngineScope scope;
-  if (*name == '\0') {
-    if ((flags & AT_EMPTY_PATH) == 0 || dirfd < 0) return false;
-    result = look(Looked(dirfd));
+  return run_in_engine([&] {
+    if (*name == '\0') {
+      if ((flags & AT_EMPTY_PATH) == 0 || dirfd < 0) return false;
+      result = look(Looked(dirfd));
+      return true;
+    }
+    const KernelPath path(dirfd, name);
+    if (!path.suspect()) return false;
+    result = look(Looked(path, flags));
     return true;
-  }
-  const KernelPath path(dirfd, name);
-  if (!path.suspect()) return false;
-  result = look(Looked(path, flags));
-  return true;
+  });
 }
 
 int stat_any(int dirfd, const char* name, struct stat* st, int flags) {
@@ -97,8 +98,9 @@ int stat_any(int dirfd, const char* name, struct stat* st, int flags) {
 int fstat_any(int fd, struct stat* st) {
   long result = raw_syscall(SYS_fstat, fd, st);
   if (result == 0 && interposing() && (maybe_ours(fd) || st->st_dev == shadow_device())) {
-    const EngineScope scope;
-    if (const auto path = Looked(fd).client_path(); path) disguise(*st, *path);
+    run_in_engine([=] {
+      if (const auto path = Looked(fd).client_path(); path) disguise(*st, *path);
+    });
   }
   return libc_result(result);
 }
@@ -150,9 +152,10 @@ SX_INTERPOSE_ALIAS(statfs, statfs64)
 SX_INTERPOSE(int, fstatfs, (int fd, struct statfs* st)) {
   long result = raw_syscall(SYS_fstatfs, fd, st);
   if (result == 0 && interposing()) {
-    const EngineScope scope;
-    if (const auto path = Looked(fd).client_path(); path)
-      st->f_type = static_cast<__fsword_t>(file_system_magic(file_system_of(*path)));
+    run_in_engine([=] {
+      if (const auto path = Looked(fd).client_path(); path)
+        st->f_type = static_cast<__fsword_t>(file_system_magic(file_system_of(*path)));
+    });
   }
   return libc_result(result);
 }

@@ -19,20 +19,30 @@ namespace {
 /// One run of the inner loop of spec/svm.md 4.5: a mirror fault under a VMA that does not change.
 class MirrorFault {
  public:
-  MirrorFault(Svm& svm, Vm& vm, const PageFault& fault, Vma& vma, Pagemap* required, std::uint64_t timeslice_ns)
+  /// `mandatory`: the pages must be in VRAM of `pagemap` when the access is repeated, and stay for `timeslice_ns`.
+  struct Mandatory {
+    Pagemap* pagemap;  ///< null: they need not
+    std::uint64_t timeslice_ns;
+  };
+  /// Whether pages that need not move are moved.
+  enum class Optional : std::uint8_t { kMove, kStay };
+
+  MirrorFault(Svm& svm, Vm& vm, const PageFault& fault, Vma& vma, Mandatory mandatory, Optional optional)
       : svm_(svm),
         vm_(vm),
         vma_(vma),
         tile_(fault.engine.tile),
         at_(mirror_of(std::max(fault.page, vma.start()))),
-        required_(required),
-        tries_(required != nullptr ? 3 : 1),
-        slice_ns_(required != nullptr ? timeslice_ns : 0) {
+        required_(mandatory.pagemap),
+        refused_(fault.cause == FaultCause::kMemory),
+        tries_(required_ != nullptr ? 3 : (optional == Optional::kMove ? 1 : 0)),
+        slice_ns_(required_ != nullptr ? mandatory.timeslice_ns : 0) {
     rules_.populated_check_bytes = svm.config().tile_vram.empty() ? 0 : k64K;
   }
 
   /// EAGAIN: VMAs changed. Everything else is the fault's result.
-  Status run(std::uint64_t rounds_max) SX_NO_THREAD_SAFETY_ANALYSIS {
+  Status run(std::uint64_t rounds_max) {
+    svm_.assert_vm_locked();
     for (std::uint64_t round = 0; round < rounds_max; ++round) {
       if (round != 0) vm_.counters().add(Counter::svm_fault_retry_count);
       SX_TRY(CollectOutcome collected, svm_.collect_garbage());
@@ -43,7 +53,7 @@ class MirrorFault {
       if (status) return {};
       if (!again_) return status;
     }
-    return fail(EIO, "livelock: the fault made no progress");
+    return fail(EIO, FaultService::kLivelock);
   }
 
  private:
@@ -60,7 +70,8 @@ class MirrorFault {
     vm_.counters().add(counter_for_size(by_size, bytes_), (svm_.host().clock().now_ns() - begin_ns) / 1000);
   }
 
-  Status step() SX_NO_THREAD_SAFETY_ANALYSIS {
+  Status step() {
+    svm_.assert_vm_locked();
     Pagemap* target = required_ != nullptr ? required_ : resolve_preferred(vma_, svm_, tile_);
     const OwnerGroup owner = target != nullptr ? svm_.owner() : OwnerGroup::kNobody;
     rules_.owner = owner;
@@ -72,12 +83,15 @@ class MirrorFault {
     CounterSet& counters = vm_.counters();
     counters.add(counter_for_size(Counter::svm_4K_pagefault_count, bytes_));
 
+    // What was collected is not what is there: an unmapped end of a file, a protection changed behind our back.
+    if (std::exchange(refused_, false)) svm_.forget_pages(range);
     if (required_ != nullptr && svm_.immovable(range)) required_ = target = nullptr;
     if (required_ != nullptr && range.may_migrate() == MayMigrate::kNo) {
       return done(fail(EACCES, "atomic needs VRAM, memory cannot migrate"));
     }
     const auto bit = static_cast<TileMask>(1u << tile_);
-    if (range.valid_on(bit) && (required_ == nullptr || range.heap() == required_)) {
+    const SvmRangeState state = svm_.state_of(range);
+    if (state.valid_on(bit) && (required_ == nullptr || state.heap() == required_)) {
       counters.add(counter_for_size(Counter::svm_4K_valid_pagefault_count, bytes_));
       return done({});
     }
@@ -99,7 +113,7 @@ class MirrorFault {
     Status bound = svm_.bind(range, vma_, bit);
     add_us(Counter::svm_4K_bind_us, bind_begin_ns);
     // VRAM pages that lost their neighbours fit no entry of a 64K device: home with them (6.1, REC).
-    if (!bound && bound.error().err == EINVAL && range.heap() != nullptr && required_ == nullptr) {
+    if (!bound && bound.error().err == EINVAL && svm_.state_of(range).heap() != nullptr && required_ == nullptr) {
       static_cast<void>(svm_.evict(range));
       return --tries_ > -kEvictionsMax ? retry(bound) : done(bound);
     }
@@ -112,29 +126,32 @@ class MirrorFault {
 
   // ONLY_SYSTEM_PAGES forbids moves between devices (design decision 10). Where the pages are is seen by
   // collecting them: a range knows nothing of what others did to its memory.
-  bool wants_move(SvmRange& range, const Pagemap& target) SX_NO_THREAD_SAFETY_ANALYSIS {
+  bool wants_move(SvmRange& range, const Pagemap& target) {
+    svm_.assert_vm_locked();
     if (!svm_.should_migrate(range, target)) return false;
     if (required_ != nullptr || vma_.attr.preferred.policy == MigrationPolicy::kAllPages) return true;
-    return !svm_.get_pages(range, vma_, svm_.owner(), nullptr) || range.heap() == nullptr;
+    return !svm_.get_pages(range, vma_, svm_.owner(), nullptr) || svm_.state_of(range).heap() == nullptr;
   }
 
   // An atomic that must execute in VRAM, in a chunk smaller than a page of that VRAM. Linux tries three
   // times and then answers with a success that changes nothing (4.6); here the chunk grows to a VRAM page
   // when the mappings have room for one, and the fault fails when they have not.
-  Status too_small() SX_NO_THREAD_SAFETY_ANALYSIS {
+  Status too_small() {
+    svm_.assert_vm_locked();
     const auto around = HostRange::block_around(at_, required_->page_bytes());
     if (grown_ || !svm_.fits(around, vma_)) return done(fail(EFAULT, "memory is smaller than a VRAM page"));
     rules_.populated_check_bytes = 0;
     while (SvmRange* in_the_way = svm_.find_range(around)) {
       // Dead since this round's collector pass: it is the next pass's, with its attribute reset.
-      if (in_the_way->dead()) return retry(fail(EAGAIN, "a dead range in the way of a VRAM page"));
+      if (svm_.state_of(*in_the_way).dead()) return retry(fail(EAGAIN, "a dead range in the way of a VRAM page"));
       svm_.discard(*in_the_way);
     }
     grown_ = true;
     return retry(fail(EAGAIN, "ranges in the way of a VRAM page"));
   }
 
-  Status move(SvmRange& range, Pagemap& target) SX_NO_THREAD_SAFETY_ANALYSIS {
+  Status move(SvmRange& range, Pagemap& target) {
+    svm_.assert_vm_locked();
     const std::uint64_t begin_ns = svm_.host().clock().now_ns();
     Status moved = svm_.migrate(range, target, slice_ns_, MoveCause::kGpuFault);
     slice_ns_ *= 2;
@@ -143,7 +160,8 @@ class MirrorFault {
     return moved;
   }
 
-  Status after_failed_collection(SvmRange& range, const Status& why) SX_NO_THREAD_SAFETY_ANALYSIS {
+  Status after_failed_collection(SvmRange& range, const Status& why) {
+    svm_.assert_vm_locked();
     const int err = why.error().err;
     collection_failed_ = true;
     slice_ns_ *= 2;
@@ -152,7 +170,7 @@ class MirrorFault {
     // Moved, and taken away again: the access faults once more and begins anew (4.6). What cannot be moved at all
     // has failed with the migration.
     if (required_ != nullptr && tries_ <= 0) return done({});
-    if (err == EOPNOTSUPP || range.dead()) return retry(why);
+    if (err == EOPNOTSUPP || svm_.state_of(range).dead()) return retry(why);
     // Same chunk, same answer, no event in between: the chunk holds a page that never comes (E39).
     const std::uint64_t sequence = range.notifier->sequence();
     if (bad_extent_start_ == range.extent().start() && bad_sequence_ == sequence) {
@@ -172,6 +190,7 @@ class MirrorFault {
   unsigned tile_;
   HostVa at_;
   Pagemap* required_;
+  bool refused_;  ///< by memory, under a valid range; dealt with in the first round
   int tries_;
   std::uint64_t slice_ns_;
   static constexpr int kEvictionsMax = 8;  ///< deadlines and pins may keep a page in VRAM for a while
@@ -194,34 +213,42 @@ FaultReply FaultService::page_fault(const PageFault& fault) {
 }
 
 Status FaultService::serve_and_record(const PageFault& fault) {
-  Status status = serve(fault);
+  // Looked up once: the record belongs to the VM of the fault, whoever has its ASID afterwards.
+  const auto context = config_.vms.find(fault.asid);
+  Status status = serve_in(context.get(), fault);
   if (status) return status;
   config_.counters.add(Counter::gpu_fault_failed_count);
   SX_INFO("GPU fault failed: ASID {} address {:#x} access {} type {} level {} class {}: {} ({})", fault.asid,
           fault.page.value(), static_cast<int>(fault.access), static_cast<int>(fault.type), fault.level,
           fault.engine.engine_class, status.error().why, status.error().err);
-  if (auto context = config_.vms.find(fault.asid)) {
-    const unsigned shift = 64 - context->vm.config().va_bits;
-    const auto canonical = static_cast<std::uint64_t>(static_cast<std::int64_t>(fault.page.value() << shift) >> shift);
-    context->vm.record_fault({.page_address = canonical,
-                              .access = static_cast<std::uint8_t>(fault.access),
-                              .type = static_cast<std::uint8_t>(fault.type),
-                              .level = fault.level});
-  }
+  if (context) record(*context, fault);
   if (fault.origin == FaultOrigin::kPrefetch) {
     config_.counters.add(Counter::invalid_prefetch_pagefault_count);
   }
   return status;
 }
 
+void FaultService::record(VmContext& context, const PageFault& fault) {
+  const unsigned shift = 64 - context.vm.config().va_bits;
+  const auto canonical = static_cast<std::uint64_t>(static_cast<std::int64_t>(fault.page.value() << shift) >> shift);
+  context.vm.record_fault({.page_address = canonical,
+                           .access = static_cast<std::uint8_t>(fault.access),
+                           .type = static_cast<std::uint8_t>(fault.type),
+                           .level = fault.level});
+}
+
 void FaultService::livelock(const PageFault& fault, std::uint64_t rounds) {
-  SX_ERROR("GPU livelock: ASID {} address {:#x} faulted {} times without an answer that lasts", fault.asid,
-           fault.page.value(), rounds);
+  SX_ERROR("GPU livelock: ASID {} address {:#x}: {} ({} times)", fault.asid, fault.page.value(), kLivelock, rounds);
+  if (const auto context = config_.vms.find(fault.asid)) record(*context, fault);
 }
 
 Status FaultService::serve(const PageFault& fault) {
-  const auto found = config_.vms.find(fault.asid);
-  if (!found) return fail(EINVAL, "no VM with this ASID");
+  const auto context = config_.vms.find(fault.asid);
+  return serve_in(context.get(), fault);
+}
+
+Status FaultService::serve_in(VmContext* found, const PageFault& fault) {
+  if (found == nullptr) return fail(EINVAL, "no VM with this ASID");
   VmContext& context = *found;
   CounterSet& counters = context.counters;
   counters.add(Counter::gpu_fault_count);
@@ -238,16 +265,38 @@ Status FaultService::serve(const PageFault& fault) {
   if (vma->flags().read_only && fault.access != AccessType::kRead) {
     return fail(EPERM, "write to a READONLY VMA");
   }
+  if (fault.attempts.refused > kRefusalsMax) {
+    return fail(EFAULT, "memory refuses the access again and again, although its mapping allows it");
+  }
   Status status = vma->is_mirror() ? serve_mirror(context, fault, vma) : serve_owned(context, fault, *vma);
   SX_MARK("svm.fault.done");
   self_check(context, "GPU fault");
   return status;
 }
 
+namespace {
+
+// Says once why pages that should be in VRAM stay where they are.
+void give_way(const Svm& svm, const PageFault& fault) {
+  const auto& local = svm.config().tile_vram;
+  const Pagemap* vram = fault.engine.tile < local.size() ? local[fault.engine.tile] : nullptr;
+  if (vram == nullptr) return;
+  SX_INFO(
+      "ASID {} address {:#x} stays where it is: what one access needs evicts each other ({} KiB of VRAM), or the "
+      "process takes it back at once",
+      fault.asid, fault.page.value(), vram->size_bytes() / 1024);
+}
+
+}  // namespace
+
 Status FaultService::serve_mirror(VmContext& context, const PageFault& fault, Vma* vma) {
   Vm& vm = context.vm;
   if (!context.svm) return fail(EINVAL, "mirror VMA without SVM");
   Svm& svm = *context.svm;
+  vm.lock.assert_held();
+  const auto optional =
+      fault.attempts.answered < kGivesWayAfter ? MirrorFault::Optional::kMove : MirrorFault::Optional::kStay;
+  if (fault.attempts.answered == kGivesWayAfter) give_way(svm, fault);
   for (;;) {
     SX_TRY(bool need, vm.need_vram(*vma, fault.access == AccessType::kAtomic));
     Pagemap* required = nullptr;
@@ -257,9 +306,8 @@ Status FaultService::serve_mirror(VmContext& context, const PageFault& fault, Vm
       required = local[fault.engine.tile];
     }
     vm.counters().add(Counter::svm_pagefault_count);
-    Status status =
-        MirrorFault(svm, vm, fault, *vma, required, config_.atomic_timeslice_ns.load(std::memory_order_relaxed))
-            .run(kRoundsMax);
+    const MirrorFault::Mandatory mandatory{required, config_.atomic_timeslice_ns.load(std::memory_order_relaxed)};
+    Status status = MirrorFault(svm, vm, fault, *vma, mandatory, optional).run(kRoundsMax);
     // Each EAGAIN consumed a collector entry, and entries come only from new CPU unmaps: the loop ends
     // unless the process unmaps for ever, and then the fault must wait (spec/vm.md 7.2).
     if (status || status.error().err != EAGAIN) return status;
@@ -274,12 +322,20 @@ Status FaultService::serve_mirror(VmContext& context, const PageFault& fault, Vm
 // BO, null and userptr VMAs (spec/svm.md 4.4).
 Status FaultService::serve_owned(VmContext& context, const PageFault& fault, Vma& vma) {
   Vm& vm = context.vm;
+  vm.lock.assert_held();
   vm.counters().add(Counter::vma_pagefault_count);
   vm.counters().add(Counter::vma_pagefault_kb, vma.range().size() / 1024);
   const bool atomic = fault.access == AccessType::kAtomic;
   SX_TRY(bool need, vm.need_vram(vma, atomic));
   if (need && vma.kind() == VmaKind::kUserptr) return fail(EACCES, "atomic on a userptr needs VRAM");
   const auto bit = static_cast<TileMask>(1u << fault.engine.tile);
+  if (vma.kind() == VmaKind::kUserptr && fault.cause == FaultCause::kMemory && context.svm) {
+    const HostVa at = vma.userptr_start() + (fault.page - vma.start());
+    const auto intent =
+        fault.access == AccessType::kRead ? CollectRequest::Intent::kRead : CollectRequest::Intent::kWrite;
+    context.svm->assert_vm_locked();
+    return context.svm->fault_in(HostRange::of(at.aligned_down(kPageSize), kPageSize), intent);
+  }
   if ((vma.tile_present & ~vma.tile_invalidated & bit) != 0 && !atomic) return {};
   if (vma.kind() == VmaKind::kBo) {
     SX_TRY_VOID(vma.bo()->make_resident({.vm = &vm,

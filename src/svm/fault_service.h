@@ -6,6 +6,8 @@
 // The exits of a mirror fault, all in attempt() (4.5, 4.6 with the [REC] rules):
 //   collector changed VMAs        look the VMA up again, any number of times: each consumed an entry
 //   valid already                 success
+//   memory refuses an access that its entry allows   forget the pages and collect anew; 64 times, then -EFAULT
+//   the engine faults and faults  after 8 answers without an access in between: stay where it is, if optional
 //   migration refused, optional   stay in system memory
 //   migration refused, mandatory  3 tries, then its error
 //   pages raced or mixed          again
@@ -35,7 +37,11 @@ class FaultService final : public FaultSink {
 
   /// Serves and counts; a failure is recorded in the VM (4.7) before the reply.
   FaultReply page_fault(const PageFault& fault) override;
+  /// Recorded in the VM like any other fault that is not served.
   void livelock(const PageFault& fault, std::uint64_t rounds) override;
+  /// What a livelock is, in a user's words.
+  static constexpr const char* kLivelock =
+      "the page was mapped again and again, and taken away each time before the access got through";
 
   /// The same; a failure keeps its reason, for those who have somebody to tell it to.
   Status serve_and_record(const PageFault& fault);
@@ -44,11 +50,20 @@ class FaultService final : public FaultSink {
   Status serve(const PageFault& fault);
 
  private:
-  static constexpr std::uint64_t kRoundsMax = 1'000'000;
+  static constexpr std::uint64_t kRoundsMax = 10'000;
+  /// Answers to one engine without an access in between after which an optional migration is left out: what the access
+  /// needs at the same time does not fit into VRAM together, or others take the pages back at once.
+  static constexpr std::uint32_t kGivesWayAfter = 8;
+  /// Refusals by memory without an access in between. Each one had every page collected anew, with success; somebody
+  /// who changes the protection to and fro does not hit that many times in a row.
+  static constexpr std::uint32_t kRefusalsMax = 64;
 
+  /// `context`: null when the fault's ASID is nobody's.
+  Status serve_in(VmContext* context, const PageFault& fault);
+  static void record(VmContext& context, const PageFault& fault);
   // Both with the context's Vm lock held for writing.
-  Status serve_mirror(VmContext& context, const PageFault& fault, Vma* vma) SX_NO_THREAD_SAFETY_ANALYSIS;
-  Status serve_owned(VmContext& context, const PageFault& fault, Vma& vma) SX_NO_THREAD_SAFETY_ANALYSIS;
+  Status serve_mirror(VmContext& context, const PageFault& fault, Vma* vma) SX_REQUIRES(context.vm.lock);
+  Status serve_owned(VmContext& context, const PageFault& fault, Vma& vma) SX_REQUIRES(context.vm.lock);
 
   Config config_;
 };

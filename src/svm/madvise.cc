@@ -12,7 +12,8 @@ class Madvise {
  public:
   Madvise(VmContext& context, GpuRange range) : context_(context), vm_(context.vm), range_(range) {}
 
-  Result<AdviseResult> run(const Advice& advice) SX_NO_THREAD_SAFETY_ANALYSIS {
+  Result<AdviseResult> run(const Advice& advice) {
+    vm_.lock.assert_held();
     SX_TRY_VOID(split());
     const std::vector<Vma*> vmas = vm_.vmas_in(range_);
     SX_TRY_VOID(std::visit([&](const auto& a) { return check(vmas, a); }, advice));
@@ -22,6 +23,7 @@ class Madvise {
       const bool changed = std::visit([&](const auto& a) { return apply(*vma, a); }, advice);
       if (!changed) continue;
       if (vma->is_mirror()) {
+        context_.svm->assert_vm_locked();
         context_.svm->zap(vma->range());
       } else {
         stale.push_back(vma);
@@ -42,8 +44,9 @@ class Madvise {
 
   // Memory the GPU never touches has no SVM range: in this mode its unmap matters all the same. What the
   // advice will leave with something to reset is watched before anything is applied: watching may fail.
-  Status watch_exact(const std::vector<Vma*>& vmas, const Advice& advice) SX_NO_THREAD_SAFETY_ANALYSIS {
+  Status watch_exact(const std::vector<Vma*>& vmas, const Advice& advice) {
     if (vm_.config().reset != ResetMode::kExact || !context_.svm) return {};
+    context_.svm->assert_vm_locked();
     std::optional<GpuRange> hull;
     for (const Vma* vma : vmas) {
       if (!vma->is_mirror() || !vma->flags().autoreset) continue;

@@ -23,6 +23,8 @@ class Pagemap : public DevmemHeap {
   /// An empty allocation of exactly `bytes` (4K, 64K or 2M), naturally aligned and contiguous.
   /// May evict others: the caller holds no lock of rank >= kHostMm. ENOSPC / ENOMEM: no room.
   virtual Result<DevmemAllocation*> allocate(std::uint64_t bytes, VramEffort effort) = 0;
+  /// The whole region.
+  virtual std::uint64_t size_bytes() const = 0;
   /// Which tile of its device; PTEs of that tile carry the DM bit, others map it as a peer.
   virtual unsigned tile() const = 0;
 };

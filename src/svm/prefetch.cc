@@ -7,6 +7,7 @@
 namespace softxe {
 
 Status SvmPrefetch::enumerate(GpuRange range, PrefetchTarget target) {
+  assert_locked();
   for (Vma* vma : vm_.vmas_in(range)) {
     if (!vma->is_mirror()) continue;
     auto part = vma->range().intersection(range);
@@ -17,6 +18,7 @@ Status SvmPrefetch::enumerate(GpuRange range, PrefetchTarget target) {
 }
 
 Status SvmPrefetch::enumerate_vma(Vma& vma, GpuRange part, PrefetchTarget wanted) {
+  svm_.assert_vm_locked();
   Pagemap* target = nullptr;
   if (wanted.kind == PrefetchTarget::Kind::kTileVram) {
     const auto& local = svm_.config().tile_vram;
@@ -36,8 +38,8 @@ Status SvmPrefetch::enumerate_vma(Vma& vma, GpuRange part, PrefetchTarget wanted
       continue;
     }
     SvmRange& range = **found;
-    const bool in_place = range.valid_on(vm_.all_tiles()) &&
-                          (range.present() & ~range.invalidated()) == vm_.all_tiles() && range.heap() == target;
+    const SvmRangeState state = svm_.state_of(range);
+    const bool in_place = state.valid() == vm_.all_tiles() && state.heap() == target;
     if (!in_place) work_.push_back({&range, range.extent(), &vma, target});
     at = range.gpu_extent().end();
   }
@@ -53,6 +55,7 @@ bool is_soft(const Status& status) {
 }  // namespace
 
 Result<SvmPrefetch::Outcome> SvmPrefetch::move_one(const Item& item) {
+  svm_.assert_vm_locked();
   SX_TRY_VOID(SX_STEP("svm.prefetch.item"));
   if (item.target == nullptr) {
     static_cast<void>(svm_.evict(*item.range));
@@ -67,6 +70,7 @@ Result<SvmPrefetch::Outcome> SvmPrefetch::move_one(const Item& item) {
 }
 
 Status SvmPrefetch::collect(const Item& item) {
+  svm_.assert_vm_locked();
   const OwnerGroup owner = item.target != nullptr ? svm_.owner() : OwnerGroup::kNobody;
   return svm_.get_pages(*item.range, *item.vma, owner, nullptr);
 }
@@ -82,6 +86,7 @@ Status SvmPrefetch::move() {
 }
 
 Status SvmPrefetch::run() {
+  svm_.assert_vm_locked();
   if (!moved_) bind_end_ = work_.size();
   for (const Item& item : std::span(work_).first(bind_end_)) {
     if (!moved_) {
@@ -95,7 +100,7 @@ Status SvmPrefetch::run() {
     Status bound = svm_.bind(*item.range, *item.vma, vm_.all_tiles());
     // VRAM pages that lost their neighbours fit no entry of a 64K device: home with them (spec/svm.md 10.2, E41).
     // They are bound by a fault, when somebody comes.
-    if (!bound && bound.error().err == EINVAL && item.range->heap() != nullptr) {
+    if (!bound && bound.error().err == EINVAL && svm_.state_of(*item.range).heap() != nullptr) {
       static_cast<void>(svm_.evict(*item.range));
       continue;
     }
@@ -106,11 +111,12 @@ Status SvmPrefetch::run() {
 
 // Looked up anew: another operation of the call may have remembered, and forgotten, the same range.
 void SvmPrefetch::forget() {
+  svm_.assert_vm_locked();
   for (const Item& item : work_) {
     SvmRange* range = svm_.find_range(item.extent);
-    const bool made_here =
-        range != nullptr && range->extent() == item.extent && range->present() == 0 && !range->dead();
-    if (made_here) svm_.discard(*range);
+    if (range == nullptr || range->extent() != item.extent) continue;
+    const SvmRangeState state = svm_.state_of(*range);
+    if (state.present() == 0 && !state.dead()) svm_.discard(*range);
   }
   work_.clear();
 }

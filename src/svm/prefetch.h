@@ -23,18 +23,21 @@ class SvmPrefetch {
   SvmPrefetch(Svm& svm, Vm& vm) : svm_(svm), vm_(vm) {}
 
   /// Phase 1. ENOENT holes are skipped; EPERM, EIO, EINVAL, ENOMEM, EFAULT end the ioctl.
-  Status enumerate(GpuRange range, PrefetchTarget target) SX_NO_THREAD_SAFETY_ANALYSIS;
+  Status enumerate(GpuRange range, PrefetchTarget target);
   /// Phase 2 alone: move and collect, for a call that can still be taken back. EBUSY, ENOMEM.
-  Status move() SX_NO_THREAD_SAFETY_ANALYSIS;
+  Status move();
   /// Phases 2 and 3: move what has not been moved, collect, bind on all tiles. EBUSY, ENOMEM, unless
   /// move() ran before: then nothing can fail any more, what races is skipped.
-  Status run() SX_NO_THREAD_SAFETY_ANALYSIS;
+  Status run();
   /// The call is taken back: removes the ranges that nobody has bound.
-  void forget() SX_NO_THREAD_SAFETY_ANALYSIS;
+  void forget();
 
   bool empty() const { return work_.empty(); }
 
  private:
+  // The caller holds it; the analysis cannot follow a lock through a reference member.
+  void assert_locked() const SX_ASSERT_CAPABILITY(vm_.lock) { vm_.lock.assert_held(); }
+
   struct Item {
     SvmRange* range;
     HostRange extent;
@@ -42,9 +45,9 @@ class SvmPrefetch {
     Pagemap* target;  ///< null: system
   };
   enum class Outcome : std::uint8_t { kGoOn, kEnd };
-  Result<Outcome> move_one(const Item& item) SX_NO_THREAD_SAFETY_ANALYSIS;
-  Status collect(const Item& item) SX_NO_THREAD_SAFETY_ANALYSIS;
-  Status enumerate_vma(Vma& vma, GpuRange part, PrefetchTarget target) SX_NO_THREAD_SAFETY_ANALYSIS;
+  Result<Outcome> move_one(const Item& item);
+  Status collect(const Item& item);
+  Status enumerate_vma(Vma& vma, GpuRange part, PrefetchTarget target);
 
   Svm& svm_;
   Vm& vm_;

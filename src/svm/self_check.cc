@@ -27,7 +27,7 @@ class SelfChecker {
  public:
   SelfChecker(Vm& vm, Svm& svm) : vm_(vm), svm_(svm) {}
 
-  std::string run() SX_NO_THREAD_SAFETY_ANALYSIS {
+  std::string run() {
     Guard hold(svm_.notifier_lock_);
     for (const SvmNotifier& window : svm_.windows_) {
       if (std::string what = check_window(window); !what.empty()) return what;
@@ -42,7 +42,7 @@ class SelfChecker {
 
  private:
   // I7, I9.
-  std::string check_window(const SvmNotifier& window) {
+  std::string check_window(const SvmNotifier& window) SX_REQUIRES(svm_.notifier_lock_) {
     const HostRange extent = window.window();
     if (window.ranges_.empty()) return "a notifier without ranges";
     if (extent.size() != svm_.config_.window_bytes || !extent.start().is_aligned(extent.size())) {
@@ -60,35 +60,37 @@ class SelfChecker {
   }
 
   // I7, I8; the legal combinations of spec/svm.md 10.1.
-  std::string check_range(const SvmRange& range) SX_NO_THREAD_SAFETY_ANALYSIS {
+  std::string check_range(const SvmRange& range) SX_REQUIRES(svm_.notifier_lock_) {
+    vm_.lock.assert_held_shared();
+    const SvmRangeState& state = range.state(svm_.key());
     const std::uint64_t bytes = range.extent().size();
     if (bytes != k2M && bytes != k64K && bytes != kPageSize) return at(range, "is of no legal size");
     if (!range.extent().start().is_aligned(bytes)) return at(range, "is not naturally aligned");
     const Vma* vma = vm_.find_at_or_above(range.gpu_extent().start());
     if (vma == nullptr || !vma->range().contains(range.gpu_extent())) return at(range, "leaves its VMA");
     if (!vma->is_mirror()) return at(range, "stands in a VMA that is no mirror");
-    if ((range.present() & ~vm_.all_tiles()) != 0) return at(range, "is bound on a tile that is not there");
+    if ((state.present() & ~vm_.all_tiles()) != 0) return at(range, "is bound on a tile that is not there");
     {
       Guard hold(svm_.gc_lock_);
       if (range.queued()) ++queued_;
       // A pass that failed has taken the range off the list and killed the VM.
-      if (range.queued() != range.dead() && !vm_.banned()) return at(range, "must be queued when, and only when, dead");
+      if (range.queued() != state.dead() && !vm_.banned()) return at(range, "must be queued when, and only when, dead");
     }
     for (unsigned tile = 0; tile < vm_.config().tile_count; ++tile) {
-      if (std::string what = check_ptes(range, *vma, tile); !what.empty()) return what;
+      if (std::string what = check_ptes(range, state, *vma, tile); !what.empty()) return what;
     }
     return {};
   }
 
   // I6, invariants 22 and 23: a valid range is mapped whole and as its pages are; any other not at
   // all.
-  std::string check_ptes(const SvmRange& range, const Vma& vma, unsigned tile) {
-    const bool valid = range.valid_on(static_cast<TileMask>(1u << tile));
-    if (valid && !range.collected()) return at(range, "is mapped without pages");
+  std::string check_ptes(const SvmRange& range, const SvmRangeState& state, const Vma& vma, unsigned tile) {
+    const bool valid = state.valid_on(static_cast<TileMask>(1u << tile));
+    if (valid && !state.collected()) return at(range, "is mapped without pages");
     const auto& local = svm_.config_.tile_vram;
     const DevmemHeap* own = tile < local.size() ? local[tile] : nullptr;
-    const PteKind kind = range.heap() == nullptr ? PteKind::kSystem
-                         : range.heap() == own   ? PteKind::kVram
+    const PteKind kind = state.heap() == nullptr ? PteKind::kSystem
+                         : state.heap() == own   ? PteKind::kVram
                                                  : PteKind::kEngine;
     std::uint64_t mapped = 0;
     const char* wrong = nullptr;
@@ -112,7 +114,8 @@ class SelfChecker {
   }
 
   // ResetMode::kExact: what has something to reset is watched.
-  std::string check_watcher() SX_NO_THREAD_SAFETY_ANALYSIS {
+  std::string check_watcher() {
+    vm_.lock.assert_held_shared();
     if (vm_.config().reset != ResetMode::kExact || vm_.banned()) return {};
     for (auto it = vm_.space().begin(); it != vm_.space().end(); ++it) {
       VaNode& node = *it;

@@ -104,7 +104,8 @@ class Svm final : public MirrorRanges {
 
   /// The range that covers `at`, made if there is none. `vma` is the mirror VMA at `at`.
   /// EINVAL: outside the VM. EFAULT: process gone. ENOENT: no CPU mapping. EPERM: CPU mapping read-only
-  /// and `vma` is not. EIO: device mapping. ENOMEM (spec/svm.md 1.3, in that order).
+  /// and `vma` is not. EIO: device mapping. ENOMEM (spec/svm.md 1.3, in that order). EBUSY: mappings in the window
+  /// changed during every one of kLooksMax looks.
   Result<SvmRange*> find_or_create(HostVa at, const Vma& vma, ChunkRules rules) SX_REQUIRES(vm_.lock);
 
   /// Memory that would migrate, on a machine that cannot move it: atomics that need VRAM act on it in place.
@@ -125,10 +126,17 @@ class Svm final : public MirrorRanges {
   Status bind(SvmRange& range, const Vma& vma, TileMask tiles) SX_REQUIRES(vm_.lock);
 
   /// True when the rules of 5.1 say the range should move to `target`.
-  bool should_migrate(const SvmRange& range, const Pagemap& target) const;
+  bool should_migrate(const SvmRange& range, const Pagemap& target) const SX_EXCLUDES(notifier_lock_);
 
   /// Moves the range's pages into VRAM of `target`; 5.3 with its one retry under the exclusive lock.
   Status migrate(SvmRange& range, Pagemap& target, std::uint64_t residency_ns, MoveCause cause) SX_REQUIRES(vm_.lock);
+
+  /// The pages of a range are not what was collected, although no event said so: zapped, to be collected anew.
+  void forget_pages(SvmRange& range) SX_REQUIRES(vm_.lock);
+
+  /// Makes every page of `range` (at most 2 MiB) present in system memory, with that right. EFAULT, EBUSY, ENOMEM as
+  /// HostMm::collect.
+  Status fault_in(HostRange range, CollectRequest::Intent intent) SX_REQUIRES(vm_.lock);
 
   /// Makes every page CPU-resident, honouring the residency deadline (4.8). Result mostly ignored.
   Status evict(SvmRange& range) SX_REQUIRES(vm_.lock);
@@ -145,18 +153,25 @@ class Svm final : public MirrorRanges {
   /// Madvise changed an attribute in `range`: zap every range that intersects it. Returns pages zapped.
   std::uint64_t zap(GpuRange range) SX_REQUIRES(vm_.lock);
 
-  /// Unbinds and removes one range now, off the collector's list too. Its pages stay where they are.
+  /// Unbinds and removes one range now, off the collector's list too. Its pages stay where they are. When it has died,
+  /// the next pass resets its attributes all the same.
   void discard(SvmRange& range) SX_REQUIRES(vm_.lock);
 
   // MirrorRanges, for vm/: the Vm lock is held for writing.
   bool any_in(GpuRange range) override;
-  void drop_straddling(GpuRange range) override SX_NO_THREAD_SAFETY_ANALYSIS;
+  void drop_straddling(GpuRange range) override;
 
   // --- looking -----------------------------------------------------------------------------------
 
   std::size_t range_count() const { return range_count_; }
-  /// Calls `visit` for every range in address order. Vm lock (r).
-  void for_each_range(const std::function<void(const SvmRange&)>& visit);
+  /// Calls `visit` for every range in address order, with the notifier lock held (r). Vm lock (r).
+  void for_each_range(const std::function<void(const SvmRange&, const SvmRangeState&)>& visit)
+      SX_EXCLUDES(notifier_lock_);
+  /// The range's state as it is now; events may change it at once.
+  SvmRangeState state_of(const SvmRange& range) const SX_EXCLUDES(notifier_lock_);
+  /// For the analysis, which cannot see that the Svm and its owner name the same lock: asserts that this thread holds
+  /// the lock of a VM for writing.
+  void assert_vm_locked() const SX_ASSERT_CAPABILITY(vm_.lock) { vm_.lock.assert_held(); }
   /// First range that intersects, or null.
   SvmRange* find_range(HostRange range);
   OwnerGroup owner() const { return config_.owner; }
@@ -177,17 +192,24 @@ class Svm final : public MirrorRanges {
   using GarbageList = boost::intrusive::list<SvmRange, boost::intrusive::constant_time_size<false>>;
 
   // svm_lookup.cc
+  static constexpr unsigned kLooksMax = 10'000;
+  /// Null: an event came in between.
+  Result<SvmRange*> look_or_create(HostVa at, const Vma& vma, const ChunkRules& rules, SvmNotifier& window);
   SvmNotifier* find_window(HostVa at);
   Result<SvmNotifier*> make_window(HostVa at);
   void discard_window_if_empty(SvmNotifier& window);
   std::optional<HostRange> choose_chunk(HostVa at, const Vma& vma, const CpuVma& cpu, SvmNotifier& window,
                                         const ChunkRules& rules);
-  void remove_range(SvmRange& range);
+  /// What becomes of the reset that a dead range stands for.
+  enum class Reset : std::uint8_t { kByCaller, kByNextPass };
+  void remove_range(SvmRange& range, Reset reset) SX_EXCLUDES(notifier_lock_);
   /// First range of the window that ends above `at`; the window's end when there is none.
   static SvmNotifier::Ranges::iterator first_ending_above(SvmNotifier& window, HostVa at);
 
   // svm_events.cc
-  void on_event(SvmNotifier& window, HostRange range, HostEvent kind);
+  void on_event(SvmNotifier& window, HostRange range, HostEvent kind) SX_EXCLUDES(notifier_lock_);
+  /// Drops the pages of what intersects; on an unmap kills and queues it. True when something was queued.
+  bool take_pages(SvmNotifier& window, HostRange range, HostEvent kind) SX_REQUIRES(notifier_lock_);
   struct Zapped {
     std::uint64_t pages = 0;
     std::uint64_t mappings = 0;  ///< of ranges, counted once for each tile
@@ -200,27 +222,26 @@ class Svm final : public MirrorRanges {
   Status classify(const Pagemap* vram_only, DevmemHeap*& heap) const;
   std::vector<PteRun> make_runs(const SvmRange& range, const Vma& vma, unsigned tile) const;
 
-  // svm_migrate.cc
-  Status fault_in(SvmRange& range);
-
   // svm_gc.cc
   void on_unmap(HostRange range);
   Result<CollectOutcome> reset_unmapped() SX_REQUIRES(vm_.lock);
   void make_room_for_reset(const Vma& vma, GpuRange part) SX_REQUIRES(vm_.lock);
-  void unbind(SvmRange& range);
+  void unbind(SvmRange& range) SX_EXCLUDES(notifier_lock_);
   SvmRange* pop_garbage();
+
+  SvmStateKey key() const SX_REQUIRES_SHARED(notifier_lock_) { return {}; }
 
   Vm& vm_;
   SvmConfig config_;
-  SharedMutex<LockRank::kSvmNotifier> notifier_lock_{"Svm::notifier_lock"};
+  mutable SharedMutex<LockRank::kSvmNotifier> notifier_lock_{"Svm::notifier_lock"};
   Notifiers windows_;  ///< address order; Vm lock (w)
   std::size_t range_count_ = 0;
   PageHomes homes_;  ///< of the range collected last; Vm lock (w)
 
   mutable Mutex<LockRank::kGcList> gc_lock_{"Svm::gc_list"};
   GarbageList garbage_ SX_GUARDED_BY(gc_lock_);
-  /// kExact: unmapped intervals not yet reset. Capacity is reserved: the callback must not allocate; when
-  /// it is used up the last interval grows to the hull.
+  /// Unmapped intervals not yet reset. kExact: all; else those of dead ranges that the collector has not seen. Capacity
+  /// is reserved: the callback must not allocate; when it is used up the last interval grows to the hull.
   static constexpr std::size_t kUnmappedMax = 4096;
   std::vector<HostRange> unmapped_ SX_GUARDED_BY(gc_lock_);
   std::unique_ptr<UnmapWatcher> unmap_watcher_;  ///< Vm lock (w)

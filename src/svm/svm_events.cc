@@ -15,8 +15,9 @@ Svm::Zapped Svm::zap_intersecting(SvmNotifier& window, HostRange range, Invalida
   Zapped zapped;
   for (auto it = first_ending_above(window, range.start());
        it != window.ranges_.end() && it->extent().start() < range.end(); ++it) {
-    if (it->dead()) continue;
-    const auto valid = static_cast<TileMask>(it->present() & ~it->invalidated());
+    SvmRangeState& state = it->state(key());
+    if (state.dead()) continue;
+    const TileMask valid = state.valid();
     for (unsigned tile = 0; tile < vm_.config().tile_count; ++tile) {
       if ((valid & (1u << tile)) == 0) continue;
       PagesAffected affected = vm_.table(tile).zap(it->gpu_extent());
@@ -24,7 +25,7 @@ Svm::Zapped Svm::zap_intersecting(SvmNotifier& window, HostRange range, Invalida
       ++zapped.mappings;
       batch.add(std::move(affected));
     }
-    it->set_zapped(valid);
+    state.set_zapped(valid);
   }
   return zapped;
 }
@@ -33,6 +34,23 @@ void Svm::finish(InvalidationBatch& batch) {
   InvalidationCount done = batch.wait();
   vm_.counters().add(Counter::tlb_inval_count, done.invalidations);
   vm_.counters().add(Counter::pte_zap_count, done.pages);
+}
+
+bool Svm::take_pages(SvmNotifier& window, HostRange range, HostEvent kind) {
+  bool queued = false;
+  for (auto it = first_ending_above(window, range.start());
+       it != window.ranges_.end() && it->extent().start() < range.end(); ++it) {
+    SvmRangeState& state = it->state(key());
+    state.drop_pages();
+    if (kind != HostEvent::kUnmap) continue;
+    const auto extent =
+        range.contains(it->extent()) ? svm_state::Dead::Extent::kWhole : svm_state::Dead::Extent::kPartial;
+    if (!state.kill(extent)) continue;
+    Guard hold_gc(gc_lock_);
+    garbage_.push_back(*it);
+    queued = true;
+  }
+  return queued;
 }
 
 void Svm::on_event(SvmNotifier& window, HostRange range, HostEvent kind) {
@@ -57,16 +75,7 @@ void Svm::on_event(SvmNotifier& window, HostRange range, HostEvent kind) {
     if (zapped.pages != 0) {
       vm_.counters().add(Counter::svm_tlb_inval_us, (config_.host.clock().now_ns() - begin_ns) / 1000);
     }
-    for (auto it = first; it != window.ranges_.end() && it->extent().start() < range.end(); ++it) {
-      it->drop_pages();
-      if (kind != HostEvent::kUnmap || closed) continue;
-      const auto extent =
-          range.contains(it->extent()) ? svm_state::Dead::Extent::kWhole : svm_state::Dead::Extent::kPartial;
-      if (!it->kill(extent)) continue;
-      Guard hold_gc(gc_lock_);
-      garbage_.push_back(*it);
-      queued = true;
-    }
+    queued = take_pages(window, range, closed ? HostEvent::kClear : kind);
   }
   if (queued) config_.kick_collector();
   SX_MARK("svm.event.leave");

@@ -44,10 +44,11 @@ Status Svm::watch_unmaps(GpuRange range) {
 }
 
 // Memory unmapped and mapped again while a fault was under way may have live ranges by now, made after the
-// collector's pass. Where attributes are reset they must go: they would be in the way of the cut, and their
-// PTEs have the old PAT and atomic bits. The next access makes them anew.
+// collector's pass. Remove them first: they may straddle the border of the new VMA, and their PTEs have the old PAT and
+// atomic bits. The next access makes them anew.
 void Svm::make_room_for_reset(const Vma& vma, GpuRange part) {
-  if (!vma.is_mirror() || !vma.flags().autoreset || vma.attr.is_default()) return;
+  const bool resets = vm_.config().reset == ResetMode::kAlways || vma.flags().autoreset;
+  if (!vma.is_mirror() || !resets || vma.attr.is_default()) return;
   while (SvmRange* range = find_range(mirror_of(part))) discard(*range);
 }
 
@@ -85,14 +86,15 @@ SvmRange* Svm::pop_garbage() {
 }
 
 // After this no PTE and no TLB entry of the range is left; its tables are freed. Flushed before the notifier lock is
-// let go: an event that finds no entry to zap takes it that no engine can reach the pages.
+// let go: an event that finds no entry to zap assumes that no engine can reach the pages.
 void Svm::unbind(SvmRange& range) {
-  if (range.present() == 0) return;
   Guard hold(notifier_lock_);
+  SvmRangeState& state = range.state(key());
+  if (state.present() == 0) return;
   InvalidationBatch batch(config_.invalidations);
   const GpuRange extent = range.gpu_extent();
   for (unsigned tile = 0; tile < vm_.config().tile_count; ++tile) {
-    if ((range.present() & (1u << tile)) == 0) continue;
+    if ((state.present() & (1u << tile)) == 0) continue;
     if (vm_.config().modes.scratch) {
       // The mirror VMA stays: its holes fault, they do not fall back to scratch (svm.md 4.11).
       batch.add(vm_.table(tile).zap(extent));
@@ -100,14 +102,14 @@ void Svm::unbind(SvmRange& range) {
       batch.add(vm_.table(tile).unbind(extent));
     }
   }
-  range.set_unbound();
+  state.set_unbound();
   finish(batch);
 }
 
 void Svm::discard(SvmRange& range) {
   unbind(range);
   vm_.counters().add(Counter::svm_range_removed_count);
-  remove_range(range);
+  remove_range(range, Reset::kByNextPass);
 }
 
 Result<CollectOutcome> Svm::collect_garbage() {
@@ -120,7 +122,7 @@ Result<CollectOutcome> Svm::collect_garbage() {
       return fail(may.error());
     }
     unbind(*range);
-    remove_range(*range);
+    remove_range(*range, Reset::kByCaller);
     vm_.counters().add(Counter::svm_range_collected_count);
     SX_MARK("svm.gc.removed");
     if (vm_.config().reset == ResetMode::kExact) continue;
@@ -147,9 +149,18 @@ std::uint64_t Svm::zap(GpuRange range) {
   return pages;
 }
 
+void Svm::forget_pages(SvmRange& range) {
+  Guard hold(notifier_lock_);
+  InvalidationBatch batch(config_.invalidations);
+  zap_intersecting(*range.notifier, range.extent(), batch);
+  finish(batch);
+  range.state(key()).drop_pages();
+}
+
 // Zapped and flushed before it leaves the tree, so that a munmap racing with this finds either the range
 // or nothing a GPU could reach (spec/svm.md 3.7 quirk, fixed).
 void Svm::drop_straddling(GpuRange range) {
+  assert_vm_locked();
   const HostRange inside = mirror_of(range);
   for (;;) {
     SvmRange* victim = nullptr;
@@ -165,7 +176,7 @@ void Svm::drop_straddling(GpuRange range) {
       }
     }
     if (victim == nullptr) return;
-    if (victim->heap() != nullptr) static_cast<void>(evict(*victim));
+    if (state_of(*victim).heap() != nullptr) static_cast<void>(evict(*victim));
     discard(*victim);
   }
 }

@@ -8,7 +8,7 @@ namespace softxe {
 bool Svm::should_migrate(const SvmRange& range, const Pagemap& target) const {
   if (range.may_migrate() == MayMigrate::kNo) return false;
   if (range.extent().size() < target.page_bytes()) return false;
-  return range.heap() != &target;
+  return state_of(range).heap() != &target;
 }
 
 Status Svm::evict(SvmRange& range) {
@@ -17,9 +17,8 @@ Status Svm::evict(SvmRange& range) {
 }
 
 // Swapped-out pages come back; the error of a page that cannot is the migration's to find.
-Status Svm::fault_in(SvmRange& range) {
-  const CollectRequest request{.intent = CollectRequest::Intent::kRead, .owner = OwnerGroup::kNobody};
-  return config_.host.collect(range.extent(), request, homes_);
+Status Svm::fault_in(HostRange range, CollectRequest::Intent intent) {
+  return config_.host.collect(range, {.intent = intent, .owner = OwnerGroup::kNobody}, homes_);
 }
 
 namespace {
@@ -54,7 +53,7 @@ Status Svm::migrate(SvmRange& range, Pagemap& target, std::uint64_t residency_ns
     // Swapped-out, shared or half-migrated pages: bring all home and try once more, alone (5.3).
     Guard hold(config_.migrate_lock);
     static_cast<void>(evict(range));
-    static_cast<void>(fault_in(range));
+    static_cast<void>(fault_in(range.extent(), CollectRequest::Intent::kRead));
     moved = populate(config_.host, range, target, residency_ns);
   }
   if (!moved) {

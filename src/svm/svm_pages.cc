@@ -25,26 +25,25 @@ Status Svm::get_pages(SvmRange& range, const Vma& vma, OwnerGroup owner, Pagemap
   const CollectRequest request{
       .intent = vma.flags().read_only ? CollectRequest::Intent::kRead : CollectRequest::Intent::kWrite,
       // Pages still valid are looked up where they are: a zap by madvise moves nothing (5.2, E11).
-      .owner = range.collected() ? config_.owner : owner};
+      .owner = state_of(range).collected() ? config_.owner : owner};
   for (;;) {
     if (config_.host.clock().now_ns() > deadline_ns) return fail(EBUSY, "collection raced for 1 s");
     const std::uint64_t sequence = config_.host.read_begin(*range.notifier);
-    {
-      ReadGuard hold(notifier_lock_);
-      if (range.dead()) return fail(EFAULT, "range was unmapped");
-    }
+    if (state_of(range).dead()) return fail(EFAULT, "range was unmapped");
     SX_TRY_VOID(SX_STEP("svm.pages.collect"));
     SX_TRY_VOID(config_.host.collect(range.extent(), request, homes_));
     SX_MARK("svm.pages.collected");
     DevmemHeap* heap = nullptr;
     if (Status kind = classify(vram_only, heap); !kind) {
-      if (kind.error().err == EOPNOTSUPP) static_cast<void>(evict(range));
+      // In one place first. What cannot leave VRAM is the answer: collected again, it would be mixed again.
+      if (kind.error().err == EOPNOTSUPP) SX_TRY_VOID(evict(range));
       return kind;
     }
     Guard hold(notifier_lock_);
-    if (range.dead()) return fail(EFAULT, "range was unmapped");
+    SvmRangeState& state = range.state(key());
+    if (state.dead()) return fail(EFAULT, "range was unmapped");
     if (range.notifier->sequence() != sequence) continue;
-    range.set_collected(heap);
+    state.set_collected(heap);
     return {};
   }
 }
@@ -89,9 +88,10 @@ Status Svm::bind(SvmRange& range, const Vma& vma, TileMask tiles) {
     SX_MARK("svm.bind.before_commit");
     ReadGuard hold(notifier_lock_);
     // Events elsewhere in the window moved the sequence but not this range: only its pages count (1.5).
-    if (!range.collected()) return fail(EAGAIN, "pages were invalidated before the PTE commit");
+    SvmRangeState& state = range.state(key());
+    if (!state.collected()) return fail(EAGAIN, "pages were invalidated before the PTE commit");
     batch.add(vm_.table(tile).commit(std::move(update)));
-    range.set_bound(bit);
+    state.set_bound(bit);
   }
   finish(batch);
   return {};

@@ -189,6 +189,7 @@ Status VmTransaction::prefetch(Vma& vma, const BoUse& use) {
 }
 
 Status VmTransaction::prepare_vma(Vma& vma, TileMask tiles) {
+  vm_.lock.assert_held();
   for (unsigned tile = 0; tile < vm_.config_.tile_count; ++tile) {
     if ((tiles & (1u << tile)) == 0) continue;
     SX_TRY_VOID(SX_STEP("vm.bind.prepare_ptes"));

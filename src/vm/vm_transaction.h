@@ -45,7 +45,7 @@ struct VmaTemplate {
 };
 
 /// Not thread-safe; the Vm lock is held for writing during its whole life (clang's analysis cannot
-/// follow a lock through a reference member, hence the exceptions below).
+/// follow a lock through a reference member, hence the assertions in its members).
 class VmTransaction {
  public:
   explicit VmTransaction(Vm& vm) : vm_(vm) {}
@@ -77,7 +77,7 @@ class VmTransaction {
   bool empty() const { return journal_.empty(); }
 
   /// Makes BOs resident and allocates page tables for every VMA that is bound now. ENOMEM, ENOSPC.
-  Status prepare_ptes(VmLocalEviction eviction) SX_NO_THREAD_SAFETY_ANALYSIS;
+  Status prepare_ptes(VmLocalEviction eviction);
   /// Publishes the PTEs, clears the removed ones, waits for the TLBs, destroys the removed VMAs.
   void commit();
 
@@ -98,7 +98,7 @@ class VmTransaction {
   void put_in(std::unique_ptr<Vma> vma, VaReservation& reservation);
   void unwind();
   TileMask tiles_to_bind(const Vma& vma) const;
-  Status prepare_vma(Vma& vma, TileMask tiles) SX_NO_THREAD_SAFETY_ANALYSIS;
+  Status prepare_vma(Vma& vma, TileMask tiles);
   std::vector<GpuRange> stale_intervals() const;
   std::vector<GpuRange> newly_faulting() const;
   void leave_to_exec(Vma& vma);

@@ -71,6 +71,7 @@ Status VramManager::evict_claimed(VramBlock& victim) {
   SX_MARK("vm.vram.evict");
   VramClient& client = victim.client();
   Status status = client.evict_block(victim);
+  SX_MARK("vm.vram.evicted");
   bool gone = false;
   {
     Guard guard(lock_);

@@ -24,7 +24,10 @@ FencePtr BindQueue::last() const {
 BindQueue::Path BindQueue::admit(const FencePtr& ready, const FencePtr& done, Work& work) {
   Guard hold(lock_);
   if (ready->signalled()) {
-    stopped_.wait(lock_, [this]() SX_NO_THREAD_SAFETY_ANALYSIS { return !in_progress(); });
+    stopped_.wait(lock_, [this] {
+      lock_.assert_held();
+      return !in_progress();
+    });
   }
   if (killed_) return Path::kRefused;
   last_ = done;

@@ -128,5 +128,52 @@ TEST_F(Threads, ShutDownCancelsEverything) {
   EXPECT_EQ(rig.exec.check_submit(*queue).error().err, ECANCELED);
 }
 
+// The first caller is off its processor before it has stored the handle of its thread, which has ended meanwhile.
+TEST(WorkerThread, AStartThatOvertakesTheOneBeforeLosesNoThread) {
+  std::atomic<bool> first_is_late{true};
+  std::atomic<int> starters{0};
+  std::atomic<int> alive{0};
+  std::atomic<bool> first_entered{false};
+  const ThreadStarter plain = default_thread_starter();
+  const ThreadStarter slow = [&](std::function<void()> body) -> std::function<void()> {
+    const bool first = starters.fetch_add(1) == 0;
+    std::function<void()> join = plain([&alive, body = std::move(body)] {
+      alive.fetch_add(1);
+      body();
+      alive.fetch_sub(1);
+    });
+    first_entered.store(true);
+    while (first && first_is_late.load()) std::this_thread::yield();
+    return join;
+  };
+  std::atomic<bool> second_ran{false};
+  std::atomic<bool> second_may_end{false};
+  {
+    WorkerThread worker(slow);
+    std::thread first([&] { worker.start([] {}); });
+    while (!first_entered.load()) std::this_thread::yield();
+    worker.start([&] {
+      while (!second_may_end.load()) std::this_thread::yield();
+      second_ran.store(true);
+    });
+    first_is_late.store(false);
+    first.join();
+    second_may_end.store(true);
+    worker.join();
+    EXPECT_TRUE(second_ran.load());
+    EXPECT_EQ(alive.load(), 0);
+  }
+}
+
+TEST(WorkerThread, JoinWaitsForAStartThatWasPromised) {
+  std::atomic<bool> ran{false};
+  WorkerThread worker(default_thread_starter());
+  worker.promise();
+  std::thread late([&] { worker.start_promised([&] { ran.store(true); }); });
+  worker.join();
+  EXPECT_TRUE(ran.load());
+  late.join();
+}
+
 }  // namespace
 }  // namespace softxe::exec_test

@@ -377,6 +377,7 @@ void Scheduler::wake(Engine& engine, After& after) {
     after.wake.push_back(&engine);
   } else if (!stopping_) {
     engine.worker_alive_ = true;
+    engine.worker_.promise();
     after.start.push_back(&engine);
   }
 }
@@ -391,8 +392,10 @@ Scheduler::Rest Scheduler::rest(Engine& engine, Ran ran) {
   const std::uint64_t sleep_ns = ran == Ran::kSlice ? engine.rest_ns_ : kIdleExitNs;
   bool woken = true;
   if (sleep_ns != 0 && !stopping_) {
-    woken = engine.wake_.wait_for(lock_, sleep_ns,
-                                  [&]() SX_NO_THREAD_SAFETY_ANALYSIS { return engine.woken_ || stopping_; });
+    woken = engine.wake_.wait_for(lock_, sleep_ns, [&] {
+      lock_.assert_held();
+      return engine.woken_ || stopping_;
+    });
   }
   // A woken polling engine looks again soon: what woke it is likely what it waits for.
   if (woken && engine.woken_) engine.backoff_ns_ = 0;
@@ -407,7 +410,7 @@ Scheduler::Rest Scheduler::rest(Engine& engine, Ran ran) {
 
 void Scheduler::pay(After& after) {
   for (const auto& [job, error] : after.done) job->done->signal(error);
-  for (Engine* engine : after.start) engine->worker_.start([engine] { engine->work(); });
+  for (Engine* engine : after.start) engine->worker_.start_promised([engine] { engine->work(); });
   for (Engine* engine : after.wake) engine->wake_.notify_one();
   if (after.notify_pausers) pausers_.notify_all();
   if (after.notify_waiters) config_.waiters.notify();

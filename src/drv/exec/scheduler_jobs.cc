@@ -270,7 +270,10 @@ void Scheduler::pause(ExecVm& vm) {
     for (const auto& context : queue->contexts_)
       if (context->state == QueueContext::State::kRunning) context->stop.store(true, std::memory_order_release);
   }
-  pausers_.wait(lock_, [&]() SX_NO_THREAD_SAFETY_ANALYSIS { return vm.running_ == 0; });
+  pausers_.wait(lock_, [&] {
+    lock_.assert_held();
+    return vm.running_ == 0;
+  });
 }
 
 void Scheduler::resume(ExecVm& vm) {

@@ -50,7 +50,7 @@ Result<std::shared_ptr<EventFd>> EventFd::from_client(int fd) {
   SX_TRY(OwnedFd own, OwnedFd::duplicate_high(fd));
   std::array<char, 64> path{};
   std::array<char, 64> name{};
-  *fmt::format_to(path.data(), "/proc/self/fd/{}", own.get()) = '\0';
+  *fmt::format_to(path.data(), "/proc/thread-self/fd/{}", own.get()) = '\0';
   const long length =
       raw_syscall(SYS_readlinkat, AT_FDCWD, path.data(), name.data(), static_cast<long>(name.size() - 1));
   if (errno_of(length) != 0 || std::strcmp(name.data(), "anon_inode:[eventfd]") != 0)

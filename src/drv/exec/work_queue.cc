@@ -12,9 +12,10 @@ void WorkQueue::post(std::function<void()> work) {
     work_.push_back(std::move(work));
     start = policy_ == ExecPolicy::kThreads && !running_;
     running_ = running_ || start;
+    if (start) worker_.promise();
   }
   if (start) {
-    worker_.start([this] { run(); });
+    worker_.start_promised([this] { run(); });
   } else {
     wake_.notify_one();
   }
@@ -37,7 +38,10 @@ void WorkQueue::run() {
     while (run_once()) {
     }
     Guard hold(lock_);
-    wake_.wait_for(lock_, kIdleExitNs, [this]() SX_NO_THREAD_SAFETY_ANALYSIS { return stopping_ || !work_.empty(); });
+    wake_.wait_for(lock_, kIdleExitNs, [this] {
+      lock_.assert_held();
+      return stopping_ || !work_.empty();
+    });
     if (work_.empty()) {
       running_ = false;
       return;

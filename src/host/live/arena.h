@@ -2,7 +2,7 @@
 //
 // The thread that serves CPU faults must not touch a page that is itself missing, nor a lock that a
 // thread inside malloc may hold (spec/live-memory.md 4). Everything it reads or writes is allocated
-// here: one private mapping, never registered with a userfaultfd, filled on demand, never returned.
+// here: one mapping of the runtime (base/engine_memory.h), usable as far as it is filled, never returned.
 #pragma once
 
 #include <cstddef>
@@ -10,27 +10,24 @@
 #include <new>
 
 #include "base/address.h"
+#include "base/engine_memory.h"
 #include "base/result.h"
 
 namespace softxe::live {
 
-/// A bump allocator over one NORESERVE mapping. Owner: LiveHostMm, which itself lives inside.
+/// A bump allocator over one mapping. Owner: LiveHostMm, which itself lives inside.
 /// Not thread-safe: used during construction and then under the mm lock.
 class Arena {
  public:
   static Result<Arena> make(std::uint64_t bytes);
-  /// Unmaps everything, including whatever object owns this Arena by value.
-  void unmap();
-
   /// Zeroed memory, aligned to a cache line; null when the arena is used up.
   void* take(std::size_t bytes);
-  HostRange range() const { return HostRange::of(HostVa(base_), bytes_); }
-  std::uint64_t used_bytes() const { return next_ - base_; }
+  HostRange range() const { return mapping_.range(); }
+  std::uint64_t used_bytes() const { return used_; }
 
  private:
-  std::uint64_t base_ = 0;
-  std::uint64_t next_ = 0;
-  std::uint64_t bytes_ = 0;
+  EngineMapping mapping_;
+  std::uint64_t used_ = 0;
 };
 
 /// Objects of one type from an Arena, recycled through a free list. Guarded by its owner's lock.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <csignal>
 
+#include "host/live/engine_stack.h"
 #include "host/live/live_host_mm.h"
 #include "host/live/raw_syscall.h"
 
@@ -27,6 +28,8 @@ struct ThreadState {
   std::uint64_t stack_high;
 };
 thread_local ThreadState state;
+
+constexpr int kSigSetXid = 33;  // nptl(7)
 
 std::uint64_t thread_pointer() {
   std::uint64_t fs;
@@ -59,7 +62,12 @@ void pin_this_thread(LiveHostMm& mm, std::uint64_t stack_pointer) {
 
 std::uint64_t block_signals() {
   const auto bit = [](int signal) { return 1ull << (signal - 1); };
-  const std::uint64_t all_but = ~(bit(SIGSEGV) | bit(SIGBUS) | bit(SIGILL) | bit(SIGFPE) | bit(SIGTRAP) | bit(SIGSYS));
+  // Not the one by which libc changes the ids of all threads: who sends it holds libc's list of threads until each
+  // has run its handler, and the engine may be waiting for that list to make a thread. The handler reads libc's data,
+  // which are pinned, and the sender's frame (preload/wrap_ids.cc pins it): it never waits for a page, whatever locks
+  // this thread holds.
+  const std::uint64_t all_but =
+      ~(bit(SIGSEGV) | bit(SIGBUS) | bit(SIGILL) | bit(SIGFPE) | bit(SIGTRAP) | bit(SIGSYS) | bit(kSigSetXid));
   std::uint64_t before = 0;
   raw_syscall(SYS_rt_sigprocmask, SIG_BLOCK, &all_but, &before, sizeof before);
   return before;
@@ -70,7 +78,21 @@ void restore_signals(std::uint64_t mask) { raw_syscall(SYS_rt_sigprocmask, SIG_S
 void EngineSection::enter(LiveHostMm& mm) {
   if (state.depth++ != 0) return;
   state.saved_mask = block_signals();
-  const auto sp = reinterpret_cast<std::uint64_t>(__builtin_frame_address(0));
+  pin_stack(mm);
+}
+
+void EngineSection::enter_blocked(LiveHostMm& mm, std::uint64_t client_mask) {
+  if (state.depth++ != 0) return;
+  state.saved_mask = client_mask;
+  pin_stack(mm);
+}
+
+void EngineSection::leave_blocked() { --state.depth; }
+
+void EngineSection::pin_stack(LiveHostMm& mm) {
+  // The client's stack, also while the thread is on one of the engine's, which are pinned as they are.
+  const auto here = reinterpret_cast<std::uint64_t>(__builtin_frame_address(0));
+  const std::uint64_t sp = switched_from() != 0 ? switched_from() : here;
   const bool pinned = state.pinned_for == mm.instance() && state.pin_generation == mm.pin_generation() &&
                       sp >= state.stack_low && sp < state.stack_high;
   if (!pinned) pin_this_thread(mm, sp);
@@ -80,13 +102,12 @@ void EngineSection::leave() {
   if (--state.depth == 0) restore_signals(state.saved_mask);
 }
 
+bool EngineSection::inside() { return state.depth != 0; }
+
 std::uint64_t EngineSection::client_mask() { return state.saved_mask; }
 
 void EngineSection::adopt_engine_thread() {
   state.depth = 1;
-  // The handler reads libc's data, which is pinned, and the sender's frame (preload/wrap_ids.cc pins it): it never
-  // waits for a page, whatever locks this thread holds.
-  constexpr int kSigSetXid = 33;  // nptl(7)
   const std::uint64_t set_ids = 1ull << (kSigSetXid - 1);
   raw_syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, &set_ids, nullptr, sizeof set_ids);
 }

@@ -24,14 +24,23 @@ class EngineSection {
   /// The same as the constructor and destructor, for calls that begin and end in different hooks.
   static void enter(LiveHostMm& mm);
   static void leave();
+  /// The same for a caller that has blocked the signals itself (`client_mask` is the mask before) and unblocks them
+  /// when all else is left.
+  static void enter_blocked(LiveHostMm& mm, std::uint64_t client_mask);
+  static void leave_blocked();
   /// For threads of the engine whose stack lies in the arena and whose signals are blocked for good, except
   /// the one by which libc changes the ids of all threads: its sender waits until each has run the handler.
   static void adopt_engine_thread();
+  /// Whether this thread is inside a section.
+  static bool inside();
   /// Inside a section: the signals that the thread blocks by itself.
   static std::uint64_t client_mask();
+
+ private:
+  static void pin_stack(LiveHostMm& mm);
 };
 
-/// Blocks every signal but those that the CPU raises; returns the mask before.
+/// Blocks every signal but those that the CPU raises and the one that changes ids; returns the mask before.
 std::uint64_t block_signals();
 void restore_signals(std::uint64_t mask);
 

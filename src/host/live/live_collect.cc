@@ -47,6 +47,7 @@ Status fault_in(HostRange range, CollectRequest::Intent intent) {
 
 Status LiveHostMm::collect(HostRange range, CollectRequest request, PageHomes& homes) {
   if (!GranuleMap::addressable(range)) return fail(EFAULT, "not a user address");
+  if (is_engine_memory(range)) return fail(EFAULT, "nothing of the process is mapped in a part of the range");
   SX_TRY_VOID(SX_STEP("live.collect.begin"));
   const std::uint64_t give_up_ns = clock_.now_ns() + kCollectTimeoutNs;
   EngineSection section(*this);

@@ -4,6 +4,7 @@
 // wrapper; it never waits for a lock (whoever unlocks wakes it) and never sleeps but in ppoll.
 #include <poll.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 
 #include <ctime>
 
@@ -25,6 +26,7 @@ void LiveHostMm::kick_reader() {
 
 void* LiveHostMm::reader_main(void* self) {
   EngineSection::adopt_engine_thread();
+  raw_syscall(SYS_prctl, PR_SET_NAME, kReaderName);
   auto& mm = *static_cast<LiveHostMm*>(self);
   mm.reader_at_work_.store(1);
   wake_all(mm.reader_at_work_);
@@ -36,8 +38,7 @@ void LiveHostMm::reader_loop() {
   while (!stop_.load(std::memory_order_relaxed)) {
     pump_.pump(client_);
     reader_work();
-    serve_windows();
-    pollfd fds[3] = {{client_.fd(), POLLIN, 0}, {vram_.fd(), POLLIN, 0}, {kick_fd_, POLLIN, 0}};
+    pollfd fds[2] = {{client_.fd(), POLLIN, 0}, {kick_fd_, POLLIN, 0}};
     timespec timeout{};
     timespec* until = nullptr;
     const std::uint64_t due = next_parked_ns_.load();
@@ -48,8 +49,8 @@ void LiveHostMm::reader_loop() {
       timeout.tv_nsec = static_cast<long>(left % 1'000'000'000);
       until = &timeout;
     }
-    raw_syscall(SYS_ppoll, fds, 3, until, nullptr, 8);
-    if ((fds[2].revents & POLLIN) != 0) {
+    raw_syscall(SYS_ppoll, fds, 2, until, nullptr, 8);
+    if ((fds[1].revents & POLLIN) != 0) {
       std::uint64_t kicks;
       raw_syscall(SYS_read, kick_fd_, &kicks, sizeof kicks);
     }
@@ -160,31 +161,6 @@ void LiveHostMm::wake_everybody() {
     client_.wake(*part);
     at = part->end();
   }
-}
-
-/// By the reader, and by whoever waits for an engine: the reader may be among them.
-void LiveHostMm::serve_windows() {
-  if (disabled()) return;
-  UffdMessage message;
-  while (vram_.read(&message, 1) == 1) {
-    if (message.event == UffdMessage::kPageFault) serve_vram_fault(HostVa(message.arg[1]).aligned_down(kPageSize));
-  }
-}
-
-/// Without a lock: who holds it may be waiting for the engine section that waits here.
-void LiveHostMm::serve_vram_fault(HostVa page) {
-  const FramePages* pages = pages_of_frame(page);
-  if (pages == nullptr || !pages->test(page)) die_of_stale_access(page);
-  counters_.vanished.fetch_add(1, std::memory_order_relaxed);
-  const UffdOutcome out = vram_.zero(HostRange::of(page, kPageSize));
-  if (out.err != 0) vram_.wake(HostRange::of(page, kPageSize));
-}
-
-void LiveHostMm::die_of_stale_access(HostVa page) {
-  log(LogLevel::kError, "stale access to VRAM at {:#x}: the frame holds no page; now it is {}", page.value(),
-      pagemap_.occupied(page) ? "there" : "absent");
-  SX_UNREACHABLE("an access reached VRAM through a translation that was invalidated");
-  __builtin_unreachable();
 }
 
 // --- events of calls that no hook saw -----------------------------------------------------------

@@ -18,12 +18,33 @@ void LiveHostMm::fork_after_parent() SX_NO_THREAD_SAFETY_ANALYSIS {
   EngineSection::leave();
 }
 
+void LiveHostMm::come_home_for_good() SX_NO_THREAD_SAFETY_ANALYSIS {
+  constexpr std::uint64_t kTimeoutNs = 10'000'000'000;
+  if (disabled() || rung_ == Rung::kNone) return;
+  ending_.store(true);
+  const std::uint64_t give_up_ns = clock_.now_ns() + kTimeoutNs;
+  const EngineSection section(*this);
+  while (!mm_lock_.try_lock()) {
+    if (clock_.now_ns() > give_up_ns) return;
+    raw_syscall(SYS_sched_yield);
+  }
+  drain_events();
+  while (const auto piece = residency_.first()) {
+    if (bring_allocation_home(*piece->allocation, MoveCause::kTeardown)) continue;
+    if (clock_.now_ns() > give_up_ns) break;
+    std::uint32_t turns = 0;
+    wait_turn(turns);
+    drain_events();
+  }
+  unlock();
+}
+
 void LiveHostMm::fork_after_child() SX_NO_THREAD_SAFETY_ANALYSIS {
   disabled_.store(true);
   pump_.reset();
   // The descriptors concern the parent's memory; the reader thread was not inherited.
   client_.close();
-  vram_.close();
+  windows_.forget();
   maps_.close();
   pagemap_.close();
   if (kick_fd_ >= 0) raw_syscall(SYS_close, kick_fd_);

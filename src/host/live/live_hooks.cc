@@ -9,9 +9,12 @@
 #include <sys/uio.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/step.h"
+#include "host/live/engine_calls.h"
 #include "host/live/live_host_mm.h"
+#include "host/live/lock_all.h"
 #include "host/live/raw_syscall.h"
 
 namespace softxe::live {
@@ -21,7 +24,6 @@ namespace {
 constexpr int kMadvDontneedLocked = 24;
 constexpr int kMadvCollapse = 25;
 constexpr int kMadvGuardInstall = 102;
-constexpr int kMclOnFault = 4;
 constexpr unsigned kMlockOnFault = 1;
 
 /// The pages that [address, address + length) touches; nothing for what the kernel would refuse.
@@ -296,13 +298,13 @@ bool LiveHostMm::is_own_pidfd(int pidfd) const {
   // PIDFD_SELF in its several spellings (Linux 6.14 and later).
   if (pidfd == -10000 || pidfd == -10001 || pidfd == -20000) return true;
   if (pidfd < 0) return false;
-  char path[40] = "/proc/self/fdinfo/";
+  char path[48] = "/proc/thread-self/fdinfo/";
   char digits[12];
   int n = 0;
   for (int rest = pidfd; n == 0 || rest != 0; rest /= 10) {
     digits[n++] = static_cast<char>('0' + rest % 10);
   }
-  char* at = path + 18;
+  char* at = path + std::strlen(path);
   while (n > 0) *at++ = digits[--n];
   *at = '\0';
   const long fd = raw_syscall(SYS_openat, -100 /* AT_FDCWD */, path, 0);
@@ -389,31 +391,25 @@ long LiveHostMm::hook_mlock(std::uint64_t address, std::uint64_t length, unsigne
 }
 
 long LiveHostMm::hook_mlockall(int flags) {
-  if (disabled()) return raw_syscall(SYS_mlockall, flags);
-  locked_everywhere_.store(true);
-  {
+  if (disabled()) return lock_client_memory(flags);
+  if ((flags & MCL_CURRENT) != 0) {
+    locked_everywhere_.store(true);
     Locked lock(*this);
-    if ((flags & MCL_CURRENT) != 0) evict_everything(MoveCause::kMapping);
-    // Populating a device window would be a stale VRAM access, page by page.
-    const long result = raw_syscall(SYS_mlockall, flags | kMclOnFault);
-    for (std::uint32_t i = 0; i < window_count_.load(); ++i) {
-      raw_syscall(SYS_munlock, windows_[i].base, windows_[i].bytes);
-    }
-    if (!ok(result) || (flags & MCL_CURRENT) == 0 || (flags & kMclOnFault) != 0) return result;
+    evict_everything(MoveCause::kMapping);
   }
-  // What MCL_CURRENT without ON_FAULT promises: everything of the client is present.
-  for (HostVa at(0); at.value() >> GranuleMap::kAddressBits == 0;) {
-    const auto vma = maps_.at_or_above(at);
-    if (!vma) break;
-    at = vma->range.end();
-    if (!vma->readable || is_engine_memory(vma->range)) continue;
-    raw_syscall(SYS_madvise, vma->range.start().value(), vma->range.size(),
-                vma->writable ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
-  }
-  return 0;
+  if ((flags & MCL_FUTURE) != 0) locked_everywhere_.store(true);
+  return lock_all(flags, maps_);
 }
 
 long LiveHostMm::hook_syscall(long number, const std::array<long, 6>& a) {
+  if (const auto reach = reach_into_engine_memory(number, a)) {
+    return call_around_engine_memory(*reach, [&](HostRange part) {
+      std::array<long, 6> rest = a;
+      rest[0] = static_cast<long>(part.start().value());
+      rest[1] = static_cast<long>(part.size());
+      return hook_syscall(number, rest);
+    });
+  }
   auto u = [&a](std::size_t i) { return static_cast<std::uint64_t>(a[i]); };
   auto s = [&a](std::size_t i) { return static_cast<int>(a[i]); };
   switch (number) {

@@ -7,6 +7,7 @@
 
 #include <cstring>
 
+#include "base/log.h"
 #include "host/live/futex.h"
 #include "host/live/raw_syscall.h"
 
@@ -46,11 +47,10 @@ Result<LiveHostMm::Owner> LiveHostMm::create(const LiveOptions& options) SX_NO_T
   SX_TRY(Arena arena, Arena::make(options.arena_bytes));
   void* memory = arena.take(sizeof(LiveHostMm));
   if (memory == nullptr) return fail(ENOMEM, "the arena is too small");
-  Owner mm(::new (memory) LiveHostMm(arena, options));
+  Owner mm(::new (memory) LiveHostMm(std::move(arena), options));
   SX_TRY_VOID(mm->open_kernel_resources());
   SX_TRY_VOID(mm->start_reader());
   mm->static_tls_bytes_ = static_tls_bytes();
-  mm->pin(mm->arena_.range());
   const auto bss = number_of(sx_bss_start);
   mm->pin(
       HostRange::between(HostVa(align_down(bss, kPageSize)), HostVa(align_up(number_of(sx_bss_end) + 1, kPageSize))));
@@ -58,19 +58,19 @@ Result<LiveHostMm::Owner> LiveHostMm::create(const LiveOptions& options) SX_NO_T
 }
 
 void LiveHostMm::Destroy::operator()(LiveHostMm* mm) const SX_NO_THREAD_SAFETY_ANALYSIS {
-  Arena arena = mm->arena_;
+  mm->shut_down();
+  const Arena arena = std::move(mm->arena_);  // outlives the object, which lies in it
   mm->~LiveHostMm();
-  arena.unmap();
 }
 
 LiveHostMm::LiveHostMm(Arena arena, const LiveOptions& options)
     : options_(options),
       instance_(next_instance.fetch_add(1)),
-      arena_(arena),
+      arena_(std::move(arena)),
       residency_(arena_, granules_),
       chunks_(arena_, granules_) {}
 
-LiveHostMm::~LiveHostMm() SX_NO_THREAD_SAFETY_ANALYSIS {
+void LiveHostMm::shut_down() SX_NO_THREAD_SAFETY_ANALYSIS {
   if (!disabled() && client_) {
     Locked lock(*this);
     evict_everything(MoveCause::kTeardown);
@@ -79,12 +79,8 @@ LiveHostMm::~LiveHostMm() SX_NO_THREAD_SAFETY_ANALYSIS {
   stop_reader();
   notifiers_.clear();
   client_.close();
-  vram_.close();
+  if (!disabled()) windows_.close();
   if (kick_fd_ >= 0) raw_syscall(SYS_close, kick_fd_);
-  if (disabled()) return;  // a fork child: the windows were not inherited
-  for (std::uint32_t i = 0; i < window_count_.load(); ++i) {
-    raw_syscall(SYS_munmap, windows_[i].base, windows_[i].bytes);
-  }
 }
 
 Status LiveHostMm::open_kernel_resources() SX_NO_THREAD_SAFETY_ANALYSIS {
@@ -92,6 +88,7 @@ Status LiveHostMm::open_kernel_resources() SX_NO_THREAD_SAFETY_ANALYSIS {
     return fail(ENOMEM, "the arena is too small");
   }
   SX_TRY(maps_, ProcMaps::open(options_.maps));
+  budget_.init();
   const LadderReport ladder = probe(DefectProbe::kSkip);
   if (ladder.lacked_descriptors) return fail(EMFILE, "no free descriptor for userfaultfd");
   rung_ = std::min(ladder.rung, options_.highest_rung);
@@ -109,7 +106,7 @@ Status LiveHostMm::open_kernel_resources() SX_NO_THREAD_SAFETY_ANALYSIS {
     if (ladder.has_fork_event) wanted = wanted | UffdFeature::kEventFork;
   }
   SX_TRY(client_, Uffd::open(access, wanted));
-  SX_TRY(vram_, Uffd::open(access, UffdFeature::kMove));
+  SX_TRY_VOID(windows_.open(access));
   if (options_.dma == DmaMode::kCopy) {
     SX_TRY(std::byte * slots, make_window(Staging::kSlots * Staging::kSlotBytes));
     const HostRange staging = range_at(slots, Staging::kSlots * Staging::kSlotBytes);
@@ -167,20 +164,14 @@ void LiveHostMm::unlock() {
 
 // --- looking ------------------------------------------------------------------------------------
 
-bool LiveHostMm::is_engine_memory(HostRange range) const SX_NO_THREAD_SAFETY_ANALYSIS {
-  if (arena_.range().intersects(range)) return true;
-  const std::uint32_t count = window_count_.load(std::memory_order_acquire);
-  for (std::uint32_t i = 0; i < count; ++i) {
-    if (range_at(windows_[i].base, windows_[i].bytes).intersects(range)) return true;
-  }
-  return false;
-}
-
+// The kernel may show memory of the runtime and the client's as one mapping, so the table of what is the runtime's
+// (base/engine_memory.h) cuts its answer.
 Result<CpuVma> LiveHostMm::logical_vma(HostVa va, HostRange reach) const {
   SX_TRY(RawVma here, maps_.at_or_above(va));
-  if (here.range.start() > va) return fail(ENOENT, "nothing is mapped there");
-  CpuVma out{here.range, maps_.kind_of(here, options_.is_device_mapping), here.readable, here.writable};
-  if (is_engine_memory(here.range)) out.kind = CpuVma::Kind::kSpecial;
+  const auto clients = client_part(va, HostRange::of(HostVa(0), 1ULL << GranuleMap::kAddressBits));
+  if (here.range.start() > va || !clients) return fail(ENOENT, "nothing is mapped there");
+  const HostRange own = *here.range.intersection(*clients);
+  CpuVma out{own, maps_.kind_of(here, options_.is_device_mapping), here.readable, here.writable};
   if (out.kind != CpuVma::Kind::kAnonPrivate) return out;
   // A boundary in a block that was ever registered may be of our making (design decision 15). Where memory
   // is locked or droppable it is a real one: nothing but smaps tells, and it cannot move.
@@ -198,19 +189,17 @@ Result<CpuVma> LiveHostMm::logical_vma(HostVa va, HostRange reach) const {
   auto same = [&](const RawVma& other) {
     return other.anonymous() && other.readable == here.readable && other.writable == here.writable &&
            other.executable == here.executable &&
-           maps_.kind_of(other, options_.is_device_mapping) == CpuVma::Kind::kAnonPrivate &&
-           !is_engine_memory(other.range);
+           maps_.kind_of(other, options_.is_device_mapping) == CpuVma::Kind::kAnonPrivate;
   };
-  while (out.range.end() < reach.end() && GranuleMap::addressable(HostRange::of(out.range.end(), 1)) &&
-         ours(out.range.end())) {
+  while (out.range.end() < reach.end() && out.range.end() < clients->end() && ours(out.range.end())) {
     auto next = maps_.at_or_above(out.range.end());
     if (!next || next->range.start() != out.range.end() || !same(*next)) break;
-    out.range = out.range.hull(next->range);
+    out.range = out.range.hull(*next->range.intersection(*clients));
   }
-  while (out.range.start() > reach.start() && ours(out.range.start())) {
+  while (out.range.start() > reach.start() && out.range.start() > clients->start() && ours(out.range.start())) {
     auto before = maps_.at_or_above(out.range.start() - 1);
     if (!before || before->range.end() != out.range.start() || !same(*before)) break;
-    out.range = out.range.hull(before->range);
+    out.range = out.range.hull(*before->range.intersection(*clients));
   }
   return out;
 }
@@ -225,9 +214,15 @@ Result<CpuVma> LiveHostMm::vma_within(HostVa va, HostRange reach) {
 Result<HostVa> LiveHostMm::next_mapped(HostRange range) {
   if (disabled()) return fail(EFAULT, "the address space belongs to the parent of a fork");
   EngineSection section(*this);
-  auto vma = maps_.at_or_above(range.start());
-  if (!vma || vma->range.start() >= range.end()) return fail(ENOENT, "nothing is mapped there");
-  return std::max(vma->range.start(), range.start());
+  for (HostVa at = range.start(); at < range.end();) {
+    const auto vma = maps_.at_or_above(at);
+    if (!vma || vma->range.start() >= range.end()) break;
+    at = std::max(vma->range.start(), at);
+    const auto runtimes = engine_memory_at_or_above(at);
+    if (!runtimes || !runtimes->contains(at)) return at;
+    at = runtimes->end();
+  }
+  return fail(ENOENT, "nothing is mapped there");
 }
 
 // --- notifiers ----------------------------------------------------------------------------------
@@ -284,44 +279,15 @@ void LiveHostMm::notify(HostRange range, HostEvent kind) {
 Result<std::byte*> LiveHostMm::make_window(std::uint64_t bytes) {
   if (disabled()) return fail(EFAULT, "the address space belongs to the parent of a fork");
   Locked lock(*this);
-  const std::uint32_t index = window_count_.load();
-  if (index == kWindowsMax) return fail(ENOMEM, "too many device windows");
-  const std::uint64_t size = align_up(bytes, k2M);
-  // Without MOVE no page ever comes here, and nothing would catch a stale access but the protection.
-  const int protection = rung_ == Rung::kNone ? PROT_NONE : PROT_READ | PROT_WRITE;
-  const long at =
-      raw_syscall(SYS_mmap, nullptr, size + k2M, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (int err = errno_of(at)) return fail(err, "no address space for a device window");
-  const auto start = static_cast<std::uint64_t>(at);
-  const std::uint64_t base = align_up(start, k2M);
-  if (base != start) raw_syscall(SYS_munmap, start, base - start);
-  if (base + size != start + size + k2M) {
-    raw_syscall(SYS_munmap, base + size, start + size + k2M - (base + size));
-  }
-  raw_syscall(SYS_madvise, base, size, MADV_DONTFORK);
-  raw_syscall(SYS_munlock, base, size);  // mlockall(MCL_FUTURE) of the client would fill it
-  int err = 0;
-  if (rung_ != Rung::kNone) err = vram_.register_missing(HostRange::of(HostVa(base), size));
-  if (err != 0) {
-    raw_syscall(SYS_munmap, base, size);
-    return fail(err, "a device window cannot be registered");
-  }
-  const auto whole = HostRange::of(HostVa(base), size);
-  if (!granules_.prepare(arena_, whole) || !frame_pages_[index].init(arena_, whole)) {
-    raw_syscall(SYS_munmap, base, size);
-    return fail(ENOMEM, "the arena is used up");
-  }
-  windows_[index] = Window{reinterpret_cast<std::byte*>(base), size};
-  window_count_.store(index + 1, std::memory_order_release);
-  return windows_[index].base;
+  return windows_.make(bytes, arena_, granules_);
 }
 
-FramePages* LiveHostMm::pages_of_frame(HostVa frame) {
-  const std::uint32_t count = window_count_.load(std::memory_order_acquire);
-  for (std::uint32_t i = 0; i < count; ++i) {
-    if (frame_pages_[i].covers(frame)) return &frame_pages_[i];
+void LiveHostMm::drop_window(std::byte* window) {
+  if (disabled()) return;
+  Locked lock(*this);
+  if (const Status dropped = windows_.drop(window); !dropped) {
+    log(LogLevel::kError, "{}: its address space stays taken", dropped.error().why);
   }
-  return nullptr;
 }
 
 // --- pins ---------------------------------------------------------------------------------------

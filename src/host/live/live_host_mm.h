@@ -1,10 +1,10 @@
 // LiveHostMm: HostMm over the real process (spec/live-memory.md 7).
 //
-// VRAM is an anonymous window of this process. UFFDIO_MOVE takes pages out of the client's mappings
-// into the window and back; userfaultfd C (the client's memory) brings CPU touches of absent pages to
-// the reader thread; userfaultfd V (the windows) catches stale VRAM accesses, which are bugs: dump and
-// abort. CPU-side changes arrive through the hook_* methods before they happen, and through events of
-// C when nobody hooked the call.
+// VRAM is an anonymous window of this process (device_windows.h). UFFDIO_MOVE takes pages out of the client's
+// mappings into the window and back; userfaultfd C (the client's memory) brings CPU touches of absent pages to
+// the reader thread. The runtime's own memory (base/engine_memory.h) is not mapped at all for whoever asks
+// here: it is never mirrored, collected or moved. CPU-side changes arrive through the hook_* methods before they
+// happen, and through events of C when nobody hooked the call.
 //
 // One mm lock. Whoever holds it is inside an EngineSection and never touches client memory. The reader
 // only tries it: faults it cannot serve now stay in the pump, and whoever unlocks wakes the reader.
@@ -23,10 +23,11 @@
 #include "base/lock.h"
 #include "host/host_mm.h"
 #include "host/live/arena.h"
+#include "host/live/device_windows.h"
 #include "host/live/engine_section.h"
 #include "host/live/event_pump.h"
-#include "host/live/frame_pages.h"
 #include "host/live/granules.h"
+#include "host/live/mapping_budget.h"
 #include "host/live/passing_calls.h"
 #include "host/live/pins.h"
 #include "host/live/proc_maps.h"
@@ -68,6 +69,9 @@ struct LiveCounters {
   std::atomic<std::uint64_t> unregistered{0};
 };
 
+/// How /proc shows the thread that serves CPU touches of VRAM.
+inline constexpr const char kReaderName[] = "softxe-faults";
+
 class LiveHostMm final : public HostMm {
  public:
   struct Destroy {
@@ -98,8 +102,8 @@ class LiveHostMm final : public HostMm {
   Status migrate_to_system(HostRange range, MoveCause cause, Residency residency) override;
   Status evict(DevmemAllocation& allocation) override;
   Result<std::byte*> make_window(std::uint64_t bytes) override;
+  void drop_window(std::byte* window) override;
   void serve_touches() override;
-  void serve_windows() override;
   const Clock& clock() const override { return clock_; }
 
   // --- for the syscall patcher and the interposed symbols -------------------------------------------
@@ -150,6 +154,9 @@ class LiveHostMm final : public HostMm {
   /// Drops all state: later calls give EFAULT, hooks pass through. Closes what was inherited.
   void fork_after_child();
   bool disabled() const { return disabled_.load(); }
+  /// Before the process ends with a core file, from a signal handler of a thread that is in no section: everything
+  /// comes home as far as it can in bounded time, and nothing migrates any more.
+  void come_home_for_good();
 
   // --- for the driver -------------------------------------------------------------------------------
   /// At every submission: waits until events that are in flight have been dealt with.
@@ -195,7 +202,8 @@ class LiveHostMm final : public HostMm {
   enum class Served : std::uint8_t { kDone, kAgain };
 
   LiveHostMm(Arena arena, const LiveOptions& options);
-  ~LiveHostMm() override;
+  ~LiveHostMm() override = default;
+  void shut_down();
   Status open_kernel_resources();
   Status start_reader();
   void stop_reader();
@@ -204,7 +212,6 @@ class LiveHostMm final : public HostMm {
   // looking
   Result<CpuVma> vma_within(HostVa va, HostRange reach) override;
   Result<CpuVma> logical_vma(HostVa va, HostRange reach) const;
-  bool is_engine_memory(HostRange range) const;
 
   // notifiers
   void notify(HostRange range, HostEvent kind) SX_REQUIRES(mm_lock_);
@@ -240,7 +247,7 @@ class LiveHostMm final : public HostMm {
   void drop_pages(HostRange range) SX_REQUIRES(mm_lock_);
   bool release_if_empty(DevmemAllocation& allocation) SX_REQUIRES(mm_lock_);
   void discard_frame(std::uint64_t frame, std::uint64_t bytes) SX_REQUIRES(mm_lock_);
-  FramePages* pages_of_frame(HostVa frame);
+  FramePages* pages_of_frame(HostVa frame) { return windows_.pages_of(frame); }
   bool refill_dropped(HostRange frame) SX_REQUIRES(mm_lock_);
   void note_left(const Piece& piece) SX_REQUIRES(mm_lock_);
   void keep_staged(HostRange landing) SX_REQUIRES(mm_lock_);
@@ -256,6 +263,9 @@ class LiveHostMm final : public HostMm {
   // registration
   Status register_blocks(HostRange range, HostRange vma) SX_REQUIRES(mm_lock_);
   Result<HostRange> without_neighbours(HostRange block, HostRange range) SX_REQUIRES(mm_lock_);
+  Result<HostRange> widened(HostRange block, HostRange vma) SX_REQUIRES(mm_lock_);
+  int register_part(HostRange part) SX_REQUIRES(mm_lock_);
+  bool may_cut_out(HostRange part) SX_REQUIRES(mm_lock_);
   bool unregister_range(HostRange range) SX_REQUIRES(mm_lock_);
   void restore_registration(HostRange range) SX_REQUIRES(mm_lock_);
   void unregister_idle(HostRange range) SX_REQUIRES(mm_lock_);
@@ -271,8 +281,6 @@ class LiveHostMm final : public HostMm {
   void serve_parked() SX_REQUIRES(mm_lock_);
   void wake_everybody() SX_REQUIRES(mm_lock_);
   void kick_reader();
-  void serve_vram_fault(HostVa page);
-  [[noreturn]] void die_of_stale_access(HostVa page);
   void drain_events() SX_REQUIRES(mm_lock_);
   /// An event that no hook saw is being dealt with: what it says about residency may not be recorded yet.
   bool dealing_with_event_ SX_GUARDED_BY(mm_lock_) = false;
@@ -307,33 +315,32 @@ class LiveHostMm final : public HostMm {
   ProcMaps maps_;
   PageMap pagemap_;
   Uffd client_;  ///< C
-  Uffd vram_;    ///< V
   int kick_fd_ = -1;
   pthread_t reader_{};
   bool reader_runs_ = false;
   std::atomic<std::uint32_t> reader_at_work_{0};  ///< a futex: 1 once its thread is past libc's start-up
   std::atomic<bool> stop_{false};
   std::atomic<bool> disabled_{false};
+  std::atomic<bool> ending_{false};  ///< see come_home_for_good()
   std::atomic<bool> reader_waits_for_lock_{false};
   std::atomic<std::uint64_t> last_break_{0};
   std::atomic<bool> locked_everywhere_{false};  ///< mlockall was called
   GranuleMap granules_;
   EventPump pump_;
   LiveCounters counters_;
-  PinSet pins_;  ///< table: mm lock
+  DeviceWindows windows_{counters_.vanished};  ///< come and go under the mm lock
+  const Uffd& vram_ = windows_.uffd();         ///< V
+  PinSet pins_;                                ///< table: mm lock
   PassingCalls passing_;
 
   Mutex<LockRank::kHostMm> mm_lock_{"HostMm"};
   Arena arena_ SX_GUARDED_BY(mm_lock_);
   ResidencyMap residency_ SX_GUARDED_BY(mm_lock_);
   ChunkSet chunks_ SX_GUARDED_BY(mm_lock_);
+  MappingBudget budget_ SX_GUARDED_BY(mm_lock_);
   Staging staging_ SX_GUARDED_BY(mm_lock_);
   boost::intrusive::multiset<IntervalNotifier> notifiers_ SX_GUARDED_BY(mm_lock_);
   std::uint64_t widest_window_ SX_GUARDED_BY(mm_lock_) = 0;
-  static constexpr std::size_t kWindowsMax = 32;
-  std::array<Window, kWindowsMax> windows_ SX_GUARDED_BY(mm_lock_){};
-  std::array<FramePages, kWindowsMax> frame_pages_;  ///< by window; tested without a lock
-  std::atomic<std::uint32_t> window_count_{0};
   static constexpr std::size_t kAllowedMax = 1024;
   std::array<Window, kAllowedMax> allowed_ SX_GUARDED_BY(mm_lock_){};
   std::size_t allowed_count_ SX_GUARDED_BY(mm_lock_) = 0;

@@ -92,6 +92,10 @@ LiveHostMm::RunEnd LiveHostMm::copy_run(const Uffd& uffd, UffdTransfer transfer)
     copied += out.done_bytes;
     if (out.done_bytes != 0) turns = 0;
     if (out.err == 0) continue;
+    // The kernel has dropped a page of the frame since we looked.
+    if (out.err == EFAULT && refill_dropped(HostRange::of(HostVa(transfer.from + copied), transfer.bytes - copied))) {
+      continue;
+    }
     if (out.err != EAGAIN) return {out.err, copied};
     if (out.done_bytes == 0 && !wait_turn(turns)) return {EBUSY, copied};
   }
@@ -135,6 +139,7 @@ void LiveHostMm::discard_frame(std::uint64_t frame, std::uint64_t bytes) {
 Status LiveHostMm::admit_migration(HostRange range, const DevmemAllocation& allocation) {
   SX_TRY_VOID(SX_STEP("live.migrate.admit"));
   if (disabled()) return fail(EFAULT, "the address space belongs to the parent of a fork");
+  if (ending_.load(std::memory_order_relaxed)) return fail(EBUSY, "the process is about to end");
   if (rung_ == Rung::kNone) return fail(EBUSY, "this machine cannot move pages (rung none)");
   if (!range.start().is_aligned(kPageSize) || range.size() != allocation.block.size()) {
     return fail(EINVAL, "range and allocation differ in size");

@@ -18,6 +18,37 @@ Result<HostRange> LiveHostMm::without_neighbours(HostRange block, HostRange rang
   return *part;
 }
 
+/// `block`, or where no more parts may stand alone all from there to the nearest registered neighbour in `vma`.
+Result<HostRange> LiveHostMm::widened(HostRange block, HostRange vma) {
+  constexpr std::uint64_t kFarthest = k1G;
+  if (chunks_.touches(block) || budget_.allows(chunks_.parts(), maps_)) return block;
+  const auto before = chunks_.last_before(block.start());
+  const auto after = chunks_.first_in(HostRange::between(block.end(), HostVa(1ULL << GranuleMap::kAddressBits)));
+  std::optional<HostRange> best;
+  auto consider = [&](HostVa start, HostVa end) {
+    const auto bridge = HostRange::between(start, end);
+    if (!vma.contains(bridge) || bridge.size() > kFarthest || (best && best->size() <= bridge.size())) return;
+    if (pins_.free_around(granules_, bridge, block) == bridge) best = bridge;
+  };
+  if (before) consider(before->end(), block.end());
+  if (after) consider(block.start(), after->start());
+  if (!best) return fail(EBUSY, "too many parts of memory are mirrored one by one (vm.max_map_count)");
+  return *best;
+}
+
+/// Both as one call of the kernel, so that no more borders come to be than the ends.
+int LiveHostMm::register_part(HostRange part) {
+  const int err = client_.register_missing(part);
+  if (err != 0) return err;
+  for (HostVa at = part.start(); at < part.end();) {
+    const auto block = *HostRange::block_around(at, k2M).intersection(part);
+    chunks_.insert(block);
+    at = block.end();
+  }
+  counters_.registered.fetch_add(1, std::memory_order_relaxed);
+  return 0;
+}
+
 /// Registers the 2 MiB blocks of `range`, clamped to the mapping and to what is not pinned: an engine
 /// thread that meets a hole in its own memory, with the mm lock held, would wait for the reader and the
 /// reader for the lock.
@@ -29,17 +60,16 @@ Status LiveHostMm::register_blocks(HostRange range, HostRange vma) {
     const auto whole = *HostRange::block_around(at, k2M).intersection(vma);
     auto block = pins_.free_around(granules_, whole, *whole.intersection(range));
     if (!chunks_.covers(block)) {
-      if (!chunks_.reserve(block)) return fail(ENOMEM, "the arena is used up");
-      int err = client_.register_missing(block);
+      SX_TRY(const HostRange part, widened(block, vma));
+      if (!chunks_.reserve_blocks(part)) return fail(ENOMEM, "the arena is used up");
+      int err = register_part(part);
       if (err == EINVAL || err == EBUSY) {
         SX_TRY(block, without_neighbours(block, range));
-        err = client_.register_missing(block);
+        err = register_part(block);
       }
       if (err == ENOMEM) return fail(ENOMEM, "no memory to register the mapping");
       if (err != 0) return fail(EBUSY, "the mapping cannot be registered (another userfaultfd?)");
-      counters_.registered.fetch_add(1, std::memory_order_relaxed);
-      chunks_.insert(block);
-      note_idle(block);
+      note_idle(block);  // what else was registered with it stays
     }
     at = whole.end();
   }
@@ -90,6 +120,11 @@ void LiveHostMm::restore_registration(HostRange range) {
   }
 }
 
+/// A part cut out of the middle of a registered stretch leaves two.
+bool LiveHostMm::may_cut_out(HostRange part) {
+  return !chunks_.surrounds(part) || budget_.allows(chunks_.parts(), maps_);
+}
+
 void LiveHostMm::note_idle(HostRange range) {
   // Kept registered for the next migration, up to a number; the oldest goes.
   constexpr std::size_t kIdleKept = 64;
@@ -100,7 +135,11 @@ void LiveHostMm::note_idle(HostRange range) {
     if (!residency_.first_in(block)) chunks_.mark_idle(*part);
   }
   while (auto oldest = chunks_.oldest_idle_above(kIdleKept)) {
-    if (!unregister_range(*oldest)) break;
+    if (!may_cut_out(*oldest)) {
+      chunks_.mark_busy(*oldest);  // it stays
+    } else if (!unregister_range(*oldest)) {
+      break;
+    }
   }
 }
 
@@ -113,7 +152,7 @@ void LiveHostMm::unregister_idle(HostRange range) {
     at = part->end();
     while (!residency_.first_in(block)) {
       const auto whole = chunks_.first_in(block);
-      if (!whole || !unregister_range(*whole)) break;
+      if (!whole || !may_cut_out(*whole) || !unregister_range(*whole)) break;
     }
   }
 }

@@ -143,6 +143,7 @@ class LiveTest : public ::testing::Test {
 
   void SetUp() override {
     alarm(kWatchdogSeconds);
+    guarded_install_handler();
     start(LiveOptions{});
   }
   void TearDown() override {

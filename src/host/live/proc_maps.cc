@@ -172,15 +172,23 @@ void ProcMaps::close() {
   fd_ = -1;
 }
 
-Result<ProcMaps> ProcMaps::open(MapsSource source) {
+Result<ProcMaps> ProcMaps::open_at(const char* path, MapsSource source) {
   ProcMaps maps;
-  maps.fd_ = open_proc("/proc/self/maps");
+  maps.fd_ = open_proc(path);
   if (maps.fd_ < 0) return fail(-maps.fd_, "/proc/self/maps cannot be opened");
   maps.shm_dev_ = shared_memory_dev();
   maps.source_ = source;
   const int err = maps.query(HostVa(0)) ? 0 : maps.query(HostVa(0)).error().err;
   if (err == ENOTTY || err == EINVAL) maps.source_ = MapsSource::kTextOnly;
+  SX_TRY_VOID(maps.at_or_above(HostVa(0)));  // a thread that has ended shows nothing
   return maps;
+}
+
+// The text can be read as long as the thread lives that it is of: the first one for preference. When main() has left
+// by pthread_exit() there is nothing to see of that one.
+Result<ProcMaps> ProcMaps::open(MapsSource source) {
+  if (auto maps = open_at("/proc/self/maps", source)) return maps;
+  return open_at("/proc/thread-self/maps", source);
 }
 
 bool ProcMaps::query_supported() {
@@ -232,6 +240,17 @@ Result<RawVma> ProcMaps::parse(HostVa va) const {
   return fail(ENOENT, "no mapping there");
 }
 
+std::size_t ProcMaps::count() const {
+  char text[4096];
+  std::size_t lines = 0;
+  for (long at = 0;;) {
+    const long n = raw_syscall(SYS_pread64, fd_, text, sizeof text, at);
+    if (n <= 0) return lines;
+    lines += static_cast<std::size_t>(std::count(text, text + n, '\n'));
+    at += n;
+  }
+}
+
 CpuVma::Kind ProcMaps::kind_of(const RawVma& vma, DevicePredicate is_device) const {
   using Kind = CpuVma::Kind;
   if (vma.page_bytes != kPageSize) return Kind::kHugetlb;
@@ -262,13 +281,13 @@ void PageMap::close() {
 
 Result<PageMap> PageMap::open() {
   PageMap map;
-  map.fd_ = open_proc("/proc/self/pagemap");
+  map.fd_ = open_proc("/proc/thread-self/pagemap");
   if (map.fd_ == -EACCES) {
     // A process that changed its user is not dumpable, and root owns its /proc files. It may say for a
     // moment that it is.
     const long before = raw_syscall(SYS_prctl, PR_GET_DUMPABLE, 0, 0, 0, 0);
     raw_syscall(SYS_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0);
-    map.fd_ = open_proc("/proc/self/pagemap");
+    map.fd_ = open_proc("/proc/thread-self/pagemap");
     raw_syscall(SYS_prctl, PR_SET_DUMPABLE, before, 0, 0, 0);
   }
   if (map.fd_ < 0) return fail(-map.fd_, "/proc/self/pagemap cannot be opened");

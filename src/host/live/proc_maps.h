@@ -53,10 +53,13 @@ class ProcMaps {
 
   /// The mapping that covers `va`, or else the first one above it. ENOENT: none.
   Result<RawVma> at_or_above(HostVa va) const;
+  /// How many mappings the process has. Costs as much as reading them all.
+  std::size_t count() const;
   CpuVma::Kind kind_of(const RawVma& vma, DevicePredicate is_device) const;
   void close();
 
  private:
+  static Result<ProcMaps> open_at(const char* path, MapsSource source);
   Result<RawVma> query(HostVa va) const;
   Result<RawVma> parse(HostVa va) const;
 

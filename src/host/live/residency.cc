@@ -84,7 +84,10 @@ Chunk* ChunkSet::find(HostRange range) {
   return at != set_.end() && at->range.intersects(range) ? &*at : nullptr;
 }
 
+bool ChunkSet::starts_at(HostVa va) { return find(HostRange::of(va, 1)) != nullptr; }
+
 void ChunkSet::add(HostRange range) {
+  parts_ = parts_ + 1 - (ends_at(range.start()) ? 1 : 0) - (starts_at(range.end()) ? 1 : 0);
   Chunk* chunk = pool_.make(arena_, range);
   SX_ASSERT(chunk != nullptr);
   set_.insert(*chunk);
@@ -95,6 +98,7 @@ void ChunkSet::remove(Chunk& chunk) {
   if (chunk.idle()) --idle_count_;
   granules_.remove_tracked(chunk.range);
   set_.erase(set_.iterator_to(chunk));
+  parts_ = parts_ - 1 + (ends_at(chunk.range.start()) ? 1 : 0) + (starts_at(chunk.range.end()) ? 1 : 0);
   pool_.drop(&chunk);
 }
 
@@ -139,6 +143,15 @@ bool ChunkSet::covers(HostRange range) {
 std::optional<HostRange> ChunkSet::first() const {
   if (set_.empty()) return std::nullopt;
   return set_.begin()->range;
+}
+
+std::optional<HostRange> ChunkSet::last_before(HostVa va) const {
+  struct StartsBefore {
+    bool operator()(const Chunk& chunk, HostVa at) const { return chunk.range.start() < at; }
+  };
+  auto at = set_.lower_bound(va, StartsBefore{});
+  if (at == set_.begin()) return std::nullopt;
+  return (--at)->range;
 }
 
 void ChunkSet::mark_idle(HostRange range) {

@@ -102,6 +102,10 @@ class ChunkSet {
 
   /// Makes insert() and erase() of one range unable to fail. False: the arena is used up.
   bool reserve(HostRange range) { return pool_.reserve(arena_, 4) && granules_.prepare(arena_, range); }
+  /// The same for insert() of each 2 MiB block of `range`.
+  bool reserve_blocks(HostRange range) {
+    return pool_.reserve(arena_, 4 + range.size() / k2M) && granules_.prepare(arena_, range);
+  }
   /// `range` (in one 2 MiB block) is registered; swallows what was there.
   void insert(HostRange range);
   /// `range` is not registered any more; chunks that stick out are cut.
@@ -110,6 +114,13 @@ class ChunkSet {
   std::optional<HostRange> first_in(HostRange range);
   bool covers(HostRange range);
   std::optional<HostRange> first() const;
+  /// The last chunk that begins below `va`.
+  std::optional<HostRange> last_before(HostVa va) const;
+  /// How many stretches of adjoining chunks there are.
+  std::size_t parts() const { return parts_; }
+  /// Whether both what precedes and what follows `range` is registered.
+  bool surrounds(HostRange range) { return ends_at(range.start()) && starts_at(range.end()); }
+  bool touches(HostRange range) { return ends_at(range.start()) || starts_at(range.end()); }
 
   /// Chunks without pages in VRAM, oldest first: candidates for unregistration.
   void mark_idle(HostRange range);
@@ -121,6 +132,8 @@ class ChunkSet {
   Chunk* find(HostRange range);
   void remove(Chunk& chunk);
   void add(HostRange range);
+  bool starts_at(HostVa va);
+  bool ends_at(HostVa va) { return va.value() != 0 && find(HostRange::of(va - 1, 1)) != nullptr; }
 
   boost::intrusive::set<Chunk, boost::intrusive::compare<ByStart>> set_;
   boost::intrusive::list<Chunk,
@@ -129,6 +142,7 @@ class ChunkSet {
                          boost::intrusive::constant_time_size<false>>
       idle_;
   std::size_t idle_count_ = 0;
+  std::size_t parts_ = 0;
   Pool<Chunk> pool_;
   Arena& arena_;
   GranuleMap& granules_;

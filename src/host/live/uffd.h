@@ -34,6 +34,7 @@ enum class UffdFeature : std::uint64_t {
   kEventRemap = 1u << 2,
   kEventRemove = 1u << 3,
   kEventUnmap = 1u << 6,
+  kSigbus = 1u << 7,  ///< a missing page is SIGBUS for its toucher, EFAULT for a system call; no message
   kMove = 1u << 16,
 };
 constexpr UffdFeature operator|(UffdFeature a, UffdFeature b) {

@@ -88,8 +88,10 @@ Status SimHostMm::cpu_fault_on_device(HostVa page, MoveCause cause, WaitPolicy p
   HostRange block = HostRange::block_around(page, allocation.block.size());
   block = *block.intersection(main().find(page)->range);
   std::vector<HostVa> pages = device_pages_in(block);
-  std::erase_if(pages,
-                [&](HostVa va) SX_NO_THREAD_SAFETY_ANALYSIS { return main().pte(va)->allocation != &allocation; });
+  std::erase_if(pages, [&](HostVa va) {
+    lock_.assert_held();
+    return main().pte(va)->allocation != &allocation;
+  });
   Status moved = move_home(pages, cause);
   if (!moved && cause == MoveCause::kCpuFault) return fail(kCpuBus, moved.error().why);
   return moved;

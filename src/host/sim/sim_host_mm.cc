@@ -18,16 +18,14 @@ std::byte* device_page(const DevmemAllocation& allocation, std::uint32_t page) {
 
 }  // namespace
 
-SimHostMm::EventScope::EventScope(SimHostMm& mm, const SimProcess& p, HostRange range,
-                                  HostEvent kind) SX_NO_THREAD_SAFETY_ANALYSIS
-    : mm_(mm),
-      mirrored_(&p == mm.processes_[0].get()),
-      range_(range),
-      kind_(kind) {
+SimHostMm::EventScope::EventScope(SimHostMm& mm, const SimProcess& p, HostRange range, HostEvent kind)
+    : mm_(mm), mirrored_(&p == mm.processes_[0].get()), range_(range), kind_(kind) {
+  mm_.lock_.assert_held();
   if (mirrored_ && mm_.options_.order == NotifyOrder::kBefore) mm_.notify(range_, kind_);
 }
 
-SimHostMm::EventScope::~EventScope() SX_NO_THREAD_SAFETY_ANALYSIS {
+SimHostMm::EventScope::~EventScope() {
+  mm_.lock_.assert_held();
   if (mirrored_ && mm_.options_.order == NotifyOrder::kAfter) mm_.notify(range_, kind_);
 }
 
@@ -358,6 +356,14 @@ Result<std::byte*> SimHostMm::make_window(std::uint64_t bytes) {
   Guard guard(lock_);
   windows_.push_back(Window{static_cast<std::byte*>(base), bytes});
   return static_cast<std::byte*>(base);
+}
+
+void SimHostMm::drop_window(std::byte* window) {
+  Guard guard(lock_);
+  const auto at = std::find_if(windows_.begin(), windows_.end(), [&](const Window& w) { return w.base == window; });
+  if (at == windows_.end()) return;
+  munmap(at->base, at->bytes);
+  windows_.erase(at);
 }
 
 }  // namespace softxe

@@ -122,6 +122,7 @@ class SimHostMm final : public HostMm {
   Status migrate_to_system(HostRange range, MoveCause cause, Residency residency) override;
   Status evict(DevmemAllocation& allocation) override;
   Result<std::byte*> make_window(std::uint64_t bytes) override;
+  void drop_window(std::byte* window) override;
   const Clock& clock() const override { return clock_; }
 
   // --- the client's system calls; errno as the kernel gives it ------------------------------------

@@ -1,0 +1,118 @@
+#include "preload/core_signals.h"
+
+#include <array>
+#include <atomic>
+
+#include "host/live/engine_section.h"
+#include "host/live/raw_syscall.h"
+#include "preload/engine_scope.h"
+#include "preload/interpose.h"
+#include "preload/session.h"
+#include "preload/spin_futex.h"
+
+namespace softxe::preload {
+namespace {
+
+using live::raw_syscall;
+
+constinit Real<int(int, const struct sigaction*, struct sigaction*)> real_sigaction{"sigaction"};
+
+/// signal(7), action "Core".
+constexpr std::array kCoreSignals{SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGFPE, SIGSYS, SIGXCPU, SIGXFSZ};
+
+constinit std::atomic<long> taken_in{0};  ///< the process that has the handlers; 0: none
+constinit SpinFutex lock;                 // with all signals blocked
+/// What the client said of a signal that has our handler: SIG_DFL, with its flags and its mask.
+std::array<struct sigaction, kCoreSignals.size()> defaults;
+
+std::size_t index_of(int signal) {
+  std::size_t i = 0;
+  while (i < kCoreSignals.size() && kCoreSignals[i] != signal) ++i;
+  return i;
+}
+
+class Hold {
+ public:
+  Hold() : mask_(live::block_signals()) { lock.lock(); }
+  ~Hold() {
+    lock.unlock();
+    live::restore_signals(mask_);
+  }
+  Hold(const Hold&) = delete;
+  Hold& operator=(const Hold&) = delete;
+
+ private:
+  std::uint64_t mask_;
+};
+
+void on_core_signal(int signal, siginfo_t* info, void*) { die_by_default(signal, *info); }
+
+bool is_default(const struct sigaction& action) {
+  return (action.sa_flags & SA_SIGINFO) == 0 && action.sa_handler == SIG_DFL;
+}
+bool is_ours(const struct sigaction& action) {
+  return (action.sa_flags & SA_SIGINFO) != 0 && action.sa_sigaction == on_core_signal;
+}
+
+struct sigaction our_action() {
+  struct sigaction action {};
+  action.sa_sigaction = on_core_signal;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+  sigfillset(&action.sa_mask);
+  return action;
+}
+
+}  // namespace
+
+void take_core_signals() {
+  const Hold hold;
+  if (taken_in.load() != 0) return;
+  for (std::size_t i = 0; i < kCoreSignals.size(); ++i) {
+    real_sigaction(kCoreSignals[i], nullptr, &defaults[i]);
+    if (!is_default(defaults[i])) continue;
+    const struct sigaction ours = our_action();
+    real_sigaction(kCoreSignals[i], &ours, nullptr);
+  }
+  taken_in.store(raw_syscall(SYS_getpid));
+}
+
+bool is_core_signal(int signal) { return taken_in.load() != 0 && index_of(signal) < kCoreSignals.size(); }
+
+int core_sigaction(int signal, const struct sigaction* wanted, struct sigaction* before) {
+  struct sigaction copy {};
+  if (wanted != nullptr) copy = *wanted;  // may fault: not under the lock
+  struct sigaction old {};
+  {
+    const Hold hold;
+    struct sigaction& client = defaults[index_of(signal)];
+    const struct sigaction ours = our_action();
+    const bool ends = wanted != nullptr && is_default(copy);
+    const int result = real_sigaction(signal, wanted == nullptr ? nullptr : ends ? &ours : &copy, &old);
+    if (result != 0) return result;
+    if (is_ours(old)) old = client;
+    if (ends) client = copy;
+  }
+  if (before != nullptr) *before = old;
+  return 0;
+}
+
+void send_to_self(const siginfo_t& info) {
+  siginfo_t copy = info;
+  raw_syscall(SYS_rt_tgsigqueueinfo, raw_syscall(SYS_getpid), raw_syscall(SYS_gettid), copy.si_signo, &copy);
+}
+
+void die_by_default(int signal, const siginfo_t& info) {
+  // Not for a child that only borrows this memory (vfork), and not when the runtime itself is what fails.
+  live::LiveHostMm* mm = live_mm();
+  const bool own = taken_in.load() == raw_syscall(SYS_getpid);
+  if (mm != nullptr && own && !in_engine() && !live::EngineSection::inside()) {
+    const EngineMark mark;
+    mm->come_home_for_good();
+  }
+  struct sigaction fatal {};
+  fatal.sa_handler = SIG_DFL;
+  real_sigaction(signal, &fatal, nullptr);
+  send_to_self(info);
+}
+
+}  // namespace softxe::preload
