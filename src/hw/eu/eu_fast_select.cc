@@ -151,7 +151,7 @@ std::optional<EuFastKey> move_key(const Sources& sources) {
   }
   const bool halves = (from == EuType::kHF && to == EuType::kF) || (from == EuType::kF && to == EuType::kHF);
   if (halves) return EuFastKey{EuFastOp::kMov, EuLane::kF32};
-  if (to == EuType::kDF && is_int(from))
+  if (to == EuType::kDF && is_int(from) && eu_type_bytes(from) <= 4)
     return sources.plain() ? std::optional(EuFastKey{EuFastOp::kMov, EuLane::kF64}) : none();
   const bool doubles = (from == EuType::kDF && to == EuType::kF) || (from == EuType::kF && to == EuType::kDF);
   if (doubles) return EuFastKey{EuFastOp::kMov, EuLane::kF64};
