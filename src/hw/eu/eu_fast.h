@@ -7,6 +7,7 @@
 //   eu_fast_select.cc   which instructions have a fast handler, and what their lanes are
 //   eu_fast_vector.inc  vectors, masks
 //   eu_fast_moves.inc   sources into lanes, lanes into destinations
+//   eu_fast_wide.inc    what works with the wide accumulators
 //   eu_fast_ops.inc     operations and their table
 #pragma once
 
@@ -53,6 +54,15 @@ enum class EuFastOp : std::uint8_t {
   kChoose,  ///< sel by its predicate
   kPick,    ///< sel by a comparison
   kCompare,
+  kWideMul,  ///< into an accumulator
+  kMacl,
+  kMach,
+  kAddc,
+  kSubb,
+  kInv,
+  kSqt,
+  kInvm,
+  kRsqtm,
   kFloatOfSigned,
   kFloatOfUnsigned,
   kSignedOfFloat,
