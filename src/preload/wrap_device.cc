@@ -244,6 +244,10 @@ SX_INTERPOSE(int, ioctl, (int fd, unsigned long request, ...)) {
     const long result = ioctl_ours(fd, request, argument);
     if (result != kNotOurs) return libc_result(result);
   }
+  if (live::LiveHostMm* mm = live_mm(); mm != nullptr && live::LiveHostMm::is_door(request) && interposing()) {
+    const EngineMark mark;
+    return libc_result(mm->hook_userfaultfd(fd, request, argument));
+  }
   return real(fd, request, argument);
 }
 

@@ -1,4 +1,5 @@
-// fork: everything comes home first, so that the child inherits ordinary memory (design decision 18).
+// Everything comes home: before a fork, so that the child inherits ordinary memory (design decision 18), and before
+// others look at the process's page tables.
 #include "host/live/live_host_mm.h"
 #include "host/live/raw_syscall.h"
 
@@ -18,10 +19,10 @@ void LiveHostMm::fork_after_parent() SX_NO_THREAD_SAFETY_ANALYSIS {
   EngineSection::leave();
 }
 
-void LiveHostMm::come_home_for_good() SX_NO_THREAD_SAFETY_ANALYSIS {
+void LiveHostMm::come_home(Afterwards afterwards) SX_NO_THREAD_SAFETY_ANALYSIS {
   constexpr std::uint64_t kTimeoutNs = 10'000'000'000;
   if (disabled() || rung_ == Rung::kNone) return;
-  ending_.store(true);
+  if (afterwards == Afterwards::kStays) ending_.store(true);
   const std::uint64_t give_up_ns = clock_.now_ns() + kTimeoutNs;
   const EngineSection section(*this);
   while (!mm_lock_.try_lock()) {

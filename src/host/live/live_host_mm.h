@@ -10,7 +10,8 @@
 // only tries it: faults it cannot serve now stay in the pump, and whoever unlocks wakes the reader.
 //   live_host_mm.cc  life, looking, notifiers     live_migrate.cc  to VRAM and back
 //   live_faults.cc   the reader thread, events    live_collect.cc  collect, populated
-//   live_hooks.cc    system calls of the client   live_fork.cc     fork
+//   live_hooks.cc    system calls of the client   live_fork.cc     fork, the end of the process
+//   live_doors.cc    its own userfaultfd, mincore
 // Read next: residency.h, event_pump.h, pins.h, engine_section.h.
 #pragma once
 
@@ -19,6 +20,7 @@
 #include <array>
 #include <memory>
 #include <optional>
+#include <span>
 
 #include "base/lock.h"
 #include "host/host_mm.h"
@@ -149,15 +151,26 @@ class LiveHostMm final : public HostMm {
   /// Any of the above by system call number; other numbers are passed through.
   long hook_syscall(long number, const std::array<long, 6>& args);
 
+  /// Whether a request to a userfaultfd of the client concerns memory that may be in VRAM.
+  static bool is_door(unsigned long request);
+  /// Such a request. Pages come home first, and their registration with us ends.
+  long hook_userfaultfd(int fd, unsigned long request, void* argument);
+  /// For mincore(): marks the pages of `range` that are in VRAM, one byte each in engine memory; how many.
+  std::size_t mark_resident(HostRange range, std::span<std::uint8_t> pages);
+
   /// Around fork(): everything comes home, and the mm lock is held until one of the other two.
   void fork_before();
   void fork_after_parent();
   /// Drops all state: later calls give EFAULT, hooks pass through. Closes what was inherited.
   void fork_after_child();
   bool disabled() const { return disabled_.load(); }
-  /// Before the process ends with a core file, from a signal handler of a thread that is in no section: everything
-  /// comes home as far as it can in bounded time, and nothing migrates any more.
-  void come_home_for_good();
+  enum class Afterwards : std::uint8_t {
+    kMayMigrate,
+    kStays,  ///< nothing migrates any more: the process is about to end
+  };
+  /// Everything comes home, as far as it can in bounded time. For a signal handler or a debugger, on a thread that is
+  /// in no section.
+  void come_home(Afterwards afterwards);
 
   // --- for the driver -------------------------------------------------------------------------------
   /// At every submission: waits until events that are in flight have been dealt with.
@@ -327,7 +340,7 @@ class LiveHostMm final : public HostMm {
   std::atomic<std::uint32_t> reader_at_work_{0};  ///< a futex: 1 once its thread is past libc's start-up
   std::atomic<bool> stop_{false};
   std::atomic<bool> disabled_{false};
-  std::atomic<bool> ending_{false};  ///< see come_home_for_good()
+  std::atomic<bool> ending_{false};  ///< see come_home()
   std::atomic<bool> reader_waits_for_lock_{false};
   HostVa unreadable_{0};         ///< fixed: a page that nobody can read (Uffd::ask())
   std::uint64_t start_brk_ = 0;  ///< fixed; 0 when the kernel does not say
