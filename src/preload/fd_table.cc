@@ -283,9 +283,9 @@ FdObjectPtr adopt_fd(int fd) {
   return find_fd(fd);
 }
 
-// Held from the first to the second, across fork: not a scope that the analysis can see.
-void fd_table_before_fork() SX_NO_THREAD_SAFETY_ANALYSIS { lock.lock(); }
-void fd_table_after_fork() SX_NO_THREAD_SAFETY_ANALYSIS { lock.unlock(); }
+// Held from the first to the second, across fork.
+void fd_table_before_fork() { lock.hold_over_fork(); }
+void fd_table_after_fork() { lock.release_after_fork(); }
 
 bool is_internal_fd(int fd) {
   if (session() == nullptr || !maybe_engine_fd(fd) || maybe_ours(fd)) return false;

@@ -57,7 +57,7 @@ void LiveHostMm::reader_loop() {
   }
 }
 
-void LiveHostMm::reader_work() SX_NO_THREAD_SAFETY_ANALYSIS {
+void LiveHostMm::reader_work() {
   const bool due = next_parked_ns_.load() <= clock_.now_ns();
   if (!pump_.has_work() && !due) return;
   // Dekker with unlock(): say that we wait, then try.
@@ -179,7 +179,8 @@ void LiveHostMm::drain_events(const CallPlan* own) {
 }
 
 /// In the place of the reader, which waits for the lock. The lock is that of the caller's caller.
-void LiveHostMm::serve_touches() SX_NO_THREAD_SAFETY_ANALYSIS {
+void LiveHostMm::serve_touches() {
+  mm_lock_.assert_held();
   if (disabled() || rung_ == Rung::kNone || dealing_with_event_) return;
   pump_for_reader();
   serve_faults();

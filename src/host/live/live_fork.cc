@@ -5,6 +5,7 @@
 
 namespace softxe::live {
 
+// No analysis: the lock is taken before the fork and let go behind it, in both processes.
 void LiveHostMm::fork_before() SX_NO_THREAD_SAFETY_ANALYSIS {
   EngineSection::enter(*this);
   mm_lock_.lock();
@@ -14,12 +15,13 @@ void LiveHostMm::fork_before() SX_NO_THREAD_SAFETY_ANALYSIS {
   notify(HostRange::of(HostVa(0), 1ull << GranuleMap::kAddressBits), HostEvent::kProtect);
 }
 
+// No analysis: the lock is taken before the fork and let go behind it, in both processes.
 void LiveHostMm::fork_after_parent() SX_NO_THREAD_SAFETY_ANALYSIS {
   unlock();
   EngineSection::leave();
 }
 
-void LiveHostMm::come_home(Afterwards afterwards) SX_NO_THREAD_SAFETY_ANALYSIS {
+void LiveHostMm::come_home(Afterwards afterwards) {
   constexpr std::uint64_t kTimeoutNs = 10'000'000'000;
   if (disabled() || rung_ == Rung::kNone) return;
   if (afterwards == Afterwards::kStays) ending_.store(true);
@@ -40,6 +42,7 @@ void LiveHostMm::come_home(Afterwards afterwards) SX_NO_THREAD_SAFETY_ANALYSIS {
   unlock();
 }
 
+// No analysis: the lock is taken before the fork and let go behind it, in both processes.
 void LiveHostMm::fork_after_child() SX_NO_THREAD_SAFETY_ANALYSIS {
   disabled_.store(true);
   pump_.reset();

@@ -43,6 +43,7 @@ std::uint64_t static_tls_bytes() {
 
 // --- life ---------------------------------------------------------------------------------------
 
+// No analysis: no other thread knows the object yet.
 Result<LiveHostMm::Owner> LiveHostMm::create(const LiveOptions& options) SX_NO_THREAD_SAFETY_ANALYSIS {
   SX_TRY(Arena arena, Arena::make(options.arena_bytes));
   void* memory = arena.take(sizeof(LiveHostMm));
@@ -57,6 +58,7 @@ Result<LiveHostMm::Owner> LiveHostMm::create(const LiveOptions& options) SX_NO_T
   return mm;
 }
 
+// No analysis: no other thread knows the object any more.
 void LiveHostMm::Destroy::operator()(LiveHostMm* mm) const SX_NO_THREAD_SAFETY_ANALYSIS {
   mm->shut_down();
   const Arena arena = std::move(mm->arena_);  // outlives the object, which lies in it
@@ -70,6 +72,7 @@ LiveHostMm::LiveHostMm(Arena arena, const LiveOptions& options)
       residency_(arena_, granules_),
       chunks_(arena_, granules_) {}
 
+// No analysis: whoever destroys the object, or a fork child, is alone with it behind the first block.
 void LiveHostMm::shut_down() SX_NO_THREAD_SAFETY_ANALYSIS {
   if (!disabled() && client_) {
     Locked lock(*this);
@@ -84,6 +87,7 @@ void LiveHostMm::shut_down() SX_NO_THREAD_SAFETY_ANALYSIS {
   if (unreadable_ != HostVa(0)) raw_syscall(SYS_munmap, unreadable_.value(), kPageSize);
 }
 
+// No analysis: no other thread knows the object yet.
 Status LiveHostMm::open_kernel_resources() SX_NO_THREAD_SAFETY_ANALYSIS {
   if (!granules_.init(arena_) || !pump_.init(arena_) || !pins_.init(arena_)) {
     return fail(ENOMEM, "the arena is too small");
@@ -122,6 +126,7 @@ Status LiveHostMm::open_kernel_resources() SX_NO_THREAD_SAFETY_ANALYSIS {
   return {};
 }
 
+// No analysis: no other thread knows the object yet.
 Status LiveHostMm::start_reader() SX_NO_THREAD_SAFETY_ANALYSIS {
   if (rung_ == Rung::kNone) return {};
   const long fd = raw_syscall(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK);
