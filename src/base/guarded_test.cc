@@ -49,5 +49,28 @@ TEST_F(Guarded, ValuesGoThrough) {
   EXPECT_EQ(v32, 0xababababu);
 }
 
+TEST_F(Guarded, LanesSayHowManyAreLeft) {
+  std::uint64_t at[8];
+  for (std::uint64_t i = 0; i < 8; ++i) at[i] = reinterpret_cast<std::uint64_t>(hole()) - 40 + 8 * i;  // 5 are there
+  for (const std::size_t bytes : {1u, 2u, 4u, 8u}) {
+    SCOPED_TRACE(bytes);
+    for (int i = 0; i < 40; ++i) page_[4056 + i] = static_cast<char>(i);
+    char buffer[64] = {};
+    EXPECT_EQ(guarded_gather({at, 0, 8}, buffer, bytes), 3u);
+    EXPECT_EQ(guarded_gather({at, 0, 5}, buffer, bytes), 0u);
+    for (std::size_t i = 0; i < 5 * bytes; ++i) EXPECT_EQ(buffer[i], static_cast<char>(i / bytes * 8 + i % bytes));
+    for (char& c : buffer) c = static_cast<char>(c + 100);
+    EXPECT_EQ(guarded_scatter({at, 0, 8}, buffer, bytes), 3u);
+    EXPECT_EQ(guarded_scatter({at, 0, 5}, buffer, bytes), 0u);
+    for (std::size_t i = 0; i < 40; ++i) {
+      EXPECT_EQ(page_[4056 + i], static_cast<char>(i % 8 < bytes ? i + 100 : i)) << i;
+    }
+  }
+  const std::uint64_t delta = std::uint64_t{0} - 4096;
+  std::uint64_t far = reinterpret_cast<std::uint64_t>(page_) + 4096;
+  std::uint32_t word = 0;
+  EXPECT_EQ(guarded_gather({&far, delta, 1}, &word, 4), 0u) << "the distance may be negative";
+}
+
 }  // namespace
 }  // namespace softxe

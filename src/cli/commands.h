@@ -39,11 +39,25 @@ struct VaReplayOptions {
   bool check = false;
 };
 
+struct DisasmOptions {
+  std::string file;
+  bool hex = false;
+  bool full = false;
+};
+
+struct AsmOptions {
+  std::string file;
+  std::string out;
+  bool hex = false;
+};
+
 // Each runs its verb and says with which status the command ends.
 int run(RunOptions options);
 int doctor();
 int show_report(const ReportOptions& options);
 int run_scenarios(const ScenarioOptions& options);
+int disassemble(const DisasmOptions& options);
+int assemble(const AsmOptions& options);
 
 /// Exit statuses of softxe's own failures, as env(1) and timeout(1) use them.
 inline constexpr int kExitUsage = 125;

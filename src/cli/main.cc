@@ -73,6 +73,26 @@ void add_va_replay(CLI::App& app, Action& action) {
   });
 }
 
+void add_disasm(CLI::App& app, Action& action) {
+  auto* verb = app.add_subcommand("disasm", "Show code of the execution units as assembly (docs/KERNELS.md)");
+  auto options = std::make_shared<DisasmOptions>();
+  verb->add_option("FILE", options->file, "Code without any header, such as the text section of a kernel")
+      ->required()
+      ->check(CLI::ExistingFile);
+  verb->add_flag("--hex", options->hex, "The file has hexadecimal digits, one instruction per line");
+  verb->add_flag("--full", options->full, "Everything that `softxe asm` needs to make the same bytes");
+  verb->callback([=, &action] { action = [=] { return disassemble(*options); }; });
+}
+
+void add_asm(CLI::App& app, Action& action) {
+  auto* verb = app.add_subcommand("asm", "Assemble code for the execution units (docs/KERNELS.md)");
+  auto options = std::make_shared<AsmOptions>();
+  verb->add_option("FILE", options->file, "Source")->required()->check(CLI::ExistingFile);
+  verb->add_option("-o,--output", options->out, "Write there instead of to standard output");
+  verb->add_flag("--hex", options->hex, "Write hexadecimal digits, one instruction per line");
+  verb->callback([=, &action] { action = [=] { return assemble(*options); }; });
+}
+
 int run_command(int argc, char** argv) {
   CLI::App app{"softxe: a software Intel Xe GPU in user space"};
   app.require_subcommand(1);
@@ -82,6 +102,8 @@ int run_command(int argc, char** argv) {
   add_report(app, action);
   add_scenario(app, action);
   add_va_replay(app, action);
+  add_disasm(app, action);
+  add_asm(app, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -12,7 +12,7 @@
 
 namespace softxe {
 
-/// Results of an integer operation before they became the destination's type.
+/// Products before they became the destination's type. Other results reach the accumulator extended by their type.
 struct EuExactLanes {
   std::array<std::int64_t, kEuChannelsMax> value{};
   bool valid = false;

@@ -1,5 +1,7 @@
 #include "hw/eu/eu_asm.h"
 
+#include <algorithm>
+#include <charconv>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -17,9 +19,10 @@ struct Origin {
   std::size_t column = 0;  ///< from 0
 };
 
-/// A statement at its place in the code.
+/// A statement, or bytes as they stand, at their place in the code.
 struct Placed {
   EuStatement statement;
+  std::vector<std::byte> data;
   Origin origin;
   std::int64_t offset = 0;  ///< bytes from the start
 };
@@ -50,7 +53,7 @@ class Assembler {
     SX_TRY(EuStatement statement, eu_parse_statement(scan, context_));
     std::int64_t size = 0;
     for (const EuInst& inst : statement.insts) size += inst.bytes;
-    placed_.push_back({.statement = std::move(statement), .origin = origin, .offset = size_});
+    placed_.push_back({.statement = std::move(statement), .data = {}, .origin = origin, .offset = size_});
     size_ += size;
     return {};
   }
@@ -74,9 +77,11 @@ class Assembler {
       SX_TRY_VOID(read_simd(scan));
     } else if (directive == ".reg") {
       SX_TRY_VOID(read_register(scan));
+    } else if (directive == ".data") {
+      SX_TRY_VOID(read_data(scan));
     } else {
       scan.go_back_to(start);
-      return fail(EINVAL, "directives are .simd and .reg");
+      return fail(EINVAL, "directives are .simd, .reg and .data");
     }
     return scan.at_end() ? Status{} : fail(EINVAL, "this is not expected here");
   }
@@ -98,18 +103,39 @@ class Assembler {
     return {};
   }
 
+  /// Code is a sequence of halves of instructions.
+  Status read_data(EuScan& scan) {
+    constexpr const char* kWhy = "data is whole groups of 16 hexadecimal digits";
+    scan.peek();  // to the digits
+    const std::size_t start = scan.position();
+    const auto bytes = eu_parse_hex(scan.chunk());
+    if (!bytes || bytes->empty() || bytes->size() % 8 != 0) {
+      scan.go_back_to(start);
+      return fail(EINVAL, kWhy);
+    }
+    placed_.push_back({.statement = {}, .data = *bytes, .origin = {}, .offset = size_});
+    size_ += static_cast<std::int64_t>(bytes->size());
+    return {};
+  }
+
+  EuAsmResult<void> resolve(Placed& placed) {
+    for (const EuLabelUse& use : placed.statement.labels) {
+      const auto label = labels_.find(use.name);
+      const Origin origin{.line = placed.origin.line, .column = use.column};
+      if (label == labels_.end()) return error_at(origin, "there is no such label");
+      const std::int64_t distance = label->second - placed.offset;
+      if (distance < INT32_MIN || distance > INT32_MAX) return error_at(origin, "the label is too far away");
+      EuInst& inst = placed.statement.insts[0];
+      (use.offset == EuOffset::kJip ? inst.jip : inst.uip) = static_cast<std::int32_t>(distance);
+    }
+    return {};
+  }
+
   EuAsmResult<std::vector<std::byte>> write() {
     std::vector<std::byte> code;
     for (Placed& placed : placed_) {
-      for (const EuLabelUse& use : placed.statement.labels) {
-        const auto label = labels_.find(use.name);
-        const Origin origin{.line = placed.origin.line, .column = use.column};
-        if (label == labels_.end()) return error_at(origin, "there is no such label");
-        const std::int64_t distance = label->second - placed.offset;
-        if (distance < INT32_MIN || distance > INT32_MAX) return error_at(origin, "the label is too far away");
-        EuInst& inst = placed.statement.insts[0];
-        (use.offset == EuOffset::kJip ? inst.jip : inst.uip) = static_cast<std::int32_t>(distance);
-      }
+      if (const auto resolved = resolve(placed); !resolved) return tl::unexpected<EuAsmError>(resolved.error());
+      code.insert(code.end(), placed.data.begin(), placed.data.end());
       for (const EuInst& inst : placed.statement.insts) {
         const auto bytes = eu_encode(inst);
         if (!bytes) return error_at(placed.origin, bytes.error().why);
@@ -128,6 +154,18 @@ class Assembler {
 }  // namespace
 
 EuAsmResult<std::vector<std::byte>> eu_assemble(std::string_view source) { return Assembler().run(source); }
+
+std::optional<std::vector<std::byte>> eu_parse_hex(std::string_view digits) {
+  std::vector<std::byte> bytes;
+  for (std::size_t i = 0; i + 1 < digits.size(); i += 2) {
+    std::uint8_t value = 0;
+    const auto [end, error] = std::from_chars(digits.data() + i, digits.data() + i + 2, value, 16);
+    if (error != std::errc() || end != digits.data() + i + 2) return std::nullopt;
+    bytes.push_back(static_cast<std::byte>(value));
+  }
+  if (digits.size() % 2 != 0) return std::nullopt;
+  return bytes;
+}
 
 EuAsmResult<EuInst> eu_parse_instruction(std::string_view line) {
   EuScan scan(line);

@@ -34,7 +34,10 @@ TEST(EuAsm, FormsCanonical) {
     inst->atomic = false;
     inst->bytes = 16;
     const auto again = eu_parse_instruction(form.text);
-    if (!again) { ADD_FAILURE() << form.text << ": " << again.error().column << ": " << again.error().why; continue; }
+    if (!again) {
+      ADD_FAILURE() << form.text << ": " << again.error().column << ": " << again.error().why;
+      continue;
+    }
     EXPECT_EQ(*again, *inst) << form.text << "\n"
                              << eu_text(*again, EuTextStyle::kComplete).view() << "\n"
                              << eu_text(*inst, EuTextStyle::kComplete).view();

@@ -129,11 +129,7 @@ Result<EuOperand> eu_decode_operand(const EuWord& word, const Operand& fields, E
     SX_TRY_VOID(decode_register(word, fields, use, out));
   }
   if (!typed) return out;
-  if (use == EuOperandUse::kMacroDestination) {
-    out.region = stride(1);
-    return out;
-  }
-  if (destination(use)) {
+  if (destination(use) || use == EuOperandUse::kMacroDestination) {
     out.region = stride(kHorizontal[word.get(fields.horizontal)]);
     return out;
   }

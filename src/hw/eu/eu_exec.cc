@@ -48,11 +48,12 @@ class Run {
   std::uint32_t control() {
     const EuFloatMode mode = EuFloatMode::of(thread_.cr[0]);
     df_differs_ = mode.df != mode.f;
+    rounds_to_int_ = mode.to_int != EuRounding::kZero;
     return host_float_control(mode.rounding, mode.f);
   }
 
   void alu(const EuRecord& record) {
-    if (record.on_df && df_differs_) {
+    if ((record.on_df && df_differs_) || (record.minds_to_int && rounds_to_int_)) {
       eu_generic(thread_, record.inst);
     } else {
       record.run(thread_, record);
@@ -133,6 +134,7 @@ class Run {
   EuEnv& env_;
   const EuProgram::Reader reader_;
   bool df_differs_ = false;
+  bool rounds_to_int_ = false;
 };
 
 }  // namespace

@@ -160,7 +160,7 @@ void do_int(Work& work) {
       work.overflow |= std::uint32_t{eu_int_value(work.result[k], work.inst.dst.type) != exact} << k;
     }
   }
-  if (!work.inst.saturate) work.exact.valid = true;
+  work.exact.valid = work.inst.op == EuOp::kMul && !work.inst.saturate;
 }
 
 template <typename T>

@@ -47,6 +47,12 @@ EuPlace eu_file(const EuOperand& operand, const EuThread& thread) {
   return row == nullptr ? EuPlace{} : EuPlace{row->offset, row->bytes};
 }
 
+std::uint32_t eu_file_offset(const EuOperand& operand) {
+  if (operand.file == EuFile::kGrf) return offsetof(EuThread, grf);
+  const ArfRow* row = find_arf(operand.arf());
+  return row == nullptr ? 0 : row->offset;
+}
+
 std::uint32_t eu_first_byte(const EuOperand& operand) {
   if (operand.file == EuFile::kGrf) return operand.reg * kEuGrfBytes + operand.subreg;
   const ArfRow* row = find_arf(operand.arf());

@@ -24,6 +24,9 @@ struct EuPlace {
 /// Of a direct operand: the whole register file it lies in. Null has none.
 EuPlace eu_file(const EuOperand& operand, const EuThread& thread);
 
+/// Of any direct operand: where its file begins in EuThread.
+std::uint32_t eu_file_offset(const EuOperand& operand);
+
 /// Offset in bytes of the operand's first element from the start of its file.
 std::uint32_t eu_first_byte(const EuOperand& operand);
 

@@ -23,15 +23,15 @@ bool touches_df(const EuInst& inst) {
 
 }  // namespace
 
-void eu_predecode(const EuInst& inst, std::uint64_t ip, EuRecord& record) {
+void eu_predecode(const EuInst& inst, std::uint64_t ip, EuLevel level, EuRecord& record) {
   record = {};
-  record.run = run_generic;
   record.ip = ip;
   record.kind = kind_of(inst.op);
   record.on_df = touches_df(inst);
   record.sets_cr = inst.dst.file == EuFile::kArf && !inst.dst.indirect && inst.dst.arf() == EuArf::kCr;
   record.bytes = inst.bytes;
   record.inst = inst;
+  if (record.kind == EuRecordKind::kAlu && !eu_fast_select(record, level)) record.run = run_generic;
 }
 
 }  // namespace softxe

@@ -16,7 +16,7 @@ unsigned granule_of(std::uint64_t ip) { return static_cast<unsigned>(ip % kPageS
 
 }  // namespace
 
-EuProgram::EuProgram() = default;
+EuProgram::EuProgram(EuLevel level) : level_(level) {}
 EuProgram::~EuProgram() = default;
 
 void EuProgram::start(GpuVa instruction_base) {
@@ -105,7 +105,7 @@ EuRecord* EuProgram::decode(std::uint64_t ip, Page& page, const Reader& reader) 
   if (!inst) return fail_with(EuStopKind::kIllegal, ip, inst.error().why);
   if (const EuCheck wrong = eu_check(*inst, reader.thread); !wrong.ok()) return fail_with(wrong.kind, ip, wrong.reason);
   EuRecord* record = new_record();
-  eu_predecode(*inst, ip, *record);
+  eu_predecode(*inst, ip, level_, *record);
   record->wake_point = page.wake[granule_of(ip)];
   page.records[granule_of(ip)] = record;
   keep(ip, page, std::span(bytes).first(inst->bytes));

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/address.h"
+#include "hw/eu/eu_fast.h"
 #include "hw/eu/eu_memory.h"
 #include "hw/eu/eu_record.h"
 #include "hw/eu/eu_stop.h"
@@ -22,7 +23,7 @@ namespace softxe {
 
 class EuProgram {
  public:
-  EuProgram();
+  explicit EuProgram(EuLevel level = eu_host_level());
   ~EuProgram();
   EuProgram(const EuProgram&) = delete;
   EuProgram& operator=(const EuProgram&) = delete;
@@ -78,6 +79,7 @@ class EuProgram {
   void forget(Page& page);
   std::nullptr_t fail_with(EuStopKind kind, std::uint64_t ip, const char* reason);
 
+  const EuLevel level_;
   GpuVa base_{};
   std::uint64_t walker_ = 0;
   std::uint64_t key_ = ~std::uint64_t{0};  ///< of `page_`

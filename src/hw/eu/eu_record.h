@@ -1,6 +1,8 @@
 // EuRecord: an instruction as it is carried out: decoded, checked, its handler chosen.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 
 #include "hw/eu/eu_inst.h"
@@ -13,16 +15,52 @@ using EuHandler = void (*)(EuThread& thread, const EuRecord& record);
 
 enum class EuRecordKind : std::uint8_t { kAlu, kFlow, kSend, kSync, kNop };
 
-struct EuRecord {
+/// How a fast handler gets a source: as lanes of one type, one behind the other.
+struct EuFastSource {
+  enum class Kind : std::uint8_t {
+    kPacked,    ///< they are in place
+    kSplat,     ///< one element for all
+    kConstant,  ///< an immediate: EuFast::constant
+    kPrepared,  ///< `prepare` puts them into a buffer
+  };
+  using Prepare = void (*)(const EuThread& thread, const EuRecord& record, unsigned source, std::byte* lanes);
+
+  Kind kind = Kind::kPacked;
+  std::uint8_t pitch = 0;  ///< bytes from element to element; 0xFF: as the region says
+  bool modified = false;   ///< `prepare` applies neg and abs
+  std::uint32_t at = 0;    ///< offset in EuThread
+  Prepare prepare = nullptr;
+};
+
+/// What a fast handler needs; of records that have one. Plain offsets, nothing is looked up again.
+struct EuFast {
+  /// Stores results that are not simply lanes of the destination, or does what is to be done after them.
+  using Finish = void (*)(EuThread& thread, const EuRecord& record, const std::byte* lanes, std::uint32_t enabled);
+
+  std::array<EuFastSource, 3> src{};
+  std::uint32_t dst_at = 0;
+  bool in_place = false;  ///< results are stored at `dst_at` as they are
+  bool predicated = false;
+  std::uint8_t dst_pitch = 0;
+  std::uint32_t all = 0;   ///< a bit per channel
+  Finish store = nullptr;  ///< when not in place; null: nobody wants the result
+  Finish flags = nullptr;  ///< conditional modifier
+  Finish acc = nullptr;    ///< the wide part of an accumulator
+};
+
+struct alignas(64) EuRecord {
   EuHandler run = nullptr;  ///< of kAlu
   /// The instruction behind this one, when it has been reached and lies in the same page.
   const EuRecord* next = nullptr;
   std::uint64_t ip = 0;
   EuRecordKind kind = EuRecordKind::kNop;
   bool wake_point = false;
-  bool on_df = false;    ///< rounds df: MXCSR must be that of df
-  bool sets_cr = false;  ///< writes the control register
+  bool on_df = false;         ///< rounds df: MXCSR must be that of df
+  bool minds_to_int = false;  ///< cuts floats off: not when cr0 says to round them
+  bool sets_cr = false;       ///< writes the control register
   std::uint8_t bytes = 16;
+  EuFast fast{};
+  alignas(64) std::array<std::byte, 64> constant{};  ///< the immediate, as often as it fits
   EuInst inst{};
 };
 

@@ -5,6 +5,7 @@
 
 #include "hw/eu/eu_group.h"
 #include "hw/eu/eu_message.h"
+#include "hw/eu/eu_program.h"
 #include "hw/eu/eu_send.h"
 #include "hw/eu/fake_eu_memory.h"
 
@@ -44,6 +45,8 @@ class EuSendRig {
   }
 
   EuThread& thread() { return group.threads()[0]; }
+  /// The same thread and group over another memory.
+  EuEnv env_over(EuMemory& other) { return {env.program, group, other}; }
   EuSendResult send(const EuInst& inst) { return eu_send(thread(), inst, env); }
 
   template <typename T>
@@ -89,12 +92,8 @@ class EuSendRig {
   EuGroup group;
   FakeEuMemory memory;
 
- private:
-  /// Messages never look at the program.
-  alignas(64) std::byte no_program_[64]{};
-
- public:
-  EuEnv env{*reinterpret_cast<EuProgram*>(no_program_), group, memory};
+  EuProgram program;  ///< messages never look at it
+  EuEnv env{program, group, memory};
 };
 
 }  // namespace softxe

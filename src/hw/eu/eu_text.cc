@@ -157,7 +157,8 @@ void add_modifiers(Writer& out, const EuOperand& operand, const EuOpInfo& info) 
 void add_destination(Writer& out, const EuOperand& dst, Shape shape) {
   out.add(" ");
   add_place(out, dst, shape);
-  if (shape == Shape::kDestination) add_region(out, dst, shape);
+  const bool packed_macro = shape == Shape::kMacro && dst.region.horizontal == 1;
+  if (shape != Shape::kDpas && !packed_macro) add_region(out, dst, Shape::kDestination);
   out.add(":{}", eu_name_of(kEuTypeNames, dst.type));
 }
 

@@ -1,0 +1,91 @@
+// Fast handlers: whole rows of channels at a time.
+//
+// One source (eu_fast_*.inc) is compiled for three levels of the host's instruction set; which one is used never
+// changes a bit of a result. A handler sees its sources as lanes of one type: what lies differently in registers is
+// brought into that form first, and results are brought back behind it, so that no handler knows of regions.
+//
+//   eu_fast_select.cc   which instructions have a fast handler, and what their lanes are
+//   eu_fast_vector.inc  vectors, masks
+//   eu_fast_moves.inc   sources into lanes, lanes into destinations
+//   eu_fast_ops.inc     operations and their table
+#pragma once
+
+#include <cstdint>
+
+#include "hw/eu/eu_record.h"
+
+namespace softxe {
+
+enum class EuLevel : std::uint8_t { kGeneric, kPlain, kAvx2, kAvx512 };
+
+/// The best one of this host's processor.
+EuLevel eu_host_level();
+
+enum class EuLane : std::uint8_t { kU8, kU16, kU32, kI32, kF32, kU64, kI64, kF64 };
+
+constexpr unsigned eu_lane_bytes(EuLane lane) {
+  switch (lane) {
+    case EuLane::kU8: return 1;
+    case EuLane::kU16: return 2;
+    case EuLane::kU32:
+    case EuLane::kI32:
+    case EuLane::kF32: return 4;
+    default: return 8;
+  }
+}
+
+enum class EuFastOp : std::uint8_t {
+  kMov,
+  kAdd,
+  kAdd3,
+  kMul,
+  kMad,
+  kAnd,
+  kOr,
+  kXor,
+  kNot,
+  kBfn,
+  kShl,
+  kShr,
+  kAsr,
+  kRol,
+  kRor,
+  kChoose,  ///< sel by its predicate
+  kPick,    ///< sel by a comparison
+  kCompare,
+  kFloatOfSigned,
+  kFloatOfUnsigned,
+  kSignedOfFloat,
+  kUnsignedOfFloat,
+};
+
+struct EuFastKey {
+  EuFastOp op = EuFastOp::kMov;
+  EuLane lane = EuLane::kU32;
+  EuCond cond = EuCond::kNone;  ///< of kPick and kCompare
+  friend bool operator==(const EuFastKey&, const EuFastKey&) = default;
+};
+
+/// One row of a level's table: a handler for several channels and one for a single one.
+struct EuFastRow {
+  EuFastKey key;
+  EuHandler many;
+  EuHandler one;
+};
+
+/// Everything of one level that predecoding asks for. Null: there is none.
+struct EuFastLevel {
+  const EuFastRow* rows;
+  unsigned row_count;
+  EuFastSource::Prepare (*prepare)(const EuInst& inst, unsigned source, EuLane lane);
+  EuFast::Finish (*store)(const EuInst& inst, EuLane lane);
+  EuFast::Finish (*flags)(EuCond cond, EuLane lane);
+};
+extern const EuFastLevel kEuFastPlain;
+extern const EuFastLevel kEuFastAvx2;
+extern const EuFastLevel kEuFastAvx512;
+
+/// Gives `record`, which has everything else, a fast handler where there is one. False: none.
+bool eu_fast_select(EuRecord& record, EuLevel level);
+
+}  // namespace softxe

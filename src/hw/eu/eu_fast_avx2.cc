@@ -1,0 +1,39 @@
+// Fast handlers compiled for AVX2 and FMA.
+#include <immintrin.h>
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include "hw/eu/eu_channels.h"
+#include "hw/eu/eu_fast.h"
+#include "hw/eu/eu_number.h"
+
+// To the end of the file: templates are compiled there.
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2,fma,bmi,bmi2,f16c"))), apply_to = function)
+#else
+#pragma GCC target("avx2,fma,bmi,bmi2,f16c")
+#endif
+
+#define SX_EU_VECTOR_BYTES 32
+
+namespace softxe {
+namespace {
+
+#include "hw/eu/eu_fast_vector.inc"
+// Behind the vectors.
+#include "hw/eu/eu_fast_moves.inc"
+// Behind the moves.
+#include "hw/eu/eu_fast_ops.inc"
+
+}  // namespace
+
+const EuFastLevel kEuFastAvx2 = {kRows, sizeof kRows / sizeof kRows[0], find_prepare, find_store, find_flags};
+
+}  // namespace softxe
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#endif

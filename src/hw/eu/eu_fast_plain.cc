@@ -1,0 +1,26 @@
+// Fast handlers compiled for what every x86-64 host has.
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include "hw/eu/eu_channels.h"
+#include "hw/eu/eu_fast.h"
+#include "hw/eu/eu_number.h"
+
+#define SX_EU_VECTOR_BYTES 16
+
+namespace softxe {
+namespace {
+
+#include "hw/eu/eu_fast_vector.inc"
+// Behind the vectors.
+#include "hw/eu/eu_fast_moves.inc"
+// Behind the moves.
+#include "hw/eu/eu_fast_ops.inc"
+
+}  // namespace
+
+const EuFastLevel kEuFastPlain = {kRows, sizeof kRows / sizeof kRows[0], find_prepare, find_store, find_flags};
+
+}  // namespace softxe

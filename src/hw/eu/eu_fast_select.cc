@@ -1,0 +1,361 @@
+// Which instructions have a fast handler, and as what lanes it sees their operands.
+//
+// Integer sums, products and bit operations keep only low bits, so that lanes as wide as the widest operand are
+// exact. Comparisons need lanes that hold every value of both sources.
+#include <algorithm>
+#include <cstring>
+#include <optional>
+
+#include "hw/eu/eu_accumulator.h"
+#include "hw/eu/eu_channels.h"
+#include "hw/eu/eu_fast.h"
+#include "hw/eu/eu_number.h"
+#include "hw/eu/eu_opcodes.h"
+#include "hw/eu/eu_operand.h"
+
+namespace softxe {
+namespace {
+
+constexpr std::uint8_t kIrregular = 0xFF;
+
+bool is_int(EuType type) { return !eu_is_float(type); }
+bool modified(const EuOperand& operand) { return operand.neg || operand.abs; }
+
+/// The sources of an instruction, all of them and at once.
+struct Sources {
+  const EuInst& inst;
+  unsigned count;
+
+  explicit Sources(const EuInst& of) : inst(of), count(eu_source_count(of)) {}
+  template <typename Predicate>
+  bool all(Predicate predicate) const {
+    return std::all_of(inst.src.begin(), inst.src.begin() + count, predicate);
+  }
+  bool all_of(EuType type) const {
+    return all([type](const EuOperand& s) { return s.type == type; });
+  }
+  bool all_int() const {
+    return all([](const EuOperand& s) { return is_int(s.type); });
+  }
+  bool plain() const {
+    return all([](const EuOperand& s) { return !modified(s); });
+  }
+  bool no_abs() const {
+    return all([](const EuOperand& s) { return !s.abs; });
+  }
+  unsigned widest() const {
+    unsigned bytes = 0;
+    for (unsigned i = 0; i < count; ++i) bytes = std::max(bytes, eu_type_bytes(inst.src[i].type));
+    return bytes;
+  }
+};
+
+std::optional<EuFastKey> none() { return std::nullopt; }
+
+EuLane bits_lane(const Sources& sources) {
+  return std::max(sources.widest(), eu_type_bytes(sources.inst.dst.type)) == 8 ? EuLane::kU64 : EuLane::kU32;
+}
+
+/// The type of lanes that hold every value of every source.
+std::optional<EuLane> value_lane(const Sources& sources) {
+  if (sources.all_of(EuType::kF)) return EuLane::kF32;
+  if (sources.all_of(EuType::kDF)) return EuLane::kF64;
+  if (!sources.all_int()) return std::nullopt;
+  const bool no_signed = sources.all([](const EuOperand& s) { return eu_class(s.type) == EuClass::kUnsigned; });
+  const auto fits = [&](unsigned bytes) {
+    return sources.all([bytes](const EuOperand& s) {
+      const unsigned own = eu_type_bytes(s.type);
+      return own < bytes || (own == bytes && eu_class(s.type) == EuClass::kSigned);
+    });
+  };
+  if (sources.widest() <= 4) return fits(4) ? EuLane::kI32 : no_signed ? EuLane::kU32 : EuLane::kI64;
+  if (fits(8)) return EuLane::kI64;
+  if (no_signed) return EuLane::kU64;
+  return std::nullopt;
+}
+
+std::optional<EuFastKey> int_key(EuFastOp op, const Sources& sources) {
+  if (!sources.all_int() || !is_int(sources.inst.dst.type) || !sources.no_abs()) return none();
+  return EuFastKey{op, bits_lane(sources)};
+}
+
+std::optional<EuFastKey> arithmetic_key(EuFastOp op, const Sources& sources) {
+  const EuType dst = sources.inst.dst.type;
+  if (dst == EuType::kF && sources.all_of(EuType::kF)) return EuFastKey{op, EuLane::kF32};
+  if (dst == EuType::kDF && sources.all_of(EuType::kDF)) return EuFastKey{op, EuLane::kF64};
+  return int_key(op, sources);
+}
+
+std::optional<EuFastKey> shift_key(EuFastOp op, const Sources& sources) {
+  const EuInst& inst = sources.inst;
+  const unsigned value_bytes = std::max(eu_type_bytes(inst.dst.type), eu_type_bytes(inst.src[0].type));
+  if (!sources.plain() || (value_bytes < 8 && eu_type_bytes(inst.src[1].type) == 8)) return none();
+  if (op == EuFastOp::kAsr) {
+    if (eu_class(inst.src[0].type) == EuClass::kUnsigned) return int_key(EuFastOp::kShr, sources);
+    std::optional<EuFastKey> key = int_key(op, sources);
+    if (key) key->lane = key->lane == EuLane::kU64 ? EuLane::kI64 : EuLane::kI32;
+    return key;
+  }
+  const bool rotates = op == EuFastOp::kRol || op == EuFastOp::kRor;
+  if (rotates && eu_type_bytes(inst.src[0].type) != eu_lane_bytes(bits_lane(sources))) return none();
+  return int_key(op, sources);
+}
+
+bool packed(const EuOperand& operand, unsigned exec_size) {
+  if (exec_size == 1) return true;
+  const EuRegion& r = operand.region;
+  return r.horizontal == 1 ? r.vertical == r.width || r.width >= exec_size : r.width == 1 && r.vertical == 1;
+}
+
+/// Bits that only move.
+std::optional<EuFastKey> raw_move_key(const Sources& sources) {
+  const EuInst& inst = sources.inst;
+  const EuOperand& source = inst.src[0];
+  const unsigned bytes = eu_type_bytes(source.type);
+  if (bytes > 2) return EuFastKey{EuFastOp::kMov, bits_lane(sources)};
+  if (eu_is_float(source.type) && modified(source)) return none();
+  const bool small = !modified(source) && inst.cond == EuCond::kNone && source.file != EuFile::kImm &&
+                     packed(source, inst.exec_size) && inst.dst.region.horizontal == 1 && inst.exec_size > 1;
+  if (!small) return EuFastKey{EuFastOp::kMov, EuLane::kU32};
+  return EuFastKey{EuFastOp::kMov, bytes == 1 ? EuLane::kU8 : EuLane::kU16};
+}
+
+std::optional<EuFastKey> move_key(const Sources& sources) {
+  const EuType from = sources.inst.src[0].type;
+  const EuType to = sources.inst.dst.type;
+  if (from == to) return is_int(from) && !sources.no_abs() ? none() : raw_move_key(sources);
+  if (is_int(from) && is_int(to)) return int_key(EuFastOp::kMov, sources);
+  if (to == EuType::kF && is_int(from) && eu_type_bytes(from) <= 4 && sources.plain()) {
+    return EuFastKey{from == EuType::kUD ? EuFastOp::kFloatOfUnsigned : EuFastOp::kFloatOfSigned, EuLane::kU32};
+  }
+  if (from == EuType::kF && to == EuType::kD) return EuFastKey{EuFastOp::kSignedOfFloat, EuLane::kU32};
+  if (from == EuType::kF && to == EuType::kUD) return EuFastKey{EuFastOp::kUnsignedOfFloat, EuLane::kU32};
+  return none();
+}
+
+std::optional<EuFastKey> compare_key(EuFastOp op, const Sources& sources) {
+  const std::optional<EuLane> lane = value_lane(sources);
+  if (!lane || sources.inst.cond > EuCond::kLe) return none();
+  if (sources.all_int() && !sources.plain()) return none();
+  const EuType dst = sources.inst.dst.type;
+  if (op == EuFastOp::kPick && !(sources.all_int() && is_int(dst)) && !sources.all_of(dst)) return none();
+  return EuFastKey{op, *lane, sources.inst.cond};
+}
+
+std::optional<EuFastKey> choose_key(const Sources& sources) {
+  const EuType dst = sources.inst.dst.type;
+  if (sources.all_int() && is_int(dst)) return int_key(EuFastOp::kChoose, sources);
+  if (!sources.all_of(dst)) return none();
+  if (eu_type_bytes(dst) < 4 && !sources.plain()) return none();
+  return EuFastKey{EuFastOp::kChoose, bits_lane(sources)};
+}
+
+std::optional<EuFastKey> key_of(const Sources& sources) {
+  const EuInst& inst = sources.inst;
+  switch (inst.op) {
+    case EuOp::kMov: return move_key(sources);
+    case EuOp::kAdd: return arithmetic_key(EuFastOp::kAdd, sources);
+    case EuOp::kAdd3: return int_key(EuFastOp::kAdd3, sources);
+    case EuOp::kMul: return arithmetic_key(EuFastOp::kMul, sources);
+    case EuOp::kMad: return arithmetic_key(EuFastOp::kMad, sources);
+    case EuOp::kAnd: return int_key(EuFastOp::kAnd, sources);
+    case EuOp::kOr: return int_key(EuFastOp::kOr, sources);
+    case EuOp::kXor: return int_key(EuFastOp::kXor, sources);
+    case EuOp::kNot: return int_key(EuFastOp::kNot, sources);
+    case EuOp::kBfn: return int_key(EuFastOp::kBfn, sources);
+    case EuOp::kShl: return shift_key(EuFastOp::kShl, sources);
+    case EuOp::kShr: return shift_key(EuFastOp::kShr, sources);
+    case EuOp::kAsr: return shift_key(EuFastOp::kAsr, sources);
+    case EuOp::kRol: return shift_key(EuFastOp::kRol, sources);
+    case EuOp::kRor: return shift_key(EuFastOp::kRor, sources);
+    case EuOp::kCmp: return compare_key(EuFastOp::kCompare, sources);
+    case EuOp::kSel: return inst.cond == EuCond::kNone ? choose_key(sources) : compare_key(EuFastOp::kPick, sources);
+    default: return none();
+  }
+}
+
+/// Registers whose contents are where the operand says, at any time.
+bool reachable(const EuOperand& operand) {
+  if (operand.indirect) return false;
+  if (operand.file == EuFile::kGrf) return true;
+  if (operand.file != EuFile::kArf) return false;
+  switch (operand.arf()) {
+    case EuArf::kAcc:
+    case EuArf::kFlag:
+    case EuArf::kAddress:
+    case EuArf::kSr:
+    case EuArf::kMsg: return true;
+    default: return false;
+  }
+}
+
+std::uint8_t pitch_of(const EuOperand& operand, unsigned exec_size) {
+  const unsigned bytes = eu_type_bytes(operand.type);
+  const EuRegion& r = operand.region;
+  unsigned pitch = kIrregular;
+  if (exec_size == 1) {
+    pitch = bytes;
+  } else if (r.width == 1) {
+    pitch = r.vertical * bytes;
+  } else if (r.vertical == r.width * r.horizontal || r.width >= exec_size) {
+    pitch = r.horizontal * bytes;
+  }
+  return static_cast<std::uint8_t>(std::min(pitch, unsigned{kIrregular}));
+}
+
+struct Range {
+  std::uint32_t start;
+  std::uint32_t bytes;
+  bool overlaps(const Range& other) const { return start < other.start + other.bytes && other.start < start + bytes; }
+};
+
+void fill_constant(EuRecord& record, unsigned source, EuLane lane) {
+  const EuType type = record.inst.src[source].type;
+  const std::uint64_t bits = is_int(type) ? static_cast<std::uint64_t>(eu_int_value(record.inst.imm, type))
+                                          : eu_low_bits(record.inst.imm, eu_type_bytes(type));
+  const unsigned bytes = eu_lane_bytes(lane);
+  for (unsigned at = 0; at < record.constant.size(); at += bytes) std::memcpy(&record.constant[at], &bits, bytes);
+}
+
+bool is_logic(EuOp op) { return eu_op_info(op).logic; }
+
+/// Registers do not matter to what is in place or the same for all.
+bool set_source(EuRecord& record, unsigned source, EuLane lane, const EuFastLevel& level) {
+  const EuOperand& operand = record.inst.src[source];
+  EuFastSource& fast = record.fast.src[source];
+  if (operand.file == EuFile::kImm) {
+    if (modified(operand) || eu_element_type(operand.type) != operand.type) return false;
+    fast.kind = EuFastSource::Kind::kConstant;
+    fill_constant(record, source, lane);
+    return true;
+  }
+  if (!reachable(operand)) return false;
+  fast.at = eu_file_offset(operand) + eu_first_byte(operand);
+  fast.pitch = pitch_of(operand, record.inst.exec_size);
+  fast.modified = modified(operand) && !is_logic(record.inst.op);
+  fast.prepare = level.prepare(record.inst, source, lane);
+  fast.kind = EuFastSource::Kind::kPrepared;
+  const unsigned bytes = eu_type_bytes(operand.type);
+  if (bytes == eu_lane_bytes(lane) && !fast.modified) {
+    if (fast.pitch == bytes) fast.kind = EuFastSource::Kind::kPacked;
+    if (fast.pitch == 0) fast.kind = EuFastSource::Kind::kSplat;
+  }
+  return fast.kind != EuFastSource::Kind::kPrepared || fast.prepare != nullptr;
+}
+
+void note_acc(EuThread& thread, const EuRecord& record, const std::byte* lanes, std::uint32_t enabled) {
+  const EuOperand& dst = record.inst.dst;
+  const unsigned bytes = eu_type_bytes(dst.type);
+  const bool is_signed = eu_class(dst.type) == EuClass::kSigned;
+  const std::uint32_t first = eu_first_byte(dst) / 4;
+  const unsigned step = dst.region.horizontal * bytes / 4;
+  (void)lanes;  // the register has them by now
+  for (std::uint32_t left = enabled; left != 0; left &= left - 1) {
+    const auto k = static_cast<unsigned>(std::countr_zero(left));
+    const std::uint32_t dword = first + k * step;
+    std::int64_t value = 0;
+    std::memcpy(&value, &thread.acc[dword * 4], bytes);
+    if (is_signed && bytes == 4) value = static_cast<std::int32_t>(value);
+    thread.acc_wide[dword] = value;
+  }
+}
+
+bool set_destination(EuRecord& record, EuLane lane, const EuFastLevel& level) {
+  const EuOperand& dst = record.inst.dst;
+  EuFast& fast = record.fast;
+  if (dst.null()) return true;
+  if (!reachable(dst) || dst.region.horizontal == 0) return false;
+  // Result and condition in one register: the generic way knows which is last.
+  if (dst.file == EuFile::kArf && dst.arf() == EuArf::kFlag && record.inst.cond != EuCond::kNone) return false;
+  const unsigned bytes = eu_type_bytes(dst.type);
+  if (bytes > eu_lane_bytes(lane)) return false;
+  fast.dst_at = eu_file_offset(dst) + eu_first_byte(dst);
+  fast.dst_pitch = static_cast<std::uint8_t>(dst.region.horizontal * bytes);
+  const bool acc = dst.file == EuFile::kArf && dst.arf() == EuArf::kAcc;
+  if (acc && is_int(dst.type) && bytes >= 4) {
+    if (record.inst.op == EuOp::kMul || fast.dst_at % 4 != 0) return false;
+    fast.acc = note_acc;
+  }
+  fast.in_place = bytes == eu_lane_bytes(lane) && (dst.region.horizontal == 1 || record.inst.exec_size == 1);
+  if (!fast.in_place) fast.store = level.store(record.inst, lane);
+  return fast.in_place || fast.store != nullptr;
+}
+
+/// A source that the results overwrite before it was read whole is copied first.
+bool keep_overlapping_sources(EuRecord& record, EuLane lane, unsigned count) {
+  if (!record.fast.in_place) return true;
+  const std::uint32_t bytes = record.inst.exec_size * eu_lane_bytes(lane);
+  const Range to{record.fast.dst_at, bytes};
+  for (unsigned i = 0; i < count; ++i) {
+    EuFastSource& source = record.fast.src[i];
+    if (source.kind != EuFastSource::Kind::kPacked || source.at == to.start) continue;
+    if (!to.overlaps({source.at, bytes})) continue;
+    if (source.prepare == nullptr) return false;
+    source.kind = EuFastSource::Kind::kPrepared;
+  }
+  return true;
+}
+
+bool set_flags(EuRecord& record, EuLane lane, const EuFastLevel& level) {
+  const EuInst& inst = record.inst;
+  if (inst.cond == EuCond::kNone || inst.op == EuOp::kCmp || inst.op == EuOp::kSel) return true;
+  if (eu_type_bytes(inst.dst.type) != eu_lane_bytes(lane)) return false;
+  const bool wide = eu_lane_bytes(lane) == 8;
+  EuLane as = wide ? EuLane::kU64 : EuLane::kU32;
+  if (eu_class(inst.dst.type) == EuClass::kSigned) as = wide ? EuLane::kI64 : EuLane::kI32;
+  if (eu_is_float(inst.dst.type)) as = wide ? EuLane::kF64 : EuLane::kF32;
+  record.fast.flags = level.flags(inst.cond, as);
+  return record.fast.flags != nullptr;
+}
+
+const EuFastLevel* level_of(EuLevel level) {
+  switch (level) {
+    case EuLevel::kGeneric: return nullptr;
+    case EuLevel::kPlain: return &kEuFastPlain;
+    case EuLevel::kAvx2: return &kEuFastAvx2;
+    case EuLevel::kAvx512: return &kEuFastAvx512;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+EuLevel eu_host_level() {
+  static const EuLevel best = [] {
+    __builtin_cpu_init();
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                      __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
+    if (!avx2) return EuLevel::kPlain;
+    const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    return avx512 ? EuLevel::kAvx512 : EuLevel::kAvx2;
+  }();
+  return best;
+}
+
+bool eu_fast_select(EuRecord& record, EuLevel level) {
+  const EuFastLevel* const table = level_of(level);
+  const EuInst& inst = record.inst;
+  if (table == nullptr || inst.saturate || inst.op == EuOp::kDpas) return false;
+  const Sources sources(inst);
+  const std::optional<EuFastKey> key = key_of(sources);
+  if (!key) return false;
+  record.fast = {};
+  for (unsigned i = 0; i < sources.count; ++i) {
+    if (!set_source(record, i, key->lane, *table)) return false;
+  }
+  if (!set_destination(record, key->lane, *table) || !set_flags(record, key->lane, *table)) return false;
+  if (!keep_overlapping_sources(record, key->lane, sources.count)) return false;
+  record.fast.all = eu_all_channels(inst.exec_size);
+  record.fast.predicated = inst.pred != EuPred::kNone;
+  for (unsigned i = 0; i < table->row_count; ++i) {
+    const EuFastRow& row = table->rows[i];
+    if (row.key != *key) continue;
+    record.run = inst.exec_size == 1 ? row.one : row.many;
+    record.minds_to_int = key->op == EuFastOp::kSignedOfFloat || key->op == EuFastOp::kUnsignedOfFloat;
+    return true;
+  }
+  return false;
+}
+
+}  // namespace softxe

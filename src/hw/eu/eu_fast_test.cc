@@ -1,0 +1,76 @@
+// The levels of the fast handlers and the generic way give the same bits.
+#include "hw/eu/eu_fast.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <map>
+
+#include "hw/eu/eu_float_mode.h"
+#include "hw/eu/eu_generic.h"
+#include "hw/eu/eu_predecode.h"
+#include "hw/eu/eu_random_alu_fixture.h"
+#include "hw/eu/eu_text.h"
+
+namespace softxe {
+namespace {
+
+using namespace eu_test;
+
+std::string difference(const EuThread& a, const EuThread& b) {
+  for (unsigned i = 0; i < sizeof a.grf; i += 4) {
+    if (std::memcmp(&a.grf[i], &b.grf[i], 4) != 0) {
+      return fmt::format("r{}.{} {:08x} {:08x}", i / 64, i % 64 / 4, get(a, 0, EuType::kUD, i / 4),
+                         get(b, 0, EuType::kUD, i / 4));
+    }
+  }
+  for (unsigned i = 0; i < sizeof a.acc; ++i) {
+    if (a.acc[i] != b.acc[i]) return fmt::format("acc byte {}", i);
+  }
+  for (unsigned i = 0; i < 4; ++i) {
+    if (a.flag[i] != b.flag[i]) return fmt::format("f{} {:08x} {:08x}", i, a.flag[i], b.flag[i]);
+  }
+  for (unsigned i = 0; i < a.acc_wide.size(); ++i) {
+    if (a.acc_wide[i] != b.acc_wide[i]) return fmt::format("wide {} {:x} {:x}", i, a.acc_wide[i], b.acc_wide[i]);
+  }
+  return a.a0 == b.a0 && a.cr == b.cr ? "" : "a0 or cr";
+}
+
+class EuFastLevels : public testing::TestWithParam<EuLevel> {};
+
+TEST_P(EuFastLevels, AgreeWithTheGenericWay) {
+  if (GetParam() > eu_host_level()) GTEST_SKIP() << "this processor does not have the level";
+  const char* const asked = std::getenv("SOFTXE_EU_STEPS");
+  const unsigned steps = asked != nullptr ? static_cast<unsigned>(std::strtoul(asked, nullptr, 10)) : 30000;
+  RandomEu random(20);
+  const auto generic = std::make_unique<EuThread>();
+  const auto fast = std::make_unique<EuThread>();
+  unsigned handled = 0;
+  for (unsigned step = 0; step < steps; ++step) {
+    if (step % 16 == 0) {
+      random.fill(*generic);
+      std::memcpy(static_cast<void*>(fast.get()), generic.get(), sizeof(EuThread));
+    }
+    const EuInst made = random.next(*generic);
+    const EuFloatMode mode = EuFloatMode::of(generic->cr[0]);
+    const auto record = std::make_unique<EuRecord>();
+    eu_predecode(made, 0, GetParam(), *record);
+    const bool careful =
+        (record->on_df && mode.df != mode.f) || (record->minds_to_int && mode.to_int != EuRounding::kZero);
+    const HostFloatScope scope(host_float_control(mode.rounding, mode.f));
+    eu_generic(*generic, made);
+    if (careful) {
+      eu_generic(*fast, made);
+    } else {
+      record->run(*fast, *record);
+    }
+    handled += record->fast.all != 0 ? 1 : 0;
+    ASSERT_EQ(difference(*generic, *fast), "") << "step " << step << ": " << std::string(eu_text(made).view());
+  }
+  EXPECT_GT(handled, steps / 5);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, EuFastLevels, testing::Values(EuLevel::kPlain, EuLevel::kAvx2, EuLevel::kAvx512));
+
+}  // namespace
+}  // namespace softxe
