@@ -128,6 +128,7 @@ void set_environment(const RunOptions& options, const RunFolder& folder) {
   setenv("SOFTXE_PROFILE", options.profile.c_str(), 1);
   setenv("SOFTXE_AUTORESET", options.autoreset.c_str(), 1);
   setenv("SOFTXE_DMA", options.dma.c_str(), 1);
+  if (options.eu_threads != 0) setenv("SOFTXE_EU_THREADS", fmt::format("{}", options.eu_threads).c_str(), 1);
   if (!options.vram.empty()) setenv("SOFTXE_VRAM", options.vram.c_str(), 1);
   if (!options.visible.empty()) setenv("SOFTXE_VISIBLE", options.visible.c_str(), 1);
 }

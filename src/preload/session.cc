@@ -98,6 +98,15 @@ CounterWords* claim_vm_slot(const ClaimedSlot& claimed, unsigned device, std::ui
   return &slot.counters;
 }
 
+/// For the report. Any engine's thread.
+void note_kernel_failure(ProcessSlot& slot, unsigned device, const KernelFailure& failure) {
+  const std::uint32_t index = slot.kernel_failures_begun.fetch_add(1);
+  if (index >= kKernelFailuresMax) return;
+  slot.kernel_failures[index].device = device;
+  slot.kernel_failures[index].what = failure;
+  slot.kernel_failures[index].written.store(1, std::memory_order_release);
+}
+
 /// What engine threads execute and read may never be in VRAM: this library, libc, the loader.
 int pin_library(dl_phdr_info* info, std::size_t, void* argument) {
   auto* mm = static_cast<live::LiveHostMm*>(argument);
@@ -141,9 +150,13 @@ Result<Session*> make_session() {
   if (const ClaimedSlot slot = claim_slot(); slot.file != nullptr) {
     std::strncpy(slot.process().rung, live::rung_name(made->mm->rung()), sizeof slot.process().rung - 1);
     options.counters = slot.process().devices.data();
+    options.kernel_failed = [slot](unsigned device, const KernelFailure& failure) {
+      note_kernel_failure(slot.process(), device, failure);
+    };
     options.vm_counters = [slot](unsigned device, std::uint32_t asid) { return claim_vm_slot(slot, device, asid); };
   }
   SX_TRY(options.start_thread, engine_thread_starter(options.device_count));  // its collector lasts
+  options.eu_threads = settings().eu_threads;
   options.before_submit = [mm = made->mm.get()] { mm->submission_probe(); };
   options.signalled = [] { return pending_interruption() != Interruption::kNone; };
   options.fds = &fd_layer();

@@ -22,7 +22,7 @@ bool is_failure(const EuStop& stop) {
 
 EuUnits::EuUnits(Config config)
     : config_(std::move(config)), first_(config_.make_worker(0)), pool_(config_.workers_max) {
-  SX_ASSERT(config_.workers_max >= 1);
+  SX_ASSERT(config_.workers_max >= 1 && config_.workers_max <= kEuWorkersMax);
 }
 
 EuUnits::~EuUnits() {
