@@ -10,10 +10,13 @@
 #include <cstring>
 
 #include "base/log.h"
+#include "base/raised_limit.h"
 #include "host/live/raw_syscall.h"
 #include "preload/engine_alloc.h"
 #include "preload/engine_fds.h"
 #include "preload/engine_scope.h"
+#include "preload/environment.h"
+#include "preload/fd_owner.h"
 #include "preload/fd_table.h"
 #include "preload/fork_image.h"
 #include "preload/hooks.h"
@@ -137,6 +140,7 @@ Result<Session*> make_session() {
   live::LiveOptions live_options;
   live_options.dma = settings().copy_dma ? live::DmaMode::kCopy : live::DmaMode::kMove;
   live_options.highest_rung = settings().highest_rung;
+  const RaisedLimit raised(LimitKind::kDescriptors);  // so that there is room behind the client's numbers
   const LowFdsTaken low_fds;
   SX_TRY(made->mm, live::LiveHostMm::create(live_options));
   made->user_only_rung = made->mm->rung() == live::Rung::kUserOnly;
@@ -209,6 +213,8 @@ void start() {
     return;
   }
   run = new Run(std::move(*read));
+  note_fd_owner();
+  note_environment(environ);
   note_working_directory();
   install_hooks();
 }
@@ -255,6 +261,7 @@ void abandon_session() {
   current_mm.store(nullptr);
   make_lock.store(nullptr);
   forget_engine_fds();
+  note_fd_owner();
   generation_now.fetch_add(1);
 }
 
