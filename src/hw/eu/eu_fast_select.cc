@@ -262,8 +262,7 @@ struct Range {
 void fill_constant(EuRecord& record, unsigned source, EuLane lane) {
   const EuType type = record.inst.src[source].type;
   const std::uint64_t bits = lane == EuLane::kF64 && type != EuType::kDF
-                                 ? eu_raw(is_int(type) ? static_cast<double>(eu_int_value(record.inst.imm, type))
-                                                       : static_cast<double>(eu_f(record.inst.imm)))
+                                 ? eu_raw(static_cast<double>(eu_int_value(record.inst.imm, type)))
                              : lane == EuLane::kF32 && type == EuType::kHF
                                  ? eu_raw(eu_widen(record.inst.imm, kEuFormatHf))
                              : is_int(type) ? static_cast<std::uint64_t>(eu_int_value(record.inst.imm, type))
@@ -283,6 +282,8 @@ bool set_source(EuRecord& record, unsigned source, EuLane lane, const EuFastLeve
   EuFastSource& fast = record.fast.src[source];
   if (operand.file == EuFile::kImm) {
     if (modified(operand) || eu_element_type(operand.type) != operand.type) return false;
+    // A denormal f is another df when denormals are flushed.
+    if (lane == EuLane::kF64 && operand.type == EuType::kF) return false;
     fast.kind = EuFastSource::Kind::kConstant;
     fill_constant(record, source, lane);
     return true;
