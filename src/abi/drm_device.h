@@ -94,6 +94,8 @@ class DrmDevice {
 
   // Fake offsets and flink names, device-wide.
   void remember(const std::shared_ptr<GemBo>& bo);
+  /// Some object that anybody still has, or null. `is_it` runs under the lock of the device's names.
+  std::shared_ptr<GemBo> find_bo(const std::function<bool(const GemBo&)>& is_it);
   std::shared_ptr<GemBo> bo_at_offset(std::uint64_t offset);
   /// In a fork child: the object of this device that has the bytes of one of the parent's, with its fake
   /// offset. One for all files and dma-bufs. `private_to`: the child's VM that stands for the parent's.

@@ -35,6 +35,13 @@ std::shared_ptr<GemBo> DrmDevice::bo_at_offset(std::uint64_t offset) {
   return it == offsets_.end() ? nullptr : it->second.lock();
 }
 
+std::shared_ptr<GemBo> DrmDevice::find_bo(const std::function<bool(const GemBo&)>& is_it) {
+  Guard hold(lock_);
+  for (const auto& [offset, weak] : offsets_)
+    if (auto bo = weak.lock(); bo != nullptr && is_it(*bo)) return bo;
+  return nullptr;
+}
+
 Result<std::shared_ptr<GemBo>> DrmDevice::inherited(const std::shared_ptr<GemBo>& parents, const void* private_to) {
   {
     Guard hold(lock_);

@@ -87,6 +87,7 @@ int give_meaning(int fd, int flags) {
       raw_syscall(SYS_close, fd);
       return -file.error().err;
     }
+    object->mark(fd);
     put_fd(fd, std::move(object));
     return fd;
   }

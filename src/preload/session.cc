@@ -14,6 +14,8 @@
 #include "preload/engine_alloc.h"
 #include "preload/engine_fds.h"
 #include "preload/engine_scope.h"
+#include "preload/environment.h"
+#include "preload/fd_owner.h"
 #include "preload/fd_table.h"
 #include "preload/fork_image.h"
 #include "preload/hooks.h"
@@ -196,6 +198,8 @@ void start() {
     return;
   }
   run = new Run(std::move(*read));
+  note_fd_owner();
+  note_environment(environ);
   note_working_directory();
   install_hooks();
 }
@@ -242,6 +246,7 @@ void abandon_session() {
   current_mm.store(nullptr);
   make_lock.store(nullptr);
   forget_engine_fds();
+  note_fd_owner();
   generation_now.fetch_add(1);
 }
 
