@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "base/log.h"
+#include "base/raised_limit.h"
 #include "host/live/raw_syscall.h"
 #include "preload/engine_alloc.h"
 #include "preload/engine_fds.h"
@@ -130,6 +131,7 @@ Result<Session*> make_session() {
   live::LiveOptions live_options;
   live_options.dma = settings().copy_dma ? live::DmaMode::kCopy : live::DmaMode::kMove;
   live_options.highest_rung = settings().highest_rung;
+  const RaisedLimit raised(LimitKind::kDescriptors);  // so that there is room behind the client's numbers
   const LowFdsTaken low_fds;
   SX_TRY(made->mm, live::LiveHostMm::create(live_options));
   made->user_only_rung = made->mm->rung() == live::Rung::kUserOnly;

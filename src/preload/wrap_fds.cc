@@ -9,10 +9,13 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdarg>
 #include <cstdlib>
 #include <string>
+#include <vector>
 
+#include "base/raised_limit.h"
 #include "host/live/raw_syscall.h"
 #include "preload/engine_fds.h"
 #include "preload/engine_scope.h"
@@ -88,19 +91,39 @@ void hand_over_stream(FILE* file) {
   if (n > 0) write_dynamic_text(*object, std::string_view(text).substr(0, static_cast<std::size_t>(n)));
 }
 
+/// The numbers in [first, last] that are open. Without malloc, which may be locked in a child; and also when the client
+/// has no number left for a folder.
+std::vector<int> open_numbers(unsigned first, unsigned last) {
+  std::vector<int> numbers;
+  const RaisedLimit raised(LimitKind::kDescriptors);
+  const long folder = raw_syscall(SYS_openat, AT_FDCWD, "/proc/thread-self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+  if (folder < 0) {  // no /proc: try them all
+    const std::uint64_t limit = std::min<std::uint64_t>(client_limit(LimitKind::kDescriptors), 65536);
+    for (std::uint64_t fd = first; fd < limit && fd <= last; ++fd) numbers.push_back(static_cast<int>(fd));
+    return numbers;
+  }
+  alignas(dirent64) char entries[4096];
+  for (long n = 0; (n = raw_syscall(SYS_getdents64, folder, entries, sizeof entries)) > 0;) {
+    for (long at = 0; at < n; at += reinterpret_cast<dirent64*>(entries + at)->d_reclen) {
+      const auto& entry = *reinterpret_cast<const dirent64*>(entries + at);
+      const int fd = entry.d_name[0] == '.' ? -1 : std::atoi(entry.d_name);
+      if (fd < 0 || fd == folder || static_cast<unsigned>(fd) < first || static_cast<unsigned>(fd) > last) continue;
+      numbers.push_back(fd);
+    }
+  }
+  raw_syscall(SYS_close, folder);
+  return numbers;
+}
+
 /// Closes every descriptor of the client in [first, last].
 void close_all(unsigned first, unsigned last) {
-  static constinit Real<DIR*(const char*)> real_opendir{"opendir"};
-  static constinit Real<int(DIR*)> real_closedir{"closedir"};
-  DIR* list = real_opendir("/proc/thread-self/fd");
-  if (list == nullptr) return;
-  for (const dirent* entry = nullptr; (entry = readdir(list)) != nullptr;) {
-    const int fd = std::atoi(entry->d_name);
-    if (entry->d_name[0] == '.' || fd == dirfd(list)) continue;
-    if (static_cast<unsigned>(fd) < first || static_cast<unsigned>(fd) > last) continue;
-    if (give_up(fd)) raw_syscall(SYS_close, fd);
-  }
-  real_closedir(list);
+  run_in_engine([=] {
+    for (const int fd : open_numbers(first, last)) {
+      if (is_internal_fd(fd)) continue;
+      take_fd(fd);
+      raw_syscall(SYS_close, fd);
+    }
+  });
 }
 
 }  // namespace
