@@ -673,7 +673,7 @@ MUTANTS = [
     ("element over the block's edge read", EU + "eu_lsc_block2d.cc",
      ".x_end = part(b.x, b.width, b.block_width * b.blocks),",
      ".x_end = b.block_width * b.blocks,",
-     "hw EuBlock2dTest.LoadsStand*"),
+     "hw EuBlock2dTest.Random*"),
     ("prefetch faults like a load", EU + "eu_lsc.cc",
      "if (call.channels == 0 || (!store && call.inst.dst.null())) return {};",
      "if (call.channels == 0) return {};",
