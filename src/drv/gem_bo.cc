@@ -1,5 +1,6 @@
 #include "drv/gem_bo.h"
 
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>

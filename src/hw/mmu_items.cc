@@ -18,6 +18,12 @@ constexpr MmuFault kHostRefused{FaultType::kNotPresent, 0};
 
 std::uint64_t page_of(std::uint64_t va) { return va >> kPageShift; }
 
+/// The same addresses as plain numbers, for loops that the compiler can do several at a time.
+const std::uint64_t* numbers(std::span<const GpuVa> va) {
+  static_assert(sizeof(GpuVa) == sizeof(std::uint64_t));
+  return reinterpret_cast<const std::uint64_t*>(va.data());
+}
+
 /// Bytes of one mov: an element, or as much of small elements as goes at once.
 std::uint8_t unit_of(const MemoryItems& items) {
   if (items.element_bytes >= 4) return static_cast<std::uint8_t>(items.element_bytes);
@@ -43,21 +49,22 @@ bool is_plain(const TlbEntry& entry) { return (entry.rights & kTlbPlain) != 0; }
 
 /// One or two neighbouring pages at one distance from their host addresses: an entry with it; else null.
 const TlbEntry* find_nearby(const Mmu& mmu, const MemoryItems& items, std::uint32_t need) {
-  const std::uint64_t start = items.va[0].value();
+  const std::uint64_t* const va = numbers(items.va);
+  const std::size_t count = items.va.size();
+  const std::uint64_t start = va[0];
+  const std::uint64_t to_last = items.item_bytes - 1;
   std::uint64_t starts = 0;
   std::uint64_t ends = 0;
-  for (const GpuVa va : items.va) {
-    starts |= va.value() ^ start;
-    ends |= (va.value() + (items.item_bytes - 1)) ^ start;
-  }
+  for (std::size_t n = 0; n < count; ++n) starts |= va[n] ^ start;
+  for (std::size_t n = 0; n < count; ++n) ends |= (va[n] + to_last) ^ start;
   if (page_of(starts | ends) == 0) return mmu.cached(GpuVa(start), need);
   std::uint64_t low = start;
   std::uint64_t high = start;
-  for (const GpuVa va : items.va) {
-    low = std::min(low, va.value());
-    high = std::max(high, va.value());
+  for (std::size_t n = 0; n < count; ++n) {
+    low = std::min(low, va[n]);
+    high = std::max(high, va[n]);
   }
-  high += items.item_bytes - 1;
+  high += to_last;
   if (page_of(high) - page_of(low) != 1) return nullptr;
   const TlbEntry* first = mmu.cached(GpuVa(low), need);
   if (first == nullptr) return nullptr;
@@ -82,10 +89,9 @@ Reached find_each(const Mmu& mmu, const MemoryItems& items, std::uint32_t need, 
 }
 
 Reached find(const Mmu& mmu, const MemoryItems& items, std::uint32_t need, UnitAddresses& hosts) {
-  static_assert(sizeof(GpuVa) == sizeof(std::uint64_t));
   const TlbEntry* nearby = find_nearby(mmu, items, need);
   if (nearby == nullptr) return find_each(mmu, items, need, hosts);
-  return {reinterpret_cast<const std::uint64_t*>(items.va.data()), nearby->delta, is_plain(*nearby)};
+  return {numbers(items.va), nearby->delta, is_plain(*nearby)};
 }
 
 /// From addresses of items to those of movs, from the last to the first: in place.

@@ -76,15 +76,18 @@ struct EuFastKey {
   friend bool operator==(const EuFastKey&, const EuFastKey&) = default;
 };
 
-/// One row of a level's table: a handler for several channels and one for a single one.
+/// One row of a level's table: a handler for several channels and one for a single one. `direct`, when there is one, is
+/// for whole vectors that need no preparation and nothing afterwards.
 struct EuFastRow {
   EuFastKey key;
   EuHandler many;
   EuHandler one;
+  EuHandler direct;
 };
 
 /// Everything of one level that predecoding asks for. Null: there is none.
 struct EuFastLevel {
+  unsigned vector_bytes;
   const EuFastRow* rows;
   unsigned row_count;
   EuFastSource::Prepare (*prepare)(const EuInst& inst, unsigned source, EuLane lane);

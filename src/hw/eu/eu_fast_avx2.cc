@@ -33,7 +33,8 @@ namespace {
 
 }  // namespace
 
-const EuFastLevel kEuFastAvx2 = {kRows, sizeof kRows / sizeof kRows[0], find_prepare, find_store, find_flags};
+const EuFastLevel kEuFastAvx2 = {kVectorBytes, kRows,      sizeof kRows / sizeof kRows[0],
+                                 find_prepare, find_store, find_flags};
 
 }  // namespace softxe
 

@@ -34,7 +34,8 @@ namespace {
 
 }  // namespace
 
-const EuFastLevel kEuFastAvx512 = {kRows, sizeof kRows / sizeof kRows[0], find_prepare, find_store, find_flags};
+const EuFastLevel kEuFastAvx512 = {kVectorBytes, kRows,      sizeof kRows / sizeof kRows[0],
+                                   find_prepare, find_store, find_flags};
 
 }  // namespace softxe
 

@@ -24,6 +24,7 @@ namespace {
 
 }  // namespace
 
-const EuFastLevel kEuFastPlain = {kRows, sizeof kRows / sizeof kRows[0], find_prepare, find_store, find_flags};
+const EuFastLevel kEuFastPlain = {kVectorBytes, kRows,      sizeof kRows / sizeof kRows[0],
+                                  find_prepare, find_store, find_flags};
 
 }  // namespace softxe

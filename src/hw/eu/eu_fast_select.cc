@@ -261,13 +261,11 @@ struct Range {
 
 void fill_constant(EuRecord& record, unsigned source, EuLane lane) {
   const EuType type = record.inst.src[source].type;
-  const std::uint64_t bits = lane == EuLane::kF64 && type != EuType::kDF
-                                 ? eu_raw(is_int(type) ? static_cast<double>(eu_int_value(record.inst.imm, type))
-                                                       : static_cast<double>(eu_f(record.inst.imm)))
-                             : lane == EuLane::kF32 && type == EuType::kHF
-                                 ? eu_raw(eu_widen(record.inst.imm, kEuFormatHf))
-                             : is_int(type) ? static_cast<std::uint64_t>(eu_int_value(record.inst.imm, type))
-                                            : eu_low_bits(record.inst.imm, eu_type_bytes(type));
+  const std::uint64_t bits =
+      lane == EuLane::kF64 && type != EuType::kDF   ? eu_raw(static_cast<double>(eu_int_value(record.inst.imm, type)))
+      : lane == EuLane::kF32 && type == EuType::kHF ? eu_raw(eu_widen(record.inst.imm, kEuFormatHf))
+      : is_int(type)                                ? static_cast<std::uint64_t>(eu_int_value(record.inst.imm, type))
+                                                    : eu_low_bits(record.inst.imm, eu_type_bytes(type));
   const unsigned bytes = eu_lane_bytes(lane);
   for (unsigned at = 0; at < record.constant.size(); at += bytes) std::memcpy(&record.constant[at], &bits, bytes);
 }
@@ -283,6 +281,8 @@ bool set_source(EuRecord& record, unsigned source, EuLane lane, const EuFastLeve
   EuFastSource& fast = record.fast.src[source];
   if (operand.file == EuFile::kImm) {
     if (modified(operand) || eu_element_type(operand.type) != operand.type) return false;
+    // A denormal f is another df when denormals are flushed.
+    if (lane == EuLane::kF64 && operand.type == EuType::kF) return false;
     fast.kind = EuFastSource::Kind::kConstant;
     fill_constant(record, source, lane);
     return true;
@@ -369,6 +369,14 @@ bool set_flags(EuRecord& record, EuLane lane, const EuFastLevel& level) {
   return record.fast.flags != nullptr;
 }
 
+bool is_direct(const EuRecord& record, unsigned sources, EuLane lane, const EuFastLevel& level) {
+  const EuFast& fast = record.fast;
+  if (!fast.in_place || fast.flags != nullptr || fast.acc != nullptr) return false;
+  if (record.inst.exec_size * eu_lane_bytes(lane) % level.vector_bytes != 0) return false;
+  return std::all_of(fast.src.begin(), fast.src.begin() + sources,
+                     [](const EuFastSource& s) { return s.kind != EuFastSource::Kind::kPrepared; });
+}
+
 EuMinds minds_of(const EuFastKey& key, const Sources& sources) {
   const bool halves = key.lane == EuLane::kF32 && (sources.inst.dst.type == EuType::kHF || !sources.all_of(EuType::kF));
   const bool to_int = key.op == EuFastOp::kSignedOfFloat || key.op == EuFastOp::kUnsignedOfFloat;
@@ -416,10 +424,14 @@ bool eu_fast_select(EuRecord& record, EuLevel level) {
   if (!keep_overlapping_sources(record, key->lane, sources.count)) return false;
   record.fast.all = eu_all_channels(inst.exec_size);
   record.fast.predicated = inst.pred != EuPred::kNone;
+  record.fast.masked = !inst.no_mask;
+  record.fast.channels = inst.exec_size;
+  record.fast.first_channel = inst.channel_offset;
   for (unsigned i = 0; i < table->row_count; ++i) {
     const EuFastRow& row = table->rows[i];
     if (row.key != *key) continue;
     record.run = inst.exec_size == 1 ? row.one : row.many;
+    if (row.direct != nullptr && is_direct(record, sources.count, key->lane, *table)) record.run = row.direct;
     record.minds = record.minds | minds_of(*key, sources);
     return true;
   }

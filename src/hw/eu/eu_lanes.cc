@@ -20,7 +20,8 @@ void read_each(const EuSendCall& call, const std::byte* src, std::int32_t offset
   const unsigned exec_size = call.inst.exec_size;
   lanes.dense = call.channels == low_bits(exec_size);
   if (lanes.dense) {
-    for (unsigned n = 0; n < exec_size; ++n) lanes.address[n] = (address_at<Address>(src, n) + add) & mask;
+    std::uint64_t* const to = lanes.address.data();
+    for (unsigned n = 0; n < exec_size; ++n) to[n] = (address_at<Address>(src, n) + add) & mask;
     for (unsigned n = 0; n < exec_size; ++n) lanes.channel[n] = static_cast<std::uint8_t>(n);
     lanes.count = exec_size;
     return;

@@ -19,6 +19,8 @@ class EuRoom {
   EuRoom() {}  // NOLINT(modernize-use-equals-default): a default one would clear the elements
   T& operator[](std::size_t n) { return items_[n]; }
   const T& operator[](std::size_t n) const { return items_[n]; }
+  T* data() { return items_; }
+  const T* data() const { return items_; }
   std::span<const T> first(std::size_t count) const { return {items_, count}; }
 
  private:

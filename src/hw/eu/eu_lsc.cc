@@ -11,23 +11,24 @@ using Action = EuLanesMessage::Action;
 using Layout = EuLanesMessage::Layout;
 
 /// Which elements of memory a channel's elements in registers are: all of a vector, or components of a quad.
-struct Elements {
-  std::array<std::uint8_t, 4> component{0, 1, 2, 3};
-  bool quad = false;
-  unsigned count = 1;
-
-  static Elements of(const EuLanesMessage& m) {
-    Elements e{.quad = m.layout == Layout::kQuad, .count = m.vector};
-    if (!e.quad) return e;
-    e.count = 0;
+class Elements {
+ public:
+  explicit Elements(const EuLanesMessage& m) : quad_(m.layout == Layout::kQuad), count_(m.vector) {
+    if (!quad_) return;
+    count_ = 0;
     for (std::uint8_t c = 0; c < 4; ++c) {
-      if ((m.components >> c & 1) != 0) e.component[e.count++] = c;
+      if ((m.components >> c & 1) != 0) component_[count_++] = c;
     }
-    return e;
   }
-  unsigned in_memory(unsigned j) const { return quad ? component[j] : j; }
+  unsigned count() const { return count_; }
+  unsigned in_memory(unsigned j) const { return quad_ ? component_[j] : j; }
   /// From the first element's start to the last one's end.
-  unsigned span() const { return in_memory(count - 1) - in_memory(0) + 1; }
+  unsigned span() const { return in_memory(count_ - 1) - in_memory(0) + 1; }
+
+ private:
+  bool quad_;
+  unsigned count_;
+  EuRoom<std::uint8_t, 4> component_;
 };
 
 /// What a message of lanes works on once its registers and its window are known.
@@ -65,7 +66,7 @@ EuDataShape shape_of(const EuLanesMessage& m, unsigned elements, unsigned exec_s
 /// Between registers and items, an item being all elements of a channel.
 template <typename Codec, typename Move>
 void each_element(const Lanes& l, const Move& move) {
-  const unsigned count = l.elements.count;
+  const unsigned count = l.elements.count();
   for (unsigned j = 0; j < count; ++j) {
     std::byte* const row = l.registers + j * l.shape.element_step;
     if (l.lanes.dense && l.shape.lane_step == Codec::kRegisterBytes) {
@@ -84,11 +85,11 @@ void each_element(const Lanes& l, const Move& move) {
 bool is_plain_copy(const Lanes& l) {
   const EuElement& e = l.message.element;
   if (e.memory_bytes != e.register_bytes || !l.lanes.dense) return false;
-  return l.message.layout == Layout::kTransposed ? l.lanes.count == 1 : l.elements.count == 1;
+  return l.message.layout == Layout::kTransposed ? l.lanes.count == 1 : l.elements.count() == 1;
 }
 
 Status transfer_whole(const Lanes& l, const LaneVas& va) {
-  const MemoryItems items{va.first(l.lanes.count), l.elements.count * l.size(), l.size()};
+  const MemoryItems items{va.first(l.lanes.count), l.elements.count() * l.size(), l.size()};
   const bool plain = is_plain_copy(l);
   if (l.message.action == Action::kStore && plain) return l.memory.store(items, l.registers);
   alignas(64) std::byte data[kEuDataBytesMax];
@@ -121,7 +122,7 @@ Status transfer_elements(const Lanes& l) {
   const bool store = l.message.action == Action::kStore;
   const auto each = [&](const auto& body) {
     for (unsigned n = 0; n < l.lanes.count; ++n) {
-      for (unsigned j = 0; j < l.elements.count; ++j) {
+      for (unsigned j = 0; j < l.elements.count(); ++j) {
         body(l.lanes.address[n] + std::uint64_t{l.elements.in_memory(j)} * size, l.shape.at(l.lanes.channel[n], j));
       }
     }
@@ -155,14 +156,14 @@ Extent find_extent(const Lanes& l, LaneVas& va) {
   const std::uint64_t first = std::uint64_t{l.elements.in_memory(0)} * l.size();
   const std::uint32_t bytes = l.elements.span() * l.size();
   const std::uint64_t base = l.window.base.value() + first;
+  const std::uint64_t mask = l.va_mask;  // local, so that stores to `va` cannot change it
+  const unsigned count = l.lanes.count;
+  const std::uint64_t* const address = l.lanes.address.data();
   std::uint64_t past = 0;
-  for (unsigned n = 0; n < l.lanes.count; ++n) {
-    const std::uint64_t at = (base + l.lanes.address[n]) & l.va_mask;
-    va[n] = GpuVa(at);
-    past |= at + (bytes - 1);
-  }
-  if ((past & ~l.va_mask) != 0) return Extent::kPastTheEnd;
-  if (l.elements.span() != l.elements.count) return Extent::kElements;
+  for (unsigned n = 0; n < count; ++n) va[n] = GpuVa((base + address[n]) & mask);
+  for (unsigned n = 0; n < count; ++n) past |= va[n].value() + (bytes - 1);
+  if ((past & ~mask) != 0) return Extent::kPastTheEnd;
+  if (l.elements.span() != l.elements.count()) return Extent::kElements;
   if (l.window.bytes == EuWindow::kEndless) return Extent::kWhole;
   bool inside = true;
   for (unsigned n = 0; n < l.lanes.count; ++n) inside &= l.window.holds(l.lanes.address[n] + first, bytes);
@@ -182,9 +183,9 @@ EuSendResult eu_send_lanes(const EuSendCall& call, const EuLanesMessage& message
   const bool store = message.action == Action::kStore;
   // A load without destination is a prefetch: it never faults.
   if (call.channels == 0 || (!store && call.inst.dst.null())) return {};
-  const Elements elements = Elements::of(message);
-  const EuDataShape shape = shape_of(message, elements.count, call.inst.exec_size);
-  if (shape.bytes > kEuDataBytesMax || elements.count * call.inst.exec_size > MemoryItems::kItemsMax) {
+  const Elements elements(message);
+  const EuDataShape shape = shape_of(message, elements.count(), call.inst.exec_size);
+  if (shape.bytes > kEuDataBytesMax || elements.count() * call.inst.exec_size > MemoryItems::kItemsMax) {
     return {EuSendKind::kIllegal, "message with more data than registers"};
   }
   std::byte* registers = eu_message_registers(call.thread, store ? call.inst.src[1] : call.inst.dst, shape.bytes);

@@ -61,7 +61,10 @@ struct EuFast {
   std::uint32_t dst_at = 0;
   bool in_place = false;  ///< results are stored at `dst_at` as they are
   bool predicated = false;
-  std::uint8_t dst_pitch = 0;
+  bool masked = false;         ///< only active channels; else all
+  std::uint8_t dst_pitch = 0;  ///< bytes
+  std::uint8_t channels = 1;
+  std::uint8_t first_channel = 0;
   std::uint32_t all = 0;   ///< a bit per channel
   Finish store = nullptr;  ///< when not in place; null: nobody wants the result
   Finish flags = nullptr;  ///< conditional modifier
