@@ -2,6 +2,8 @@
 // process. Kernels are assembly text.
 #include <gtest/gtest.h>
 
+#include <cstring>
+
 #include "drv/exec/device_exec.h"
 #include "drv/exec/hw_backend.h"
 #include "drv/sim_device_fixture.h"

@@ -84,6 +84,13 @@ struct CsAlu {
   std::uint64_t cf = 0;  ///< all ones or 0
 };
 
+/// MI_PREDICATE's registers 0x400 to 0x418.
+struct CsPredicate {
+  std::array<std::uint64_t, 2> source{};
+  std::uint64_t data = 0;  ///< difference of the sources at the last MI_PREDICATE
+  bool result = false;
+};
+
 /// One per batch position of an exec queue; may move between engines. One thread at a
 /// time. Invariant: between steps `pc` is at a command's first dword.
 struct CsContext {
@@ -91,6 +98,7 @@ struct CsContext {
 
   std::array<std::uint64_t, 16> gpr{};
   CsAlu alu;
+  CsPredicate predicate;
   GpuVa pc;
   bool running = false;
   std::array<GpuVa, kLevelsMax - 1> returns{};

@@ -4,6 +4,7 @@
 //   cs_mi.cc         memory, semaphores, batches, flushes
 //   cs_registers.cc  registers and the commands that move them
 //   cs_math.cc       MI_MATH
+//   cs_predicate.cc  MI_PREDICATE
 //   cs_atomic.cc     MI_ATOMIC
 //   cs_blt.cc        decoding of blits, and doing a piece of one
 //   cs_compute.cc    state of compute kernels, walkers
@@ -119,6 +120,8 @@ class CsExecutor {
   Status alu_arithmetic(std::uint32_t opcode);
   Result<std::uint64_t> alu_read(std::uint32_t operand) const;
   Status alu_write(std::uint32_t operand, std::uint64_t value);
+
+  Flow predicate();
 
   // Blits.
   Flow mem_copy();

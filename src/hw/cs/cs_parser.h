@@ -11,7 +11,8 @@ namespace softxe {
 enum class CsKind : std::uint8_t {
   kUnknown,  ///< undecodable; its length is a guess
   // MI
-  kIgnored,  ///< decoded, without effect here: NOOP, ARB_CHECK, predicates, interrupts, fences ...
+  kIgnored,  ///< decoded, without effect here: NOOP, ARB_CHECK, SET_PREDICATE, interrupts, fences ...
+  kPredicate,
   kBatchBufferEnd,
   kMath,
   kSemaphoreWait,

@@ -51,6 +51,7 @@ Result<CsFlow> CsExecutor::execute_mi(const CsHeader& h) {
     case CsKind::kIgnored: return CsFlow::kNext;
     case CsKind::kBatchBufferEnd: return end_level();
     case CsKind::kMath: return math();
+    case CsKind::kPredicate: return predicate();
     case CsKind::kSemaphoreWait: return semaphore_wait();
     case CsKind::kStoreDataImm: return store_data_imm();
     case CsKind::kLoadRegisterImm: return load_register_imm();
