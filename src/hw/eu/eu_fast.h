@@ -6,6 +6,7 @@
 //
 //   eu_fast_select.cc   which instructions have a fast handler, and what their lanes are
 //   eu_fast_vector.inc  vectors, masks
+//   eu_fast_math.inc    functions of the math unit
 //   eu_fast_moves.inc   sources into lanes, lanes into destinations
 //   eu_fast_wide.inc    what works with the wide accumulators
 //   eu_fast_ops.inc     operations and their table
@@ -61,6 +62,11 @@ enum class EuFastOp : std::uint8_t {
   kSubb,
   kInv,
   kSqt,
+  kRsqt,
+  kExp,
+  kLog,
+  kSin,
+  kCos,
   kInvm,
   kRsqtm,
   kFloatOfSigned,

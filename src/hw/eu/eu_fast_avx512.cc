@@ -8,6 +8,7 @@
 
 #include "hw/eu/eu_channels.h"
 #include "hw/eu/eu_fast.h"
+#include "hw/eu/eu_math.h"
 #include "hw/eu/eu_number.h"
 #include "hw/eu/eu_operand.h"
 
@@ -26,6 +27,8 @@ namespace {
 
 #include "hw/eu/eu_fast_vector.inc"
 // Behind the vectors.
+#include "hw/eu/eu_fast_math.inc"
+// Behind the vectors as well.
 #include "hw/eu/eu_fast_moves.inc"
 // Behind the moves.
 #include "hw/eu/eu_fast_wide.inc"

@@ -188,10 +188,15 @@ std::optional<EuFastKey> math_key(const Sources& sources) {
   switch (static_cast<EuMath>(inst.function)) {
     case EuMath::kInv: return EuFastKey{EuFastOp::kInv, lane};
     case EuMath::kSqt: return EuFastKey{EuFastOp::kSqt, lane};
+    case EuMath::kRsqt: return EuFastKey{EuFastOp::kRsqt, lane};
+    case EuMath::kExp: return EuFastKey{EuFastOp::kExp, lane};
+    case EuMath::kLog: return EuFastKey{EuFastOp::kLog, lane};
+    case EuMath::kSin: return EuFastKey{EuFastOp::kSin, lane};
+    case EuMath::kCos: return EuFastKey{EuFastOp::kCos, lane};
     case EuMath::kInvm: return EuFastKey{EuFastOp::kInvm, lane};
     case EuMath::kRsqtm: return inst.dst.mme == 8 ? none() : std::optional(EuFastKey{EuFastOp::kRsqtm, lane});
-    default: return none();
   }
+  return none();
 }
 
 std::optional<EuFastKey> key_of(const Sources& sources) {
