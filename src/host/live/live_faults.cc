@@ -57,7 +57,7 @@ void LiveHostMm::reader_loop() {
   }
 }
 
-void LiveHostMm::reader_work() SX_NO_THREAD_SAFETY_ANALYSIS {
+void LiveHostMm::reader_work() {
   const bool due = next_parked_ns_.load() <= clock_.now_ns();
   if (!pump_.has_work() && !due) return;
   // Dekker with unlock(): say that we wait, then try.
@@ -66,14 +66,22 @@ void LiveHostMm::reader_work() SX_NO_THREAD_SAFETY_ANALYSIS {
     counters_.deferred.fetch_add(1, std::memory_order_relaxed);
     return;
   }
-  reader_waits_for_lock_.store(false);
   do {
+    // Before the look at what there is: what somebody reads after it is told of anew.
+    reader_waits_for_lock_.store(false);
     drain_events();
     serve_faults();
     serve_parked();
   } while (pump_.has_work());  // serving may read more
-  reader_waits_for_lock_.store(false);
   mm_lock_.unlock();
+}
+
+/// The reader sleeps until its descriptor has something to read, and here that is taken away from it: the next
+/// unlock() wakes it. Hold the lock, or take it soon.
+bool LiveHostMm::pump_for_reader() {
+  const bool any = pump_.pump(client_);
+  if (any) reader_waits_for_lock_.store(true);
+  return any;
 }
 
 // --- faults -------------------------------------------------------------------------------------
@@ -110,14 +118,14 @@ LiveHostMm::Served LiveHostMm::serve_fault(std::uint64_t page) {
     // MOVE and COPY wake who waits in the range they fill. The whole allocation moves (svm.md 5.7).
     bring_allocation_home(allocation, MoveCause::kCpuFault);
     if (residency_.first_in(range)) {
-      if (client_.event_in_flight()) return Served::kAgain;
+      if (client_.event_in_flight() || pump_.has_events_in(piece->range)) return Served::kAgain;
       park(page, clock_.now_ns() + kRetryNs);  // no memory for page tables
     }
     return Served::kDone;
   }
   // Home already (another thread touched it too), or never touched before: demand zero.
-  const UffdOutcome out = client_.zero(range);
-  if (out.err == EAGAIN) return Served::kAgain;
+  const UffdOutcome out = pump_.undisturbed(range, [&] { return client_.zero(range); });
+  if (out.err == EAGAIN || out.err == EINTR) return Served::kAgain;
   if (out.err != 0) {
     client_.wake(range);
   } else {
@@ -165,46 +173,62 @@ void LiveHostMm::wake_everybody() {
 
 // --- events of calls that no hook saw -----------------------------------------------------------
 
-void LiveHostMm::drain_events() {
+void LiveHostMm::drain_events(const CallPlan* own) {
   UffdMessage message;
-  while (pump_.pop_event(message)) {
-    dealing_with_event_ = true;
-    on_event(message);
-    dealing_with_event_ = false;
-  }
+  while (pump_.pop_event(message)) on_event(message, own);
 }
 
 /// In the place of the reader, which waits for the lock. The lock is that of the caller's caller.
-void LiveHostMm::serve_touches() SX_NO_THREAD_SAFETY_ANALYSIS {
+void LiveHostMm::serve_touches() {
+  mm_lock_.assert_held();
   if (disabled() || rung_ == Rung::kNone || dealing_with_event_) return;
-  pump_.pump(client_);
+  pump_for_reader();
   serve_faults();
   serve_parked();
 }
 
-void LiveHostMm::on_event(const UffdMessage& message) {
-  counters_.events.fetch_add(1, std::memory_order_relaxed);
+void LiveHostMm::on_event(const UffdMessage& message, const CallPlan* own) {
+  dealing_with_event_ = true;
+  const auto gone = message.range_gone();
+  const auto kind = message.event == UffdMessage::kUnmap ? HostEvent::kUnmap : HostEvent::kClear;
+  const bool known = gone && own != nullptr && own->tells(*gone, kind);
+  if (!known) counters_.events.fetch_add(1, std::memory_order_relaxed);
+  if (gone && !known) notify(*gone, kind);
   switch (message.event) {
-    case UffdMessage::kUnmap: {
-      const auto range = HostRange::between(HostVa(message.arg[0]), HostVa(message.arg[1]));
-      notify(range, HostEvent::kUnmap);
-      drop_pages(range);
-      chunks_.reserve(range);
-      chunks_.erase(range);
-      pins_.remove(granules_, range);
-      return;
-    }
-    case UffdMessage::kRemove: {
-      const auto range = HostRange::between(HostVa(message.arg[0]), HostVa(message.arg[1]));
-      notify(range, HostEvent::kClear);
-      drop_pages(range);
-      return;
-    }
+    case UffdMessage::kUnmap:
+      // A call that fails may have raised it all the same: mmap() for lack of memory, after it had looked.
+      if (!known) forget_unmapped(*gone);
+      break;
+    case UffdMessage::kRemove: drop_pages(*gone); break;
     case UffdMessage::kRemap:
       on_remap(HostRange::of(HostVa(message.arg[0]), message.arg[2]), HostVa(message.arg[1]));
-      return;
-    case UffdMessage::kFork: on_missed_fork(static_cast<int>(message.arg[0] & 0xffffffff)); return;
-    default: return;
+      break;
+    case UffdMessage::kFork: on_missed_fork(static_cast<int>(message.arg[0] & 0xffffffff)); break;
+    default: break;
+  }
+  dealing_with_event_ = false;
+}
+
+/// The mapping of `range` is gone, and with it what stood there.
+void LiveHostMm::forget(HostRange range) {
+  drop_pages(range);
+  chunks_.reserve(range);
+  chunks_.erase(range);
+  pins_.remove(granules_, range);
+}
+
+/// The same for the parts of `range` that are gone or have been replaced, by what the kernel says.
+void LiveHostMm::forget_unmapped(HostRange range) {
+  for (HostVa at = range.start(); at < range.end();) {
+    const auto rest = HostRange::between(at, range.end());
+    const auto vma = maps_.at_or_above(at);
+    const auto part = vma ? vma->range.intersection(rest) : std::nullopt;
+    const HostVa gap_end = part ? part->start() : rest.end();
+    if (at < gap_end) forget(HostRange::between(at, gap_end));
+    if (!part) return;
+    const auto chunk = chunks_.first_in(*part);
+    if (!chunk || !is_registered(chunk->start())) forget(*part);
+    at = part->end();
   }
 }
 

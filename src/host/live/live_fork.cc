@@ -1,9 +1,11 @@
-// fork: everything comes home first, so that the child inherits ordinary memory (design decision 18).
+// Everything comes home: before a fork, so that the child inherits ordinary memory (design decision 18), and before
+// others look at the process's page tables.
 #include "host/live/live_host_mm.h"
 #include "host/live/raw_syscall.h"
 
 namespace softxe::live {
 
+// No analysis: the lock is taken before the fork and let go behind it, in both processes.
 void LiveHostMm::fork_before() SX_NO_THREAD_SAFETY_ANALYSIS {
   EngineSection::enter(*this);
   mm_lock_.lock();
@@ -13,15 +15,16 @@ void LiveHostMm::fork_before() SX_NO_THREAD_SAFETY_ANALYSIS {
   notify(HostRange::of(HostVa(0), 1ull << GranuleMap::kAddressBits), HostEvent::kProtect);
 }
 
+// No analysis: the lock is taken before the fork and let go behind it, in both processes.
 void LiveHostMm::fork_after_parent() SX_NO_THREAD_SAFETY_ANALYSIS {
   unlock();
   EngineSection::leave();
 }
 
-void LiveHostMm::come_home_for_good() SX_NO_THREAD_SAFETY_ANALYSIS {
+void LiveHostMm::come_home(Afterwards afterwards) {
   constexpr std::uint64_t kTimeoutNs = 10'000'000'000;
   if (disabled() || rung_ == Rung::kNone) return;
-  ending_.store(true);
+  if (afterwards == Afterwards::kStays) ending_.store(true);
   const std::uint64_t give_up_ns = clock_.now_ns() + kTimeoutNs;
   const EngineSection section(*this);
   while (!mm_lock_.try_lock()) {
@@ -39,6 +42,7 @@ void LiveHostMm::come_home_for_good() SX_NO_THREAD_SAFETY_ANALYSIS {
   unlock();
 }
 
+// No analysis: the lock is taken before the fork and let go behind it, in both processes.
 void LiveHostMm::fork_after_child() SX_NO_THREAD_SAFETY_ANALYSIS {
   disabled_.store(true);
   pump_.reset();

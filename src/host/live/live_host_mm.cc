@@ -43,6 +43,7 @@ std::uint64_t static_tls_bytes() {
 
 // --- life ---------------------------------------------------------------------------------------
 
+// No analysis: no other thread knows the object yet.
 Result<LiveHostMm::Owner> LiveHostMm::create(const LiveOptions& options) SX_NO_THREAD_SAFETY_ANALYSIS {
   SX_TRY(Arena arena, Arena::make(options.arena_bytes));
   void* memory = arena.take(sizeof(LiveHostMm));
@@ -57,6 +58,7 @@ Result<LiveHostMm::Owner> LiveHostMm::create(const LiveOptions& options) SX_NO_T
   return mm;
 }
 
+// No analysis: no other thread knows the object any more.
 void LiveHostMm::Destroy::operator()(LiveHostMm* mm) const SX_NO_THREAD_SAFETY_ANALYSIS {
   mm->shut_down();
   const Arena arena = std::move(mm->arena_);  // outlives the object, which lies in it
@@ -70,6 +72,7 @@ LiveHostMm::LiveHostMm(Arena arena, const LiveOptions& options)
       residency_(arena_, granules_),
       chunks_(arena_, granules_) {}
 
+// No analysis: whoever destroys the object, or a fork child, is alone with it behind the first block.
 void LiveHostMm::shut_down() SX_NO_THREAD_SAFETY_ANALYSIS {
   if (!disabled() && client_) {
     Locked lock(*this);
@@ -81,8 +84,10 @@ void LiveHostMm::shut_down() SX_NO_THREAD_SAFETY_ANALYSIS {
   client_.close();
   if (!disabled()) windows_.close();
   if (kick_fd_ >= 0) raw_syscall(SYS_close, kick_fd_);
+  if (unreadable_ != HostVa(0)) raw_syscall(SYS_munmap, unreadable_.value(), kPageSize);
 }
 
+// No analysis: no other thread knows the object yet.
 Status LiveHostMm::open_kernel_resources() SX_NO_THREAD_SAFETY_ANALYSIS {
   if (!granules_.init(arena_) || !pump_.init(arena_) || !pins_.init(arena_)) {
     return fail(ENOMEM, "the arena is too small");
@@ -96,6 +101,7 @@ Status LiveHostMm::open_kernel_resources() SX_NO_THREAD_SAFETY_ANALYSIS {
     raw_syscall(SYS_mlock2, arena_.range().start().value(), arena_.range().size(), 1 /* MLOCK_ONFAULT */);
   }
   SX_TRY(pagemap_, PageMap::open());
+  start_brk_ = start_of_break();
   if (rung_ == Rung::kNone) return {};
   const auto access = rung_ == Rung::kFull ? UffdAccess::kKernelAndUser : UffdAccess::kUserOnly;
   UffdFeature wanted = UffdFeature::kMove;
@@ -105,6 +111,10 @@ Status LiveHostMm::open_kernel_resources() SX_NO_THREAD_SAFETY_ANALYSIS {
     }
     if (ladder.has_fork_event) wanted = wanted | UffdFeature::kEventFork;
   }
+  const long nothing =
+      raw_syscall(SYS_mmap, nullptr, kPageSize, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (int err = errno_of(nothing)) return fail(err, "no address space");
+  unreadable_ = HostVa(static_cast<std::uint64_t>(nothing));
   SX_TRY(client_, Uffd::open(access, wanted));
   SX_TRY_VOID(windows_.open(access));
   if (options_.dma == DmaMode::kCopy) {
@@ -116,6 +126,7 @@ Status LiveHostMm::open_kernel_resources() SX_NO_THREAD_SAFETY_ANALYSIS {
   return {};
 }
 
+// No analysis: no other thread knows the object yet.
 Status LiveHostMm::start_reader() SX_NO_THREAD_SAFETY_ANALYSIS {
   if (rung_ == Rung::kNone) return {};
   const long fd = raw_syscall(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -371,7 +382,7 @@ void LiveHostMm::submission_probe() {
   constexpr std::uint32_t kTurnsMax = 100'000;
   const std::uint64_t read_before = pump_.events_read();
   for (std::uint32_t turns = 0; turns < kTurnsMax && event_unread_since(read_before); ++turns) {
-    pump_.pump(client_);
+    pump_for_reader();
     if (turns > 16) raw_syscall(SYS_sched_yield);
   }
   Locked lock(*this);  // deals with what was read but not yet handled

@@ -10,7 +10,8 @@
 // only tries it: faults it cannot serve now stay in the pump, and whoever unlocks wakes the reader.
 //   live_host_mm.cc  life, looking, notifiers     live_migrate.cc  to VRAM and back
 //   live_faults.cc   the reader thread, events    live_collect.cc  collect, populated
-//   live_hooks.cc    system calls of the client   live_fork.cc     fork
+//   live_hooks.cc    system calls of the client   live_fork.cc     fork, the end of the process
+//   live_doors.cc    its own userfaultfd, mincore
 // Read next: residency.h, event_pump.h, pins.h, engine_section.h.
 #pragma once
 
@@ -19,10 +20,12 @@
 #include <array>
 #include <memory>
 #include <optional>
+#include <span>
 
 #include "base/lock.h"
 #include "host/host_mm.h"
 #include "host/live/arena.h"
+#include "host/live/client_call.h"
 #include "host/live/device_windows.h"
 #include "host/live/engine_section.h"
 #include "host/live/event_pump.h"
@@ -64,7 +67,7 @@ struct LiveCounters {
   std::atomic<std::uint64_t> deferred{0};  ///< reader found the mm lock taken
   std::atomic<std::uint64_t> parked{0};    ///< faults that waited for a residency deadline
   std::atomic<std::uint64_t> vanished{0};  ///< pages that the kernel dropped from VRAM (MADV_FREE)
-  std::atomic<std::uint64_t> events{0};    ///< uffd events: calls that no hook saw
+  std::atomic<std::uint64_t> events{0};    ///< uffd events of calls that no hook saw
   std::atomic<std::uint64_t> registered{0};
   std::atomic<std::uint64_t> unregistered{0};
 };
@@ -148,15 +151,26 @@ class LiveHostMm final : public HostMm {
   /// Any of the above by system call number; other numbers are passed through.
   long hook_syscall(long number, const std::array<long, 6>& args);
 
+  /// Whether a request to a userfaultfd of the client concerns memory that may be in VRAM.
+  static bool is_door(unsigned long request);
+  /// Such a request. Pages come home first, and their registration with us ends.
+  long hook_userfaultfd(int fd, unsigned long request, void* argument);
+  /// For mincore(): marks the pages of `range` that are in VRAM, one byte each in engine memory; how many.
+  std::size_t mark_resident(HostRange range, std::span<std::uint8_t> pages);
+
   /// Around fork(): everything comes home, and the mm lock is held until one of the other two.
   void fork_before();
   void fork_after_parent();
   /// Drops all state: later calls give EFAULT, hooks pass through. Closes what was inherited.
   void fork_after_child();
   bool disabled() const { return disabled_.load(); }
-  /// Before the process ends with a core file, from a signal handler of a thread that is in no section: everything
-  /// comes home as far as it can in bounded time, and nothing migrates any more.
-  void come_home_for_good();
+  enum class Afterwards : std::uint8_t {
+    kMayMigrate,
+    kStays,  ///< nothing migrates any more: the process is about to end
+  };
+  /// Everything comes home, as far as it can in bounded time. For a signal handler or a debugger, on a thread that is
+  /// in no section.
+  void come_home(Afterwards afterwards);
 
   // --- for the driver -------------------------------------------------------------------------------
   /// At every submission: waits until events that are in flight have been dealt with.
@@ -233,6 +247,7 @@ class LiveHostMm final : public HostMm {
   int take_gap(Sketch& sketch, HostRange gap) SX_REQUIRES(mm_lock_);
   int take_hole(Sketch& sketch, HostVa at, HostVa end) SX_REQUIRES(mm_lock_);
   void undo(Sketch& sketch) SX_REQUIRES(mm_lock_);
+  void drain_events_of(Sketch& sketch) SX_REQUIRES(mm_lock_);
   void undo_gap(Sketch& sketch, HostRange gap) SX_REQUIRES(mm_lock_);
   Status land(Sketch& sketch) SX_REQUIRES(mm_lock_);
   void commit(Sketch& sketch, std::uint64_t residency_ns) SX_REQUIRES(mm_lock_);
@@ -243,6 +258,7 @@ class LiveHostMm final : public HostMm {
   bool wait_turn(std::uint32_t& turns) SX_REQUIRES(mm_lock_);
   HomeEnd bring_home(Piece piece, MoveCause cause) SX_REQUIRES(mm_lock_);
   bool bring_allocation_home(DevmemAllocation& allocation, MoveCause cause) SX_REQUIRES(mm_lock_);
+  Status bring_allocations_home(HostRange range, MoveCause cause) SX_REQUIRES(mm_lock_);
   bool bring_range_home(HostRange range, MoveCause cause) SX_REQUIRES(mm_lock_);
   void drop_pages(HostRange range) SX_REQUIRES(mm_lock_);
   bool release_if_empty(DevmemAllocation& allocation) SX_REQUIRES(mm_lock_);
@@ -261,6 +277,7 @@ class LiveHostMm final : public HostMm {
   Status forbid_writes(HostRange range, PageHomes& homes);
 
   // registration
+  bool is_registered(HostVa page) SX_REQUIRES(mm_lock_);
   Status register_blocks(HostRange range, HostRange vma) SX_REQUIRES(mm_lock_);
   Result<HostRange> without_neighbours(HostRange block, HostRange range) SX_REQUIRES(mm_lock_);
   Result<HostRange> widened(HostRange block, HostRange vma) SX_REQUIRES(mm_lock_);
@@ -281,10 +298,15 @@ class LiveHostMm final : public HostMm {
   void serve_parked() SX_REQUIRES(mm_lock_);
   void wake_everybody() SX_REQUIRES(mm_lock_);
   void kick_reader();
-  void drain_events() SX_REQUIRES(mm_lock_);
+  /// `own`: the call that is being carried out, whose events are no news.
+  void drain_events(const CallPlan* own = nullptr) SX_REQUIRES(mm_lock_);
   /// An event that no hook saw is being dealt with: what it says about residency may not be recorded yet.
   bool dealing_with_event_ SX_GUARDED_BY(mm_lock_) = false;
-  void on_event(const UffdMessage& message) SX_REQUIRES(mm_lock_);
+  void on_event(const UffdMessage& message, const CallPlan* own) SX_REQUIRES(mm_lock_);
+  void forget(HostRange range) SX_REQUIRES(mm_lock_);
+  void forget_unmapped(HostRange range) SX_REQUIRES(mm_lock_);
+  /// For whoever is not the reader: what is read here is left to it.
+  bool pump_for_reader();
   void on_remap(HostRange from, HostVa to) SX_REQUIRES(mm_lock_);
   void on_missed_fork(int fd) SX_REQUIRES(mm_lock_);
   void evict_everything(MoveCause cause) SX_REQUIRES(mm_lock_);
@@ -292,18 +314,15 @@ class LiveHostMm final : public HostMm {
   // hooks (live_hooks.cc)
   void note_locked(HostRange range) SX_EXCLUDES(mm_lock_);
   bool note_real_borders(HostRange range) SX_REQUIRES(mm_lock_);
-  template <typename Call>
-  std::optional<long> run_past(HostRange range, std::optional<HostRange> also, Call call);
-  template <typename Call>
-  long replace_mapping(HostRange range, Call call);
-  template <typename Call>
-  long discard_contents(HostRange range, Call call);
-  template <typename Call>
-  long change_mapping(HostRange range, HostEvent kind, Call call);
-  void notify_late(HostRange range, HostEvent kind);
-  void insist_home(HostRange range) SX_REQUIRES(mm_lock_);
+  long hook_call(const ClientCall& call);
+  std::optional<long> run_past(const CallPlan& plan);
+  void notify_late(const CallPlan& plan, long result);
+  Result<long> carry_out(const CallPlanner& planner, const CallPlan& plan);
+  Status prepare_home(const CallPlan& plan) SX_REQUIRES(mm_lock_);
+  long call_each_mapping(const CallPlan& plan) SX_REQUIRES(mm_lock_);
+  void settle(const CallPlan& plan, long result) SX_REQUIRES(mm_lock_);
+  Status insist_home(HostRange range) SX_REQUIRES(mm_lock_);
   void fetch_by_touch(HostRange range) SX_REQUIRES(mm_lock_);
-  long move_mapping(const MremapArgs& args, HostRange old_range);
   bool is_own_pidfd(int pidfd) const;
 
   // unguarded: fixed after construction, atomic, or locked by themselves
@@ -321,8 +340,10 @@ class LiveHostMm final : public HostMm {
   std::atomic<std::uint32_t> reader_at_work_{0};  ///< a futex: 1 once its thread is past libc's start-up
   std::atomic<bool> stop_{false};
   std::atomic<bool> disabled_{false};
-  std::atomic<bool> ending_{false};  ///< see come_home_for_good()
+  std::atomic<bool> ending_{false};  ///< see come_home()
   std::atomic<bool> reader_waits_for_lock_{false};
+  HostVa unreadable_{0};         ///< fixed: a page that nobody can read (Uffd::ask())
+  std::uint64_t start_brk_ = 0;  ///< fixed; 0 when the kernel does not say
   std::atomic<std::uint64_t> last_break_{0};
   std::atomic<bool> locked_everywhere_{false};  ///< mlockall was called
   GranuleMap granules_;
