@@ -9,6 +9,7 @@
 //   eu_fast_math.inc    functions of the math unit
 //   eu_fast_moves.inc   sources into lanes, lanes into destinations
 //   eu_fast_wide.inc    what works with the wide accumulators
+//   eu_fast_dpas.inc    products of matrices
 //   eu_fast_ops.inc     operations and their table
 #pragma once
 
@@ -99,6 +100,8 @@ struct EuFastLevel {
   EuFastSource::Prepare (*prepare)(const EuInst& inst, unsigned source, EuLane lane);
   EuFast::Finish (*store)(const EuInst& inst, EuLane lane);
   EuFast::Finish (*flags)(EuCond cond, EuLane lane);
+  EuHandler dpas_of_floats;
+  EuHandler dpas_of_bytes;
 };
 extern const EuFastLevel kEuFastPlain;
 extern const EuFastLevel kEuFastAvx2;

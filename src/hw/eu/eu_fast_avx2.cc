@@ -31,13 +31,21 @@ namespace {
 #include "hw/eu/eu_fast_moves.inc"
 // Behind the moves.
 #include "hw/eu/eu_fast_wide.inc"
+// As well.
+#include "hw/eu/eu_fast_dpas.inc"
 // Behind all of these.
 #include "hw/eu/eu_fast_ops.inc"
 
 }  // namespace
 
-const EuFastLevel kEuFastAvx2 = {kVectorBytes, kRows,      sizeof kRows / sizeof kRows[0],
-                                 find_prepare, find_store, find_flags};
+const EuFastLevel kEuFastAvx2 = {kVectorBytes,
+                                 kRows,
+                                 sizeof kRows / sizeof kRows[0],
+                                 find_prepare,
+                                 find_store,
+                                 find_flags,
+                                 handle_dpas<float>,
+                                 handle_dpas<std::int32_t>};
 
 }  // namespace softxe
 

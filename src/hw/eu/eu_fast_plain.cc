@@ -22,12 +22,20 @@ namespace {
 #include "hw/eu/eu_fast_moves.inc"
 // Behind the moves.
 #include "hw/eu/eu_fast_wide.inc"
+// As well.
+#include "hw/eu/eu_fast_dpas.inc"
 // Behind all of these.
 #include "hw/eu/eu_fast_ops.inc"
 
 }  // namespace
 
-const EuFastLevel kEuFastPlain = {kVectorBytes, kRows,      sizeof kRows / sizeof kRows[0],
-                                  find_prepare, find_store, find_flags};
+const EuFastLevel kEuFastPlain = {kVectorBytes,
+                                  kRows,
+                                  sizeof kRows / sizeof kRows[0],
+                                  find_prepare,
+                                  find_store,
+                                  find_flags,
+                                  handle_dpas<float>,
+                                  handle_dpas<std::int32_t>};
 
 }  // namespace softxe
