@@ -396,6 +396,12 @@ MUTANTS = [
     ("the runtime's memory counts as mapped", "src/host/live/live_host_mm.cc",
      "  if (here.range.start() > va || !clients)", "  if (here.range.start() > va)",
      "host LiveEngineMemory.*"),
+    ("mappings grow with the mirrored blocks", "src/host/live/live_register.cc",
+     "if (chunks_.touches(block) || budget_.allows(chunks_.parts(), maps_)) return block;", "return block;",
+     "host LiveEngineMemory.*"),
+    ("the runtime's reservations are usable at once", "src/base/engine_memory.cc",
+     "request.bytes, PROT_NONE, kMapFlags | kMapFixedNoreplace", "request.bytes, PROT_READ | PROT_WRITE, kMapFlags | kMapFixedNoreplace",
+     "base EngineMemory*"),
     # --- rows of several tiles, windows, mappings and homes -----------------------------------------
     ("advice reaches the ranges of one notifier window only", SVM + "svm_gc.cc",
      "      pages += zap_intersecting(window, *part, batch).pages;\n",
