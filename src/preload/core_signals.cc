@@ -6,6 +6,7 @@
 #include "host/live/engine_section.h"
 #include "host/live/raw_syscall.h"
 #include "preload/engine_scope.h"
+#include "preload/fd_owner.h"
 #include "preload/interpose.h"
 #include "preload/session.h"
 #include "preload/spin_futex.h"
@@ -86,7 +87,9 @@ int core_sigaction(int signal, const struct sigaction* wanted, struct sigaction*
     const Hold hold;
     struct sigaction& client = defaults[index_of(signal)];
     const struct sigaction ours = our_action();
-    const bool ends = wanted != nullptr && is_default(copy);
+    // A vfork child's table in the kernel is its own, this one is its parent's.
+    const bool own = owns_signal_handlers();
+    const bool ends = own && wanted != nullptr && is_default(copy);
     const int result = real_sigaction(signal, wanted == nullptr ? nullptr : ends ? &ours : &copy, &old);
     if (result != 0) return result;
     if (is_ours(old)) old = client;
