@@ -258,9 +258,10 @@ SX_INTERPOSE(int, ioctl, (int fd, unsigned long request, ...)) {
     const long result = ioctl_ours(fd, request, argument);
     if (result != kNotOurs) return libc_result(result);
   }
-  if (live::LiveHostMm* mm = live_mm(); mm != nullptr && live::LiveHostMm::is_door(request) && interposing()) {
-    const EngineMark mark;
-    return libc_result(mm->hook_userfaultfd(fd, request, argument));
+  if (live::LiveHostMm::is_door(request) && interposing()) {
+    live::LiveHostMm* mm = live_mm();
+    if (mm != nullptr) return libc_result(run_in_engine([=] { return mm->hook_userfaultfd(fd, request, argument); }));
+    live::ClientUffd::note_early();
   }
   return real(fd, request, argument);
 }

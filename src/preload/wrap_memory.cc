@@ -104,7 +104,7 @@ SX_INTERPOSE(int, mincore, (void* at, std::size_t bytes, unsigned char* pages)) 
   const int result = real(at, bytes, pages);
   live::LiveHostMm* mm = live_mm();
   if (result != 0 || bytes == 0 || mm == nullptr || in_engine()) return result;
-  const EngineMark mark;
+  const EngineScope scope;
   constexpr std::uint64_t kPagesAtATime = 512;
   std::array<std::uint8_t, kPagesAtATime> home;
   const HostVa start(live::number_of(at));

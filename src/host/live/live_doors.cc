@@ -45,6 +45,10 @@ long LiveHostMm::hook_userfaultfd(int fd, unsigned long request, void* argument)
   const std::size_t bytes = door->words * sizeof words[0];
   if (disabled() || !guarded_copy(words, argument, bytes)) return raw_syscall(SYS_ioctl, fd, request, argument);
   const auto range = HostRange::make(HostVa(words[door->start]), words[door->length]);
+  if (range && request == kRegister) {
+    Locked lock(*this);
+    client_uffd_.note(*range);  // before it is so: a fault may come in between
+  }
   if (!range || !tracked(*range)) return raw_syscall(SYS_ioctl, fd, request, argument);
   long result = 0;
   {

@@ -26,6 +26,7 @@
 #include "host/host_mm.h"
 #include "host/live/arena.h"
 #include "host/live/client_call.h"
+#include "host/live/client_uffd.h"
 #include "host/live/device_windows.h"
 #include "host/live/engine_section.h"
 #include "host/live/event_pump.h"
@@ -333,6 +334,7 @@ class LiveHostMm final : public HostMm {
   SteadyClock clock_;
   ProcMaps maps_;
   PageMap pagemap_;
+  ClientUffd client_uffd_;
   Uffd client_;  ///< C
   int kick_fd_ = -1;
   pthread_t reader_{};

@@ -2,6 +2,8 @@
 //
 // Integer sums, products and bit operations keep only low bits, so that lanes as wide as the widest operand are
 // exact. Comparisons need lanes that hold every value of both sources.
+#include <cpuid.h>
+
 #include <algorithm>
 #include <cstring>
 #include <optional>
@@ -188,10 +190,15 @@ std::optional<EuFastKey> math_key(const Sources& sources) {
   switch (static_cast<EuMath>(inst.function)) {
     case EuMath::kInv: return EuFastKey{EuFastOp::kInv, lane};
     case EuMath::kSqt: return EuFastKey{EuFastOp::kSqt, lane};
+    case EuMath::kRsqt: return EuFastKey{EuFastOp::kRsqt, lane};
+    case EuMath::kExp: return EuFastKey{EuFastOp::kExp, lane};
+    case EuMath::kLog: return EuFastKey{EuFastOp::kLog, lane};
+    case EuMath::kSin: return EuFastKey{EuFastOp::kSin, lane};
+    case EuMath::kCos: return EuFastKey{EuFastOp::kCos, lane};
     case EuMath::kInvm: return EuFastKey{EuFastOp::kInvm, lane};
     case EuMath::kRsqtm: return inst.dst.mme == 8 ? none() : std::optional(EuFastKey{EuFastOp::kRsqtm, lane});
-    default: return none();
   }
+  return none();
 }
 
 std::optional<EuFastKey> key_of(const Sources& sources) {
@@ -395,11 +402,24 @@ const EuFastLevel* level_of(EuLevel level) {
 
 }  // namespace
 
+namespace {
+
+/// Not among the names that every compiler's __builtin_cpu_supports() knows.
+bool has_f16c() {
+  unsigned a = 0;
+  unsigned b = 0;
+  unsigned c = 0;
+  unsigned d = 0;
+  return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c >> 29 & 1) != 0;
+}
+
+}  // namespace
+
 EuLevel eu_host_level() {
   static const EuLevel best = [] {
     __builtin_cpu_init();
-    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-                      __builtin_cpu_supports("f16c") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c() &&
+                      __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
     if (!avx2) return EuLevel::kPlain;
     const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
@@ -408,10 +428,44 @@ EuLevel eu_host_level() {
   return best;
 }
 
+namespace {
+
+void set_channels(EuRecord& record) {
+  const EuInst& inst = record.inst;
+  record.fast.all = eu_all_channels(inst.exec_size);
+  record.fast.predicated = inst.pred != EuPred::kNone;
+  record.fast.masked = !inst.no_mask;
+  record.fast.channels = inst.exec_size;
+  record.fast.first_channel = inst.channel_offset;
+}
+
+/// Matrices of the types that kernels use; sums are f, d or ud.
+bool select_dpas(EuRecord& record, const EuFastLevel& level) {
+  const EuInst& inst = record.inst;
+  const auto& [c, b, a] = inst.src;
+  const auto is_byte = [](EuType type) { return type == EuType::kB || type == EuType::kUB; };
+  const auto is_small = [](EuType type) { return type == EuType::kHF || type == EuType::kBF || type == EuType::kTF32; };
+  const bool bytes = is_byte(a.type) && is_byte(b.type) && eu_type_bytes(inst.dst.type) == 4;
+  const bool floats = a.type == b.type && is_small(a.type) && inst.dst.type == EuType::kF;
+  const bool sums = c.null() || (eu_type_bytes(c.type) == 4 && eu_is_float(c.type) == floats);
+  if (inst.saturate || (!bytes && !floats) || !sums || inst.dst.null()) return false;
+  record.fast = {};
+  for (unsigned i = 0; i < 3; ++i) {
+    if (!inst.src[i].null()) record.fast.src[i].at = eu_file_offset(inst.src[i]) + eu_first_byte(inst.src[i]);
+  }
+  record.fast.dst_at = eu_file_offset(inst.dst) + eu_first_byte(inst.dst);
+  set_channels(record);
+  record.run = floats ? level.dpas_of_floats : level.dpas_of_bytes;
+  return true;
+}
+
+}  // namespace
+
 bool eu_fast_select(EuRecord& record, EuLevel level) {
   const EuFastLevel* const table = level_of(level);
   const EuInst& inst = record.inst;
-  if (table == nullptr || inst.op == EuOp::kDpas) return false;
+  if (table == nullptr) return false;
+  if (inst.op == EuOp::kDpas) return select_dpas(record, *table);
   if (inst.saturate && (inst.cond != EuCond::kNone || !eu_is_float(inst.dst.type))) return false;
   const Sources sources(inst);
   const std::optional<EuFastKey> key = key_of(sources);
@@ -422,11 +476,7 @@ bool eu_fast_select(EuRecord& record, EuLevel level) {
   }
   if (!set_destination(record, key->lane, *table) || !set_flags(record, key->lane, *table)) return false;
   if (!keep_overlapping_sources(record, key->lane, sources.count)) return false;
-  record.fast.all = eu_all_channels(inst.exec_size);
-  record.fast.predicated = inst.pred != EuPred::kNone;
-  record.fast.masked = !inst.no_mask;
-  record.fast.channels = inst.exec_size;
-  record.fast.first_channel = inst.channel_offset;
+  set_channels(record);
   for (unsigned i = 0; i < table->row_count; ++i) {
     const EuFastRow& row = table->rows[i];
     if (row.key != *key) continue;

@@ -1,6 +1,7 @@
 // The operations of the reference interpreter (eu_reference_fixture.h).
 #pragma once
 
+#include "hw/eu/eu_math.h"
 #include "hw/eu/eu_reference_fixture.h"
 
 namespace softxe::eu_test {
@@ -173,20 +174,9 @@ inline double Reference::calculate_f(const Channel& c) const {
       break;
     default: break;
   }
-  // What remains is only as exact as a library: in double, to nearest.
-  const unsigned csr = __builtin_ia32_stmxcsr();
-  __builtin_ia32_ldmxcsr(0x1F80);
-  volatile double r = 0;
-  const volatile double x = static_cast<double>(a);
-  switch (c.inst.function) {
-    case 2: r = std::log2(x); break;
-    case 3: r = std::exp2(x); break;
-    case 6: r = std::sin(x); break;
-    case 7: r = std::cos(x); break;
-    default: r = 1.0 / std::sqrt(x); break;
-  }
-  __builtin_ia32_ldmxcsr(csr);
-  return static_cast<float>(r);
+  // What remains is only as exact as its author wished (eu_math_test.cc): no second opinion on the bits.
+  const auto function = c.inst.function == 15 ? EuMath::kRsqt : static_cast<EuMath>(c.inst.function);
+  return eu_math(function, a, 0.0F);
 }
 
 inline double Reference::calculate_df(const Channel& c) const {
