@@ -134,6 +134,7 @@ INSTANTIATE_TEST_SUITE_P(Floats, EuOperation, testing::Values(
     Case{"rndu", kRndu, kF, {kF}, {0xBFA00000}, 0xBF800000},
     Case{"rnde of a tie", kRnde, kF, {kF}, {0x40200000}, 0x40000000},
     Case{"rnde keeps the sign of zero", kRnde, kF, {kF}, {0xBE800000}, 0x80000000},
+    Case{"rndd to zero while sums round down", kRndd, kF, {kF}, {0x3E800000}, 0, kNone, false, 0, kDown},
     Case{"rndz", kRndz, kF, {kF}, {0xBFE00000}, 0xBF800000},
     Case{"neg then abs", kAdd, kF, {kF, kF}, {0x3F800000, 0x40000000}, 0xBF800000, kNone, false, 0, kCr0, 2, 2}));
 
