@@ -79,6 +79,8 @@ enum class EuFastOp : std::uint8_t {
   kCos,
   kInvm,
   kRsqtm,
+  kSignedOfDouble,
+  kUnsignedOfDouble,
   kFloatOfSigned,
   kFloatOfUnsigned,
   kSignedOfFloat,

@@ -157,6 +157,8 @@ std::optional<EuFastKey> move_key(const Sources& sources) {
     return sources.plain() ? std::optional(EuFastKey{EuFastOp::kMov, EuLane::kF64}) : none();
   const bool doubles = (from == EuType::kDF && to == EuType::kF) || (from == EuType::kF && to == EuType::kDF);
   if (doubles) return EuFastKey{EuFastOp::kMov, EuLane::kF64};
+  if (from == EuType::kDF && to == EuType::kD) return EuFastKey{EuFastOp::kSignedOfDouble, EuLane::kU64};
+  if (from == EuType::kDF && to == EuType::kUD) return EuFastKey{EuFastOp::kUnsignedOfDouble, EuLane::kU64};
   if (from == EuType::kF && to == EuType::kD) return EuFastKey{EuFastOp::kSignedOfFloat, EuLane::kU32};
   if (from == EuType::kF && to == EuType::kUD) return EuFastKey{EuFastOp::kUnsignedOfFloat, EuLane::kU32};
   return none();
@@ -422,7 +424,8 @@ bool is_direct(const EuRecord& record, unsigned sources, EuLane lane, const EuFa
 
 EuMinds minds_of(const EuFastKey& key, const Sources& sources) {
   const bool halves = key.lane == EuLane::kF32 && (sources.inst.dst.type == EuType::kHF || !sources.all_of(EuType::kF));
-  const bool to_int = key.op == EuFastOp::kSignedOfFloat || key.op == EuFastOp::kUnsignedOfFloat;
+  const bool to_int = key.op == EuFastOp::kSignedOfFloat || key.op == EuFastOp::kUnsignedOfFloat ||
+                      key.op == EuFastOp::kSignedOfDouble || key.op == EuFastOp::kUnsignedOfDouble;
   return (halves ? EuMinds::kHalves : EuMinds::kNothing) | (to_int ? EuMinds::kToInt : EuMinds::kNothing);
 }
 
