@@ -1,6 +1,8 @@
 #include "hw/eu/eu_exec.h"
 
+#include <bit>
 #include "hw/eu/eu_float_mode.h"
+
 #include "hw/eu/eu_flow.h"
 #include "hw/eu/eu_generic.h"
 #include "hw/eu/eu_group.h"
@@ -24,6 +26,7 @@ class Run {
     const HostFloatScope scope(control());
     EuStop stop;
     std::uint64_t left = instructions_max;
+    remember_waiting();
     const EuRecord* record = find(thread_.ip, stop);
     while (record != nullptr) {
       if (left == 0) {
@@ -62,6 +65,7 @@ class Run {
 
   const EuRecord* find(std::uint64_t ip, EuStop& stop) {
     const EuRecord* found = env_.program.find(ip, reader_);
+    if (drops_ != env_.program.drops()) remember_waiting();
     if (found != nullptr) return found;
     thread_.ip = ip;
     stop = env_.program.stop();
@@ -69,11 +73,23 @@ class Run {
   }
 
   const EuRecord* behind(const EuRecord& record, EuStop& stop) {
+    if (record.next != nullptr) return record.next;
+    const std::uint64_t ip = record.ip + record.bytes;
     const EuRecord* next = env_.program.behind(record, reader_);
+    if (drops_ != env_.program.drops()) remember_waiting();
     if (next != nullptr) return next;
-    thread_.ip = record.ip + record.bytes;
+    thread_.ip = ip;
     stop = env_.program.stop();
     return nullptr;
+  }
+
+  /// The program may never have seen the branches that these channels took.
+  void remember_waiting() {
+    drops_ = env_.program.drops();
+    for (std::uint32_t left = ~thread_.mask; left != 0; left &= left - 1) {
+      const std::uint64_t address = thread_.waits_at[static_cast<unsigned>(std::countr_zero(left))];
+      if (address != 0) env_.program.expect_waiting(address);
+    }
   }
 
   /// Null: stopped.
@@ -132,6 +148,7 @@ class Run {
   EuThread& thread_;
   EuEnv& env_;
   const EuProgram::Reader reader_;
+  std::uint64_t drops_ = 0;            ///< of the program, when the channels that wait were last told to it
   EuMinds minds_ = EuMinds::kNothing;  ///< what the control register asks for
 };
 
