@@ -45,6 +45,7 @@ struct alignas(64) EuThread {
   std::uint32_t barriers_waited = 0;  ///< bit n: waits for barrier n (state kAtBarrier)
   /// Channels (or steps) of the message at `ip` that are done: a fault in its middle repeats nothing.
   std::uint32_t message_done = 0;
+  std::uint64_t traced = 0;        ///< number of its kernel when it is traced (eu_trace.h); else 0
   std::uint64_t instructions = 0;  ///< carried out so far
   std::uint64_t sends = 0;         ///< of these, messages
 

@@ -35,6 +35,7 @@ struct EuPostSync {
 };
 
 struct EuWalker {
+  std::uint64_t number = 0;  ///< of the walkers that began in this process, from 1
   GpuVa kernel{};            ///< address of the first instruction
   GpuVa instruction_base{};  ///< what calls count from
   EuBases bases;
