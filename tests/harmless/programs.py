@@ -68,7 +68,10 @@ def main():
         print(subprocess.run(["/bin/echo", "child"], capture_output=True, **options).stdout)
         check(sorted(options))
     read, write = os.pipe()
-    print(subprocess.run(["/bin/sh", "-c", f"echo passed >&{write}"], pass_fds=[write]).returncode, os.read(read, 20))
+    write_it = f"import os; os.write({write}, b'passed')"
+    print(subprocess.run([sys.executable, "-c", write_it], pass_fds=[write]).returncode)
+    os.close(write)
+    print(os.read(read, 20))
     found = []
     def start():
         found.append(subprocess.check_output(["/bin/echo", "from a thread"]))
