@@ -35,7 +35,7 @@ bool owns(int table) {
   // A process that shares memory may share the table, too (clone with CLONE_FILES, CLONE_SIGHAND).
   if (raw_syscall(SYS_kcmp, self, known, table, 0, 0) == 0) return true;
   // A copy of the memory without an engine in it: a fork that no hook saw, in a process that had not opened a device.
-  if (session() == nullptr && raw_syscall(SYS_kcmp, self, known, KCMP_VM, 0, 0) > 0) {
+  if (session() == nullptr && raw_syscall(SYS_kcmp, self, known, KCMP_VM, 0, 0) != 0) {
     note_fd_owner();
     return true;
   }
