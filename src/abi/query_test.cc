@@ -5,6 +5,7 @@
 #include <bit>
 #include <cstring>
 #include <ctime>
+#include <map>
 
 #include "abi/fake_user_memory.h"
 #include "abi/uapi.h"
@@ -130,6 +131,25 @@ TEST(DeviceQuery, Config) {
   ASSERT_TRUE(answer_device_query(default_config(kProfileBmg, 0), {.query = 2, .size_bytes = 48, .data = HostVa(kData)},
                                   inputs, memory));
   EXPECT_EQ(memory.get<ConfigTable>(kData).info[4], 2u);
+}
+
+/// Runtimes size scratch and private memory by it, so it must not count more threads than there are ids.
+TEST(DeviceQuery, HwConfigCountsTheThreadsThatUnitsRun) {
+  struct Entry {
+    std::uint32_t key;
+    std::uint32_t dwords;
+    std::uint32_t value;
+  };
+  struct HwConfigTable {
+    Entry entries[14];
+  };
+  std::map<std::uint32_t, std::uint32_t> values;
+  for (const Entry& entry : fetch<HwConfigTable>(kProfileBmg, 4).entries) {
+    EXPECT_EQ(entry.dwords, 1u) << entry.key;
+    EXPECT_TRUE(values.emplace(entry.key, entry.value).second) << entry.key;
+  }
+  EXPECT_EQ(values.at(70) * values.at(71) * values.at(15), 512u) << "sub-slices, units, threads";
+  EXPECT_EQ(values.at(2) * values.at(3) * values.at(15), 512u) << "under the older names";
 }
 
 struct RegionsTable {

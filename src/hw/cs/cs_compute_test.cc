@@ -68,6 +68,7 @@ struct Machine {
     std::uint64_t ip;
     std::uint32_t scratch;
     bool large_grf;
+    std::uint32_t exceptions;
   };
   static Seen dispatched(const EuThread& thread);
 
@@ -105,7 +106,11 @@ struct Machine {
 Machine::Seen Machine::dispatched(const EuThread& thread) {
   std::array<std::uint32_t, 8> r0{};
   std::memcpy(r0.data(), thread.grf.data(), sizeof r0);
-  return {.bases = {}, .ip = thread.ip, .scratch = r0[5] & 0xfffffc00, .large_grf = thread.large_grf};
+  return {.bases = {},
+          .ip = thread.ip,
+          .scratch = r0[5] & 0xfffffc00,
+          .large_grf = thread.large_grf,
+          .exceptions = thread.cr[1]};
 }
 
 Dwords base_addresses(std::uint32_t general, std::uint32_t surface, std::uint32_t instruction, std::uint32_t bindless) {
@@ -159,6 +164,30 @@ TEST(CsCompute, TheComputeModeChangesUnderItsMask) {
   EXPECT_TRUE(m.context.compute.large_grf()) << "bit 15 is not in the mask";
   m.run({0x61050001, 0x80000000, 0});
   EXPECT_FALSE(m.context.compute.large_grf());
+}
+
+TEST(CsCompute, TheSystemRoutineCountsFromTheInstructionBase) {
+  Machine m;
+  ASSERT_EQ(m.run(walker()).kind, K::kBatchDone);
+  m.run(base_addresses(0x1001, 0x2001, 0x3001, 0x4001) + Dwords{0x61020001, 0xfffe000f, 0});
+  ASSERT_EQ(m.run(walker()).kind, K::kBatchDone);
+  ASSERT_EQ(m.threads.size(), 2u);
+  EXPECT_FALSE(m.threads[0].bases.system_routine) << "none was named";
+  ASSERT_TRUE(m.threads[1].bases.system_routine);
+  EXPECT_EQ(m.threads[1].bases.system_routine->value(), 0x8000'0000'3000u + 0xfffe0000u);
+}
+
+TEST(CsCompute, TheDescriptorEnablesExceptions) {
+  static constexpr struct {
+    std::uint32_t descriptor;
+    std::uint32_t control;  ///< cr0.1
+  } kRows[] = {
+      {0, 0}, {1u << 7, 1u << 13}, {1u << 11, 1u << 11}, {1u << 13, 1u << 12}, {~(7u << 10 | 1u << 7 | 1u << 13), 0}};
+  for (const auto& row : kRows) {
+    Machine m;
+    ASSERT_EQ(m.run(walker_with(21, row.descriptor)).kind, K::kBatchDone);
+    EXPECT_EQ(m.threads.at(0).seen.exceptions, row.control) << row.descriptor;
+  }
 }
 
 TEST(CsCompute, WhatHasNoEffectIsPassedOver) {

@@ -36,7 +36,8 @@ class EuExecRig {
     t.waits_at = {};
     t.ip = kCode;
     t.mask = t.call_mask = 0xFFFF;
-    t.cr[0] = kCr0;
+    t.cr = {kCr0};
+    t.in_system_routine = false;
     for (unsigned k = 0; k < 16; ++k) put(t, 1, EuType::kUD, k, k);
   }
 

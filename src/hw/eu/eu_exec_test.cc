@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <xmmintrin.h>
 
+#include <optional>
 #include <string>
 
 #include "hw/eu/eu_exec_rig.h"
@@ -258,6 +259,73 @@ TEST_P(EuExec, IllegalInstructionsStopWithTheirAddress) {
   EXPECT_EQ(thread().ip, kCode + 16);
   EXPECT_STREQ(stop.reason, "the illegal instruction");
 }
+
+/// A thread whose second instruction is illegal, and a routine that notes cr0.1 and cr0.2, skips it and returns.
+class EuSystemRoutine : public EuExec {
+ protected:
+  static constexpr std::uint64_t kRoutine = kCode + kPageSize;
+  static constexpr std::uint32_t kEnabled = 1u << 12;
+
+  EuSystemRoutine() {
+    load(".simd 16\n mov (16|M0) r10.0<1>:d 1:d\n .data 7f000000000000000000000000000000\n" +
+         std::string("mov (16|M0) r11.0<1>:d 2:d") + kEnd);
+    load(
+        ".simd 16\n"
+        "(W) mov (1|M0) r20.0<1>:ud cr0.1<0;1,0>:ud\n"
+        "(W) mov (1|M0) r20.1<1>:ud cr0.2<0;1,0>:ud\n"
+        "(W) mov (1|M0) r20.2<1>:ud cr0.0<0;1,0>:ud\n"
+        "(W) add (1|M0) cr0.2<1>:ud cr0.2<0;1,0>:ud 16:ud\n"
+        "(W) and (1|M0) cr0.1<1>:ud cr0.1<0;1,0>:ud 0x7fffff:ud\n"
+        "(W) and (1|M0) cr0.0<1>:ud cr0.0<0;1,0>:ud 0x7ffffffd:ud\n"
+        ".data 00000000000000000000000000000000\n",
+        kRoutine);
+    name_routine(kRoutine);
+  }
+  void name_routine(std::optional<std::uint64_t> at) {
+    EuBases bases;
+    if (at) bases.system_routine = GpuVa(*at);
+    group_.restart(bases);
+  }
+};
+
+TEST_P(EuSystemRoutine, TakesAnIllegalInstructionThatTheThreadEnabled) {
+  thread().cr[1] = kEnabled;
+  ASSERT_EQ(run().kind, EuStopKind::kEnded);
+  EXPECT_EQ(row(20)[0], kEnabled | kEnabled << 16) << "cr0.1: enabled, and its status";
+  EXPECT_EQ(row(20)[1], kCode - kBase + 16) << "cr0.2: where it happened, from the instruction base";
+  EXPECT_EQ(row(20)[2] >> 31, 1u) << "cr0.0: in the routine";
+  EXPECT_EQ(row(11), each([](std::uint32_t) { return 2u; })) << "goes on behind it";
+  EXPECT_EQ(thread().cr[0] >> 31, 0u);
+  EXPECT_EQ(thread().cr[1], kEnabled);
+}
+
+TEST_P(EuSystemRoutine, IsTakenAndLeftUnderAnyBudget) {
+  thread().cr[1] = kEnabled;
+  EuStop stop;
+  for (unsigned i = 0; i < 20 && stop.kind == EuStopKind::kBudget; ++i) stop = run(1);
+  EXPECT_EQ(stop.kind, EuStopKind::kEnded);
+  EXPECT_EQ(row(11)[0], 2u);
+}
+
+TEST_P(EuSystemRoutine, WhatNobodyTakesEndsTheJob) {
+  EXPECT_EQ(run().ip.value(), kCode + 16) << "not enabled";
+  name_routine(std::nullopt);
+  thread().cr[1] = kEnabled;
+  EXPECT_EQ(run().ip.value(), kCode + 16) << "no routine";
+  name_routine(kRoutine + 6 * 16);
+  const EuStop stop = run();
+  EXPECT_EQ(stop.kind, EuStopKind::kIllegal);
+  EXPECT_EQ(stop.ip.value(), kRoutine + 6 * 16) << "illegal in the routine itself";
+}
+
+TEST_P(EuSystemRoutine, ARoutineThatSkipsNothingIsStoppedByTheBudget) {
+  load(".simd 16\n (W) and (1|M0) cr0.0<1>:ud cr0.0<0;1,0>:ud 0x7ffffffd:ud\n", kRoutine);
+  thread().cr[1] = kEnabled;
+  EXPECT_EQ(run(50).kind, EuStopKind::kBudget);
+  EXPECT_EQ(thread().instructions, 50u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Levels, EuSystemRoutine, testing::Values(EuLevel::kGeneric, eu_host_level()));
 
 TEST_P(EuExec, RegistersBeyondTheLastAreIllegal) {
   load(".simd 16\n mov (32|M0) r127.0<1>:d 0:d\n");

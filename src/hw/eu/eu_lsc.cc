@@ -55,7 +55,7 @@ EuDataShape shape_of(const EuLanesMessage& m, unsigned elements, unsigned exec_s
     shape.bytes = exec_size * shape.lane_step;
   } else {
     shape.lane_step = m.element.register_bytes;
-    shape.element_step = eu_round_to_grf(exec_size * m.element.register_bytes);
+    shape.element_step = eu_row_bytes(exec_size, m.element.register_bytes);
     shape.bytes = elements * shape.element_step;
   }
   return shape;

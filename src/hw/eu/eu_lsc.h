@@ -35,6 +35,12 @@ inline constexpr unsigned kEuDataBytesMax = 32 * kEuGrfBytes;
 
 constexpr unsigned eu_round_to_grf(unsigned bytes) { return (bytes + kEuGrfBytes - 1) / kEuGrfBytes * kEuGrfBytes; }
 
+/// From one element's row to the next where every channel has an element in it: rows have room for 16 channels at
+/// least, however few the instruction has.
+constexpr unsigned eu_row_bytes(unsigned exec_size, unsigned register_bytes) {
+  return eu_round_to_grf((exec_size < 16 ? 16 : exec_size) * register_bytes);
+}
+
 /// The registers of an operand, or null when `bytes` from there are not all registers of the thread.
 std::byte* eu_message_registers(EuThread& thread, const EuOperand& operand, unsigned bytes);
 

@@ -36,7 +36,7 @@ bool read_operands(const EuSendCall& call, const EuAtomicMessage& m, Atomics& at
   const unsigned rows = eu_atomic_operands(m.op);
   if (rows == 0) return true;
   const unsigned step = m.element.register_bytes;
-  const unsigned block = eu_round_to_grf(call.inst.exec_size * step);
+  const unsigned block = eu_row_bytes(call.inst.exec_size, step);
   const std::byte* src = eu_message_registers(call.thread, call.inst.src[1], rows * block);
   if (src == nullptr) return false;
   const std::byte* const operand = rows == 2 ? src + block : src;
@@ -68,7 +68,8 @@ EuSendResult eu_send_atomic(const EuSendCall& call, const EuAtomicMessage& messa
       .thread = thread, .inst = call.inst, .env = call.env, .channels = call.channels & ~thread.message_done};
   std::byte* dst = nullptr;
   if (!call.inst.dst.null()) {
-    dst = eu_message_registers(thread, call.inst.dst, call.inst.exec_size * message.element.register_bytes);
+    dst =
+        eu_message_registers(thread, call.inst.dst, eu_row_bytes(call.inst.exec_size, message.element.register_bytes));
     if (dst == nullptr) return kEuNoRegisters;
   }
   const auto window = eu_open_window(call, message.address);

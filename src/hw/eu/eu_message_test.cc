@@ -42,6 +42,10 @@ struct Describe {
     if (m.x_offset != 0 || m.y_offset != 0) text += fmt::format(" {:+}{:+}", m.x_offset, m.y_offset);
     return text;
   }
+  std::string operator()(const EuTypedBlock2dMessage& m) const {
+    return (m.action == EuLanesMessage::Action::kLoad ? "load typed block2d " : "store typed block2d ") +
+           text_of(m.address);
+  }
   std::string operator()(const EuFenceMessage&) const { return "fence"; }
   std::string operator()(const EuBarrierMessage&) const { return "barrier"; }
   std::string operator()(const EuEndMessage&) const { return "end"; }
@@ -101,6 +105,9 @@ TEST(EuMessage, ImmediateDescriptorsMeanWhatTheTableSays) {
       {kUgm, 0x02808403, 0, "load block2d d32 transposed"},
       {kUgm, 0x02000407, 0, "store block2d d32"},
       {kUgm, 0x02400003, 0xFF801000, "load block2d d8 +1-2"},
+      {kTgm, 0x64000007, 0, "store typed block2d bti a8"},
+      {kTgm, 0x62400003, 0x03000000, "load typed block2d bti a8 surface 0x3"},
+      {kTgm, 0x22400003, 0, "load typed block2d bss a8"},
       // Fences and the gateway.
       {kUgm, 0x0210261F, 0, "fence"},
       {kSlm, 0x0210001F, 0, "fence"},
@@ -110,8 +117,6 @@ TEST(EuMessage, ImmediateDescriptorsMeanWhatTheTableSays) {
       // What is not there yet, by name.
       {kTgm, 0x2440F502, 0, "unsupported: image message: typed load of a quad (read_image)"},
       {kTgm, 0x2200F506, 0, "unsupported: image message: typed store of a quad (write_image)"},
-      {kTgm, 0x22400003, 0, "unsupported: image message: typed 2D block load"},
-      {kTgm, 0x22000007, 0, "unsupported: image message: typed 2D block store"},
       {kTgm, 0x2400050C, 0, "unsupported: image message: typed atomic"},
       {kUgm, 0x0400059B, 0, "unsupported: message load_status"},
       {kUgm, 0x0400059C, 0, "unsupported: message store_uncompressed"},
@@ -130,6 +135,10 @@ TEST(EuMessage, ImmediateDescriptorsMeanWhatTheTableSays) {
       {EuSfid::kRc, 0, 0, "unsupported: message to the render cache (rc)"},
       {EuSfid::kPixi, 0, 0, "unsupported: message to the pixel interpolator (pixi)"},
       // What is no message.
+      {kTgm, 0x02400003, 0, "illegal: image message without a surface"},
+      {kTgm, 0x62400003, 0xFF000000, "illegal: image message without a surface"},
+      {kTgm, 0x22400083, 0, "illegal: image message: 2D block that is transposed or transformed"},
+      {kTgm, 0x22408003, 0, "illegal: image message: 2D block that is transposed or transformed"},
       {EuSfid::kDc0, 0x04200580, 0, "illegal: message to a unit that does not exist"},
       {EuSfid::kNull, 0, 0, "illegal: message to a unit that does not exist"},
       {kUgm, 0x040005A5, 0, "illegal: no operation of the data port"},

@@ -151,8 +151,8 @@ class Model {
     const unsigned exec = inst_.exec_size;
     const auto round = [](unsigned n) { return (n + 63) / 64; };
     const bool transposed = fields_.transposed != 0 && fields_.op % 4 == 0;
-    const unsigned rows =
-        transposed ? exec * round(vector() * register_bytes()) : vector() * round(exec * register_bytes());
+    const unsigned rows = transposed ? exec * round(vector() * register_bytes())
+                                     : vector() * round((exec < 16 ? 16 : exec) * register_bytes());
     return rows <= 32 && vector() * exec <= 512;
   }
   void registers() {

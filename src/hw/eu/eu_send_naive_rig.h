@@ -256,8 +256,8 @@ class NaiveMachine {
     const unsigned wide = kRegister[field(11, 9)];
     const unsigned high = field(11, 9) == 6 ? 2 : 0;
     const auto rounded = [](unsigned n) { return (n + 63) / 64 * 64; };
-    const unsigned place =
-        transposed ? c * rounded(vector * wide) + row * wide : row * rounded(m_.channels * wide) + c * wide;
+    const unsigned place = transposed ? c * rounded(vector * wide) + row * wide
+                                      : row * rounded((m_.channels < 16 ? 16 : m_.channels) * wide) + c * wide;
     const std::uint64_t address = address_of(c, op) + e * bytes;
     const bool exists = inside(address, bytes);
     if (!store && change) {
@@ -275,7 +275,7 @@ class NaiveMachine {
   void atomics(unsigned op) {
     const unsigned bytes = field(11, 9) == 3 ? 8 : field(11, 9) == 2 ? 4 : 2;
     const unsigned wide = bytes == 2 ? 4 : bytes;
-    const unsigned block = (m_.channels * wide + 63) / 64 * 64;
+    const unsigned block = ((m_.channels < 16 ? 16 : m_.channels) * wide + 63) / 64 * 64;
     const bool compares = op == 0x12 || op == 0x17;
     const bool unary = op >= 8 && op <= 0xA;
     std::vector<std::uint64_t> results;

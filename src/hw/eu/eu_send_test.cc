@@ -92,6 +92,21 @@ TEST_F(EuSendTest, VectorsStandInRowsOrTransposedSideBySide) {
   for (unsigned k = 0; k < 16; ++k) EXPECT_EQ(rig_.get<std::uint32_t>(50, k), value(k * 12, 4));
 }
 
+/// As the lengths in descriptors of one channel have it: two registers for a row of qwords.
+TEST_F(EuSendTest, RowsHaveRoomForSixteenChannelsHoweverFewThereAre) {
+  addresses(1, kVa, 16);
+  ASSERT_EQ(send({.desc = LscFields{.data_size = 3, .vector = 1}.word(), .channels = 1, .dst = 20}), EuSendKind::kDone);
+  EXPECT_EQ(rig_.get<std::uint64_t>(20, 0), value(0, 8));
+  EXPECT_EQ(rig_.get<std::uint64_t>(22, 0), value(8, 8));
+  rig_.put<std::uint64_t>(30, 0, value(0, 8));
+  rig_.put<std::uint64_t>(32, 0, 0x1234);
+  const LscFields compare_and_swap{.op = 0x12, .data_size = 3};
+  ASSERT_EQ(send({.desc = compare_and_swap.word(), .channels = 1, .dst = 40, .src1 = 30}), EuSendKind::kDone);
+  EXPECT_EQ(value(0, 8), 0x1234u);
+  EXPECT_EQ(send({.desc = compare_and_swap.word(), .channels = 1, .dst = 127, .src1 = 30}), EuSendKind::kIllegal)
+      << "the second register of the result does not exist";
+}
+
 TEST_F(EuSendTest, ChannelsThatTakeNoPartTouchNothing) {
   struct Row {
     const char* what;
