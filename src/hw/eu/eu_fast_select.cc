@@ -328,6 +328,7 @@ bool set_source(EuRecord& record, unsigned source, EuLane lane, const EuFastLeve
     if (modified(operand) || operand.type == EuType::kVF) return false;
     // A denormal f is another df when denormals are flushed.
     if (lane == EuLane::kF64 && operand.type == EuType::kF) return false;
+    if (lane == EuLane::kF64 && eu_element_type(operand.type) != operand.type) return false;
     fast.kind = EuFastSource::Kind::kConstant;
     fill_constant(record, source, lane);
     return true;
