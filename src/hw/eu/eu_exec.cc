@@ -1,8 +1,9 @@
 #include "hw/eu/eu_exec.h"
 
 #include <bit>
-#include "hw/eu/eu_float_mode.h"
+#include <optional>
 
+#include "hw/eu/eu_float_mode.h"
 #include "hw/eu/eu_flow.h"
 #include "hw/eu/eu_generic.h"
 #include "hw/eu/eu_group.h"
@@ -36,7 +37,7 @@ class Run {
       if (record->wake_point) eu_wake(thread_, record->ip);
       if (record->kind == EuRecordKind::kAlu) {
         alu(*record);
-        record = behind(*record, stop);
+        record = record->sets_cr && left_system_routine() ? find(thread_.ip, stop) : behind(*record, stop);
       } else {
         record = other(*record, stop);
         if (stop.kind != EuStopKind::kBudget && stop.kind != EuStopKind::kEnded) break;
@@ -66,10 +67,7 @@ class Run {
   const EuRecord* find(std::uint64_t ip, EuStop& stop) {
     const EuRecord* found = env_.program.find(ip, reader_);
     if (drops_ != env_.program.drops()) remember_waiting();
-    if (found != nullptr) return found;
-    thread_.ip = ip;
-    stop = env_.program.stop();
-    return nullptr;
+    return found != nullptr ? found : nothing_at(ip, stop);
   }
 
   const EuRecord* behind(const EuRecord& record, EuStop& stop) {
@@ -77,10 +75,32 @@ class Run {
     const std::uint64_t ip = record.ip + record.bytes;
     const EuRecord* next = env_.program.behind(record, reader_);
     if (drops_ != env_.program.drops()) remember_waiting();
-    if (next != nullptr) return next;
+    return next != nullptr ? next : nothing_at(ip, stop);
+  }
+
+  /// An illegal instruction, if the thread wants to hear of it and is not in the routine already, is the system
+  /// routine's. Otherwise the program's reason stands.
+  const EuRecord* nothing_at(std::uint64_t ip, EuStop& stop) {
     thread_.ip = ip;
     stop = env_.program.stop();
-    return nullptr;
+    const std::optional<GpuVa>& routine = env_.group.bases().system_routine;
+    constexpr auto kEnabled = static_cast<std::uint32_t>(EuException::kIllegalOpcode);
+    if (stop.kind != EuStopKind::kIllegal || (thread_.cr[1] & kEnabled) == 0) return nullptr;
+    if (!routine || thread_.in_system_routine) return nullptr;
+    stop = {};
+    thread_.in_system_routine = true;
+    thread_.cr[0] |= kEuMasterException;
+    thread_.cr[1] |= kEnabled << kEuExceptionStatusShift;
+    thread_.cr[2] = static_cast<std::uint32_t>(ip - env_.program.instruction_base().value());
+    return find(routine->value(), stop);
+  }
+
+  /// After a change of the control register: whether it was the routine's return. Then `ip` is where to.
+  bool left_system_routine() {
+    if (!thread_.in_system_routine || (thread_.cr[0] & kEuMasterException) != 0) return false;
+    thread_.in_system_routine = false;
+    thread_.ip = env_.program.instruction_base().value() + thread_.cr[2];
+    return true;
   }
 
   /// The program may never have seen the branches that these channels took.
