@@ -4,7 +4,8 @@
 // changes a bit of a result. A handler sees its sources as lanes of one type: what lies differently in registers is
 // brought into that form first, and results are brought back behind it, so that no handler knows of regions.
 //
-//   eu_fast_select.cc   which instructions have a fast handler, and what their lanes are
+//   eu_fast_key.cc      which instructions have a fast handler, and what their lanes are
+//   eu_fast_select.cc   where it finds its operands
 //   eu_fast_vector.inc  vectors, masks
 //   eu_fast_math.inc    functions of the math unit
 //   eu_fast_moves.inc   sources into lanes, lanes into destinations
