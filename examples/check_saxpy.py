@@ -3,11 +3,13 @@
 
     check_saxpy.py words --softxe PATH                  the words of its kernel are the text beside them
     check_saxpy.py report --softxe PATH --saxpy PATH    the report of a run counts what the kernel did
+    check_saxpy.py trace --softxe PATH --saxpy PATH     SOFTXE_EU_TRACE prints the thread it chooses, and no other
 
 Exit status 0: it holds. Python 3, standard library.
 """
 import argparse
 import json
+import os
 import pathlib
 import re
 import struct
@@ -66,13 +68,31 @@ def check_report(args):
         yield count[name] >= vectors, f"{name} is {count[name]}, less than both vectors ({vectors})"
 
 
+def check_trace(args):
+    """Kernel 2, group 5, thread 3, and nothing else."""
+    instructions = len(ROW.findall(SOURCE.read_text(encoding="utf-8")))
+    run = subprocess.run([args.softxe, "run", "--", args.saxpy], check=False, timeout=100, text=True,
+                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                         env=dict(os.environ, SOFTXE_EU_TRACE="2:5:3"))
+    yield run.returncode == 0, f"saxpy ended with {run.returncode}"
+    starts = re.findall(r"^softxe trace: kernel (\d+) at 0x[0-9a-f]+, group (\S+), thread (\d+) ", run.stderr, re.M)
+    yield starts == [("2", "5,0,0", "3")], f"traced threads: {starts}"
+    lines = re.findall(r"^  3 0x[0-9a-f]+ ", run.stderr, re.M)
+    yield len(lines) == instructions, f"{len(lines)} instructions of {instructions}"
+    first = 5 * number("LANES") * number("THREADS") + 3 * number("LANES")
+    yield f" {first:08x} {first + 1:08x} " in run.stderr, f"work-item {first} is not in the trace"
+
+
+CHECKS = {"words": check_words, "report": check_report, "trace": check_trace}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("words", "report"))
+    parser.add_argument("what", choices=CHECKS)
     parser.add_argument("--softxe", required=True)
     parser.add_argument("--saxpy", help="the program")
     args = parser.parse_args()
-    wrong = [why for holds, why in (check_words if args.what == "words" else check_report)(args) if not holds]
+    wrong = [why for holds, why in CHECKS[args.what](args) if not holds]
     for why in wrong:
         print(f"wrong: {why}")
     return 1 if wrong else 0
