@@ -145,6 +145,15 @@ TEST(EuGroup, ANamedBarrierOfAFewIsNotCompletedByTheEndOfOthers) {
   EXPECT_TRUE(rig.ready(0));
 }
 
+TEST(EuGroup, WhoSignalledANamedBarrierAndEndedHasArrived) {
+  Rig rig(8);
+  const EuBarrierSignal pair{.id = 2, .active_only = true, .producers = 2, .consumers = 2};
+  EXPECT_TRUE(rig.signal(0, pair));
+  rig.end(0);
+  EXPECT_TRUE(rig.signal(1, pair));
+  EXPECT_TRUE(rig.passes(1, 2));
+}
+
 TEST(EuGroup, RefusesBarriersThatDoNotExist) {
   Rig rig(2);
   EXPECT_FALSE(rig.signal(0, {.id = 32, .producers = 1, .consumers = 1}));
