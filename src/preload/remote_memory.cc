@@ -184,7 +184,9 @@ bool bring_home_behind(int fd, ssize_t first, RemoteBytes range) {
                    is_aligned(range.start + static_cast<std::uint64_t>(first), kPageSize);
   const pid_t pid = refused || cut ? process_behind(fd) : 0;
   const auto done = static_cast<std::size_t>(std::max<ssize_t>(first, 0));
-  const bool home = pid != 0 && fetch_home(pid, {range.start + done, range.bytes - done});
+  const bool home = pid != 0 && run_in_engine([&] {
+                      return fetch_home(pid, {range.start + done, range.bytes - done});
+                    });
   errno = before;
   return home;
 }
@@ -249,7 +251,8 @@ SX_INTERPOSE(long, ptrace, (unsigned request, ...)) {
   if (!memory || !active()) return real(request, pid, address, data);
   const long first = real(request, pid, address, data);
   if (first != -1 || errno != EIO) return first;
-  if (!fetch_home(pid, {reinterpret_cast<std::uint64_t>(address), sizeof(long)})) {
+  const RemoteBytes word{reinterpret_cast<std::uint64_t>(address), sizeof(long)};
+  if (!run_in_engine([=] { return fetch_home(pid, word); })) {
     errno = EIO;
     return first;
   }
@@ -260,8 +263,7 @@ SX_INTERPOSE(long, ptrace, (unsigned request, ...)) {
 SX_INTERPOSE(void, softxe_home, (void)) {
   live::LiveHostMm* mm = live_mm();
   if (mm == nullptr || in_engine()) return;
-  const EngineMark mark;
-  mm->come_home(live::LiveHostMm::Afterwards::kMayMigrate);
+  run_in_engine([mm] { mm->come_home(live::LiveHostMm::Afterwards::kMayMigrate); });
 }
 
 }  // namespace softxe::preload

@@ -232,6 +232,8 @@ void start() {
   note_fd_owner();
   note_environment(environ);
   note_working_directory();
+  // Looked up now: the engine's locks sleep through it, and the loader's lock is none to take then.
+  static_cast<void>(syscall(SYS_gettid));
   install_hooks();
 }
 

@@ -23,6 +23,12 @@ Result<CsFlow> CsExecutor::compute_mode() {
   return CsFlow::kNext;
 }
 
+Result<CsFlow> CsExecutor::system_routine() {
+  SX_TRY(const auto d, body_so_far<3>());
+  ctx_.compute.set_system_routine(d);
+  return CsFlow::kNext;
+}
+
 Result<CsFlow> CsExecutor::front_end() {
   SX_TRY(const auto d, body<6>());
   ctx_.compute.set_front_end(d);

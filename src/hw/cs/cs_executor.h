@@ -137,6 +137,7 @@ class CsExecutor {
   Flow state_base_address();
   Flow binding_table_pool();
   Flow compute_mode();
+  Flow system_routine();
   Flow front_end();
   Flow compute_walker();
   Flow continue_walker();

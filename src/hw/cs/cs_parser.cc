@@ -76,7 +76,7 @@ struct StateCommand {
 };
 constexpr StateCommand kStateCommands[] = {
     {0x6109, CsKind::kFenceAddress},     {0x6101, CsKind::kStateBaseAddress}, {0x6105, CsKind::kComputeMode},
-    {0x7919, CsKind::kBindingTablePool}, {0x7200, CsKind::kFrontEnd},
+    {0x7919, CsKind::kBindingTablePool}, {0x7200, CsKind::kFrontEnd},         {0x6102, CsKind::kSystemRoutine},
 };
 
 /// Pipeline 28:27, opcode 26:24, sub-opcode 23:16.

@@ -43,6 +43,7 @@ enum class CsKind : std::uint8_t {
   kStateBaseAddress,
   kBindingTablePool,
   kComputeMode,
+  kSystemRoutine,  ///< STATE_SIP
   kFrontEnd,       ///< CFE_STATE
   kComputeWalker,  ///< in all its variants
   kShader,         ///< starts shaders in another way: primitives, media objects

@@ -102,6 +102,7 @@ Result<CsFlow> CsExecutor::execute_compute(const CsHeader& h) {
     case CsKind::kStateBaseAddress: return state_base_address();
     case CsKind::kBindingTablePool: return binding_table_pool();
     case CsKind::kComputeMode: return compute_mode();
+    case CsKind::kSystemRoutine: return system_routine();
     case CsKind::kFrontEnd: return front_end();
     case CsKind::kComputeWalker: return compute_walker();
     case CsKind::kShader: return fail(kCsShader, "the command starts shaders in another way than a compute walker");

@@ -319,6 +319,14 @@ TEST_P(EuExec, WhatIsBehindTheEndMayChange) {
   EXPECT_EQ(program_.size(), kept);
 }
 
+TEST_P(EuExec, JumpsAllOverMemoryDoNotFillIt) {
+  const EuProgram::Reader reader{.memory = memory_, .thread = thread(), .va_mask = (1ull << 48) - 1};
+  for (std::uint64_t page = 0; page < 3 * EuProgram::kPagesMax; ++page) {
+    EXPECT_EQ(program_.find(0x10000000 + page * kPageSize, reader), nullptr);
+    ASSERT_LE(program_.pages(), EuProgram::kPagesMax);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Levels, EuExec, testing::Values(EuLevel::kGeneric, eu_host_level()));
 
 }  // namespace

@@ -157,6 +157,8 @@ std::optional<EuFastKey> move_key(const Sources& sources) {
     return sources.plain() ? std::optional(EuFastKey{EuFastOp::kMov, EuLane::kF64}) : none();
   const bool doubles = (from == EuType::kDF && to == EuType::kF) || (from == EuType::kF && to == EuType::kDF);
   if (doubles) return EuFastKey{EuFastOp::kMov, EuLane::kF64};
+  if (from == EuType::kDF && to == EuType::kD) return EuFastKey{EuFastOp::kSignedOfDouble, EuLane::kU64};
+  if (from == EuType::kDF && to == EuType::kUD) return EuFastKey{EuFastOp::kUnsignedOfDouble, EuLane::kU64};
   if (from == EuType::kF && to == EuType::kD) return EuFastKey{EuFastOp::kSignedOfFloat, EuLane::kU32};
   if (from == EuType::kF && to == EuType::kUD) return EuFastKey{EuFastOp::kUnsignedOfFloat, EuLane::kU32};
   return none();
@@ -179,6 +181,21 @@ std::optional<EuFastKey> choose_key(const Sources& sources) {
   if (!sources.all_of(dst)) return none();
   if (eu_type_bytes(dst) < 4 && !sources.plain()) return none();
   return EuFastKey{EuFastOp::kChoose, bits_lane(sources)};
+}
+
+std::optional<EuFastKey> whole_key(EuFastOp op, const Sources& sources) {
+  if (!sources.all_of(EuType::kF) || sources.inst.dst.type != EuType::kF) return none();
+  return EuFastKey{op, EuLane::kF32};
+}
+
+/// Of 32 bits each.
+std::optional<EuFastKey> count_key(EuFastOp op, const Sources& sources) {
+  const auto is_dword = [](const EuOperand& s) { return s.type == EuType::kD || s.type == EuType::kUD; };
+  const EuInst& inst = sources.inst;
+  const bool addend = op == EuFastOp::kDp4a && is_int(inst.src[0].type) && eu_type_bytes(inst.src[0].type) <= 4;
+  const bool fits = addend ? is_dword(inst.src[1]) && is_dword(inst.src[2]) : sources.all(is_dword);
+  if (!fits || !sources.plain() || !is_int(inst.dst.type) || eu_type_bytes(inst.dst.type) > 4) return none();
+  return EuFastKey{op, EuLane::kU32};
 }
 
 std::optional<EuFastKey> math_key(const Sources& sources) {
@@ -212,7 +229,8 @@ std::optional<EuFastKey> key_of(const Sources& sources) {
     case EuOp::kSubb: return product_key(EuFastOp::kSubb, sources);
     case EuOp::kAdd3: return int_key(EuFastOp::kAdd3, sources);
     case EuOp::kMul:
-      if (in_acc(inst.dst) && is_int(inst.dst.type)) return product_key(EuFastOp::kWideMul, sources);
+      if (in_acc(inst.dst) && is_int(inst.dst.type) && eu_type_bytes(inst.dst.type) >= 4)
+        return product_key(EuFastOp::kWideMul, sources);
       return arithmetic_key(EuFastOp::kMul, sources);
     case EuOp::kMad: return arithmetic_key(EuFastOp::kMad, sources);
     case EuOp::kAnd: return int_key(EuFastOp::kAnd, sources);
@@ -226,6 +244,15 @@ std::optional<EuFastKey> key_of(const Sources& sources) {
     case EuOp::kRol: return shift_key(EuFastOp::kRol, sources);
     case EuOp::kRor: return shift_key(EuFastOp::kRor, sources);
     case EuOp::kMath: return math_key(sources);
+    case EuOp::kRndu: return whole_key(EuFastOp::kRndu, sources);
+    case EuOp::kRndd: return whole_key(EuFastOp::kRndd, sources);
+    case EuOp::kRnde: return whole_key(EuFastOp::kRnde, sources);
+    case EuOp::kRndz: return whole_key(EuFastOp::kRndz, sources);
+    case EuOp::kLzd: return count_key(EuFastOp::kLzd, sources);
+    case EuOp::kFbl: return count_key(EuFastOp::kFbl, sources);
+    case EuOp::kCbit: return count_key(EuFastOp::kCbit, sources);
+    case EuOp::kBfrev: return count_key(EuFastOp::kBfrev, sources);
+    case EuOp::kDp4a: return count_key(EuFastOp::kDp4a, sources);
     case EuOp::kCmp: return compare_key(EuFastOp::kCompare, sources);
     case EuOp::kSel: return inst.cond == EuCond::kNone ? choose_key(sources) : compare_key(EuFastOp::kPick, sources);
     default: return none();
@@ -241,6 +268,7 @@ bool reachable(const EuOperand& operand) {
     case EuArf::kFlag:
     case EuArf::kAddress:
     case EuArf::kSr:
+    case EuArf::kCr:
     case EuArf::kMsg: return true;
     default: return false;
   }
@@ -266,8 +294,18 @@ struct Range {
   bool overlaps(const Range& other) const { return start < other.start + other.bytes && other.start < start + bytes; }
 };
 
+/// Eight small numbers, over and over.
+void fill_vector(EuRecord& record, EuType type, unsigned lane_bytes) {
+  for (unsigned i = 0; i < record.constant.size() / lane_bytes; ++i) {
+    const std::uint64_t raw = eu_vector_immediate(static_cast<std::uint32_t>(record.inst.imm), type, i);
+    const auto bits = static_cast<std::uint64_t>(eu_int_value(raw, eu_element_type(type)));
+    std::memcpy(&record.constant[i * lane_bytes], &bits, lane_bytes);
+  }
+}
+
 void fill_constant(EuRecord& record, unsigned source, EuLane lane) {
   const EuType type = record.inst.src[source].type;
+  if (eu_element_type(type) != type) return fill_vector(record, type, eu_lane_bytes(lane));
   const std::uint64_t bits =
       lane == EuLane::kF64 && type != EuType::kDF   ? eu_raw(static_cast<double>(eu_int_value(record.inst.imm, type)))
       : lane == EuLane::kF32 && type == EuType::kHF ? eu_raw(eu_widen(record.inst.imm, kEuFormatHf))
@@ -287,7 +325,7 @@ bool set_source(EuRecord& record, unsigned source, EuLane lane, const EuFastLeve
   const EuOperand& operand = record.inst.src[source];
   EuFastSource& fast = record.fast.src[source];
   if (operand.file == EuFile::kImm) {
-    if (modified(operand) || eu_element_type(operand.type) != operand.type) return false;
+    if (modified(operand) || operand.type == EuType::kVF) return false;
     // A denormal f is another df when denormals are flushed.
     if (lane == EuLane::kF64 && operand.type == EuType::kF) return false;
     fast.kind = EuFastSource::Kind::kConstant;
@@ -386,7 +424,8 @@ bool is_direct(const EuRecord& record, unsigned sources, EuLane lane, const EuFa
 
 EuMinds minds_of(const EuFastKey& key, const Sources& sources) {
   const bool halves = key.lane == EuLane::kF32 && (sources.inst.dst.type == EuType::kHF || !sources.all_of(EuType::kF));
-  const bool to_int = key.op == EuFastOp::kSignedOfFloat || key.op == EuFastOp::kUnsignedOfFloat;
+  const bool to_int = key.op == EuFastOp::kSignedOfFloat || key.op == EuFastOp::kUnsignedOfFloat ||
+                      key.op == EuFastOp::kSignedOfDouble || key.op == EuFastOp::kUnsignedOfDouble;
   return (halves ? EuMinds::kHalves : EuMinds::kNothing) | (to_int ? EuMinds::kToInt : EuMinds::kNothing);
 }
 

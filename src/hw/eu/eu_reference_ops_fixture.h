@@ -151,17 +151,20 @@ inline RefValue Reference::calculate_int(const Channel& c) {
   return {.is_float = false, .i = r, .d = 0};
 }
 
+/// Whole numbers keep the sign of what they were made of, zeros too, whatever the host's mode makes of them.
+inline double signed_as(double of, double whole) { return std::copysign(whole, of); }
+
 inline double Reference::calculate_f(const Channel& c) const {
   const auto a = static_cast<float>(c.s[0].d), b = static_cast<float>(c.s[1].d), d = static_cast<float>(c.s[2].d);
   switch (c.inst.op) {
     case EuOp::kAdd: return a + b;
     case EuOp::kMul: return a * b;
     case EuOp::kMad: return std::fma(b, d, a);
-    case EuOp::kFrc: return a - static_cast<float>(std::floor(c.s[0].d));
-    case EuOp::kRndd: return std::floor(c.s[0].d);
-    case EuOp::kRndu: return std::ceil(c.s[0].d);
-    case EuOp::kRnde: return ::roundeven(c.s[0].d);
-    case EuOp::kRndz: return std::trunc(c.s[0].d);
+    case EuOp::kFrc: return a - static_cast<float>(signed_as(c.s[0].d, std::floor(c.s[0].d)));
+    case EuOp::kRndd: return signed_as(c.s[0].d, std::floor(c.s[0].d));
+    case EuOp::kRndu: return signed_as(c.s[0].d, std::ceil(c.s[0].d));
+    case EuOp::kRnde: return signed_as(c.s[0].d, ::roundeven(c.s[0].d));
+    case EuOp::kRndz: return signed_as(c.s[0].d, std::trunc(c.s[0].d));
     case EuOp::kMath: break;
     default: return a;
   }
@@ -185,11 +188,11 @@ inline double Reference::calculate_df(const Channel& c) const {
     case EuOp::kAdd: return a + b;
     case EuOp::kMul: return a * b;
     case EuOp::kMad: return std::fma(b, d, a);
-    case EuOp::kFrc: return a - std::floor(a);
-    case EuOp::kRndd: return std::floor(a);
-    case EuOp::kRndu: return std::ceil(a);
-    case EuOp::kRnde: return ::roundeven(a);
-    case EuOp::kRndz: return std::trunc(a);
+    case EuOp::kFrc: return a - signed_as(a, std::floor(a));
+    case EuOp::kRndd: return signed_as(a, std::floor(a));
+    case EuOp::kRndu: return signed_as(a, std::ceil(a));
+    case EuOp::kRnde: return signed_as(a, ::roundeven(a));
+    case EuOp::kRndz: return signed_as(a, std::trunc(a));
     case EuOp::kMath:
       if (c.inst.function == 14) return a / b;
       return c.inst.dst.mme != 8 ? std::sqrt(a) : 1.0 / std::sqrt(a);

@@ -23,6 +23,7 @@ void clear(EuThread& thread) {
   thread.waits_at.fill(0);
   thread.state = EuThreadState::kReady;
   thread.barriers_waited = 0;
+  thread.in_system_routine = false;
   thread.message_done = 0;
   thread.instructions = 0;
   thread.sends = 0;
@@ -115,6 +116,7 @@ void eu_start_thread(EuThread& thread, const EuWalker& walker, const EuThreadPla
   thread.sr[2] = mask;
   thread.ce[0] = mask;
   thread.cr[0] = walker.rounding << 4;
+  thread.cr[1] = walker.exceptions;
   thread.mask = mask;
   thread.call_mask = mask;
   thread.ip = walker.kernel.value();
