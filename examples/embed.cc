@@ -28,6 +28,35 @@ static const char* name_of(PageState state) {
   return "?";
 }
 
+// Every work-item adds its number to a word of its own. The address of the words is the first argument.
+static const char* const kAddNumber = R"(
+.simd 16
+    mov  r10:d  r1:uw
+    shl  r12:d  r10:d  2:w
+    mov  r14:q  r12:d
+    add  r14:q  r14:q  r2.0<0;1,0>:q
+    load.ugm.d32.a64 (16|M0)  r20 r14
+    add  r20:d  r20:d  r10:d
+    store.ugm.d32.a64 (16|M0) r14 r20
+    eot  r0
+)";
+
+// Code and arguments are memory like any other: here, a page of the process.
+static Status run_kernel(Process& process, Engine& engine, std::uint64_t words) {
+  auto page = process.map(4096);
+  if (!page) return page.error();
+  auto code = assemble(kAddNumber);
+  if (!code) return code.error();
+  const std::uint64_t arguments[4] = {words, 0, 0, 0};
+  if (Status put = process.write(*page, code->data(), code->size()); !put) return put;
+  if (Status put = process.write(*page + 2048, arguments, sizeof arguments); !put) return put;
+  Kernel kernel;
+  kernel.code = *page;
+  kernel.arguments = *page + 2048;
+  kernel.group_items = 64;
+  return engine.run_kernel(kernel);
+}
+
 int main(int argc, char** argv) {
   const bool live = argc > 1 && std::strcmp(argv[1], "live") == 0;
   auto process = live ? Process::live() : Process::simulated();
@@ -65,6 +94,14 @@ int main(int argc, char** argv) {
   }
   std::printf("the CPU reads %" PRIu32 ", now it is %s\n", value, name_of(process->page_state(*memory)));
 
+  // 64 work-items on the execution units: the page goes to VRAM again, and comes back.
+  if (Status ran = run_kernel(*process, *engine, *memory); !ran) return failed("kernel", ran.error());
+  std::uint32_t last = 0;
+  if (Status loaded = process->read(*memory + 63 * sizeof last, &last, sizeof last); !loaded) {
+    return failed("CPU load", loaded.error());
+  }
+  std::printf("work-item 63 left %" PRIu32 "\n", last);
+
   // munmap: when it returns no GPU access reaches the old page; the collector puts the advice back.
   if (Status unmapped = process->unmap({*memory, kBytes}); !unmapped) {
     return failed("munmap", unmapped.error());
@@ -75,5 +112,5 @@ int main(int argc, char** argv) {
   if (!vmas) return failed("VMAs", vmas.error());
   const auto resets = vm->counter("svm_attribute_reset_count");
   std::printf("%zu VMA, %" PRIu64 " reset\n", vmas->size(), *resets);
-  return value == 7 && !lost && vmas->size() == 1 && *resets == 1 ? 0 : 1;
+  return value == 7 && last == 63 && !lost && vmas->size() == 1 && *resets == 1 ? 0 : 1;
 }

@@ -65,6 +65,7 @@ void World::open_vm(unsigned name, bool autoreset) SX_NO_THREAD_SAFETY_ANALYSIS 
     engine->mmu().bind_vm({.asid = vm.context->vm.config().asid,
                            .table = &vm.context->vm.table(tile),
                            .vram = device.vram_tiles() > tile ? &device.vram_map(tile) : nullptr});
+    vm.kernels.push_back(std::make_unique<KernelAccess>(*engine));
     vm.engines.push_back(std::move(engine));
   }
   const Span all{0, vm.context->vm.size_bytes()};
@@ -78,6 +79,7 @@ void World::open_vm(unsigned name, bool autoreset) SX_NO_THREAD_SAFETY_ANALYSIS 
 }
 
 void World::close_vm(OpenVm& vm) {
+  vm.kernels.clear();
   vm.engines.clear();
   cards_[vm.card].device->close_vm(vm.context);
   vm.context.reset();

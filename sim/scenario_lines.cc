@@ -60,10 +60,12 @@ std::string driver_line(const Config& config, const Op& op, const std::string& s
   const std::string vm = fmt::format("v{}", op.vm);
   const std::string gpu = config.profile->tiles == 1 ? vm : fmt::format("{} tile={}", vm, op.tile);
   const char* ro = op.read_only ? " readonly" : "";
+  const char* by = op.by_kernel ? "  # by a kernel" : "";
   switch (op.kind) {
-    case Kind::kGpuRead: return fmt::format("gpu read {} {:#x} u64 -> any", gpu, op.span.start);
-    case Kind::kGpuWrite: return fmt::format("gpu write {} {:#x} u64 {:#x} -> any", gpu, op.span.start, op.value);
-    case Kind::kGpuAtomic: return fmt::format("gpu atomic {} {:#x} u64 add {} -> any", gpu, op.span.start, op.value);
+    case Kind::kGpuRead: return fmt::format("gpu read {} {:#x} u64 -> any{}", gpu, op.span.start, by);
+    case Kind::kGpuWrite: return fmt::format("gpu write {} {:#x} u64 {:#x} -> any{}", gpu, op.span.start, op.value, by);
+    case Kind::kGpuAtomic:
+      return fmt::format("gpu atomic {} {:#x} u64 add {} -> any{}", gpu, op.span.start, op.value, by);
     case Kind::kAtomicAdvice: return fmt::format("madvise {} {} atomic={} -> any", vm, span, atomic_name(op.value));
     case Kind::kPreferAdvice:
       return fmt::format("madvise {} {} preferred={} -> any", vm, span, op.vram ? "device" : "system");

@@ -158,10 +158,14 @@ class Drawer {
       case Kind::kFork:
       case Kind::kExit: op.process = 1 + static_cast<unsigned>(prng_.below(kProcessesMax - 1)); break;
       case Kind::kGpuRead:
-      case Kind::kGpuWrite: op.span = word(); break;
+      case Kind::kGpuWrite:
+        op.span = word();
+        op.by_kernel = prng_.chance(1, 2);
+        break;
       case Kind::kGpuAtomic:
         op.span = word();
         op.value = 1 + prng_.below(1000);
+        op.by_kernel = prng_.chance(1, 2);
         break;
       case Kind::kAtomicAdvice: op.value = prng_.below(4); break;
       case Kind::kPreferAdvice: op.vram = prng_.chance(1, 2); break;

@@ -74,6 +74,7 @@ struct Op {
   unsigned vm = 0, tile = 0, bo = 0;
   MemoryKind memory = MemoryKind::kAnon;
   bool readable = true, writable = true, dont_unmap = false, vram = false, autoreset = false, read_only = false;
+  bool by_kernel = false;  ///< a GPU access: by a thread of the execution units
   /// The operation before which, inside the engine, at this step, `inner` happens (GPU accesses
   /// only).
   const char* step = nullptr;

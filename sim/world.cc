@@ -260,6 +260,17 @@ Model::Populated World::populated_before(const Op& op, OpenVm& vm) {
   };
 }
 
+namespace {
+
+Status kernel_access(const Op& op, KernelAccess& kernel, std::uint64_t& got) {
+  const GpuVa va(op.span.start);
+  if (op.kind == Kind::kGpuRead) return kernel.load(va, got);
+  if (op.kind == Kind::kGpuWrite) return kernel.store(va, op.value);
+  return kernel.add(va, op.value, got);
+}
+
+}  // namespace
+
 std::string World::gpu_access(const Op& op) {
   OpenVm& vm = vms_[op.vm];
   Card& card = cards_[vm.card];
@@ -273,6 +284,7 @@ std::string World::gpu_access(const Op& op) {
 
   std::uint64_t got = op.value;
   auto access = [&]() -> Status {
+    if (op.by_kernel) return kernel_access(op, *vm.kernels[op.tile], got);
     EngineMemory& gpu = *vm.engines[op.tile];
     if (op.kind == Kind::kGpuRead) return gpu.load(va, got);
     if (op.kind == Kind::kGpuWrite) return gpu.store(va, op.value);

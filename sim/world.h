@@ -18,6 +18,7 @@
 #include "drv/vm_ops.h"
 #include "host/sim/sim_host_mm.h"
 #include "hw/mmu_memory.h"
+#include "sim/kernel_access.h"
 #include "sim/workload.h"
 #include "svm/self_check.h"
 
@@ -84,6 +85,7 @@ class World {
     unsigned card = 0;
     std::shared_ptr<VmContext> context{};
     std::vector<std::unique_ptr<EngineMemory>> engines{};  ///< by tile
+    std::vector<std::unique_ptr<KernelAccess>> kernels{};  ///< on them
     std::unique_ptr<Model> model{};
     bool banned() const { return context->vm.banned(); }
   };

@@ -4,8 +4,8 @@
 //   Device    one card over it: VRAM, page tables, collector
 //   Vm        one GPU address space: binds, memory attributes, what can be seen of them
 //   Buffer    a buffer object
-//   Engine    one hardware engine in a VM: loads, stores, atomics, copies, command batches; it
-//   faults
+//   Engine    one hardware engine in a VM: loads, stores, atomics, copies, command batches, kernels;
+//             it faults
 //
 // Objects are handles: copying is cheap, and each keeps alive what it stands on, so they may go in
 // any order. All of them may be used from any thread, an Engine from one at a time. Nothing throws,
@@ -292,6 +292,30 @@ class SOFTXE_API Vm {
   std::shared_ptr<Impl> impl_;
 };
 
+/// Machine code of the execution units (docs/spec/eu-isa.md) in memory, and what to run it over.
+///
+/// A thread starts with the work-item ids of its lanes within the group in r1 (16 bits each), the
+/// group's id in r0.1, r0.6 and r0.7, and the first 32 bytes of the arguments in r2.
+struct Kernel {
+  std::uint64_t code = 0;  ///< address of the first instruction, 8-aligned
+  std::array<std::uint32_t, 3> groups{1, 1, 1};
+  std::uint32_t group_items = 16;  ///< work-items of a group, in x: at most 64 threads
+  std::uint32_t lanes = 16;        ///< work-items of a thread: 16 or 32
+  std::uint32_t local_bytes = 0;   ///< shared local memory of a group, at most 384 KiB
+  /// Address of the arguments, of at least 32 bytes; 0: none, r2 is zero. Messages with 32-bit
+  /// addresses through bti[255] count from here.
+  std::uint64_t arguments = 0;
+};
+
+/// Where a text is wrong, both from 1.
+struct TextPlace {
+  std::size_t line = 0;
+  std::size_t column = 0;
+};
+/// Assembly (docs/KERNELS.md) to machine code. EINVAL with a reason; then `wrong`, unless null, has
+/// the place.
+SOFTXE_API Result<std::vector<std::byte>> assemble(const char* text, TextPlace* wrong = nullptr);
+
 /// Every access translates, faults and retries. A refused fault gives its errno and reason; part of
 /// the access may have been done then.
 class SOFTXE_API Engine {
@@ -315,6 +339,13 @@ class SOFTXE_API Engine {
   /// EAGAIN: waits for memory to change (a semaphore); call continue_batch().
   Status run_batch(std::uint64_t at, std::uint32_t commands_max = 1u << 20);
   Status continue_batch(std::uint32_t commands_max = 1u << 20);
+
+  /// Runs a kernel until all of its threads have ended, at most `instructions_max` instructions, on
+  /// this thread alone. What was done stays done after an error. EINVAL: no such kernel. EBADRQC: an
+  /// illegal instruction. ENOSYS: one that softxe does not have. EDEADLK: all threads wait for each
+  /// other. ETIME: instructions used up; call continue_kernel(). Another kernel ends it, too.
+  Status run_kernel(const Kernel& kernel, std::uint64_t instructions_max = 1ull << 32);
+  Status continue_kernel(std::uint64_t instructions_max = 1ull << 32);
 
   struct SOFTXE_INTERNAL Impl;
 

@@ -4,9 +4,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "softxe/softxe.h"
 
@@ -92,6 +94,93 @@ TEST(Embed, CommandsRunFromMemory) {
   const std::uint32_t bad = 0x7fffffff;
   ASSERT_TRUE(m.process.write(at, &bad, sizeof bad));
   EXPECT_EQ(m.engine.run_batch(at).error().err, EBADRQC);
+}
+
+/// y[i] += x[i] for 16 lanes a thread; x and y are the first two arguments.
+constexpr const char* kAddText = R"(
+    .simd 16
+        shl   r11.0<1>:d  r0.1<0;1,0>:d  5:w
+        add   r10:d   r11:d   r1:uw
+        shl   r10:d   r10:d   2:w
+        mov   r12:q   r10:d
+        add   r14:q   r12:q   r2.0<0;1,0>:q
+        add   r16:q   r12:q   r2.1<0;1,0>:q
+        load.ugm.d32.a64 (16|M0)  r20 r14
+        load.ugm.d32.a64 (16|M0)  r21 r16
+        add   r21:d   r21:d   r20:d
+        store.ugm.d32.a64 (16|M0) r16 r21
+        eot   r0
+)";
+
+/// A kernel's code and arguments in a page of their own.
+std::uint64_t place_kernel(Machine& m, const char* text, const std::array<std::uint64_t, 4>& arguments) {
+  const std::uint64_t at = m.map(4096);
+  auto code = assemble(text);
+  EXPECT_TRUE(code);
+  EXPECT_TRUE(m.process.write(at, code->data(), code->size()));
+  EXPECT_TRUE(m.process.write(at + 2048, arguments.data(), sizeof arguments));
+  return at;
+}
+
+TEST(Embed, KernelsRunOverMemoryAndItsPagesMove) {
+  Machine m;
+  const std::uint64_t data = m.map(k2M);
+  std::vector<std::uint32_t> x(96), y(96);
+  for (std::uint32_t i = 0; i < 96; ++i) {
+    x[i] = i;
+    y[i] = 1000 * i;
+  }
+  ASSERT_TRUE(m.process.write(data, x.data(), x.size() * 4));
+  ASSERT_TRUE(m.process.write(data + 4096, y.data(), y.size() * 4));
+  Kernel kernel;
+  kernel.code = place_kernel(m, kAddText, {data, data + 4096});
+  kernel.arguments = kernel.code + 2048;
+  kernel.groups = {3, 1, 1};
+  kernel.group_items = 32;
+  ASSERT_TRUE(m.engine.run_kernel(kernel));
+  EXPECT_EQ(m.process.page_state(data), PageState::kVram);
+  ASSERT_TRUE(m.process.read(data + 4096, y.data(), y.size() * 4));
+  for (std::uint32_t i = 0; i < 96; ++i) EXPECT_EQ(y[i], 1001 * i);
+  EXPECT_EQ(*m.vm.counter("eu_kernel_count"), 1u);
+  EXPECT_EQ(*m.vm.counter("eu_thread_count"), 6u);
+  EXPECT_GT(*m.vm.counter("eu_fault_count"), 0u);
+  EXPECT_EQ(m.engine.continue_kernel().error().err, EINVAL);
+}
+
+TEST(Embed, KernelsThatCannotGoOnSayWhy) {
+  Machine m;
+  Kernel kernel;
+  kernel.code = place_kernel(m, kAddText, {0x7000'0000, 0x7000'0000});
+  kernel.arguments = kernel.code + 2048;
+  const Status lost = m.engine.run_kernel(kernel);
+  EXPECT_EQ(lost.error().err, ENOENT);
+  EXPECT_EQ(*m.device.counter("gpu_fault_failed_count"), 1u);
+  kernel.lanes = 8;
+  EXPECT_EQ(m.engine.run_kernel(kernel).error().err, EINVAL);
+  TextPlace wrong;
+  EXPECT_EQ(assemble("  eot r0\n  jump r1\n", &wrong).error().err, EINVAL);
+  EXPECT_EQ(wrong.line, 2u);
+}
+
+TEST(Embed, AnEndlessKernelIsStoppedAndGoesOn) {
+  Machine m;
+  const std::uint64_t flag = m.map(4096);
+  Kernel kernel;
+  kernel.code = place_kernel(m, R"(
+    .simd 16
+            mov   r12:q   r2.0<0;1,0>:q
+    top:    load.ugm.d32.a64 (16|M0) r20 r12
+            cmp (eq)f0.0 null:d  r20:d  0:w
+     (f0.0) jmpi  top
+            eot   r0
+  )",
+                             {flag});
+  kernel.arguments = kernel.code + 2048;
+  EXPECT_EQ(m.engine.run_kernel(kernel, 1000).error().err, ETIME);
+  EXPECT_EQ(m.engine.continue_kernel(1000).error().err, ETIME);
+  const std::uint32_t one = 1;
+  ASSERT_TRUE(m.process.write(flag, &one, sizeof one));
+  EXPECT_TRUE(m.engine.continue_kernel(1000));
 }
 
 TEST(Embed, RefusedAccessesSayWhy) {

@@ -36,7 +36,8 @@ Engine::Impl::Impl(std::shared_ptr<Vm::Impl> of, unsigned tile)
       streamer{.engine_class = kClass,
                .mmio_base = kCopyMmioBase,
                .va_bits = vm->vm().config().va_bits,
-               .clock = &vm->device->process->clock()} {
+               .clock = &vm->device->process->clock()},
+      kernels(memory, vm->device->process->clock()) {
   softxe::Device& device = *vm->device->device;
   memory.mmu().bind_vm({.asid = vm->vm().config().asid,
                         .table = &vm->vm().table(tile),

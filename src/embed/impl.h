@@ -16,6 +16,7 @@
 #include "host/sim/sim_host_mm.h"
 #include "hw/cs/cs_streamer.h"
 #include "hw/cs/engine_cs_memory.h"
+#include "hw/eu/eu_launch.h"
 #include "hw/mmu_memory.h"
 #include "softxe/softxe.h"
 #include "svm/madvise.h"
@@ -94,6 +95,7 @@ struct Engine::Impl {
     return done ? Status{} : faults.refused(done.error());
   }
   Status run_commands(std::uint32_t commands_max);
+  Status run_threads(std::uint64_t instructions_max);
 
   std::shared_ptr<Vm::Impl> vm;
   ReasonedFaults faults;
@@ -101,6 +103,7 @@ struct Engine::Impl {
   EngineCsMemory streamer_memory;
   CsEngine streamer;
   CsContext commands;
+  EuLauncher kernels;
 };
 
 }  // namespace softxe::api
