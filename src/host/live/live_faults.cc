@@ -66,14 +66,22 @@ void LiveHostMm::reader_work() SX_NO_THREAD_SAFETY_ANALYSIS {
     counters_.deferred.fetch_add(1, std::memory_order_relaxed);
     return;
   }
-  reader_waits_for_lock_.store(false);
   do {
+    // Before the look at what there is: what somebody reads after it is told of anew.
+    reader_waits_for_lock_.store(false);
     drain_events();
     serve_faults();
     serve_parked();
   } while (pump_.has_work());  // serving may read more
-  reader_waits_for_lock_.store(false);
   mm_lock_.unlock();
+}
+
+/// The reader sleeps until its descriptor has something to read, and here that is taken away from it: the next
+/// unlock() wakes it. Hold the lock, or take it soon.
+bool LiveHostMm::pump_for_reader() {
+  const bool any = pump_.pump(client_);
+  if (any) reader_waits_for_lock_.store(true);
+  return any;
 }
 
 // --- faults -------------------------------------------------------------------------------------
@@ -165,11 +173,11 @@ void LiveHostMm::wake_everybody() {
 
 // --- events of calls that no hook saw -----------------------------------------------------------
 
-void LiveHostMm::drain_events() {
+void LiveHostMm::drain_events(const CallPlan* own) {
   UffdMessage message;
   while (pump_.pop_event(message)) {
     dealing_with_event_ = true;
-    on_event(message);
+    on_event(message, own);
     dealing_with_event_ = false;
   }
 }
@@ -177,34 +185,53 @@ void LiveHostMm::drain_events() {
 /// In the place of the reader, which waits for the lock. The lock is that of the caller's caller.
 void LiveHostMm::serve_touches() SX_NO_THREAD_SAFETY_ANALYSIS {
   if (disabled() || rung_ == Rung::kNone || dealing_with_event_) return;
-  pump_.pump(client_);
+  pump_for_reader();
   serve_faults();
   serve_parked();
 }
 
-void LiveHostMm::on_event(const UffdMessage& message) {
-  counters_.events.fetch_add(1, std::memory_order_relaxed);
+void LiveHostMm::on_event(const UffdMessage& message, const CallPlan* own) {
+  const bool has_range = message.event == UffdMessage::kUnmap || message.event == UffdMessage::kRemove;
+  const auto range = has_range ? HostRange::between(HostVa(message.arg[0]), HostVa(message.arg[1]))
+                               : HostRange::of(HostVa(0), kPageSize);
+  const auto kind = message.event == UffdMessage::kUnmap ? HostEvent::kUnmap : HostEvent::kClear;
+  const bool known = has_range && own != nullptr && own->tells(range, kind);
+  if (!known) counters_.events.fetch_add(1, std::memory_order_relaxed);
+  if (has_range && !known) notify(range, kind);
   switch (message.event) {
-    case UffdMessage::kUnmap: {
-      const auto range = HostRange::between(HostVa(message.arg[0]), HostVa(message.arg[1]));
-      notify(range, HostEvent::kUnmap);
-      drop_pages(range);
-      chunks_.reserve(range);
-      chunks_.erase(range);
-      pins_.remove(granules_, range);
+    case UffdMessage::kUnmap:
+      // A call that fails may have raised it all the same: mmap() for lack of memory, after it had looked.
+      if (!known) forget_unmapped(range);
       return;
-    }
-    case UffdMessage::kRemove: {
-      const auto range = HostRange::between(HostVa(message.arg[0]), HostVa(message.arg[1]));
-      notify(range, HostEvent::kClear);
-      drop_pages(range);
-      return;
-    }
+    case UffdMessage::kRemove: drop_pages(range); return;
     case UffdMessage::kRemap:
       on_remap(HostRange::of(HostVa(message.arg[0]), message.arg[2]), HostVa(message.arg[1]));
       return;
     case UffdMessage::kFork: on_missed_fork(static_cast<int>(message.arg[0] & 0xffffffff)); return;
     default: return;
+  }
+}
+
+/// The mapping of `range` is gone, and with it what stood there.
+void LiveHostMm::forget(HostRange range) {
+  drop_pages(range);
+  chunks_.reserve(range);
+  chunks_.erase(range);
+  pins_.remove(granules_, range);
+}
+
+/// The same for the parts of `range` that are gone or have been replaced, by what the kernel says.
+void LiveHostMm::forget_unmapped(HostRange range) {
+  for (HostVa at = range.start(); at < range.end();) {
+    const auto rest = HostRange::between(at, range.end());
+    const auto vma = maps_.at_or_above(at);
+    const auto part = vma ? vma->range.intersection(rest) : std::nullopt;
+    const HostVa gap_end = part ? part->start() : rest.end();
+    if (at < gap_end) forget(HostRange::between(at, gap_end));
+    if (!part) return;
+    const auto chunk = chunks_.first_in(*part);
+    if (!chunk || !is_registered(chunk->start())) forget(*part);
+    at = part->end();
   }
 }
 

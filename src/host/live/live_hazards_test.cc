@@ -9,6 +9,17 @@
 #include "host/live/raw_syscall.h"
 
 namespace softxe::live {
+
+/// Reads what the userfaultfd has to say, as any thread does that meets EAGAIN.
+class LiveTestPeer {
+ public:
+  static void read_events(LiveHostMm& mm) {
+    const EngineSection section(mm);
+    mm.pump_for_reader();
+    const LiveHostMm::Locked lock(mm);
+  }
+};
+
 namespace {
 
 thread_local int tls_of_this_thread;
@@ -334,6 +345,29 @@ TEST_F(LiveHazards, MoveThatDeniesHavingMovedLosesNothing) {
   mm_->unwatch(*trigger);
   EXPECT_TRUE(intact) << "in round " << round;
   std::printf("%lu rounds, %lu times EEXIST of a page that moved\n", round, mm_->counters().moved_eexist.load());
+}
+
+// Whoever reads events takes faults along with them, and the reader sleeps on its descriptor.
+TEST_F(LiveHazards, FaultsReadByOthersAreServed) {
+  constexpr int kRounds = 2000;
+  std::byte* at = map_filled(k64K, 1);
+  std::atomic<int> turn{0};
+  std::atomic<int> done{0};
+  std::thread toucher([&] {
+    for (int round = 1; round <= kRounds; ++round) {
+      while (turn.load() != round) sched_yield();
+      EXPECT_EQ(word(at, 0), 1u);
+      done.store(round);
+    }
+  });
+  for (int round = 1; round <= kRounds; ++round) {
+    migrate(at, k64K);
+    turn.store(round);
+    // Twice, then not again: nobody else comes along.
+    for (int i = 0; i < 2 && done.load() != round; ++i) LiveTestPeer::read_events(*mm_);
+    while (done.load() != round) sched_yield();
+  }
+  toucher.join();
 }
 
 }  // namespace

@@ -1,16 +1,16 @@
-// System calls of the client that change its mappings: tell the notifiers, then do the call.
+// System calls of the client that change its memory: each is planned (client_call.h), then carried out here.
 //
-// Shape of each: a filter without a lock; otherwise lock, notify, bring home or give up the pages in
-// VRAM, unregister (so that the call raises no userfaultfd event), call, unlock. The pages of memory
-// that goes away are given up only after the call has succeeded: a call that fails loses nothing.
-#include <sys/ipc.h>
+// A filter without a lock lets calls on memory that softxe does not know run past. Otherwise, under the lock: what
+// must come home comes home, or the call is answered with ENOMEM; notifiers are told; the call is made; records
+// follow what the kernel did. Pages that go are given up only after the call. Until then their memory stays
+// registered, so that whoever touches them meanwhile waits and finds what the call has left: all of it, when it
+// failed. The userfaultfd event that such a call raises is read by the reader and is no news (settle()).
 #include <sys/mman.h>
-#include <sys/shm.h>
-#include <sys/uio.h>
 
 #include <algorithm>
 #include <cstring>
 
+#include "base/guarded.h"
 #include "base/step.h"
 #include "host/live/engine_calls.h"
 #include "host/live/live_host_mm.h"
@@ -19,20 +19,6 @@
 
 namespace softxe::live {
 namespace {
-
-// Values of the kernel's ABI that Debian 12's headers lack.
-constexpr int kMadvDontneedLocked = 24;
-constexpr int kMadvCollapse = 25;
-constexpr int kMadvGuardInstall = 102;
-constexpr unsigned kMlockOnFault = 1;
-
-/// The pages that [address, address + length) touches; nothing for what the kernel would refuse.
-std::optional<HostRange> pages_of(std::uint64_t address, std::uint64_t length) {
-  if (!is_aligned(address, kPageSize) || length == 0) return std::nullopt;
-  const std::uint64_t size = align_up(length, kPageSize);
-  if (size == 0 || address + size < address) return std::nullopt;
-  return HostRange::of(HostVa(address), size);
-}
 
 bool ok(long result) { return errno_of(result) == 0; }
 
@@ -51,29 +37,25 @@ void LiveHostMm::note_locked(HostRange range) {
   note_real_borders(range);
 }
 
-/// The lock-free filter may have looked before another thread began to mirror this memory.
-void LiveHostMm::notify_late(HostRange range, HostEvent kind) {
-  if (!tracked(range)) return;
-  Locked lock(*this);
-  notify(range, kind);
-}
-
-/// Calls that no hook saw may be in the way for a moment; their events are dealt with in between.
-void LiveHostMm::insist_home(HostRange range) {
+/// Calls that no hook saw may be in the way for a moment; their events are dealt with in between. A thread that may
+/// not move pages (it is in a sandbox now) touches them, and the reader brings them. ENOMEM: some stay in VRAM.
+Status LiveHostMm::insist_home(HostRange range) {
   constexpr int kTriesMax = 100;
-  for (int i = 0; i < kTriesMax && !bring_range_home(range, MoveCause::kMapping); ++i) {
+  for (int i = 0; i < kTriesMax; ++i) {
+    if (bring_range_home(range, MoveCause::kMapping)) return {};
     std::uint32_t turns = 0;
     wait_turn(turns);
     drain_events();
   }
   for (int i = 0; i < kTriesMax; ++i) {
     const auto piece = residency_.first_in(range);
-    if (!piece) return;
+    if (!piece) return {};
     fetch_by_touch(piece->range);
   }
+  if (bring_range_home(range, MoveCause::kMapping)) return {};
+  return fail(ENOMEM, "no memory for the pages that are in VRAM");
 }
 
-/// A thread that may not move pages (it is in a sandbox now) touches them, and the reader brings them.
 void LiveHostMm::fetch_by_touch(HostRange range) {
   unlock();
   raw_syscall(SYS_madvise, range.start().value(), range.size(), MADV_POPULATE_READ);
@@ -104,194 +86,183 @@ class LiveHostMm::Passing {
   bool held_up_ = false;
 };
 
-/// Makes the call without the lock, unless there is something of ours in its ranges: then nothing.
-template <typename Call>
-std::optional<long> LiveHostMm::run_past(HostRange range, std::optional<HostRange> also, Call call) {
-  const Passing first(*this, range);
+/// Makes the call without the lock, unless there is something of ours in what it changes: then nothing.
+std::optional<long> LiveHostMm::run_past(const CallPlan& plan) {
+  const auto parts = plan.affected();
+  std::optional<HostRange> also;
+  for (const Affected& part : parts.subspan(1)) also = also ? also->hull(part.range) : part.range;
+  const Passing first(*this, parts[0].range);
   const Passing second(*this, also);
   if (!first.may() || !second.may()) return std::nullopt;
   SX_MARK("live.hook.passing");
-  return call();
+  return plan.unlocked ? plan.unlocked->make() : plan.call.make();
 }
 
-/// The mapping of `range` goes away or is replaced: munmap, mmap(MAP_FIXED), brk, shmdt ...
-template <typename Call>
-long LiveHostMm::replace_mapping(HostRange range, Call call) {
-  if (const auto result = run_past(range, {}, call)) {
-    if (ok(*result)) notify_late(range, HostEvent::kUnmap);
+/// The lock-free filter may have looked before another thread began to mirror this memory.
+void LiveHostMm::notify_late(const CallPlan& plan, long result) {
+  for (const Affected& part : plan.affected()) {
+    // In place: nothing but what was cut off has changed, and that is told below.
+    const bool stayed = plan.call.number == SYS_mremap && result == plan.call.args[0];
+    const std::uint64_t kept = stayed ? align_up(plan.call.word(2), kPageSize) : 0;
+    if (!part.event || kept >= part.range.size()) continue;
+    const auto changed = HostRange::between(part.range.start() + kept, part.range.end());
+    if (!tracked(changed)) continue;
+    Locked lock(*this);
+    notify(changed, *part.event);
+  }
+}
+
+long LiveHostMm::hook_call(const ClientCall& call) {
+  if (disabled()) return call.make();
+  const CallPlanner planner(maps_, start_brk_);
+  auto plan = planner.plan(call, CallPlanner::Detail::kWidest);
+  if (!plan) return call.make();
+  if (const auto result = run_past(*plan)) {
+    if (plan->call.succeeded(*result)) notify_late(*plan, *result);
     return *result;
   }
+  if (plan->is_widest) plan = planner.plan(call, CallPlanner::Detail::kExact);
+  if (!plan) return call.make();
+  const auto result = carry_out(planner, *plan);
+  if (!result) return -result.error().err;
+  return plan->unlocked ? plan->unlocked->make() : *result;
+}
+
+/// An error: the call was not made, and nothing has happened.
+Result<long> LiveHostMm::carry_out(const CallPlanner& planner, const CallPlan& plan) {
   Locked lock(*this);
-  notify(range, HostEvent::kUnmap);
-  unregister_range(range);
-  const long result = call();
-  if (ok(result)) {
-    drop_pages(range);
-    pins_.remove(granules_, range);
-  } else {
-    restore_registration(range);
+  SX_TRY_VOID(prepare_home(plan));
+  if (plan.in_place) {
+    const long grown = plan.in_place->make();
+    if (errno_of(grown) != ENOMEM) return grown;
   }
+  if (const auto refused = planner.refusal(plan)) return *refused;
+  for (const Affected& part : plan.affected()) {
+    if (part.event) notify(part.range, *part.event);
+  }
+  bool away = false;
+  for (const Affected& part : plan.affected()) {
+    // Not under pages that are away: others would find nothing, and a failing call would have lost them.
+    if (residency_.first_in(part.range) && !planner.cannot_fail(plan)) {
+      away = true;
+    } else {
+      unregister_range(part.range);
+    }
+  }
+  if (away && plan.walk == Walk::kEachMapping) return call_each_mapping(plan);
+  const long result = plan.call.make();
+  settle(plan, result);
   return result;
 }
 
-/// The mapping stays, its contents go: MADV_DONTNEED and its kin.
-template <typename Call>
-long LiveHostMm::discard_contents(HostRange range, Call call) {
-  if (const auto result = run_past(range, {}, call)) {
-    notify_late(range, HostEvent::kClear);
-    return *result;
+/// Also undoes splits of the mapping, which mremap() does not accept.
+Status LiveHostMm::prepare_home(const CallPlan& plan) {
+  for (const Affected& part : plan.affected()) {
+    if (part.pages == VramPages::kComeHome) SX_TRY_VOID(insist_home(part.range));
   }
-  Locked lock(*this);
-  notify(range, HostEvent::kClear);
-  unregister_range(range);
-  const long result = call();
-  // ENOMEM: there is a hole in the range, and the rest has been discarded.
-  if (ok(result) || errno_of(result) == ENOMEM) {
-    drop_pages(range);
-  } else {
-    restore_registration(range);
+  for (const Affected& part : plan.affected()) {
+    if (part.pages == VramPages::kComeHome) unregister_range(part.range);
   }
-  return result;
+  return {};
 }
 
-/// The mapping changes under its pages: they come home first.
-template <typename Call>
-long LiveHostMm::change_mapping(HostRange range, HostEvent kind, Call call) {
-  if (const auto result = run_past(range, {}, call)) {
-    notify_late(range, kind);
-    return *result;
+/// As the kernel walks: what a mapping refuses ends the call, what came before is done; holes are reported last.
+long LiveHostMm::call_each_mapping(const CallPlan& plan) {
+  const HostRange range = plan.parts[0].range;
+  long result = 0;
+  bool hole = false;
+  for (HostVa at = range.start(); at < range.end();) {
+    const auto vma = maps_.at_or_above(at);
+    const auto part = vma ? vma->range.intersection(HostRange::between(at, range.end())) : std::nullopt;
+    hole = hole || !part || part->start() != at;
+    if (!part) break;
+    at = part->end();
+    const ClientCall call = plan.call.on(*part);
+    const long got = call.make();
+    if (ok(got)) drop_pages(*part);
+    drain_events(&plan);
+    if (!ok(got)) return got;
+    result += got;
   }
-  Locked lock(*this);
-  insist_home(range);
-  notify(range, kind);
-  unregister_range(range);
-  const long result = call();
-  restore_registration(range);
-  return result;
+  return hole ? -ENOMEM : result;
 }
+
+/// Records follow what the kernel did. The event that the call itself has raised is no news.
+void LiveHostMm::settle(const CallPlan& plan, long result) {
+  const bool done = plan.call.succeeded(result);
+  for (const Affected& part : plan.affected()) {
+    if (part.event != HostEvent::kUnmap) continue;
+    if (done) {
+      forget(part.range);
+    } else {
+      forget_unmapped(part.range);
+      restore_registration(part.range);
+    }
+  }
+  drain_events(&plan);
+}
+
+// --- calls by name ----------------------------------------------------------------------------------
 
 long LiveHostMm::hook_munmap(std::uint64_t address, std::uint64_t length) {
-  auto call = [=] { return raw_syscall(SYS_munmap, address, length); };
-  const auto range = pages_of(address, length);
-  return range ? replace_mapping(*range, call) : call();
+  return hook_syscall(SYS_munmap, {static_cast<long>(address), static_cast<long>(length)});
 }
 
 long LiveHostMm::hook_mmap(const MmapArgs& a) {
-  auto call = [&] { return raw_syscall(SYS_mmap, a.address, a.length, a.protection, a.flags, a.fd, a.offset); };
-  const auto range = pages_of(a.address, a.length);
-  const bool replaces = (a.flags & MAP_FIXED) != 0 && (a.flags & MAP_FIXED_NOREPLACE) == 0;
-  const long result = replaces && range ? replace_mapping(*range, call) : call();
+  const long result = hook_call(
+      {SYS_mmap, {static_cast<long>(a.address), static_cast<long>(a.length), a.protection, a.flags, a.fd, a.offset}});
   if ((a.flags & MAP_LOCKED) != 0 && ok(result)) {
     note_locked(*pages_of(static_cast<std::uint64_t>(result), a.length));
   }
   return result;
 }
 
+long LiveHostMm::hook_mremap(const MremapArgs& a) {
+  return hook_syscall(
+      SYS_mremap, {static_cast<long>(a.old_address), static_cast<long>(a.old_length), static_cast<long>(a.new_length),
+                   static_cast<long>(a.flags), static_cast<long>(a.new_address)});
+}
+
+long LiveHostMm::hook_madvise(std::uint64_t address, std::uint64_t length, int advice) {
+  return hook_syscall(SYS_madvise, {static_cast<long>(address), static_cast<long>(length), advice});
+}
+
+long LiveHostMm::hook_mprotect(std::uint64_t address, std::uint64_t length, long protection) {
+  return hook_syscall(SYS_mprotect, {static_cast<long>(address), static_cast<long>(length), protection});
+}
+
+long LiveHostMm::hook_pkey_mprotect(std::uint64_t address, std::uint64_t length, long protection, long key) {
+  return hook_syscall(SYS_pkey_mprotect, {static_cast<long>(address), static_cast<long>(length), protection, key});
+}
+
+long LiveHostMm::hook_remap_file_pages(std::uint64_t address, std::uint64_t size, long protection,
+                                       std::uint64_t page_offset, long flags) {
+  return hook_syscall(SYS_remap_file_pages, {static_cast<long>(address), static_cast<long>(size), protection,
+                                             static_cast<long>(page_offset), flags});
+}
+
+long LiveHostMm::hook_shmat(int id, std::uint64_t address, int flags) {
+  return hook_syscall(SYS_shmat, {id, static_cast<long>(address), flags});
+}
+
+long LiveHostMm::hook_shmdt(std::uint64_t address) { return hook_syscall(SYS_shmdt, {static_cast<long>(address)}); }
+
+/// A growing break, the common case, costs no look at anything.
 long LiveHostMm::hook_brk(std::uint64_t address) {
+  const ClientCall call{SYS_brk, {static_cast<long>(address)}};
   const std::uint64_t last = last_break_.load(std::memory_order_relaxed);
-  long result = 0;
-  if (address == 0 || (last != 0 && address >= last)) {
-    result = raw_syscall(SYS_brk, address);
-  } else {
-    const auto now = static_cast<std::uint64_t>(raw_syscall(SYS_brk, 0));
-    const std::uint64_t from = align_up(address, kPageSize);
-    const std::uint64_t to = align_up(now, kPageSize);
-    // brk answers with the break in force, never with an error: compare to see whether it shrank.
-    auto call = [address] {
-      const long got = raw_syscall(SYS_brk, address);
-      return static_cast<std::uint64_t>(got) == address ? got : -static_cast<long>(EINVAL);
-    };
-    if (from >= to) {
-      result = raw_syscall(SYS_brk, address);
-    } else {
-      result = replace_mapping(HostRange::between(HostVa(from), HostVa(to)), call);
-      if (!ok(result)) result = raw_syscall(SYS_brk, 0);
-    }
-  }
+  const bool shrinks = address != 0 && (last == 0 || address < last);
+  const long result = shrinks ? hook_call(call) : call.make();
   last_break_.store(static_cast<std::uint64_t>(result), std::memory_order_relaxed);
   return result;
 }
 
-long LiveHostMm::hook_mremap(const MremapArgs& a) {
-  const auto old_range = pages_of(a.old_address, a.old_length);
-  const auto target = pages_of(a.new_address, a.new_length);
-  const bool fixed = (a.flags & MREMAP_FIXED) != 0 && target;
-  auto call = [&a] {
-    return raw_syscall(SYS_mremap, a.old_address, a.old_length, a.new_length, a.flags, a.new_address);
-  };
-  if (!old_range) return call();
-  const auto result = run_past(*old_range, fixed ? target : std::nullopt, call);
-  if (!result) return move_mapping(a, *old_range);
-  if (ok(*result) && static_cast<std::uint64_t>(*result) != a.old_address) {
-    notify_late(*old_range, HostEvent::kUnmap);
-  }
-  return *result;
-}
-
-long LiveHostMm::move_mapping(const MremapArgs& a, HostRange old_range) {
-  auto call = [&a](unsigned long flags) {
-    return raw_syscall(SYS_mremap, a.old_address, a.old_length, a.new_length, flags, a.new_address);
-  };
-  const std::uint64_t new_bytes = align_up(a.new_length, kPageSize);
-  const bool fixed = (a.flags & MREMAP_FIXED) != 0;
-  if (!fixed && new_bytes != 0 && new_bytes < old_range.size()) {  // shrinks in place
-    const auto tail = HostRange::between(old_range.start() + new_bytes, old_range.end());
-    return replace_mapping(tail, [&] { return call(a.flags); });
-  }
-  Locked lock(*this);
-  insist_home(old_range);
-  unregister_range(old_range);  // also undoes splits of the mapping, which mremap does not accept
-  if (!fixed && (a.flags & MREMAP_MAYMOVE) != 0 && (a.flags & ~MREMAP_MAYMOVE) == 0) {
-    // In place nothing changes for the old pages, and no notifier is called.
-    const long grown = call(0);
-    if (ok(grown) || errno_of(grown) != ENOMEM) return grown;
-  }
-  notify(old_range, HostEvent::kUnmap);
-  const auto target = pages_of(a.new_address, a.new_length);
-  if (fixed && target) {
-    notify(*target, HostEvent::kUnmap);
-    unregister_range(*target);
-  }
-  const long result = call(a.flags);
-  if (fixed && target) {
-    if (ok(result)) {
-      drop_pages(*target);
-      pins_.remove(granules_, *target);
-    } else {
-      restore_registration(*target);
-    }
-  }
-  if (ok(result)) pins_.remove(granules_, old_range);
-  return result;
-}
-
-long LiveHostMm::hook_madvise(std::uint64_t address, std::uint64_t length, int advice) {
-  auto call = [=] { return raw_syscall(SYS_madvise, address, length, advice); };
-  const auto range = pages_of(address, length);
-  if (!range) return call();
-  switch (advice) {
-    case MADV_DONTNEED:
-    case kMadvDontneedLocked:
-    case MADV_FREE:
-    case MADV_REMOVE:
-    case kMadvGuardInstall: return discard_contents(*range, call);
-    case MADV_PAGEOUT:
-    case kMadvCollapse:
-    case MADV_MERGEABLE: return change_mapping(*range, HostEvent::kClear, call);
-    default: return call();
-  }
-}
-
-long LiveHostMm::hook_mprotect(std::uint64_t address, std::uint64_t length, long protection) {
-  auto call = [=] { return raw_syscall(SYS_mprotect, address, length, protection); };
-  const auto range = pages_of(address, length);
-  return range ? change_mapping(*range, HostEvent::kProtect, call) : call();
-}
-
-long LiveHostMm::hook_pkey_mprotect(std::uint64_t address, std::uint64_t length, long protection, long key) {
-  auto call = [=] { return raw_syscall(SYS_pkey_mprotect, address, length, protection, key); };
-  const auto range = pages_of(address, length);
-  return range ? change_mapping(*range, HostEvent::kProtect, call) : call();
+long LiveHostMm::hook_mlock(std::uint64_t address, std::uint64_t length, unsigned flags) {
+  const std::uint64_t start = align_down(address, kPageSize);
+  if (const auto range = pages_of(start, length + (address - start))) note_locked(*range);
+  const auto a = static_cast<long>(address);
+  const auto n = static_cast<long>(length);
+  return hook_call(flags == 0 ? ClientCall{SYS_mlock, {a, n}} : ClientCall{SYS_mlock2, {a, n, flags}});
 }
 
 bool LiveHostMm::is_own_pidfd(int pidfd) const {
@@ -324,70 +295,75 @@ bool LiveHostMm::is_own_pidfd(int pidfd) const {
   return pid == raw_syscall(SYS_getpid);
 }
 
-long LiveHostMm::hook_process_madvise(int pidfd, std::uint64_t iovec, std::uint64_t count, int advice, unsigned flags) {
-  const auto* vectors = reinterpret_cast<const struct iovec*>(iovec);
-  bool care = false;
-  if (!disabled() && count <= 1024 && flags == 0 && vectors != nullptr && is_own_pidfd(pidfd)) {
-    for (std::uint64_t i = 0; i < count && !care; ++i) {
-      const auto range = pages_of(number_of(vectors[i].iov_base), vectors[i].iov_len);
-      care = range && tracked(*range);
+namespace {
+
+/// The vector of process_madvise(): client memory, read a few entries at a time.
+class ClientVector {
+ public:
+  static constexpr std::uint64_t kEntriesMax = 1024;  // UIO_MAXIOV
+
+  ClientVector(std::uint64_t at, std::uint64_t count) : at_(at), count_(count) {}
+
+  /// Calls `visit(entry)` until it answers false. EFAULT: an entry cannot be read.
+  template <typename Visit>
+  Status each(Visit visit) const {
+    constexpr std::uint64_t kAtATime = 16;
+    for (std::uint64_t i = 0; i < count_; i += kAtATime) {
+      struct iovec entries[kAtATime];
+      const std::uint64_t n = std::min(kAtATime, count_ - i);
+      const struct iovec to { entries, n * sizeof(struct iovec) };
+      const struct iovec from { reinterpret_cast<struct iovec*>(at_) + i, to.iov_len };
+      if (!read_client(to, from)) return fail(EFAULT, "the vector cannot be read");
+      for (std::uint64_t k = 0; k < n; ++k) {
+        if (!visit(entries[k])) return {};
+      }
     }
+    return {};
   }
-  if (!care) return raw_syscall(SYS_process_madvise, pidfd, iovec, count, advice, flags);
-  long done = 0;
-  for (std::uint64_t i = 0; i < count; ++i) {
-    const struct iovec one = vectors[i];  // read outside the lock: it is client memory
-    const long result = hook_madvise(number_of(one.iov_base), one.iov_len, advice);
-    if (!ok(result)) return done != 0 ? done : result;
-    done += static_cast<long>(one.iov_len);
+
+ private:
+  /// Through the kernel: a bad address raises no signal. A sandbox may forbid that.
+  static bool read_client(const struct iovec& to, const struct iovec& from) {
+    const long got = raw_syscall(SYS_process_vm_readv, raw_syscall(SYS_getpid), &to, 1, &from, 1, 0);
+    if (errno_of(got) == EPERM || errno_of(got) == ENOSYS) return guarded_copy(to.iov_base, from.iov_base, to.iov_len);
+    return got == static_cast<long>(to.iov_len);
   }
-  return done;
-}
 
-long LiveHostMm::hook_shmat(int id, std::uint64_t address, int flags) {
-  auto call = [=] { return raw_syscall(SYS_shmat, id, address, flags); };
-  if ((flags & SHM_REMAP) == 0 || address == 0) return call();
-  struct shmid_ds info {};
-  if (!ok(raw_syscall(SYS_shmctl, id, IPC_STAT, &info))) return call();
-  const std::uint64_t at = (flags & SHM_RND) != 0 ? align_down(address, kPageSize) : address;
-  const auto range = pages_of(at, info.shm_segsz);
-  return range ? replace_mapping(*range, call) : call();
-}
+  std::uint64_t at_;
+  std::uint64_t count_;
+};
 
-long LiveHostMm::hook_shmdt(std::uint64_t address) {
-  auto call = [=] { return raw_syscall(SYS_shmdt, address); };
-  if (disabled()) return call();
-  const auto vma = maps_.at_or_above(HostVa(address));
-  if (!vma || vma->range.start() != HostVa(address)) return call();
-  return replace_mapping(vma->range, call);
-}
+}  // namespace
 
-long LiveHostMm::hook_remap_file_pages(std::uint64_t address, std::uint64_t size, long protection,
-                                       std::uint64_t page_offset, long flags) {
-  auto call = [=] { return raw_syscall(SYS_remap_file_pages, address, size, protection, page_offset, flags); };
-  const auto range = pages_of(align_down(address, kPageSize), size);
-  return range ? replace_mapping(*range, call) : call();
-}
-
-long LiveHostMm::hook_mlock(std::uint64_t address, std::uint64_t length, unsigned flags) {
-  auto call = [=] {
-    return flags == 0 ? raw_syscall(SYS_mlock, address, length) : raw_syscall(SYS_mlock2, address, length, flags);
+/// The kernel takes in the whole vector first, then works through it. So does this, unless none of it is known here,
+/// or the kernel refuses it as a whole.
+long LiveHostMm::hook_process_madvise(int pidfd, std::uint64_t iovec, std::uint64_t count, int advice, unsigned flags) {
+  const ClientCall call{SYS_process_madvise,
+                        {pidfd, static_cast<long>(iovec), static_cast<long>(count), advice, static_cast<long>(flags)}};
+  const ClientVector vector(call.word(1), call.word(2));
+  bool care = false;
+  bool refused = false;
+  if (disabled() || call.word(2) > ClientVector::kEntriesMax || call.args[4] != 0) return call.make();
+  auto look = [&](const struct iovec& entry) {
+    const auto range = pages_of(number_of(entry.iov_base), entry.iov_len);
+    care = care || (range && tracked(*range));
+    refused = refused || static_cast<long>(entry.iov_len) < 0;
+    return true;
   };
-  const std::uint64_t start = align_down(address, kPageSize);
-  const auto range = pages_of(start, length + (address - start));
-  if (range) note_locked(*range);
-  if (!range || !tracked(*range)) return call();
-  {
-    // Locking populates, and a lock held meanwhile would keep the reader from serving that: what
-    // comes home here stays home, because it is no more registered when the call runs.
-    Locked lock(*this);
-    insist_home(*range);
-    unregister_range(*range);
-    restore_registration(*range);
-    const long result = raw_syscall(SYS_mlock2, address, length, kMlockOnFault);
-    if (!ok(result) || (flags & kMlockOnFault) != 0) return result;
-  }
-  return call();
+  if (!vector.each(look) || !care || refused || !is_own_pidfd(static_cast<int>(call.args[0]))) return call.make();
+  long done = 0;
+  long failed = 0;
+  auto advise = [&](const struct iovec& entry) {
+    if (entry.iov_len == 0) return true;
+    ClientCall one = call;
+    one.vector = entry;
+    const long result = hook_call(one);
+    if (!ok(result)) return failed = result, false;
+    done += static_cast<long>(entry.iov_len);
+    return true;
+  };
+  if (!vector.each(advise)) failed = -EFAULT;
+  return done != 0 ? done : failed;
 }
 
 long LiveHostMm::hook_mlockall(int flags) {
@@ -410,24 +386,18 @@ long LiveHostMm::hook_syscall(long number, const std::array<long, 6>& a) {
       return hook_syscall(number, rest);
     });
   }
+  const ClientCall call{number, a};
   auto u = [&a](std::size_t i) { return static_cast<std::uint64_t>(a[i]); };
-  auto s = [&a](std::size_t i) { return static_cast<int>(a[i]); };
   switch (number) {
-    case SYS_munmap: return hook_munmap(u(0), u(1));
     case SYS_mmap: return hook_mmap({u(0), u(1), a[2], a[3], a[4], a[5]});
-    case SYS_mremap: return hook_mremap({u(0), u(1), u(2), static_cast<unsigned long>(a[3]), u(4)});
     case SYS_brk: return hook_brk(u(0));
-    case SYS_madvise: return hook_madvise(u(0), u(1), s(2));
-    case SYS_mprotect: return hook_mprotect(u(0), u(1), a[2]);
-    case SYS_pkey_mprotect: return hook_pkey_mprotect(u(0), u(1), a[2], a[3]);
-    case SYS_process_madvise: return hook_process_madvise(s(0), u(1), u(2), s(3), static_cast<unsigned>(a[4]));
-    case SYS_shmat: return hook_shmat(s(0), u(1), s(2));
-    case SYS_shmdt: return hook_shmdt(u(0));
-    case SYS_remap_file_pages: return hook_remap_file_pages(u(0), u(1), a[2], u(3), a[4]);
+    case SYS_process_madvise:
+      return hook_process_madvise(static_cast<int>(a[0]), u(1), u(2), static_cast<int>(a[3]),
+                                  static_cast<unsigned>(a[4]));
     case SYS_mlock: return hook_mlock(u(0), u(1), 0);
     case SYS_mlock2: return hook_mlock(u(0), u(1), static_cast<unsigned>(a[2]));
-    case SYS_mlockall: return hook_mlockall(s(0));
-    default: return raw_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+    case SYS_mlockall: return hook_mlockall(static_cast<int>(a[0]));
+    default: return hook_call(call);
   }
 }
 

@@ -96,6 +96,7 @@ Status LiveHostMm::open_kernel_resources() SX_NO_THREAD_SAFETY_ANALYSIS {
     raw_syscall(SYS_mlock2, arena_.range().start().value(), arena_.range().size(), 1 /* MLOCK_ONFAULT */);
   }
   SX_TRY(pagemap_, PageMap::open());
+  start_brk_ = start_of_break();
   if (rung_ == Rung::kNone) return {};
   const auto access = rung_ == Rung::kFull ? UffdAccess::kKernelAndUser : UffdAccess::kUserOnly;
   UffdFeature wanted = UffdFeature::kMove;
@@ -105,6 +106,7 @@ Status LiveHostMm::open_kernel_resources() SX_NO_THREAD_SAFETY_ANALYSIS {
     }
     if (ladder.has_fork_event) wanted = wanted | UffdFeature::kEventFork;
   }
+  SX_TRY(unreadable_, EngineMapping::reserve({.bytes = kPageSize}));
   SX_TRY(client_, Uffd::open(access, wanted));
   SX_TRY_VOID(windows_.open(access));
   if (options_.dma == DmaMode::kCopy) {
@@ -371,7 +373,7 @@ void LiveHostMm::submission_probe() {
   constexpr std::uint32_t kTurnsMax = 100'000;
   const std::uint64_t read_before = pump_.events_read();
   for (std::uint32_t turns = 0; turns < kTurnsMax && event_unread_since(read_before); ++turns) {
-    pump_.pump(client_);
+    pump_for_reader();
     if (turns > 16) raw_syscall(SYS_sched_yield);
   }
   Locked lock(*this);  // deals with what was read but not yet handled

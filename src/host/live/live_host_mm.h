@@ -23,6 +23,7 @@
 #include "base/lock.h"
 #include "host/host_mm.h"
 #include "host/live/arena.h"
+#include "host/live/client_call.h"
 #include "host/live/device_windows.h"
 #include "host/live/engine_section.h"
 #include "host/live/event_pump.h"
@@ -64,7 +65,7 @@ struct LiveCounters {
   std::atomic<std::uint64_t> deferred{0};  ///< reader found the mm lock taken
   std::atomic<std::uint64_t> parked{0};    ///< faults that waited for a residency deadline
   std::atomic<std::uint64_t> vanished{0};  ///< pages that the kernel dropped from VRAM (MADV_FREE)
-  std::atomic<std::uint64_t> events{0};    ///< uffd events: calls that no hook saw
+  std::atomic<std::uint64_t> events{0};    ///< uffd events of calls that no hook saw
   std::atomic<std::uint64_t> registered{0};
   std::atomic<std::uint64_t> unregistered{0};
 };
@@ -261,6 +262,7 @@ class LiveHostMm final : public HostMm {
   Status forbid_writes(HostRange range, PageHomes& homes);
 
   // registration
+  bool is_registered(HostVa page) SX_REQUIRES(mm_lock_);
   Status register_blocks(HostRange range, HostRange vma) SX_REQUIRES(mm_lock_);
   Result<HostRange> without_neighbours(HostRange block, HostRange range) SX_REQUIRES(mm_lock_);
   Result<HostRange> widened(HostRange block, HostRange vma) SX_REQUIRES(mm_lock_);
@@ -281,10 +283,15 @@ class LiveHostMm final : public HostMm {
   void serve_parked() SX_REQUIRES(mm_lock_);
   void wake_everybody() SX_REQUIRES(mm_lock_);
   void kick_reader();
-  void drain_events() SX_REQUIRES(mm_lock_);
+  /// `own`: the call that is being carried out, whose events are no news.
+  void drain_events(const CallPlan* own = nullptr) SX_REQUIRES(mm_lock_);
   /// An event that no hook saw is being dealt with: what it says about residency may not be recorded yet.
   bool dealing_with_event_ SX_GUARDED_BY(mm_lock_) = false;
-  void on_event(const UffdMessage& message) SX_REQUIRES(mm_lock_);
+  void on_event(const UffdMessage& message, const CallPlan* own) SX_REQUIRES(mm_lock_);
+  void forget(HostRange range) SX_REQUIRES(mm_lock_);
+  void forget_unmapped(HostRange range) SX_REQUIRES(mm_lock_);
+  /// For whoever is not the reader: what is read here is left to it.
+  bool pump_for_reader();
   void on_remap(HostRange from, HostVa to) SX_REQUIRES(mm_lock_);
   void on_missed_fork(int fd) SX_REQUIRES(mm_lock_);
   void evict_everything(MoveCause cause) SX_REQUIRES(mm_lock_);
@@ -292,18 +299,15 @@ class LiveHostMm final : public HostMm {
   // hooks (live_hooks.cc)
   void note_locked(HostRange range) SX_EXCLUDES(mm_lock_);
   bool note_real_borders(HostRange range) SX_REQUIRES(mm_lock_);
-  template <typename Call>
-  std::optional<long> run_past(HostRange range, std::optional<HostRange> also, Call call);
-  template <typename Call>
-  long replace_mapping(HostRange range, Call call);
-  template <typename Call>
-  long discard_contents(HostRange range, Call call);
-  template <typename Call>
-  long change_mapping(HostRange range, HostEvent kind, Call call);
-  void notify_late(HostRange range, HostEvent kind);
-  void insist_home(HostRange range) SX_REQUIRES(mm_lock_);
+  long hook_call(const ClientCall& call);
+  std::optional<long> run_past(const CallPlan& plan);
+  void notify_late(const CallPlan& plan, long result);
+  Result<long> carry_out(const CallPlanner& planner, const CallPlan& plan);
+  Status prepare_home(const CallPlan& plan) SX_REQUIRES(mm_lock_);
+  long call_each_mapping(const CallPlan& plan) SX_REQUIRES(mm_lock_);
+  void settle(const CallPlan& plan, long result) SX_REQUIRES(mm_lock_);
+  Status insist_home(HostRange range) SX_REQUIRES(mm_lock_);
   void fetch_by_touch(HostRange range) SX_REQUIRES(mm_lock_);
-  long move_mapping(const MremapArgs& args, HostRange old_range);
   bool is_own_pidfd(int pidfd) const;
 
   // unguarded: fixed after construction, atomic, or locked by themselves
@@ -323,6 +327,8 @@ class LiveHostMm final : public HostMm {
   std::atomic<bool> disabled_{false};
   std::atomic<bool> ending_{false};  ///< see come_home_for_good()
   std::atomic<bool> reader_waits_for_lock_{false};
+  EngineMapping unreadable_;     ///< fixed: a page that nobody can read (Uffd::ask())
+  std::uint64_t start_brk_ = 0;  ///< fixed; 0 when the kernel does not say
   std::atomic<std::uint64_t> last_break_{0};
   std::atomic<bool> locked_everywhere_{false};  ///< mlockall was called
   GranuleMap granules_;

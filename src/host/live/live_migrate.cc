@@ -36,7 +36,7 @@ bool LiveHostMm::wait_turn(std::uint32_t& turns) {
   constexpr std::uint32_t kTurnsMax = 1'000'000;
   counters_.eagain.fetch_add(1, std::memory_order_relaxed);
   // EAGAIN of C: an event waits to be read, then its causer must run on (hazard 7).
-  if (pump_.pump(client_)) reader_waits_for_lock_.store(true);
+  pump_for_reader();
   if (pump_.is_full()) return false;  // only dealing with the events can help
   // The causer needs a processor only, never a lock of ours. On a busy machine yielding alone does not give it
   // one for long; where it causes one event after the other, the moment to try is right behind the read.

@@ -76,7 +76,8 @@ Status LiveHostMm::register_blocks(HostRange range, HostRange vma) {
   return {};
 }
 
-/// False: a part stays registered, because this thread may not do that any more (a sandbox).
+/// False: a part stays registered, because this thread may not do that any more (a sandbox), or the kernel has no
+/// room for one mapping more.
 bool LiveHostMm::unregister_range(HostRange range) {
   bool all = true;
   for (HostVa at = range.start(); at < range.end();) {
@@ -84,7 +85,7 @@ bool LiveHostMm::unregister_range(HostRange range) {
     if (!part) break;
     at = part->end();
     const int err = client_.unregister(*part);
-    if (err == EPERM || err == EACCES) {
+    if (err == EPERM || err == EACCES || err == ENOMEM) {
       all = false;
       continue;
     }
@@ -97,7 +98,17 @@ bool LiveHostMm::unregister_range(HostRange range) {
   return all;
 }
 
-/// A system call that was to replace the mapping has failed: pages in VRAM need their chunks again.
+/// Whether the memory at `page` is still what was registered. When the kernel has no time to say: yes.
+bool LiveHostMm::is_registered(HostVa page) {
+  std::uint32_t turns = 0;
+  for (;;) {
+    const int err = client_.ask(page, unreadable_.range().start());
+    if (err != EAGAIN) return err != ENOENT;
+    if (!wait_turn(turns)) return true;
+  }
+}
+
+/// A call that was certain to unmap has failed (sealed since we looked): pages in VRAM need their chunks again.
 void LiveHostMm::restore_registration(HostRange range) {
   for (HostVa at = range.start(); at < range.end();) {
     const auto piece = residency_.first_in(HostRange::between(at, range.end()));

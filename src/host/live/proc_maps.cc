@@ -80,7 +80,7 @@ class MapsText {
     vma.executable = get() == 'x';
     vma.shared = get() == 's';
     skip(' ');
-    number(16);  // file offset
+    vma.offset = number(16);
     skip(' ');
     vma.dev_major = static_cast<std::uint32_t>(number(16));
     skip(':');
@@ -219,6 +219,7 @@ Result<RawVma> ProcMaps::query(HostVa va) const {
   vma.writable = (q.vma_flags & kWritable) != 0;
   vma.executable = (q.vma_flags & kExecutable) != 0;
   vma.shared = (q.vma_flags & kShared) != 0;
+  vma.offset = q.vma_offset;
   vma.inode = q.inode;
   vma.dev_major = q.dev_major;
   vma.dev_minor = q.dev_minor;

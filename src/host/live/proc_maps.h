@@ -10,6 +10,7 @@
 #include <link.h>
 
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <span>
 
@@ -26,12 +27,15 @@ struct RawVma {
   bool writable = false;
   bool executable = false;
   bool shared = false;
+  std::uint64_t offset = 0;  ///< of the first byte in its file
   std::uint64_t inode = 0;
   std::uint32_t dev_major = 0;
   std::uint32_t dev_minor = 0;
   std::uint64_t page_bytes = kPageSize;  ///< more than 4 KiB only for hugetlb
   char name[64] = {};                    ///< path or [name], cut
 
+  /// A piece of a System V segment; the inode is the segment's number.
+  bool is_segment() const { return shared && std::strncmp(name, "/SYSV", 5) == 0; }
   bool anonymous() const { return inode == 0 && dev_major == 0 && dev_minor == 0; }
 };
 

@@ -140,6 +140,11 @@ UffdOutcome Uffd::zero(HostRange range) const {
   return outcome(result, arg.done);
 }
 
+int Uffd::ask(HostVa page, HostVa unreadable) const {
+  TransferArg arg{page.value(), unreadable.value(), kPageSize, 0, 0};
+  return errno_of(ioctl_raw(fd_, kIoCopy, &arg));
+}
+
 bool Uffd::event_in_flight() const {
   TransferArg arg{0, 0, 0, 0, 0};  // length 0 is EINVAL, but only after the event test
   return errno_of(ioctl_raw(fd_, kIoCopy, &arg)) == EAGAIN;

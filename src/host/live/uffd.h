@@ -92,6 +92,9 @@ class Uffd {
   UffdOutcome move(UffdTransfer transfer) const;
   UffdOutcome copy(UffdTransfer transfer) const;
   UffdOutcome zero(HostRange range) const;
+  /// ENOENT: the memory at `page` is registered with no userfaultfd. EAGAIN: as for any fill. Fills nothing: it is
+  /// a copy from `unreadable`, a page that nobody can read, and the destination is looked at first.
+  int ask(HostVa page, HostVa unreadable) const;
   /// True while an event waits to be read or its causer has not yet resumed (the 185 ns probe).
   bool event_in_flight() const;
   /// Reads up to `capacity` messages; 0 when there is none.
