@@ -69,6 +69,20 @@ bool EventPump::has_work() {
   return any;
 }
 
+bool EventPump::speaks_of(HostRange range) const {
+  return events_.any([&](const UffdMessage& message) {
+    const auto gone = message.range_left();
+    return gone && gone->intersects(range);
+  });
+}
+
+bool EventPump::has_events_in(HostRange range) {
+  lock();
+  const bool any = speaks_of(range);
+  unlock();
+  return any;
+}
+
 bool EventPump::take_overflow() {
   lock();
   const bool was = overflow_;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <atomic>
+#include <cerrno>
 #include <cstdint>
 
 #include "host/live/arena.h"
@@ -38,6 +39,13 @@ class Ring {
   }
   std::uint32_t size() const { return size_; }
   std::uint32_t room() const { return capacity_ - size_; }
+  template <typename Predicate>
+  bool any(Predicate predicate) const {
+    for (std::uint32_t i = 0; i < size_; ++i) {
+      if (predicate(slots_[(head_ + i) % capacity_])) return true;
+    }
+    return false;
+  }
   const T* newest() const { return size_ == 0 ? nullptr : &slots_[(head_ + size_ - 1) % capacity_]; }
 
  private:
@@ -55,9 +63,21 @@ class EventPump {
   /// Reads all that is readable. True when anything is queued (now or before).
   bool pump(const Uffd& uffd);
   bool pop_event(UffdMessage& message);
+  /// Runs `fill`, which puts pages into `target` of the client's memory, while nobody reads events: who discards or
+  /// unmaps there by a call that no hook saw waits for the read, so the fill comes before its call. EINTR: such an
+  /// event has been read and waits to be dealt with, which comes first; nothing was filled.
+  template <typename Fill>
+  UffdOutcome undisturbed(HostRange target, Fill fill) {
+    lock();
+    const UffdOutcome out = speaks_of(target) ? UffdOutcome{.err = EINTR} : fill();
+    unlock();
+    return out;
+  }
   /// Page address of the oldest unserved fault.
   bool pop_fault(std::uint64_t& page);
   bool has_work();
+  /// Whether an event that has been read concerns `range`.
+  bool has_events_in(HostRange range);
   /// No room for events: nothing is read until some have been dealt with, their causers stay blocked.
   bool is_full() const { return full_.load(std::memory_order_acquire); }
   /// Events (not faults) ever read.
@@ -70,6 +90,7 @@ class EventPump {
  private:
   void lock();
   void queue_event(const UffdMessage& message);
+  bool speaks_of(HostRange range) const;
   void unlock() { busy_.store(false, std::memory_order_release); }
 
   std::atomic<bool> busy_{false};

@@ -148,6 +148,19 @@ bool LiveHostMm::populated(HostRange range, OwnerGroup owner) {
   return true;
 }
 
+/// Whole allocations that reach into `range`. Events that have been read come first, as often as there are some.
+Status LiveHostMm::bring_allocations_home(HostRange range, MoveCause cause) {
+  constexpr int kTriesMax = 100;
+  for (int tries = 0; tries < kTriesMax;) {
+    const auto piece = residency_.first_in(range);
+    if (!piece) return {};
+    if (bring_allocation_home(*piece->allocation, cause)) continue;
+    ++tries;
+    drain_events();
+  }
+  return fail(EBUSY, "some pages could not leave VRAM");
+}
+
 Status LiveHostMm::migrate_to_system(HostRange range, MoveCause cause, Residency residency) {
   if (!GranuleMap::addressable(range)) return {};
   const std::uint64_t give_up_ns = clock_.now_ns() + kCollectTimeoutNs;
@@ -159,12 +172,7 @@ Status LiveHostMm::migrate_to_system(HostRange range, MoveCause cause, Residency
       Locked lock(*this);
       if (residency == Residency::kHonour) wait_ns = residency_left_ns(range);
       if (wait_ns == 0) {
-        bool all = true;
-        for (auto piece = residency_.first_in(range); piece && all; piece = residency_.first_in(range)) {
-          all = bring_allocation_home(*piece->allocation, cause);
-        }
-        if (all) return {};
-        return fail(EBUSY, "some pages could not leave VRAM");
+        return bring_allocations_home(range, cause);
       }
     }
     const std::uint64_t now = clock_.now_ns();

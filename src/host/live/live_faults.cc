@@ -118,14 +118,14 @@ LiveHostMm::Served LiveHostMm::serve_fault(std::uint64_t page) {
     // MOVE and COPY wake who waits in the range they fill. The whole allocation moves (svm.md 5.7).
     bring_allocation_home(allocation, MoveCause::kCpuFault);
     if (residency_.first_in(range)) {
-      if (client_.event_in_flight()) return Served::kAgain;
+      if (client_.event_in_flight() || pump_.has_events_in(piece->range)) return Served::kAgain;
       park(page, clock_.now_ns() + kRetryNs);  // no memory for page tables
     }
     return Served::kDone;
   }
   // Home already (another thread touched it too), or never touched before: demand zero.
-  const UffdOutcome out = client_.zero(range);
-  if (out.err == EAGAIN) return Served::kAgain;
+  const UffdOutcome out = pump_.undisturbed(range, [&] { return client_.zero(range); });
+  if (out.err == EAGAIN || out.err == EINTR) return Served::kAgain;
   if (out.err != 0) {
     client_.wake(range);
   } else {
@@ -175,11 +175,7 @@ void LiveHostMm::wake_everybody() {
 
 void LiveHostMm::drain_events(const CallPlan* own) {
   UffdMessage message;
-  while (pump_.pop_event(message)) {
-    dealing_with_event_ = true;
-    on_event(message, own);
-    dealing_with_event_ = false;
-  }
+  while (pump_.pop_event(message)) on_event(message, own);
 }
 
 /// In the place of the reader, which waits for the lock. The lock is that of the caller's caller.
@@ -191,25 +187,25 @@ void LiveHostMm::serve_touches() SX_NO_THREAD_SAFETY_ANALYSIS {
 }
 
 void LiveHostMm::on_event(const UffdMessage& message, const CallPlan* own) {
-  const bool has_range = message.event == UffdMessage::kUnmap || message.event == UffdMessage::kRemove;
-  const auto range = has_range ? HostRange::between(HostVa(message.arg[0]), HostVa(message.arg[1]))
-                               : HostRange::of(HostVa(0), kPageSize);
+  dealing_with_event_ = true;
+  const auto gone = message.range_gone();
   const auto kind = message.event == UffdMessage::kUnmap ? HostEvent::kUnmap : HostEvent::kClear;
-  const bool known = has_range && own != nullptr && own->tells(range, kind);
+  const bool known = gone && own != nullptr && own->tells(*gone, kind);
   if (!known) counters_.events.fetch_add(1, std::memory_order_relaxed);
-  if (has_range && !known) notify(range, kind);
+  if (gone && !known) notify(*gone, kind);
   switch (message.event) {
     case UffdMessage::kUnmap:
       // A call that fails may have raised it all the same: mmap() for lack of memory, after it had looked.
-      if (!known) forget_unmapped(range);
-      return;
-    case UffdMessage::kRemove: drop_pages(range); return;
+      if (!known) forget_unmapped(*gone);
+      break;
+    case UffdMessage::kRemove: drop_pages(*gone); break;
     case UffdMessage::kRemap:
       on_remap(HostRange::of(HostVa(message.arg[0]), message.arg[2]), HostVa(message.arg[1]));
-      return;
-    case UffdMessage::kFork: on_missed_fork(static_cast<int>(message.arg[0] & 0xffffffff)); return;
-    default: return;
+      break;
+    case UffdMessage::kFork: on_missed_fork(static_cast<int>(message.arg[0] & 0xffffffff)); break;
+    default: break;
   }
+  dealing_with_event_ = false;
 }
 
 /// The mapping of `range` is gone, and with it what stood there.

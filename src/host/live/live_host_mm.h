@@ -234,6 +234,7 @@ class LiveHostMm final : public HostMm {
   int take_gap(Sketch& sketch, HostRange gap) SX_REQUIRES(mm_lock_);
   int take_hole(Sketch& sketch, HostVa at, HostVa end) SX_REQUIRES(mm_lock_);
   void undo(Sketch& sketch) SX_REQUIRES(mm_lock_);
+  void drain_events_of(Sketch& sketch) SX_REQUIRES(mm_lock_);
   void undo_gap(Sketch& sketch, HostRange gap) SX_REQUIRES(mm_lock_);
   Status land(Sketch& sketch) SX_REQUIRES(mm_lock_);
   void commit(Sketch& sketch, std::uint64_t residency_ns) SX_REQUIRES(mm_lock_);
@@ -244,6 +245,7 @@ class LiveHostMm final : public HostMm {
   bool wait_turn(std::uint32_t& turns) SX_REQUIRES(mm_lock_);
   HomeEnd bring_home(Piece piece, MoveCause cause) SX_REQUIRES(mm_lock_);
   bool bring_allocation_home(DevmemAllocation& allocation, MoveCause cause) SX_REQUIRES(mm_lock_);
+  Status bring_allocations_home(HostRange range, MoveCause cause) SX_REQUIRES(mm_lock_);
   bool bring_range_home(HostRange range, MoveCause cause) SX_REQUIRES(mm_lock_);
   void drop_pages(HostRange range) SX_REQUIRES(mm_lock_);
   bool release_if_empty(DevmemAllocation& allocation) SX_REQUIRES(mm_lock_);

@@ -56,7 +56,9 @@ LiveHostMm::RunEnd LiveHostMm::move_run(const Uffd& uffd, UffdTransfer transfer)
   std::uint32_t turns = 0;
   while (moved < transfer.bytes) {
     const std::uint64_t want = std::min(step, transfer.bytes - moved);
-    const UffdOutcome out = uffd.move({transfer.to + moved, transfer.from + moved, want});
+    auto move = [&] { return uffd.move({transfer.to + moved, transfer.from + moved, want}); };
+    const UffdOutcome out =
+        &uffd == &client_ ? pump_.undisturbed(HostRange::of(HostVa(transfer.to + moved), want), move) : move();
     moved += out.done_bytes;
     if (out.done_bytes != 0) turns = 0;
     if (out.err == 0) continue;
@@ -88,7 +90,11 @@ LiveHostMm::RunEnd LiveHostMm::copy_run(const Uffd& uffd, UffdTransfer transfer)
   std::uint32_t turns = 0;
   refill_dropped(HostRange::of(HostVa(transfer.from), transfer.bytes));  // COPY would fault on a hole
   while (copied < transfer.bytes) {
-    const UffdOutcome out = uffd.copy({transfer.to + copied, transfer.from + copied, transfer.bytes - copied});
+    auto copy = [&] { return uffd.copy({transfer.to + copied, transfer.from + copied, transfer.bytes - copied}); };
+    const UffdOutcome out =
+        &uffd == &client_
+            ? pump_.undisturbed(HostRange::of(HostVa(transfer.to + copied), transfer.bytes - copied), copy)
+            : copy();
     copied += out.done_bytes;
     if (out.done_bytes != 0) turns = 0;
     if (out.err == 0) continue;
@@ -408,15 +414,31 @@ void LiveHostMm::undo_gap(Sketch& sketch, HostRange gap) {
       continue;
     }
     RunEnd back = move_run(client_, {at.value(), landing, stop - at});
-    if (back.err == EBUSY) {  // events without end: deal with them, then go on
-      drain_events();
-    } else if (back.err != 0) {  // the mapping changed under us by a call that no hook saw
+    if (back.err == EBUSY || back.err == EINTR) {  // events: deal with them, then go on
+      drain_events_of(sketch);
+      if (back.moved_bytes == 0) continue;  // what is to be done with these pages may have changed
+    } else if (back.err != 0) {             // the mapping changed under us by a call that no hook saw
       const RunEnd copied = copy_run(client_, {at.value() + back.moved_bytes, landing + back.moved_bytes, kPageSize});
       discard_frame(landing + back.moved_bytes, kPageSize);
       if (copied.err != 0) counters_.pages_dropped.fetch_add(1, std::memory_order_relaxed);
       back.moved_bytes += kPageSize;
     }
     at += back.moved_bytes;
+  }
+}
+
+/// The pages of a sketch are in no record that an event would change: who discarded them does not get them back.
+void LiveHostMm::drain_events_of(Sketch& sketch) {
+  UffdMessage message;
+  while (pump_.pop_event(message)) {
+    on_event(message, nullptr);
+    const auto gone = message.range_gone();
+    const auto part = gone ? gone->intersection(sketch.range) : std::nullopt;
+    if (!part) continue;
+    for (HostVa at = part->start(); at < part->end(); at += kPageSize) {
+      const std::uint64_t p = sketch.page_of(at);
+      sketch.zero_filled[p / 64] |= 1ull << (p % 64);
+    }
   }
 }
 
@@ -466,13 +488,14 @@ LiveHostMm::HomeEnd LiveHostMm::bring_home(Piece piece, MoveCause cause) {
   while (done < bytes) {
     const RunEnd end = send_home({va + done, frame + done, bytes - done});
     done += end.moved_bytes;
-    if (end.err == 0) break;
+    if (end.err == 0 || end.err == EINTR) break;
     // Fallback for mappings that MOVE refuses (read-only by a raw mprotect, locked): COPY fills them.
     const RunEnd copied = copy_run(client_, {va + done, frame + done, kPageSize});
     if (copied.err == EEXIST) {
       log(LogLevel::kError, "page {:#x} is in memory and in VRAM", va + done);
       SX_UNREACHABLE("a page is in system memory and in VRAM");
     }
+    if (copied.err == EINTR) break;
     const bool gone = copied.err == ENOENT || copied.err == EINVAL || copied.err == ESRCH;
     if (copied.err != 0 && (!gone || client_.event_in_flight())) break;  // asked again later
     discard_frame(frame + done, kPageSize);
@@ -566,7 +589,12 @@ std::uint64_t LiveHostMm::residency_left_ns(HostRange range) {
 Status LiveHostMm::evict(DevmemAllocation& allocation) {
   if (disabled()) return fail(EFAULT, "the address space belongs to the parent of a fork");
   Locked lock(*this);
-  if (bring_allocation_home(allocation, MoveCause::kEviction)) return {};
+  constexpr int kTriesMax = 100;
+  for (int i = 0; i < kTriesMax; ++i) {
+    if (bring_allocation_home(allocation, MoveCause::kEviction)) return {};
+    drain_events();
+    if (!ResidencyMap::any_of(allocation)) return {};
+  }
   return fail(EBUSY, "some pages could not leave VRAM");
 }
 

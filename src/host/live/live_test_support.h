@@ -61,6 +61,12 @@ class FakeHeap final : public DevmemHeap {
 
   /// Slot i: one allocation at VRAM offset 2 MiB * i; free again after release().
   DevmemAllocation& take(std::uint64_t bytes) {
+    DevmemAllocation* taken = try_take(bytes);
+    SX_ASSERT(taken != nullptr);  // the test's VRAM is full
+    return *taken;
+  }
+  /// Null: VRAM is full.
+  DevmemAllocation* try_take(std::uint64_t bytes) {
     for (std::size_t i = 0; i < kSlots; ++i) {
       if (used_[i].exchange(true)) continue;
       DevmemAllocation& a = slots_[i];
@@ -70,10 +76,9 @@ class FakeHeap final : public DevmemHeap {
       a.frame = window_ + i * k2M;
       a.heap_private = &used_[i];
       static_assert(sizeof(std::atomic<bool>) == sizeof(bool));
-      return a;
+      return &a;
     }
-    SX_UNREACHABLE("the test's VRAM is full");
-    __builtin_unreachable();
+    return nullptr;
   }
   void give_back_unused(DevmemAllocation& a) { *static_cast<bool*>(a.heap_private) = false; }
   std::byte* window() const { return window_; }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "base/address.h"
 #include "base/result.h"
@@ -25,6 +26,16 @@ struct UffdMessage {
   std::uint8_t reserved[7];
   /// kPageFault: flags, address. kFork: descriptor. kRemap: from, to, length. Others: start, end.
   std::uint64_t arg[3];
+
+  /// What was unmapped or discarded; nothing for other events.
+  std::optional<HostRange> range_gone() const {
+    if (event != kUnmap && event != kRemove) return std::nullopt;
+    return HostRange::between(HostVa(arg[0]), HostVa(arg[1]));
+  }
+  /// The same, and what was moved away.
+  std::optional<HostRange> range_left() const {
+    return event == kRemap ? HostRange::of(HostVa(arg[0]), arg[2]) : range_gone();
+  }
 };
 static_assert(sizeof(UffdMessage) == 32);
 
