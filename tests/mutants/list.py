@@ -160,7 +160,7 @@ MUTANTS = [
      "target.pages() == 0 ? UffdOutcome{.err = EINTR} : fill();",
      "host LiveHazards.CallWhoseEvent*"),
     ("fork leaves pages in VRAM", LIVE + "live_fork.cc",
-     "  evict_everything(MoveCause::kFork);\n", "",
+     "  if (!evict_everything(MoveCause::kFork))", "  if (disabled())",
      "client forks"),
     ("eviction drops the data", LIVE + "live_migrate.cc",
      "    const RunEnd end = send_home({va + done, frame + done, bytes - done});",

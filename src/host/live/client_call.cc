@@ -1,6 +1,7 @@
 #include "host/live/client_call.h"
 
 #include <fcntl.h>
+#include <linux/ioctl.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
@@ -8,6 +9,7 @@
 
 #include <algorithm>
 
+#include "host/live/client_memory.h"
 #include "host/live/raw_syscall.h"
 
 namespace softxe::live {
@@ -83,6 +85,7 @@ std::uint64_t start_of_break() {
 // --- calls ----------------------------------------------------------------------------------------
 
 long ClientCall::make() const {
+  if (number == kNoCall) return 0;
   if (number != SYS_process_madvise || vector.iov_len == 0) {
     return raw_syscall(number, args[0], args[1], args[2], args[3], args[4], args[5]);
   }
@@ -144,6 +147,7 @@ constexpr CallPlanner::Row CallPlanner::kRows[] = {
     {SYS_pkey_mprotect,     &CallPlanner::protected_pages,         HostEvent::kProtect,   VramPages::kComeHome,  Walk::kWhole},
     {SYS_mlock,             &CallPlanner::locked_pages,            std::nullopt,          VramPages::kComeHome,  Walk::kWhole},
     {SYS_mlock2,            &CallPlanner::locked_pages,            std::nullopt,          VramPages::kComeHome,  Walk::kWhole},
+    {SYS_ioctl,             &CallPlanner::handled_pages,           std::nullopt,          VramPages::kComeHome,  Walk::kWhole},
 };
 
 /// Advice that is not here changes no page (or only brings pages in), or is refused.
@@ -161,6 +165,28 @@ constexpr CallPlanner::AdviceRow CallPlanner::kAdvice[] = {
     {MADV_PAGEOUT,        VramPages::kComeHome,  Walk::kWhole},
     {kMadvCollapse,       VramPages::kComeHome,  Walk::kWhole},
     {MADV_MERGEABLE,      VramPages::kComeHome,  Walk::kWhole},
+};
+
+/// Requests of the client's own userfaultfd. The kernel asks of most only that the memory is registered with some
+/// userfaultfd, ours as well as theirs; so it is with none of ours when they are made.
+struct CallPlanner::HandlerRow {
+  unsigned long request;
+  std::size_t start;   ///< index of the word in the argument that begins the range
+  std::size_t length;  ///< index of the word that is its length
+  std::optional<std::size_t> source;  ///< index of the word that begins what is taken away: the same length
+  std::optional<HostEvent> event;     ///< for the range
+  bool reads_client;                  ///< it may wait for a page: not under the lock
+};
+constexpr CallPlanner::HandlerRow CallPlanner::kHandlers[] = {
+    // request                 range: start, length   taken from      notifiers hear         may wait
+    {0xc020aa00 /* REGISTER */,     0, 1,             std::nullopt,   std::nullopt,          false},
+    {0x8010aa01 /* UNREGISTER */,   0, 1,             std::nullopt,   std::nullopt,          false},
+    {0xc028aa03 /* COPY */,         0, 2,             std::nullopt,   std::nullopt,          true},
+    {0xc020aa04 /* ZEROPAGE */,     0, 1,             std::nullopt,   std::nullopt,          false},
+    {0xc028aa05 /* MOVE */,         0, 2,             1,              std::nullopt,          false},
+    {0xc018aa06 /* WRITEPROTECT */, 0, 1,             std::nullopt,   HostEvent::kProtect,   false},
+    {0xc020aa07 /* CONTINUE */,     0, 1,             std::nullopt,   std::nullopt,          false},
+    {0xc020aa08 /* POISON */,       0, 1,             std::nullopt,   std::nullopt,          false},
 };
 // clang-format on
 
@@ -368,6 +394,28 @@ bool CallPlanner::locked_pages(const Row& row, Detail, CallPlan& plan) const {
   plan.unlocked = plan.call;
   plan.call = {SYS_mlock2, {plan.call.args[0], plan.call.args[1], kMlockOnFault}};
   return true;
+}
+
+/// ioctl() of a userfaultfd; other descriptors know none of these requests.
+bool CallPlanner::handled_pages(const Row& row, Detail, CallPlan& plan) const {
+  for (const HandlerRow& known : kHandlers) {
+    if (known.request != plan.call.word(1)) continue;
+    std::array<std::uint64_t, 3> argument{};
+    const std::size_t known_bytes = std::min(sizeof argument, std::size_t{_IOC_SIZE(known.request)});
+    if (!read_client(argument.data(), HostVa(plan.call.word(2)), known_bytes)) return false;
+    const std::uint64_t bytes = argument[known.length];
+    const auto range = pages_of(argument[known.start], bytes);
+    if (!range) return false;
+    plan.add({*range, known.event, row.pages});
+    const auto source = known.source ? pages_of(argument[*known.source], bytes) : std::nullopt;
+    if (source) plan.add({*source, HostEvent::kClear, row.pages});
+    if (known.reads_client) {
+      plan.unlocked = plan.call;
+      plan.call.number = kNoCall;
+    }
+    return true;
+  }
+  return false;
 }
 
 }  // namespace softxe::live

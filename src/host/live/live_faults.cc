@@ -269,22 +269,24 @@ void LiveHostMm::on_missed_fork(int fd) {
   notify(everything, HostEvent::kProtect);
 }  // closing the descriptor releases the child's faults
 
-void LiveHostMm::evict_everything(MoveCause cause) {
-  std::uint32_t tries = 0;
+/// ENOMEM: some pages stay in VRAM, with their data, and everything stays registered.
+Status LiveHostMm::evict_everything(MoveCause cause) {
+  constexpr int kTriesMax = 1000;
+  int tries = 0;
+  const bool by_touch = !may_move_pages();
+  std::uint32_t turns = 0;
   while (const auto piece = residency_.first()) {
     if (bring_allocation_home(*piece->allocation, cause)) continue;
-    // Raced with a call that no hook saw, out of memory, or in a sandbox: giving up here would lose data.
-    constexpr std::uint32_t kTriesMax = 100'000;
-    constexpr std::uint32_t kTriesPerTouch = 100;
-    SX_ASSERT(++tries < kTriesMax);
-    if (tries % kTriesPerTouch == 0) fetch_by_touch(piece->range);
-    std::uint32_t turns = 0;
+    // Raced with a call that no hook saw, out of memory, or in a sandbox.
+    if (++tries == kTriesMax) return fail(ENOMEM, "no memory for the pages that are in VRAM");
+    if (by_touch) fetch_by_touch(piece->range);
     wait_turn(turns);
     drain_events();
   }
   while (const auto part = chunks_.first()) {
     if (!unregister_range(*part)) break;
   }
+  return {};
 }
 
 }  // namespace softxe::live

@@ -1,4 +1,5 @@
 // fork: everything comes home first, so that the child inherits ordinary memory (design decision 18).
+#include "base/log.h"
 #include "host/live/live_host_mm.h"
 #include "host/live/raw_syscall.h"
 
@@ -9,7 +10,8 @@ void LiveHostMm::fork_before() SX_NO_THREAD_SAFETY_ANALYSIS {
   mm_lock_.lock();
   drain_events();
   if (disabled()) return;
-  evict_everything(MoveCause::kFork);
+  // What cannot come home the child gets when EVENT_FORK is dealt with (on_missed_fork).
+  if (!evict_everything(MoveCause::kFork)) log(LogLevel::kError, "a fork while pages cannot leave VRAM");
   notify(HostRange::of(HostVa(0), 1ull << GranuleMap::kAddressBits), HostEvent::kProtect);
 }
 

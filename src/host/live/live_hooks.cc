@@ -10,8 +10,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "base/guarded.h"
 #include "base/step.h"
+#include "host/live/client_memory.h"
 #include "host/live/engine_calls.h"
 #include "host/live/live_host_mm.h"
 #include "host/live/lock_all.h"
@@ -37,22 +37,25 @@ void LiveHostMm::note_locked(HostRange range) {
   note_real_borders(range);
 }
 
+/// False: this thread is in a sandbox now that forbids it.
+bool LiveHostMm::may_move_pages() const {
+  const int err = client_.ask(unreadable_, unreadable_);
+  return err == ENOENT || err == EAGAIN;
+}
+
 /// Calls that no hook saw may be in the way for a moment; their events are dealt with in between. A thread that may
-/// not move pages (it is in a sandbox now) touches them, and the reader brings them. ENOMEM: some stay in VRAM.
+/// not move pages touches them, and the reader brings them. ENOMEM: some stay in VRAM, with their data.
 Status LiveHostMm::insist_home(HostRange range) {
   constexpr int kTriesMax = 100;
+  const bool by_touch = !may_move_pages();
+  std::uint32_t turns = 0;
   for (int i = 0; i < kTriesMax; ++i) {
     if (bring_range_home(range, MoveCause::kMapping)) return {};
-    std::uint32_t turns = 0;
+    const auto piece = residency_.first_in(range);
+    if (piece && by_touch) fetch_by_touch(piece->range);
     wait_turn(turns);
     drain_events();
   }
-  for (int i = 0; i < kTriesMax; ++i) {
-    const auto piece = residency_.first_in(range);
-    if (!piece) return {};
-    fetch_by_touch(piece->range);
-  }
-  if (bring_range_home(range, MoveCause::kMapping)) return {};
   return fail(ENOMEM, "no memory for the pages that are in VRAM");
 }
 
@@ -311,9 +314,8 @@ class ClientVector {
     for (std::uint64_t i = 0; i < count_; i += kAtATime) {
       struct iovec entries[kAtATime];
       const std::uint64_t n = std::min(kAtATime, count_ - i);
-      const struct iovec to { entries, n * sizeof(struct iovec) };
-      const struct iovec from { reinterpret_cast<struct iovec*>(at_) + i, to.iov_len };
-      if (!read_client(to, from)) return fail(EFAULT, "the vector cannot be read");
+      const HostVa from(at_ + i * sizeof(struct iovec));
+      if (!read_client(entries, from, n * sizeof(struct iovec))) return fail(EFAULT, "the vector cannot be read");
       for (std::uint64_t k = 0; k < n; ++k) {
         if (!visit(entries[k])) return {};
       }
@@ -322,13 +324,6 @@ class ClientVector {
   }
 
  private:
-  /// Through the kernel: a bad address raises no signal. A sandbox may forbid that.
-  static bool read_client(const struct iovec& to, const struct iovec& from) {
-    const long got = raw_syscall(SYS_process_vm_readv, raw_syscall(SYS_getpid), &to, 1, &from, 1, 0);
-    if (errno_of(got) == EPERM || errno_of(got) == ENOSYS) return guarded_copy(to.iov_base, from.iov_base, to.iov_len);
-    return got == static_cast<long>(to.iov_len);
-  }
-
   std::uint64_t at_;
   std::uint64_t count_;
 };
@@ -371,7 +366,7 @@ long LiveHostMm::hook_mlockall(int flags) {
   if ((flags & MCL_CURRENT) != 0) {
     locked_everywhere_.store(true);
     Locked lock(*this);
-    evict_everything(MoveCause::kMapping);
+    if (!evict_everything(MoveCause::kMapping)) return -ENOMEM;
   }
   if ((flags & MCL_FUTURE) != 0) locked_everywhere_.store(true);
   return lock_all(flags, maps_);

@@ -73,7 +73,7 @@ LiveHostMm::LiveHostMm(Arena arena, const LiveOptions& options)
 void LiveHostMm::shut_down() SX_NO_THREAD_SAFETY_ANALYSIS {
   if (!disabled() && client_) {
     Locked lock(*this);
-    evict_everything(MoveCause::kTeardown);
+    if (!evict_everything(MoveCause::kTeardown)) log(LogLevel::kError, "pages stay in VRAM, which goes away");
     notify(HostRange::of(HostVa(0), 1ull << GranuleMap::kAddressBits), HostEvent::kRelease);
   }
   stop_reader();

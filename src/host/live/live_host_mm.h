@@ -253,7 +253,6 @@ class LiveHostMm final : public HostMm {
   FramePages* pages_of_frame(HostVa frame) { return windows_.pages_of(frame); }
   bool refill_dropped(HostRange frame) SX_REQUIRES(mm_lock_);
   void note_left(const Piece& piece) SX_REQUIRES(mm_lock_);
-  void keep_staged(HostRange landing) SX_REQUIRES(mm_lock_);
   /// Time until the last residency deadline in `range`, 0 when none is in the future.
   std::uint64_t residency_left_ns(HostRange range) SX_REQUIRES(mm_lock_);
 
@@ -296,7 +295,7 @@ class LiveHostMm final : public HostMm {
   bool pump_for_reader();
   void on_remap(HostRange from, HostVa to) SX_REQUIRES(mm_lock_);
   void on_missed_fork(int fd) SX_REQUIRES(mm_lock_);
-  void evict_everything(MoveCause cause) SX_REQUIRES(mm_lock_);
+  Status evict_everything(MoveCause cause) SX_REQUIRES(mm_lock_);
 
   // hooks (live_hooks.cc)
   void note_locked(HostRange range) SX_EXCLUDES(mm_lock_);
@@ -310,6 +309,7 @@ class LiveHostMm final : public HostMm {
   void settle(const CallPlan& plan, long result) SX_REQUIRES(mm_lock_);
   Status insist_home(HostRange range) SX_REQUIRES(mm_lock_);
   void fetch_by_touch(HostRange range) SX_REQUIRES(mm_lock_);
+  bool may_move_pages() const;
   bool is_own_pidfd(int pidfd) const;
 
   // unguarded: fixed after construction, atomic, or locked by themselves

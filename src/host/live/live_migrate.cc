@@ -125,15 +125,6 @@ bool LiveHostMm::refill_dropped(HostRange frame) {
   return any;
 }
 
-/// Copy mode keeps pages that came from the client. A store takes the mark of MADV_FREE off them; what the
-/// kernel was quicker to drop comes back as zeroes.
-void LiveHostMm::keep_staged(HostRange landing) {
-  for (HostVa at = landing.start(); at < landing.end(); at += kPageSize) {
-    auto* byte = reinterpret_cast<volatile std::byte*>(at.value());
-    *byte = *byte;
-  }
-}
-
 void LiveHostMm::discard_frame(std::uint64_t frame, std::uint64_t bytes) {
   constexpr int kMadvDontneedLocked = 24;  // works also when the client has locked everything
   const long result = raw_syscall(SYS_madvise, frame, bytes, kMadvDontneedLocked);
@@ -327,27 +318,25 @@ int LiveHostMm::take_hole(Sketch& sketch, HostVa at, HostVa end) {
   return 0;
 }
 
-/// Copy mode: the bytes go from the landing slot to the frame; the slot keeps the pages.
+/// Copy mode: the bytes go from the landing slot to the frame. The pages left in the slot are the client's: the
+/// kernel may still refer to them (a pipe that they were spliced into), so they go back to it and are never used for
+/// anything else.
 Status LiveHostMm::land(Sketch& sketch) {
   if (sketch.landing == sketch.allocation.frame) return {};
   const std::uint64_t bytes = sketch.range.size();
   const std::uint64_t frame = number_of(sketch.allocation.frame);
-  const auto landing = HostRange::of(HostVa(number_of(sketch.landing)), bytes);
-  note_page_tables(landing);
+  note_page_tables(HostRange::of(HostVa(number_of(sketch.landing)), bytes));
   note_page_tables(HostRange::of(HostVa(frame), bytes));
-  keep_staged(landing);
   if (std::byte* full = staging_.take_full(bytes)) {
     const RunEnd end = move_run(vram_, {frame, number_of(full), bytes});
     SX_ASSERT(end.err == 0 || end.err == ENOMEM);
-    if (end.err == 0) {
-      std::memcpy(sketch.allocation.frame, sketch.landing, bytes);
-      staging_.give_empty(full);
-    } else {
+    if (end.err != 0) {
       discard_frame(frame, bytes);
       discard_frame(number_of(full), bytes);
-      staging_.give_empty(full);
-      return fail(ENOMEM, "no memory for page tables");
     }
+    staging_.give_empty(full);
+    if (end.err != 0) return fail(ENOMEM, "no memory for page tables");
+    std::memcpy(sketch.allocation.frame, sketch.landing, bytes);
   } else {
     const RunEnd end = copy_run(vram_, {frame, number_of(sketch.landing), bytes});
     if (end.err != 0) {
@@ -355,10 +344,8 @@ Status LiveHostMm::land(Sketch& sketch) {
       return fail(ENOMEM, "no memory for VRAM pages");
     }
   }
-  if (!staging_.give_full(sketch.landing, bytes)) {
-    discard_frame(number_of(sketch.landing), bytes);
-    staging_.give_empty(sketch.landing);
-  }
+  discard_frame(number_of(sketch.landing), bytes);
+  staging_.give_empty(sketch.landing);
   sketch.landing = sketch.allocation.frame;
   return {};
 }
@@ -449,34 +436,32 @@ LiveHostMm::RunEnd LiveHostMm::send_home(UffdTransfer transfer) {
   return move_run(client_, transfer);
 }
 
-/// Copy mode: bytes go into pages of a full slot, these go home, and the frame's pages refill the slot.
+/// Copy mode: bytes go into pages of a full slot, or fresh ones, these go home, and the frame's pages fill the slot.
+/// They have never been the client's.
 LiveHostMm::RunEnd LiveHostMm::send_home_copied(UffdTransfer transfer) {
-  std::byte* full = staging_.take_full(transfer.bytes);
-  if (full == nullptr) {
-    const RunEnd end = copy_run(client_, transfer);
-    if (end.moved_bytes != 0) discard_frame(transfer.from, end.moved_bytes);
-    return end;
+  std::byte* slot = staging_.take_full(transfer.bytes);
+  RunEnd end{};
+  if (slot == nullptr) {
+    end = copy_run(client_, transfer);
+    slot = staging_.take_empty();
+  } else {
+    std::memcpy(slot, reinterpret_cast<const void*>(transfer.from), transfer.bytes);
+    end = move_run(client_, {transfer.to, number_of(slot), transfer.bytes});
+    if (end.moved_bytes == 0 && staging_.give_full(slot, transfer.bytes)) return end;
   }
-  std::memcpy(full, reinterpret_cast<const void*>(transfer.from), transfer.bytes);
-  const RunEnd end = move_run(client_, {transfer.to, number_of(full), transfer.bytes});
-  if (end.moved_bytes != 0) {
-    const RunEnd refill = move_run(vram_, {number_of(full), transfer.from, end.moved_bytes});
-    if (refill.err != 0) {  // no memory for page tables: give the pages up
-      discard_frame(transfer.from, end.moved_bytes);
-      discard_frame(number_of(full), transfer.bytes);
-      staging_.give_empty(full);
-      return end;
-    }
-  }
-  const bool kept = staging_.give_full(full, transfer.bytes);
-  SX_ASSERT(kept);
+  const bool whole = end.moved_bytes == transfer.bytes;
+  const bool filled = whole && move_run(vram_, {number_of(slot), transfer.from, transfer.bytes}).err == 0;
+  if (filled && staging_.give_full(slot, transfer.bytes)) return end;
+  if (end.moved_bytes != 0) discard_frame(transfer.from, end.moved_bytes);
+  discard_frame(number_of(slot), transfer.bytes);
+  staging_.give_empty(slot);
   return end;
 }
 
 /// One piece goes home. Notifiers have been told.
 LiveHostMm::HomeEnd LiveHostMm::bring_home(Piece piece, MoveCause cause) {
   const std::uint64_t begin_ns = clock_.now_ns();
-  SX_MARK("live.home.move");
+  if (!SX_STEP("live.home.move")) return HomeEnd::kStuck;
   const bool reserved = residency_.reserve();
   SX_ASSERT(reserved);
   const std::uint64_t bytes = piece.range.size();
