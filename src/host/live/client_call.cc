@@ -220,8 +220,11 @@ std::optional<long> CallPlanner::refusal(const CallPlan& plan) const {
 bool CallPlanner::cannot_fail(const CallPlan& plan) const {
   if (plan.walk != Walk::kUnmapOnly) return false;
   const HostRange range = plan.parts[0].range;
+  // refusal() has seen that its first page is not sealed. That a part of one block is sealed, by a call that no hook
+  // saw, is not worth a question to the kernel, which costs as much as an unmap.
+  if (range.start().aligned_down(k2M) == (range.end() - 1).aligned_down(k2M)) return true;
   const auto vma = maps_->at_or_above(range.start());
-  return vma && vma->range.contains(range);  // and refusal() has seen that it is not sealed
+  return vma && vma->range.contains(range);
 }
 
 // --- what a call reaches ----------------------------------------------------------------------------
