@@ -247,9 +247,8 @@ SX_INTERPOSE(int, ioctl, (int fd, unsigned long request, ...)) {
     if (result != kNotOurs) return libc_result(result);
   }
   if (_IOC_TYPE(request) == kUserfaultType && !in_engine() && live_mm() != nullptr) {
-    const EngineMark mark;
     const std::array<long, 6> words{fd, static_cast<long>(request), static_cast<long>(live::number_of(argument))};
-    return libc_result(live_mm()->hook_syscall(SYS_ioctl, words));
+    return libc_result(run_in_engine([&] { return live_mm()->hook_syscall(SYS_ioctl, words); }));
   }
   return real(fd, request, argument);
 }

@@ -39,7 +39,8 @@ void LiveHostMm::note_locked(HostRange range) {
 
 /// False: this thread is in a sandbox now that forbids it.
 bool LiveHostMm::may_move_pages() const {
-  const int err = client_.ask(unreadable_, unreadable_);
+  const HostVa ours = unreadable_.range().start();
+  const int err = client_.ask(ours, ours);
   return err == ENOENT || err == EAGAIN;
 }
 
