@@ -15,7 +15,7 @@ class LiveTestPeer {
  public:
   static void read_events(LiveHostMm& mm) {
     const EngineSection section(mm);
-    mm.pump_for_reader();
+    mm.res_.pump.pump_for_reader(mm.res_.client);
     const LiveHostMm::Locked lock(mm);
   }
   /// With the lock held: lets `thread` finish its call, whose event is read and not yet dealt with, and brings
@@ -23,7 +23,7 @@ class LiveTestPeer {
   static void fetch_behind_the_call(LiveHostMm& mm, std::thread& thread, HostRange range) {
     const LiveHostMm::Locked lock(mm);
     thread.join();  // the reader reads, and cannot do more
-    mm.bring_range_home(range, MoveCause::kCpuFault);
+    mm.memory_.residents.bring_range_home(range, MoveCause::kCpuFault);
   }
 };
 
