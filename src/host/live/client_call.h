@@ -90,12 +90,20 @@ class CallPlanner {
 
  private:
   struct Row;
+  /// Adds the memory that a call changes; false when it changes none.
+  using Reach = bool (CallPlanner::*)(const Row&, Detail, CallPlan&) const;
+  struct Row {
+    long number;
+    Reach reach;
+    std::optional<HostEvent> event;
+    VramPages pages;
+    Walk walk;
+  };
   struct AdviceRow;
   struct HandlerRow;
   static const Row kRows[];
   static const AdviceRow kAdvice[];
   static const HandlerRow kHandlers[];
-  using Reach = bool (CallPlanner::*)(const Row&, Detail, CallPlan&) const;
 
   bool named_pages(const Row& row, Detail detail, CallPlan& plan) const;
   bool protected_pages(const Row& row, Detail detail, CallPlan& plan) const;
