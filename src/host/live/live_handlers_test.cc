@@ -76,6 +76,18 @@ TEST_F(LiveHandlers, MemoryThatIsNotTheirsCannotBeFilled) {
   }
 }
 
+// By a raw request it can; what was filled counts, and nothing else is lost.
+TEST_F(LiveHandlers, PageFilledBehindOurBackIsSurvived) {
+  std::byte* at = map_filled(k64K, 1);
+  migrate(at, k64K);
+  ASSERT_EQ(theirs_.zero(range_at(at + 2 * kPageSize, kPageSize)).err, 0);
+  EXPECT_EQ(word(at, 0), 1u);
+  EXPECT_EQ(word(at, 2), 0u);
+  EXPECT_EQ(word(at, 3), 4u);
+  EXPECT_EQ(released(), 1u);
+  doubled_expected_ = 1;
+}
+
 TEST_F(LiveHandlers, CopyOutOfVram) {
   std::byte* from = map_filled(k64K, 1);
   std::byte* to = map(k64K);

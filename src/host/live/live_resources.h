@@ -50,6 +50,7 @@ struct LiveCounters {
   std::atomic<std::uint64_t> parked{0};    ///< faults that waited for a residency deadline
   std::atomic<std::uint64_t> vanished{0};  ///< pages that the kernel dropped from VRAM (MADV_FREE)
   std::atomic<std::uint64_t> events{0};    ///< uffd events of calls that no hook saw
+  std::atomic<std::uint64_t> doubled{0};   ///< pages that somebody filled while they were in VRAM
   std::atomic<std::uint64_t> registered{0};
   std::atomic<std::uint64_t> unregistered{0};
 };

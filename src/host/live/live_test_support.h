@@ -169,6 +169,9 @@ class LiveTest : public ::testing::Test {
     heap_ = new Apart<FakeHeap>(*mm_, kOwner);
   }
   void finish() {
+    if (mm_ != nullptr) {
+      EXPECT_EQ(mm_->counters().doubled.load(), doubled_expected_);
+    }
     mm_.reset();
     delete heap_;
     heap_ = nullptr;
@@ -221,6 +224,7 @@ class LiveTest : public ::testing::Test {
     return heap().released.load();
   }
 
+  std::uint64_t doubled_expected_ = 0;
   LiveHostMm::Owner mm_;
   Apart<FakeHeap>* heap_ = nullptr;
   std::vector<HostRange> mapped_;

@@ -5,6 +5,12 @@
 
 namespace softxe::live {
 
+/// The kernel asks whether memory is registered, not with whom: a client can fill what is away, by a raw request.
+void Residents::note_doubled(HostVa page) {
+  if (res_.counters.doubled.fetch_add(1, std::memory_order_relaxed) != 0) return;
+  log(LogLevel::kError, "page {:#x} is in memory and in VRAM: it was filled behind our back", page.value());
+}
+
 /// Moves the pages of `piece` out, from its start, as far as it can.
 Residents::Left Residents::leave(const Piece& piece) {
   const std::uint64_t bytes = piece.range.size();
@@ -19,12 +25,10 @@ Residents::Left Residents::leave(const Piece& piece) {
     if (end.err == 0 || end.err == EINTR) break;
     // Fallback for mappings that MOVE refuses (read-only by a raw mprotect, locked): COPY fills them.
     const RunEnd copied = mover_.copy_run(res_.client, {va + done, frame + done, kPageSize});
-    if (copied.err == EEXIST) {
-      log(LogLevel::kError, "page {:#x} is in memory and in VRAM", va + done);
-      SX_UNREACHABLE("a page is in system memory and in VRAM");
-    }
     if (copied.err == EINTR) break;
-    const bool gone = copied.err == ENOENT || copied.err == EINVAL || copied.err == ESRCH;
+    const bool doubled = copied.err == EEXIST;  // another userfaultfd filled the page: what is there counts
+    if (doubled) note_doubled(HostVa(va + done));
+    const bool gone = doubled || copied.err == ENOENT || copied.err == EINVAL || copied.err == ESRCH;
     if (copied.err != 0 && (!gone || res_.client.event_in_flight())) break;  // asked again later
     mover_.discard_frame(frame + done, kPageSize);
     if (gone) lost += kPageSize;  // unmapped by a raw call: nobody can ask for it

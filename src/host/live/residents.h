@@ -42,6 +42,7 @@ class Residents {
   HomeEnd bring_home(Piece piece, MoveCause cause);
   Left leave(const Piece& piece);
   void note_left(const Piece& piece);
+  void note_doubled(HostVa page);
   bool release_if_empty(DevmemAllocation& allocation);
 
   LiveResources& res_;
