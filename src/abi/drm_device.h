@@ -23,6 +23,7 @@
 #include "abi/file_image.h"
 #include "abi/ioctl_table.h"
 #include "abi/user_copy.h"
+#include "base/kernel_failure.h"
 #include "drv/device.h"
 #include "drv/exec/device_exec.h"
 #include "drv/exec/id_table.h"
@@ -72,6 +73,10 @@ struct ProcessOptions {
   std::function<void()> before_submit = [] {};
   /// Asked by waits of the calling thread, which end with -EINTR when it says true; null: never.
   bool (*signalled)() = nullptr;
+  /// Host threads that run the groups of one kernel; 1 with kManual.
+  std::uint32_t eu_threads = 1;
+  /// Told of kernels with illegal or unsupported instructions, on an engine's thread; null: nobody listens.
+  std::function<void(unsigned device, const KernelFailure&)> kernel_failed{};
   FdLayer* fds = nullptr;
   /// Where requests and user fences of the client are read and written; never null. Shared: a fence may be late.
   std::shared_ptr<UserMemory> memory = std::make_shared<ProcessUserMemory>();
@@ -83,7 +88,7 @@ struct ProcessOptions {
 /// One simulated card of this process.
 class DrmDevice {
  public:
-  DrmDevice(std::unique_ptr<Device> device, const ProcessOptions& options);
+  DrmDevice(std::unique_ptr<Device> device, unsigned index, const ProcessOptions& options);
   ~DrmDevice();
 
   Device& device() { return *device_; }
@@ -94,6 +99,8 @@ class DrmDevice {
 
   // Fake offsets and flink names, device-wide.
   void remember(const std::shared_ptr<GemBo>& bo);
+  /// Some object that anybody still has, or null. `is_it` runs under the lock of the device's names.
+  std::shared_ptr<GemBo> find_bo(const std::function<bool(const GemBo&)>& is_it);
   std::shared_ptr<GemBo> bo_at_offset(std::uint64_t offset);
   /// In a fork child: the object of this device that has the bytes of one of the parent's, with its fake
   /// offset. One for all files and dma-bufs. `private_to`: the child's VM that stands for the parent's.

@@ -3,9 +3,25 @@
 
 namespace softxe {
 
-DrmDevice::DrmDevice(std::unique_ptr<Device> device, const ProcessOptions& options)
+namespace {
+
+HwOptions hardware_options(unsigned index, const ProcessOptions& options) {
+  HwOptions hardware;
+  hardware.eu_threads = options.policy == ExecPolicy::kManual ? 1 : options.eu_threads;
+  hardware.starter = options.start_thread;
+  if (options.kernel_failed) {
+    hardware.kernel_failed = [index, tell = options.kernel_failed](const KernelFailure& failure) {
+      tell(index, failure);
+    };
+  }
+  return hardware;
+}
+
+}  // namespace
+
+DrmDevice::DrmDevice(std::unique_ptr<Device> device, unsigned index, const ProcessOptions& options)
     : device_(std::move(device)), limits_{.profile = &device_->profile()}, policy_(options.policy) {
-  backends_ = std::make_unique<HwBackendFactory>(*device_);
+  backends_ = std::make_unique<HwBackendFactory>(*device_, hardware_options(index, options));
   exec_ = std::make_unique<DeviceExec>(DeviceExec::Config{.profile = device_->profile(),
                                                           .clock = device_->host().clock(),
                                                           .counters = device_->counters(),
@@ -33,6 +49,13 @@ std::shared_ptr<GemBo> DrmDevice::bo_at_offset(std::uint64_t offset) {
   Guard hold(lock_);
   auto it = offsets_.find(offset);
   return it == offsets_.end() ? nullptr : it->second.lock();
+}
+
+std::shared_ptr<GemBo> DrmDevice::find_bo(const std::function<bool(const GemBo&)>& is_it) {
+  Guard hold(lock_);
+  for (const auto& [offset, weak] : offsets_)
+    if (auto bo = weak.lock(); bo != nullptr && is_it(*bo)) return bo;
+  return nullptr;
 }
 
 Result<std::shared_ptr<GemBo>> DrmDevice::inherited(const std::shared_ptr<GemBo>& parents, const void* private_to) {
@@ -104,7 +127,7 @@ Result<std::unique_ptr<DrmProcess>> DrmProcess::create(HostMm& host, const Proce
       device.vm_counters = [make = options.vm_counters, index](std::uint32_t asid) { return make(index, asid); };
     }
     SX_TRY(auto made, Device::create(host, process->migrate_lock_, device));
-    process->devices_.push_back(std::make_unique<DrmDevice>(std::move(made), options));
+    process->devices_.push_back(std::make_unique<DrmDevice>(std::move(made), index, options));
   }
   return process;
 }

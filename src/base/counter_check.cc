@@ -48,6 +48,10 @@ const std::vector<Identity>& identities() {
       {{C::svm_2M_valid_pagefault_count}, Relation::kAtMost, {C::svm_2M_pagefault_count}},
       {{C::svm_fault_again_count}, Relation::kAtMost, {C::svm_pagefault_count}},
       {{C::svm_range_collected_count, C::svm_range_removed_count}, Relation::kAtMost, {C::svm_range_created_count}},
+      {{C::eu_fault_count}, Relation::kAtMost, {C::gpu_fault_count}},
+      {{C::eu_kernel_failed_count}, Relation::kAtMost, {C::eu_kernel_count}},
+      {{C::eu_group_count}, Relation::kAtMost, {C::eu_thread_count}},
+      {{C::eu_send_count}, Relation::kAtMost, {C::eu_instruction_count}},
   };
   return all;
 }

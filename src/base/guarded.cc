@@ -7,7 +7,7 @@
 #include <cstring>
 
 // Every routine returns 0 on success. After a fault those of one access return -1, those of lanes how many lanes
-// (rcx) are left. The faulting address always lies between sx_guarded_begin and sx_guarded_end, lanes behind
+// (minus rcx) are left. The faulting address always lies between sx_guarded_begin and sx_guarded_end, lanes behind
 // sx_guarded_lanes_begin; no routine touches the stack before its fixup, so the table has two rows.
 asm(R"(
     .text
@@ -106,13 +106,14 @@ sx_guarded_lanes_begin:
     .hidden sx_guarded_gather8
     .type sx_guarded_gather8, @function
 sx_guarded_gather8:
+    leaq (%rdi,%rcx,8), %rdi
+    leaq (%rdx,%rcx,1), %rdx
+    negq %rcx
 1:
-    movq (%rdi), %rax
+    movq (%rdi,%rcx,8), %rax
     movzbl (%rax,%rsi), %r8d
-    movb %r8b, (%rdx)
-    addq $8, %rdi
-    addq $1, %rdx
-    decq %rcx
+    movb %r8b, (%rdx,%rcx,1)
+    incq %rcx
     jnz 1b
     xorl %eax, %eax
     ret
@@ -122,13 +123,14 @@ sx_guarded_gather8:
     .hidden sx_guarded_gather16
     .type sx_guarded_gather16, @function
 sx_guarded_gather16:
+    leaq (%rdi,%rcx,8), %rdi
+    leaq (%rdx,%rcx,2), %rdx
+    negq %rcx
 1:
-    movq (%rdi), %rax
+    movq (%rdi,%rcx,8), %rax
     movzwl (%rax,%rsi), %r8d
-    movw %r8w, (%rdx)
-    addq $8, %rdi
-    addq $2, %rdx
-    decq %rcx
+    movw %r8w, (%rdx,%rcx,2)
+    incq %rcx
     jnz 1b
     xorl %eax, %eax
     ret
@@ -138,13 +140,14 @@ sx_guarded_gather16:
     .hidden sx_guarded_gather32
     .type sx_guarded_gather32, @function
 sx_guarded_gather32:
+    leaq (%rdi,%rcx,8), %rdi
+    leaq (%rdx,%rcx,4), %rdx
+    negq %rcx
 1:
-    movq (%rdi), %rax
+    movq (%rdi,%rcx,8), %rax
     movl (%rax,%rsi), %r8d
-    movl %r8d, (%rdx)
-    addq $8, %rdi
-    addq $4, %rdx
-    decq %rcx
+    movl %r8d, (%rdx,%rcx,4)
+    incq %rcx
     jnz 1b
     xorl %eax, %eax
     ret
@@ -154,13 +157,14 @@ sx_guarded_gather32:
     .hidden sx_guarded_gather64
     .type sx_guarded_gather64, @function
 sx_guarded_gather64:
+    leaq (%rdi,%rcx,8), %rdi
+    leaq (%rdx,%rcx,8), %rdx
+    negq %rcx
 1:
-    movq (%rdi), %rax
+    movq (%rdi,%rcx,8), %rax
     movq (%rax,%rsi), %r8
-    movq %r8, (%rdx)
-    addq $8, %rdi
-    addq $8, %rdx
-    decq %rcx
+    movq %r8, (%rdx,%rcx,8)
+    incq %rcx
     jnz 1b
     xorl %eax, %eax
     ret
@@ -170,13 +174,14 @@ sx_guarded_gather64:
     .hidden sx_guarded_scatter8
     .type sx_guarded_scatter8, @function
 sx_guarded_scatter8:
+    leaq (%rdi,%rcx,8), %rdi
+    leaq (%rdx,%rcx,1), %rdx
+    negq %rcx
 1:
-    movq (%rdi), %rax
-    movzbl (%rdx), %r8d
+    movq (%rdi,%rcx,8), %rax
+    movzbl (%rdx,%rcx,1), %r8d
     movb %r8b, (%rax,%rsi)
-    addq $8, %rdi
-    addq $1, %rdx
-    decq %rcx
+    incq %rcx
     jnz 1b
     xorl %eax, %eax
     ret
@@ -186,13 +191,14 @@ sx_guarded_scatter8:
     .hidden sx_guarded_scatter16
     .type sx_guarded_scatter16, @function
 sx_guarded_scatter16:
+    leaq (%rdi,%rcx,8), %rdi
+    leaq (%rdx,%rcx,2), %rdx
+    negq %rcx
 1:
-    movq (%rdi), %rax
-    movzwl (%rdx), %r8d
+    movq (%rdi,%rcx,8), %rax
+    movzwl (%rdx,%rcx,2), %r8d
     movw %r8w, (%rax,%rsi)
-    addq $8, %rdi
-    addq $2, %rdx
-    decq %rcx
+    incq %rcx
     jnz 1b
     xorl %eax, %eax
     ret
@@ -202,13 +208,14 @@ sx_guarded_scatter16:
     .hidden sx_guarded_scatter32
     .type sx_guarded_scatter32, @function
 sx_guarded_scatter32:
+    leaq (%rdi,%rcx,8), %rdi
+    leaq (%rdx,%rcx,4), %rdx
+    negq %rcx
 1:
-    movq (%rdi), %rax
-    movl (%rdx), %r8d
+    movq (%rdi,%rcx,8), %rax
+    movl (%rdx,%rcx,4), %r8d
     movl %r8d, (%rax,%rsi)
-    addq $8, %rdi
-    addq $4, %rdx
-    decq %rcx
+    incq %rcx
     jnz 1b
     xorl %eax, %eax
     ret
@@ -218,13 +225,14 @@ sx_guarded_scatter32:
     .hidden sx_guarded_scatter64
     .type sx_guarded_scatter64, @function
 sx_guarded_scatter64:
+    leaq (%rdi,%rcx,8), %rdi
+    leaq (%rdx,%rcx,8), %rdx
+    negq %rcx
 1:
-    movq (%rdi), %rax
-    movq (%rdx), %r8
+    movq (%rdi,%rcx,8), %rax
+    movq (%rdx,%rcx,8), %r8
     movq %r8, (%rax,%rsi)
-    addq $8, %rdi
-    addq $8, %rdx
-    decq %rcx
+    incq %rcx
     jnz 1b
     xorl %eax, %eax
     ret
@@ -241,6 +249,7 @@ sx_guarded_fixup:
     .hidden sx_guarded_lanes_fixup
 sx_guarded_lanes_fixup:
     movq %rcx, %rax
+    negq %rax
     ret
 )");
 

@@ -9,7 +9,6 @@
 #include <fmt/format.h>
 #include <sched.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -24,6 +23,7 @@
 
 #include "cli/commands.h"
 #include "cli/report.h"
+#include "cli/run_folder.h"
 #include "cli/run_program.h"
 #include "preload/settings.h"
 
@@ -38,14 +38,35 @@ void forward_signal(int signal, siginfo_t* info, void*) {
   if (child_pid > 0 && info->si_code <= 0) kill(child_pid, signal);
 }
 
+constexpr std::array kForwarded{SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGCONT};
+
 void forward_signals() {
-  for (int signal : std::array{SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGCONT}) {
+  for (int signal : kForwarded) {
     struct sigaction action {};
     action.sa_sigaction = forward_signal;
     action.sa_flags = SA_SIGINFO;
-    sigaction(signal, &action, nullptr);
+    struct sigaction before {};
+    sigaction(signal, &action, &before);
+    if (before.sa_handler == SIG_IGN) sigaction(signal, &before, nullptr);  // under nohup, say
   }
 }
+
+/// For as long as it lives the signals that go on to the program wait: nobody knows yet where to.
+class SignalsHeld {
+ public:
+  SignalsHeld() {
+    sigset_t forwarded;
+    sigemptyset(&forwarded);
+    for (int signal : kForwarded) sigaddset(&forwarded, signal);
+    sigprocmask(SIG_BLOCK, &forwarded, &before_);
+  }
+  ~SignalsHeld() { sigprocmask(SIG_SETMASK, &before_, nullptr); }
+  SignalsHeld(const SignalsHeld&) = delete;
+  SignalsHeld& operator=(const SignalsHeld&) = delete;
+
+ private:
+  sigset_t before_{};
+};
 
 int complain(const char* what, const char* why, int status) {
   std::fprintf(stderr, "softxe run: %s: %s\n", what, why);
@@ -64,62 +85,6 @@ std::string find_library() {
   return {};
 }
 
-/// The folder one run works in: library copy, counter slots, shadow tree. Removed at the end.
-class RunFolder {
- public:
-  RunFolder() = default;
-  RunFolder(const RunFolder&) = delete;
-  RunFolder& operator=(const RunFolder&) = delete;
-  ~RunFolder() { remove(); }
-
-  void remove() {
-    if (slots_ != nullptr) munmap(slots_, sizeof(preload::SlotFile));
-    slots_ = nullptr;
-    if (path_.empty()) return;
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-    path_.clear();
-  }
-
-  /// `root` empty: none. EXXX of the failing call.
-  int make(const std::string& root) {
-    const char* base = getenv("TMPDIR");
-    std::string pattern = root + (root.empty() && base != nullptr ? base : "/tmp");
-    std::error_code ignored;
-    std::filesystem::create_directories(pattern, ignored);
-    pattern += "/softxe-run-XXXXXX";
-    if (mkdtemp(pattern.data()) == nullptr) return errno;
-    path_ = pattern;
-    inside_ = path_.substr(root.size());
-    const std::string file = path_ + "/slots";
-    const int fd = open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd < 0) return errno;
-    void* at = MAP_FAILED;
-    if (ftruncate(fd, sizeof(preload::SlotFile)) == 0) {
-      at = mmap(nullptr, sizeof(preload::SlotFile), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    }
-    const int error = errno;
-    close(fd);
-    if (at == MAP_FAILED) return error;
-    slots_ = static_cast<preload::SlotFile*>(at);
-    slots_->magic = preload::kSlotsMagic;
-    slots_->version = 1;
-    // Programs of the run may drop root or come from another user namespace.
-    chmod(path_.c_str(), 0777);
-    chmod(file.c_str(), 0666);
-    return 0;
-  }
-  const std::string& path() const { return path_; }
-  /// As the program sees it, that is without the root.
-  const std::string& inside() const { return inside_; }
-  const preload::SlotFile& slots() const { return *slots_; }
-
- private:
-  std::string path_;
-  std::string inside_;
-  preload::SlotFile* slots_ = nullptr;
-};
-
 /// The variables of preload/settings.h; the runner reads them itself for the shadow tree.
 void set_environment(const RunOptions& options, const RunFolder& folder) {
   setenv("SOFTXE_ACTIVE", "1", 1);
@@ -128,6 +93,7 @@ void set_environment(const RunOptions& options, const RunFolder& folder) {
   setenv("SOFTXE_PROFILE", options.profile.c_str(), 1);
   setenv("SOFTXE_AUTORESET", options.autoreset.c_str(), 1);
   setenv("SOFTXE_DMA", options.dma.c_str(), 1);
+  if (options.eu_threads != 0) setenv("SOFTXE_EU_THREADS", fmt::format("{}", options.eu_threads).c_str(), 1);
   if (!options.vram.empty()) setenv("SOFTXE_VRAM", options.vram.c_str(), 1);
   if (!options.visible.empty()) setenv("SOFTXE_VISIBLE", options.visible.c_str(), 1);
 }
@@ -194,6 +160,15 @@ int wait_for_program() {
   }
 }
 
+/// Every descendant that has lost its parent is the runner's child (subreaper).
+bool descendants_live() {
+  for (;;) {
+    const pid_t pid = waitpid(-1, nullptr, WNOHANG);
+    if (pid == 0) return true;
+    if (pid < 0 && errno != EINTR) return false;
+  }
+}
+
 int end_as(int status) {
   if (WIFEXITED(status)) return WEXITSTATUS(status);
   const int signal = WTERMSIG(status);
@@ -223,6 +198,7 @@ int run(RunOptions options) {
   std::string library = find_library();
   if (library.empty()) return complain("libsoftxe-preload.so", "not found beside softxe", kExitCannotRun);
 
+  remove_abandoned_folders(options.root);
   RunFolder folder;
   if (int error = folder.make(options.root)) {
     return complain("run folder", std::strerror(error), kExitCannotRun);
@@ -240,9 +216,12 @@ int run(RunOptions options) {
   }
 
   prctl(PR_SET_CHILD_SUBREAPER, 1);
-  forward_signals();
   fflush(nullptr);
-  child_pid = fork();
+  {
+    const SignalsHeld held;  // the program starts with the dispositions that the runner was given
+    child_pid = fork();
+    if (child_pid > 0) forward_signals();
+  }
   if (child_pid < 0) return complain("fork", std::strerror(errno), kExitCannotRun);
   if (child_pid == 0) start_program(options, *file, preload_list(library));
   const int status = wait_for_program();
@@ -250,7 +229,12 @@ int run(RunOptions options) {
   if (int error = deliver_report(folder.slots(), {.file = options.report, .summary = options.summary})) {
     complain(options.report.c_str(), std::strerror(error), 0);
   }
-  folder.remove();  // a signal may end us below, without destructors
+  // A signal may end us below, without destructors. Descendants that go on keep their devices.
+  if (descendants_live()) {
+    folder.leave();
+  } else {
+    folder.remove();
+  }
   return end_as(status);
 }
 

@@ -16,6 +16,7 @@ struct RunOptions {
   std::string visible;
   std::string autoreset = "flag";
   std::string dma = "move";
+  unsigned eu_threads = 0;  ///< 0: one per processor
   std::string report;
   std::string root;
   bool summary = false;

@@ -26,6 +26,9 @@ void add_run(CLI::App& app, Action& action) {
   verb->add_option("--autoreset", options->autoreset, "When munmap resets memory attributes")
       ->check(CLI::IsMember({"flag", "always", "exact"}));
   verb->add_option("--dma", options->dma, "How pages travel")->check(CLI::IsMember({"move", "copy"}));
+  verb->add_option("--eu-threads", options->eu_threads,
+                   "Host threads that run the groups of one kernel (default: one per processor)")
+      ->check(CLI::Range(1, 32));
   verb->add_option("--report", options->report, "Write the counters as JSON");
   verb->add_flag("--summary", options->summary, "Print what the program's memory did");
   verb->add_option("--root", options->root, "Run inside this folder as root folder")->check(CLI::ExistingDirectory);

@@ -59,8 +59,26 @@ nlohmann::json vms_json(const preload::SlotFile& slots, std::uint32_t process, s
   return vms;
 }
 
+std::string hex(std::uint64_t number) { return fmt::format("{:#x}", number); }
+
+/// Kernels with illegal or unsupported instructions, the first few of a process.
+nlohmann::json kernel_failures_json(const preload::ProcessSlot& slot) {
+  nlohmann::json failures = nlohmann::json::array();
+  for (const auto& failure : slot.kernel_failures) {
+    if (failure.written.load(std::memory_order_acquire) == 0) continue;
+    failures.push_back({{"device", failure.device},
+                        {"kernel", hex(failure.what.kernel)},
+                        {"instruction", hex(failure.what.instruction)},
+                        {"text", failure.what.text.data()},
+                        {"reason", failure.what.reason.data()},
+                        {"group", failure.what.group},
+                        {"thread", failure.what.thread}});
+  }
+  return failures;
+}
+
 /// schema "softxe-report-1": processes (pid, exe, profile, rung, devices with their counters and those of
-/// their VMs) and the total by counter name. Counter names: base/counters.h. A VM has its ASID and
+/// their VMs, failed kernels) and the total by counter name. Counter names: base/counters.h. A VM has its ASID and
 /// the counters that moved; beyond kVmSlotsMax VMs in a run, a device's others are one entry with
 /// ASID 0 and their number.
 nlohmann::json make_report(const preload::SlotFile& slots) {
@@ -81,6 +99,7 @@ nlohmann::json make_report(const preload::SlotFile& slots) {
                          {"exe", slot.exe},
                          {"profile", slot.profile},
                          {"rung", slot.rung},
+                         {"kernel_failures", kernel_failures_json(slot)},
                          {"devices", std::move(devices)}});
   }
   nlohmann::json sums = nlohmann::json::object();
@@ -131,7 +150,8 @@ int write_report(const nlohmann::json& report, const std::string& path) {
 /// What was faulted, moved, reset, and why, in the words of a driver engineer.
 std::string summary_text(const nlohmann::json& report) {
   const nlohmann::json& total = report.at("total");
-  auto n = [&](const char* name) { return total.at(name).get<std::uint64_t>(); };
+  // A report of an earlier version lacks the newest counters.
+  auto n = [&](const char* name) { return total.value(name, std::uint64_t{0}); };
   std::string text;
   auto line = [&](const std::string& what, const std::string& value, const std::string& detail) {
     text += fmt::format("  {:<28} {:>12}   {}\n", what, value, detail);
@@ -160,8 +180,20 @@ std::string summary_text(const nlohmann::json& report) {
   line("attribute resets", count("svm_attribute_reset_count"),
        fmt::format("VMAs split {}, merged {}", n("vma_split_count"), n("vma_merge_count")));
   line("TLB invalidations", count("tlb_inval_count"), fmt::format("{} pages zapped", n("pte_zap_count")));
+  line("kernels", count("eu_kernel_count"),
+       fmt::format("{} groups, {} threads, {} work items; failed {}", n("eu_group_count"), n("eu_thread_count"),
+                   n("eu_lane_count"), n("eu_kernel_failed_count")));
+  line("  their instructions", count("eu_instruction_count"),
+       fmt::format("{} messages; {} GPU page faults", n("eu_send_count"), n("eu_fault_count")));
   line("ioctls", count("exec_count") + " EXEC",
        fmt::format("{} VM_BIND, {} MADVISE", n("vm_bind_count"), n("madvise_count")));
+  for (const nlohmann::json& process : report.at("processes")) {
+    for (const nlohmann::json& failure : process.value("kernel_failures", nlohmann::json::array())) {
+      text += fmt::format("  process {}: kernel at {} failed at {}: {}: {}\n", process.at("pid").get<unsigned>(),
+                          failure.at("kernel").get<std::string>(), failure.at("instruction").get<std::string>(),
+                          failure.at("text").get<std::string>(), failure.at("reason").get<std::string>());
+    }
+  }
   return text;
 }
 

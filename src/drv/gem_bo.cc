@@ -2,11 +2,14 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <optional>
 #include <set>
 
+#include "base/raised_limit.h"
 #include "base/step.h"
 #include "host/host_mm.h"
 #include "host/live/raw_syscall.h"
@@ -16,17 +19,20 @@ namespace softxe {
 
 namespace {
 
-// Clients close and count low descriptors; ours stay out of their way (spec/clients.md 1.4).
-constexpr int kFirstInternalFd = 900;
-
 // Longest wait for the pins of others.
 constexpr std::uint64_t kPinWaitNs = 100'000'000;
 
-int raise_fd(int fd) {
-  const int high = fcntl(fd, F_DUPFD_CLOEXEC, kFirstInternalFd);
-  if (high < 0) return fd;
-  close(fd);
-  return high;
+/// Sizes a new object's file. RLIMIT_FSIZE is for what the client writes, and a file beyond it would be a signal, too.
+Status size_file(int fd, std::uint64_t bytes) {
+  std::optional<RaisedLimit> raised;
+  if (bytes > client_limit(LimitKind::kFileSize)) {
+    raised.emplace(LimitKind::kFileSize);
+    rlimit now{};
+    if (getrlimit(RLIMIT_FSIZE, &now) == 0 && bytes > now.rlim_cur)
+      return fail(ENOMEM, "larger than the hard limit of file sizes (RLIMIT_FSIZE)");
+  }
+  if (ftruncate(fd, static_cast<off_t>(bytes)) != 0) return fail(ENOMEM, "cannot size a buffer object");
+  return {};
 }
 
 }  // namespace
@@ -63,18 +69,17 @@ Result<std::shared_ptr<GemBo>> GemBo::create(BoMemory& memory, const GemCreateRe
 }
 
 Status GemBo::create_backing() {
-  const int fd = memfd_create(kBoMemfdName, MFD_CLOEXEC);
-  if (fd < 0) return fail(errno, "no memfd for a buffer object");
-  memfd_ = raise_fd(fd);
-  if (ftruncate(memfd_, static_cast<off_t>(size_bytes_)) != 0) {
-    return fail(ENOMEM, "cannot size a buffer object");
-  }
+  const RaisedLimit descriptors(LimitKind::kDescriptors);
+  SX_TRY(const OwnedFd low,
+         OwnedFd::take(live::raw_syscall(SYS_memfd_create, kBoMemfdName, MFD_CLOEXEC), "no memfd for a buffer object"));
+  SX_TRY(memfd_, OwnedFd::duplicate_high(low.get()));
+  SX_TRY_VOID(size_file(memfd(), size_bytes_));
   return map_backing();
 }
 
 Status GemBo::map_backing() {
   // Not usable at first: after mlockall(MCL_FUTURE) the kernel would fill it.
-  void* at = mmap(nullptr, size_bytes_, PROT_NONE, MAP_SHARED | MAP_NORESERVE, memfd_, 0);
+  void* at = mmap(nullptr, size_bytes_, PROT_NONE, MAP_SHARED | MAP_NORESERVE, memfd(), 0);
   if (at == MAP_FAILED) return fail(ENOMEM, "cannot map a buffer object");
   live::raw_syscall(SYS_munlock, at, size_bytes_);
   live::raw_syscall(SYS_madvise, at, size_bytes_, MADV_DONTDUMP);
@@ -94,9 +99,7 @@ Result<std::shared_ptr<GemBo>> GemBo::inherit(BoMemory& memory, const GemBo& par
   request.caching = parents.caching_;
   std::shared_ptr<GemBo> bo(new GemBo(memory, request, private_to));
   bo->inherited_ = true;
-  const int fd = fcntl(parents.memfd_, F_DUPFD_CLOEXEC, 0);
-  if (fd < 0) return fail(errno, "no descriptor for an inherited buffer object");
-  bo->memfd_ = raise_fd(fd);
+  SX_TRY(bo->memfd_, OwnedFd::duplicate_high(parents.memfd()));
   SX_TRY_VOID(bo->map_backing());
   bo->purgeable_ = parents.purgeable_;
   bo->atomic_.store(parents.atomic_.load());
@@ -126,9 +129,6 @@ GemBo::~GemBo() {
   }
   // Not through libc: the hooks watch the client's mappings, this one is the engine's.
   if (bytes_ != nullptr) live::raw_syscall(SYS_munmap, bytes_, size_bytes_);
-  // Not close(): the last reference may go in a call that waits with the client's symbols in force
-  // (VM_DESTROY), and a client's close() of an internal descriptor is refused.
-  if (memfd_ >= 0) syscall(SYS_close, memfd_);
 }
 
 bool GemBo::settled() const { return !claimed_ && (place_ == Place::kSystem || place_ == Place::kVram); }
@@ -404,12 +404,12 @@ void GemBo::purge() {
   // The engines' view becomes zeroes before the bytes go: one of them may still come through the entries of a mapping
   // that a bind has taken out of the tree and not yet unbound, which no eviction finds.
   if (map_zeroes()) {
-    static_cast<void>(ftruncate(memfd_, 0));
+    static_cast<void>(ftruncate(memfd(), 0));
     return;
   }
   // Truncated under the engines' mapping, an access would end the process. The memory goes all the same; what differs
   // is that CPU mappings read zeroes where they should get SIGBUS.
-  static_cast<void>(fallocate(memfd_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(size_bytes_)));
+  static_cast<void>(fallocate(memfd(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(size_bytes_)));
 }
 
 // ENOMEM: the process has all the mappings it may have. The old one stays.

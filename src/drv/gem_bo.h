@@ -17,6 +17,7 @@
 #include "base/counters.h"
 #include "base/lock.h"
 #include "drv/exec/implicit_fences.h"
+#include "drv/owned_fd.h"
 #include "drv/requests.h"
 #include "hw/vram_map.h"
 #include "vm/bo.h"
@@ -68,7 +69,7 @@ class GemBo final : public Bo, private VramClient {
 
   // What the driver and the ABI need besides.
   const BoMemory& memory() const { return memory_; }
-  int memfd() const { return memfd_; }
+  int memfd() const { return memfd_.get(); }
   std::byte* engine_mapping() const { return bytes_; }
   CpuCaching caching() const { return caching_; }
   bool no_compression() const { return no_compression_; }
@@ -124,7 +125,7 @@ class GemBo final : public Bo, private VramClient {
   const bool no_compression_;
   const void* const private_to_;
   std::uint64_t mmap_offset_ = 0;
-  int memfd_ = -1;
+  OwnedFd memfd_;
   std::byte* bytes_ = nullptr;
   bool inherited_ = false;  ///< by a fork child: the bytes are not its own to throw away
   std::atomic<AtomicAccess> atomic_{AtomicAccess::kUndefined};

@@ -23,8 +23,12 @@ class LiveDevice {
     gpu_.reset();
     if (vm_ && !vm_->vm.closed()) close();
     vm_.reset();
-    mm_.reset();
+    // Pages leave VRAM before the device goes, and the device's windows before the memory they are part of.
+    for (unsigned tile = 0; device_ && tile < device_->vram_tiles(); ++tile) {
+      static_cast<void>(device_->vram(tile).evict_all({}));
+    }
     device_.reset();
+    mm_.reset();
   }
   LiveDevice(const LiveDevice&) = delete;
   LiveDevice& operator=(const LiveDevice&) = delete;

@@ -32,7 +32,7 @@ struct alignas(64) EngineSlot {
 /// All engines of one device, and the generation of their TLBs. Thread-safe, no locks.
 class InvalidationDomain {
  public:
-  static constexpr std::uint32_t kSlotsMax = 128;
+  static constexpr std::uint32_t kSlotsMax = 512;
   static constexpr std::uint64_t kSectionBytesMax = k64K;
   static constexpr std::uint32_t kSectionAccessesMax = 256;
 
@@ -40,7 +40,8 @@ class InvalidationDomain {
   InvalidationDomain(const InvalidationDomain&) = delete;
   InvalidationDomain& operator=(const InvalidationDomain&) = delete;
 
-  /// A slot for a new engine. Aborts beyond kSlotsMax (a device has far fewer engines).
+  /// A slot for a new engine. Aborts beyond kSlotsMax (a device has ten engines with up to 32 workers each, and a few
+  /// more).
   EngineSlot& register_engine();
   void unregister_engine(EngineSlot& slot);
 

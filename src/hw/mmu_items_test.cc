@@ -4,8 +4,10 @@
 #include <array>
 #include <cstring>
 #include <map>
+#include <thread>
 #include <vector>
 
+#include "base/at_step.h"
 #include "hw/mmu_fixture.h"
 
 #pragma GCC diagnostic push
@@ -167,32 +169,46 @@ TEST_F(MmuItems, WhatWasStoredBeforeAPageVanishedIsNotStoredAgain) {
     std::uint64_t start;
     std::uint64_t step;
     unsigned first_left;  ///< the lane that meets the hole
+    bool known;           ///< to the TLB
   };
   // Page 1 is the hole; its entry still allows everything.
-  const Row rows[] = {{"two pages, one distance", kVa + kPageSize - 64, 4, 16},
-                      {"page by page", kVa, kPageSize / 4, 4},
-                      {"over the edge", kVa + kPageSize - 6, 4, 1}};
+  const Row rows[] = {{"two pages, one distance", kVa + kPageSize - 64, 4, 16, true},
+                      {"two pages, not known", kVa + kPageSize - 64, 4, 16, false},
+                      {"many pages", kVa, kPageSize / 4, 4, true},
+                      {"many pages, not known", kVa, kPageSize / 4, 4, false},
+                      {"over the edge", kVa + kPageSize - 6, 4, 1, true},
+                      {"over the edge, not known", kVa + kPageSize - 6, 4, 1, false}};
   for (const Row& row : rows) {
     SCOPED_TRACE(row.what);
     map(kVa, run(PteKind::kSystem, 0, 16 * kPageSize));
-    ASSERT_TRUE(load(lanes(row.start, row.step), words_.data()));  // the TLB knows the pages
+    zap(kVa, 16 * kPageSize);
+    map(kVa, run(PteKind::kSystem, 0, 16 * kPageSize));
+    if (row.known) {
+      ASSERT_TRUE(load(lanes(row.start, row.step), words_.data()));
+    }
     for (unsigned k = 0; k < 32; ++k) words_[k] = 100 + k;
     std::byte* hole = system_.base() + kPageSize;
     ASSERT_EQ(mprotect(hole, kPageSize, PROT_NONE), 0);
+    // The CPU has seen the lanes before the hole and puts something else there.
+    const auto cpu_stores = [&] {
+      for (unsigned k = 0; k < row.first_left; ++k) {
+        const std::uint32_t mine = 9;
+        std::memcpy(system_.base() + (row.start - kVa) + k * row.step, &mine, sizeof mine);
+      }
+    };
     sink_.seen.clear();
     sink_.answer = [&](const PageFault& f) {
       EXPECT_EQ(f.page, GpuVa(kVa + kPageSize));
       EXPECT_EQ(f.access, AccessType::kWrite);
       EXPECT_EQ(mprotect(hole, kPageSize, PROT_READ | PROT_WRITE), 0);
-      // The CPU has seen the lanes before the hole and puts something else there.
-      for (unsigned k = 0; k < row.first_left; ++k) {
-        const std::uint32_t mine = 9;
-        std::memcpy(system_.base() + (row.start - kVa) + k * row.step, &mine, sizeof mine);
-      }
+      if (!row.known) cpu_stores();
       return FaultReply::kRetry;
     };
+    // Where the TLB knew the pages: at once, before anything is tried again.
+    AtStep at_once("hw.items.refused", 1, [&](int) { cpu_stores(); });
     ASSERT_TRUE(store(lanes(row.start, row.step), words_.data()));
     EXPECT_EQ(sink_.seen.size(), 1u);
+    EXPECT_EQ(at_once.left(), row.known ? 0 : 1);
     for (unsigned k = 0; k < 32; ++k) {
       std::uint32_t found = 0;
       std::memcpy(&found, system_.base() + (row.start - kVa) + k * row.step, sizeof found);
@@ -201,23 +217,27 @@ TEST_F(MmuItems, WhatWasStoredBeforeAPageVanishedIsNotStoredAgain) {
   }
 }
 
-TEST_F(MmuItems, ALoadWaitsForAPageThatVanished) {
+TEST_F(MmuItems, ALoadWaitsForAPageThatVanishedAlsoBesideVram) {
   map(kVa, run(PteKind::kSystem, 0, 16 * kPageSize));
-  map(kVa + 8 * kPageSize, run(PteKind::kVram, 0, kPageSize));
   for (unsigned p = 0; p < 16; ++p) host<std::uint32_t>(PteKind::kSystem, p * kPageSize) = p;
   host<std::uint32_t>(PteKind::kVram, 0) = 88;
-  for (const unsigned bad : {0u, 5u, 15u}) {
-    std::byte* hole = system_.base() + bad * kPageSize;
-    ASSERT_EQ(mprotect(hole, kPageSize, PROT_NONE), 0);
-    sink_.seen.clear();
-    sink_.answer = [&](const PageFault& f) {
-      EXPECT_EQ(f.page, GpuVa(kVa + bad * kPageSize));
-      EXPECT_EQ(mprotect(hole, kPageSize, PROT_READ | PROT_WRITE), 0);
-      return FaultReply::kRetry;
-    };
-    ASSERT_TRUE(load(lanes(kVa, kPageSize, 16), words_.data()));
-    EXPECT_EQ(sink_.seen.size(), 1u);
-    for (unsigned p = 0; p < 16; ++p) EXPECT_EQ(words_[p], p == 8 ? 88 : p);
+  for (const unsigned in_vram : {0u, 8u}) {
+    map(kVa + in_vram * kPageSize, run(PteKind::kVram, 0, kPageSize));
+    ASSERT_TRUE(load(lanes(kVa, kPageSize, 16), words_.data()));  // the TLB knows them all
+    for (const unsigned bad : {1u, 5u, 15u}) {
+      std::byte* hole = system_.base() + bad * kPageSize;
+      ASSERT_EQ(mprotect(hole, kPageSize, PROT_NONE), 0);
+      sink_.seen.clear();
+      sink_.answer = [&](const PageFault& f) {
+        EXPECT_EQ(f.page, GpuVa(kVa + bad * kPageSize));
+        EXPECT_EQ(mprotect(hole, kPageSize, PROT_READ | PROT_WRITE), 0);
+        return FaultReply::kRetry;
+      };
+      ASSERT_TRUE(load(lanes(kVa, kPageSize, 16), words_.data()));
+      EXPECT_EQ(sink_.seen.size(), 1u);
+      for (unsigned p = 0; p < 16; ++p) EXPECT_EQ(words_[p], p == in_vram ? 88 : p);
+    }
+    map(kVa + in_vram * kPageSize, run(PteKind::kSystem, in_vram * kPageSize, kPageSize));
   }
 }
 
@@ -234,6 +254,155 @@ TEST_F(MmuItems, ABurstKeepsItsSectionForVramAndLeavesItForTheProcess) {
     }
   }
   EXPECT_FALSE(memory_.mmu().inside());
+}
+
+// --- rights and atomics ---------------------------------------------------------------------------
+
+std::uint32_t add(std::uint32_t found, std::uint32_t operand, std::uint32_t) { return found + operand; }
+
+class MmuAtomicItems : public MmuItems {
+ protected:
+  Status add_items(const std::vector<GpuVa>& va, std::uint32_t* found, std::size_t& done) {
+    return memory_.atomic_items(
+        {.va = va, .apply = add, .operand = operands_.data(), .compare = operands_.data(), .found = found}, done);
+  }
+  MmuAtomicItems() {
+    for (unsigned k = 0; k < operands_.size(); ++k) operands_[k] = k + 1;
+  }
+  std::array<std::uint32_t, 32> operands_{};
+};
+
+TEST_F(MmuAtomicItems, ATranslationThatIsKnownGivesNoMoreRightsThanItHas) {
+  static constexpr struct {
+    const char* what;
+    bool writable;
+    bool atomic_enable;
+    bool stores;
+    bool atomics;
+    FaultType type;
+  } kRows[] = {{"all", true, true, true, true, FaultType::kNotPresent},
+               {"read-only", false, true, false, false, FaultType::kWriteViolation},
+               {"no atomics", true, false, true, false, FaultType::kAtomicViolation}};
+  for (const auto& row : kRows) {
+    SCOPED_TRACE(row.what);
+    PteRun r = run(PteKind::kVram, 0, kPageSize);
+    r.writable = row.writable;
+    r.atomic_enable = row.atomic_enable;
+    map(kVa, r);
+    sink_.seen.clear();
+    std::size_t done = 0;
+    for (int twice = 0; twice < 2; ++twice) {
+      ASSERT_TRUE(load(lanes(kVa, 4), words_.data()));
+      EXPECT_EQ(store(lanes(kVa, 4), words_.data()).has_value(), row.stores);
+      EXPECT_EQ(add_items(lanes(kVa, 4), words_.data(), done).has_value(), row.atomics);
+      EXPECT_EQ(done, row.atomics ? 32u : 0u);
+    }
+    for (const PageFault& f : sink_.seen) EXPECT_EQ(f.type, row.type);
+    EXPECT_EQ(sink_.seen.size(), 2u * ((row.stores ? 0 : 1) + (row.atomics ? 0 : 1)));
+    zap(kVa, kPageSize);
+  }
+}
+
+TEST_F(MmuAtomicItems, AddOnceInOrderOnEveryKindOfPage) {
+  for (const PteKind kind : {PteKind::kVram, PteKind::kEngine, PteKind::kSystem, PteKind::kNull}) {
+    SCOPED_TRACE(static_cast<int>(kind));
+    map(kVa, run(kind, 0, k2M));
+    for (const std::uint64_t step : {0u, 4u, 4096u}) {  // one word, one page, many pages
+      for (unsigned k = 0; k < 32 && kind != PteKind::kNull; ++k) host<std::uint32_t>(kind, k * step) = 1000;
+      std::size_t done = 0;
+      ASSERT_TRUE(add_items(lanes(kVa, step), words_.data(), done));
+      EXPECT_EQ(done, 32u);
+      std::uint32_t sum = 1000;
+      for (unsigned k = 0; k < 32; ++k) {
+        const std::uint32_t found = step == 0 ? sum : 1000;
+        EXPECT_EQ(words_[k], kind == PteKind::kNull ? 0 : found) << k;
+        sum += k + 1;
+        if (kind != PteKind::kNull && step != 0) {
+          EXPECT_EQ(host<std::uint32_t>(kind, k * step), 1001 + k);
+        }
+      }
+    }
+  }
+}
+
+TEST_F(MmuAtomicItems, APageThatVanishesOrIsRefusedStopsBehindWhatIsDone) {
+  map(kVa, run(PteKind::kSystem, 0, k2M));
+  std::size_t done = 0;
+  ASSERT_TRUE(load(lanes(kVa, kPageSize), words_.data()));
+  for (unsigned k = 0; k < 32; ++k) host<std::uint32_t>(PteKind::kSystem, k * kPageSize) = 0;
+  std::byte* hole = system_.base() + 7 * kPageSize;
+  ASSERT_EQ(mprotect(hole, kPageSize, PROT_NONE), 0);
+  EXPECT_EQ(add_items(lanes(kVa, kPageSize), words_.data(), done).error().err, EFAULT);
+  EXPECT_EQ(done, 7u);
+  ASSERT_EQ(mprotect(hole, kPageSize, PROT_READ | PROT_WRITE), 0);
+  for (unsigned k = 0; k < 32; ++k) EXPECT_EQ(host<std::uint32_t>(PteKind::kSystem, k * kPageSize), k < 7 ? k + 1 : 0);
+  // The same, served: every lane once.
+  ASSERT_EQ(mprotect(hole, kPageSize, PROT_NONE), 0);
+  sink_.answer = [&](const PageFault& f) {
+    EXPECT_EQ(f.access, AccessType::kAtomic);
+    EXPECT_EQ(mprotect(hole, kPageSize, PROT_READ | PROT_WRITE), 0);
+    return FaultReply::kRetry;
+  };
+  ASSERT_TRUE(add_items(lanes(kVa, kPageSize), words_.data(), done));
+  EXPECT_EQ(done, 32u);
+  for (unsigned k = 0; k < 32; ++k) {
+    EXPECT_EQ(host<std::uint32_t>(PteKind::kSystem, k * kPageSize), k < 7 ? 2 * k + 2 : k + 1);
+  }
+}
+
+TEST_F(MmuAtomicItems, AWordThatOthersKeepChangingIsWonInTheEnd) {
+  map(kVa, run(PteKind::kVram, 0, kPageSize));
+  static std::uint32_t* word;
+  static unsigned disturbed;
+  word = &host<std::uint32_t>(PteKind::kVram, 40);
+  *word = 0;
+  disturbed = 0;
+  const auto apply = [](std::uint32_t found, std::uint32_t operand, std::uint32_t) {
+    if (operand == 11 && disturbed < 300) ++disturbed, ++*word;  // lane 10: someone else was faster
+    return found + operand;
+  };
+  std::size_t done = 0;
+  ASSERT_TRUE(load(lanes(kVa, 4), words_.data()));
+  const std::vector<GpuVa> va = lanes(kVa, 4);
+  ASSERT_TRUE(memory_.atomic_items(
+      {.va = va, .apply = apply, .operand = operands_.data(), .compare = operands_.data(), .found = words_.data()},
+      done));
+  EXPECT_EQ(done, 32u);
+  for (unsigned k = 0; k < 32; ++k) {
+    EXPECT_EQ(words_[k], k == 10 ? 300 : 0) << k;
+    EXPECT_EQ(host<std::uint32_t>(PteKind::kVram, 4 * k), k + 1 + (k == 10 ? 300 : 0)) << k;
+  }
+}
+
+TEST_F(MmuAtomicItems, TwoWorkersAndTheCpuAddUp) {
+  map(kVa, run(PteKind::kVram, 0, kPageSize));
+  map(kVa + k2M, run(PteKind::kSystem, 0, kPageSize));
+  constexpr unsigned kRounds = 2000;
+  const std::uint32_t ones[32] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+                                  1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+  const auto work = [&] {
+    EngineMemory memory({domain_, sink_, clock_, EngineId{}});
+    memory.mmu().bind_vm({.asid = 5, .table = &table_, .vram = &vram_map_});
+    std::uint32_t found[32];
+    for (unsigned i = 0; i < kRounds; ++i) {
+      for (const std::uint64_t page : {kVa, kVa + k2M}) {
+        const std::vector<GpuVa> va = lanes(page, 0);
+        std::size_t done = 0;
+        ASSERT_TRUE(
+            memory.atomic_items({.va = va, .apply = add, .operand = ones, .compare = ones, .found = found}, done));
+      }
+    }
+  };
+  std::thread other(work);
+  std::thread cpu([&] {
+    for (unsigned i = 0; i < kRounds; ++i)
+      __atomic_fetch_add(&host<std::uint32_t>(PteKind::kSystem, 0), 1, __ATOMIC_SEQ_CST);
+  });
+  work();
+  other.join();
+  cpu.join();
+  EXPECT_EQ(host<std::uint32_t>(PteKind::kVram, 0), 2 * 32 * kRounds);
+  EXPECT_EQ(host<std::uint32_t>(PteKind::kSystem, 0), (2 * 32 + 1) * kRounds);
 }
 
 }  // namespace

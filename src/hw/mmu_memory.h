@@ -88,6 +88,18 @@ class EngineMemory {
   /// Returns what was there before. EINVAL when not naturally aligned.
   Result<std::uint32_t> atomic32(GpuVa va, const AtomicOp<std::uint32_t>& op);
   Result<std::uint64_t> atomic64(GpuVa va, const AtomicOp<std::uint64_t>& op);
+  /// One operation on many naturally aligned words, one after the other; the arrays are as long as `va`. `done` is
+  /// how many happened, each once, also after an error.
+  template <typename T>
+  struct AtomicItems {
+    std::span<const GpuVa> va;
+    T (*apply)(T found, T operand, T compare);
+    const T* operand;
+    const T* compare;
+    T* found;  ///< what was there before
+  };
+  Status atomic_items(const AtomicItems<std::uint32_t>& items, std::size_t& done);
+  Status atomic_items(const AtomicItems<std::uint64_t>& items, std::size_t& done);
 
  private:
   enum class Care : std::uint8_t { kWhole, kByPage };  ///< kByPage: find out which page is bad
@@ -101,6 +113,8 @@ class EngineMemory {
   Status each_piece(GpuVa va, std::uint64_t bytes, AccessType access, Visitor& visitor);
   template <typename T>
   Result<T> atomic(GpuVa va, const AtomicOp<T>& op);
+  template <typename T>
+  Status atomics(const AtomicItems<T>& items, std::size_t& done);
 
   /// An item's part within one page.
   struct ItemPiece {
@@ -113,8 +127,13 @@ class EngineMemory {
   };
   enum class ItemFlow : std::uint8_t { kLoad, kStore };
   Status move_items(const MemoryItems& items, std::byte* buffer, ItemFlow flow);
-  Status move_items_slowly(const MemoryItems& items, std::byte* buffer, ItemFlow flow);
-  std::size_t cut_items(const MemoryItems& items, std::byte* buffer);
+  struct ItemsUnderWay {
+    std::byte* buffer;
+    ItemFlow flow;
+    std::size_t done;  ///< bytes of the buffer that are moved already
+  };
+  Status move_items_slowly(const MemoryItems& items, const ItemsUnderWay& way);
+  std::size_t cut_items(const MemoryItems& items, const ItemsUnderWay& way);
   Status find_pieces(std::span<ItemPiece> pieces, AccessType access);
 
   struct CopyPiece {

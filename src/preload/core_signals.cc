@@ -107,7 +107,7 @@ void die_by_default(int signal, const siginfo_t& info) {
   const bool own = taken_in.load() == raw_syscall(SYS_getpid);
   if (mm != nullptr && own && !in_engine() && !live::EngineSection::inside()) {
     const EngineMark mark;
-    mm->come_home_for_good();
+    mm->come_home(live::LiveHostMm::Afterwards::kStays);
   }
   struct sigaction fatal {};
   fatal.sa_handler = SIG_DFL;

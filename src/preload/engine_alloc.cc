@@ -264,17 +264,17 @@ HostRange engine_heap() {
   return HostRange::of(HostVa(reinterpret_cast<std::uint64_t>(heap.base)), heap.slabs * kSlabBytes);
 }
 
-// Every lock is held from the first to the second, across fork: not a scope that the analysis can see.
-void engine_heap_before_fork() SX_NO_THREAD_SAFETY_ANALYSIS {
+// Every lock is held from the first to the second, across fork.
+void engine_heap_before_fork() {
   need_heap();
   inside = true;
-  for (SizeClass& c : heap.classes) c.lock.lock();
-  heap.runs_lock.lock();
+  for (SizeClass& c : heap.classes) c.lock.hold_over_fork();
+  heap.runs_lock.hold_over_fork();
 }
 
-void engine_heap_after_fork() SX_NO_THREAD_SAFETY_ANALYSIS {
-  heap.runs_lock.unlock();
-  for (SizeClass& c : heap.classes) c.lock.unlock();
+void engine_heap_after_fork() {
+  heap.runs_lock.release_after_fork();
+  for (SizeClass& c : heap.classes) c.lock.release_after_fork();
   inside = false;
 }
 

@@ -7,7 +7,7 @@
 
 #include <array>
 
-#include "drv/exec/sync_file.h"
+#include "drv/owned_fd.h"
 
 namespace softxe::preload {
 

@@ -132,8 +132,8 @@ void on_engine_stack(void (*function)(void*), void* argument) {
 }
 
 // Held over a fork: not a scope that the analysis can see.
-void engine_stacks_before_fork() SX_NO_THREAD_SAFETY_ANALYSIS { stacks_lock.lock(); }
-void engine_stacks_after_fork() SX_NO_THREAD_SAFETY_ANALYSIS { stacks_lock.unlock(); }
+void engine_stacks_before_fork() { stacks_lock.hold_over_fork(); }
+void engine_stacks_after_fork() { stacks_lock.release_after_fork(); }
 
 void* next_symbol(const char* name) {
   if (!active() || missed_fork()) return dlsym(RTLD_NEXT, name);

@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <map>
@@ -14,6 +15,7 @@
 #include "base/step.h"
 #include "preload/engine_fds.h"
 #include "preload/engine_scope.h"
+#include "preload/fd_owner.h"
 #include "preload/paths.h"
 #include "preload/session.h"
 #include "preload/spin_futex.h"
@@ -66,6 +68,35 @@ Identity identity_of(int fd) {
   return {st.st_dev, st.st_ino};
 }
 
+/// Of a device's open file: its mark. 0: none, or not a file with a position.
+std::uint64_t position_of(int fd) {
+  const long position = raw_syscall(SYS_lseek, fd, 0, SEEK_CUR);
+  return position < 0 ? 0 : static_cast<std::uint64_t>(position);
+}
+
+/// Different in every process; no file system refuses a position of 43 bits.
+std::uint64_t fresh_mark() {
+  std::uint64_t random = 0;
+  if (raw_syscall(SYS_getrandom, &random, sizeof random, 0) != sizeof random) return 0;
+  return (random & ((1ull << 43) - 1)) | 1;
+}
+
+/// Device files that went out in messages, the newest last.
+constexpr std::size_t kSentMax = 32;
+std::vector<FdObjectPtr>& sent_files() {
+  static auto* files = new std::vector<FdObjectPtr>;  // as the map
+  return *files;
+}
+
+FdObjectPtr find_marked(std::uint64_t mark) {
+  Hold hold;
+  for (const FdObjectPtr& object : sent_files())
+    if (object->has_mark(mark)) return object;
+  for (const auto& [fd, entry] : entries())
+    if (entry.object->has_mark(mark)) return entry.object;
+  return nullptr;
+}
+
 template <typename T>
 void leak(std::shared_ptr<T>& pointer) {
   if (pointer != nullptr) ::new (operator new(sizeof pointer)) std::shared_ptr<T>(std::move(pointer));
@@ -90,19 +121,19 @@ class PreloadFds final : public FdLayer {
     return publish(fd, std::make_shared<FdObject>(std::move(object)));
   }
   std::shared_ptr<GemBo> dma_buf(int fd) override {
-    const auto object = find_fd(fd);
+    const auto object = find_or_adopt_fd(fd);
     return object == nullptr ? nullptr : object->dma_buf();
   }
   std::shared_ptr<SyncFile> sync_file(int fd) override {
-    const auto object = find_fd(fd);
+    const auto object = find_or_adopt_fd(fd);
     return object == nullptr ? nullptr : object->sync_file();
   }
   SyncobjPtr syncobj(int fd) override {
-    const auto object = find_fd(fd);
+    const auto object = find_or_adopt_fd(fd);
     return object == nullptr ? nullptr : object->syncobj();
   }
   std::shared_ptr<DrmFile> drm_file(int fd) override {
-    const auto object = find_fd(fd);
+    const auto object = find_or_adopt_fd(fd);
     if (object == nullptr || object->kind() != FdObject::Kind::kDevice) return nullptr;
     auto file = object->drm_file();
     return file ? *file : nullptr;
@@ -141,6 +172,13 @@ FdObject::~FdObject() {
   leak(bo_);
   leak(sync_file_);
   leak(syncobj_);
+}
+
+void FdObject::mark(int fd) {
+  mark_ = position_of(fd);
+  if (mark_ != 0) return;
+  const std::uint64_t fresh = fresh_mark();
+  if (live::errno_of(raw_syscall(SYS_lseek, fd, fresh, SEEK_SET)) == 0) mark_ = fresh;
 }
 
 bool FdObject::current() const { return generation_ == generation(); }
@@ -223,20 +261,29 @@ bool maybe_ours(int fd) {
 FdObjectPtr find_fd(int fd) {
   if (!maybe_ours(fd)) return nullptr;
   const Identity now = identity_of(fd);
-  FdObjectPtr stale;
-  Hold hold;
-  const auto at = entries().find(fd);
-  if (at == entries().end()) return nullptr;
-  if (at->second.identity == now) return at->second.object;
-  // Closed and reused behind our back: release the object after the lock.
-  stale = std::move(at->second.object);
-  entries().erase(at);
-  set_ours(fd, false);
-  return nullptr;
+  FdObjectPtr object;
+  {
+    Hold hold;
+    const auto at = entries().find(fd);
+    if (at == entries().end()) return nullptr;
+    if (at->second.identity == now) object = at->second.object;
+  }
+  if (object == nullptr) {  // closed and reused behind our back
+    take_fd(fd);
+    return nullptr;
+  }
+  if (object->kind() != FdObject::Kind::kDevice) return object;
+  const std::uint64_t mark = position_of(fd);
+  if (mark == 0 || object->has_mark(mark)) return object;
+  // The same node, but another open file; or the client has moved the position.
+  FdObjectPtr other = find_marked(mark);
+  if (other == nullptr) return object;
+  put_fd(fd, other);
+  return other;
 }
 
 void put_fd(int fd, FdObjectPtr object) {
-  if (fd < 0 || fd >= kFdMax) return;
+  if (fd < 0 || fd >= kFdMax || !owns_fd_table()) return;
   Entry fresh{std::move(object), identity_of(fd)};
   Hold hold;
   std::swap(entries()[fd], fresh);
@@ -244,7 +291,7 @@ void put_fd(int fd, FdObjectPtr object) {
 }
 
 FdObjectPtr take_fd(int fd) {
-  if (!maybe_ours(fd)) return nullptr;
+  if (!maybe_ours(fd) || !owns_fd_table()) return nullptr;
   Hold hold;
   const auto at = entries().find(fd);
   if (at == entries().end()) return nullptr;
@@ -266,7 +313,7 @@ std::vector<std::pair<int, FdObjectPtr>> all_fds() {
 }
 
 void copy_fd(int from, int to) {
-  if (from == to || to < 0) return;
+  if (from == to || to < 0 || !owns_fd_table()) return;
   if (auto object = find_fd(from); object != nullptr) {
     put_fd(to, std::move(object));
   } else {
@@ -274,21 +321,105 @@ void copy_fd(int from, int to) {
   }
 }
 
-FdObjectPtr adopt_fd(int fd) {
+namespace {
+
+FdObjectPtr adopt_device(int fd) {
   const auto path = client_path_of_fd(fd);
   if (!path) return nullptr;
   const auto node = find_device_node(*path, settings().devices.size());
   if (!node) return nullptr;
-  put_fd(fd, std::make_shared<FdObject>(*node));
-  return find_fd(fd);
+  if (FdObjectPtr known = find_marked(position_of(fd)); known != nullptr) return known;
+  auto object = std::make_shared<FdObject>(*node);
+  object->mark(fd);
+  return object;
 }
 
-// Held from the first to the second, across fork: not a scope that the analysis can see.
-void fd_table_before_fork() SX_NO_THREAD_SAFETY_ANALYSIS { lock.lock(); }
-void fd_table_after_fork() SX_NO_THREAD_SAFETY_ANALYSIS { lock.unlock(); }
+/// The open file of a dma-buf or syncobj has a memfd of its own: the inode tells.
+FdObjectPtr find_with_inode(const Identity& wanted) {
+  Hold hold;
+  for (const auto& [fd, entry] : entries()) {
+    const auto kind = entry.object->kind();
+    const bool own_inode = kind == FdObject::Kind::kDmaBuf || kind == FdObject::Kind::kSyncobj;
+    if (own_inode && entry.identity == wanted) return entry.object;
+  }
+  return nullptr;
+}
+
+/// All eventfds have one inode; /proc has the number of each. Empty: not one.
+std::string eventfd_number(int fd) {
+  const std::string path = "/proc/thread-self/fdinfo/" + std::to_string(fd);
+  char text[512];
+  const long opened = raw_syscall(SYS_openat, AT_FDCWD, path.c_str(), O_RDONLY | O_CLOEXEC, 0);
+  if (opened < 0) return {};
+  const long length = raw_syscall(SYS_read, opened, text, sizeof text);
+  raw_syscall(SYS_close, opened);
+  if (length <= 0) return {};
+  const std::string_view all(text, static_cast<std::size_t>(length));
+  const auto at = all.find("eventfd-id:");
+  if (at == std::string_view::npos) return {};
+  return std::string(all.substr(at, all.find('\n', at) - at));
+}
+
+FdObjectPtr find_sync_file(int fd) {
+  const std::string wanted = eventfd_number(fd);
+  if (wanted.empty()) return nullptr;
+  for (const auto& [known, object] : all_fds())
+    if (object->kind() == FdObject::Kind::kSyncFile && eventfd_number(known) == wanted) return object;
+  return nullptr;
+}
+
+/// A dma-buf whose descriptors were all closed while it was under way: some file still knows the object.
+FdObjectPtr find_buffer(const Identity& wanted) {
+  Session* made = session();
+  if (made == nullptr) return nullptr;
+  for (unsigned index = 0; index < made->drm->device_count(); ++index) {
+    auto bo = made->drm->device(index).find_bo([&](const GemBo& one) { return identity_of(one.memfd()) == wanted; });
+    if (bo != nullptr) return std::make_shared<FdObject>(std::move(bo));
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+FdObjectPtr adopt_fd(int fd) {
+  const long flags = raw_syscall(SYS_fcntl, fd, F_GETFL);
+  if (flags < 0 || (flags & O_PATH) != 0) return nullptr;
+  FdObjectPtr object = adopt_device(fd);
+  if (object == nullptr && session() != nullptr) {
+    const Identity identity = identity_of(fd);
+    object = find_with_inode(identity);
+    if (object == nullptr) object = find_sync_file(fd);
+    if (object == nullptr) object = find_buffer(identity);
+  }
+  if (object == nullptr) return nullptr;
+  put_fd(fd, object);
+  return object;
+}
+
+void note_sent_fd(int fd) {
+  FdObjectPtr object = find_fd(fd);
+  if (object == nullptr || object->kind() != FdObject::Kind::kDevice) return;
+  FdObjectPtr oldest;  // dies after the lock
+  Hold hold;
+  auto& files = sent_files();
+  if (std::find(files.begin(), files.end(), object) != files.end()) return;
+  files.push_back(std::move(object));
+  if (files.size() <= kSentMax) return;
+  oldest = std::move(files.front());
+  files.erase(files.begin());
+}
+
+FdObjectPtr find_or_adopt_fd(int fd) {
+  if (auto object = find_fd(fd); object != nullptr) return object;
+  return adopt_fd(fd);
+}
+
+// Held from the first to the second, across fork.
+void fd_table_before_fork() { lock.hold_over_fork(); }
+void fd_table_after_fork() { lock.release_after_fork(); }
 
 bool is_internal_fd(int fd) {
-  if (session() == nullptr || !maybe_engine_fd(fd) || maybe_ours(fd)) return false;
+  if (session() == nullptr || !maybe_engine_fd(fd) || maybe_ours(fd) || !owns_fd_table()) return false;
   if (fd < kInternalFdMin) return is_remembered_engine_fd(fd);
   const std::string link = link_of_fd(fd);
   for (const char* name :

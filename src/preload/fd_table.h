@@ -3,7 +3,9 @@
 //
 // The kernel knows such a descriptor as an ordinary file (the node in the shadow tree, the object's memfd,
 // an eventfd), so dup, fork, poll, lseek and mmap do what they should. The table follows dup and close
-// through the interposed symbols; what slips through is found by comparing st_dev and st_ino.
+// through the interposed symbols; what slips through is found by comparing st_dev and st_ino. A device's open file is
+// known by its mark: a number that was put into its file position, which all its descriptors share, whatever way they
+// came (a message to oneself, pidfd_getfd()).
 #pragma once
 
 #include <memory>
@@ -40,6 +42,9 @@ class FdObject {
   Result<std::shared_ptr<DrmFile>> drm_file();
   /// The same if it is there already: no session is made.
   std::shared_ptr<DrmFile> existing_drm_file();
+  /// Of an open device file: puts the mark into its position, or learns the one that is there.
+  void mark(int fd);
+  bool has_mark(std::uint64_t mark) const { return mark != 0 && mark == mark_; }
   /// In a fork child, while its session is made and nobody can be inside: a thread of the parent may have held
   /// the lock at the fork.
   void renew_lock();
@@ -64,6 +69,7 @@ class FdObject {
   DeviceNode node_{};
   DynamicFile dynamic_{};
   std::string client_path_;
+  std::uint64_t mark_ = 0;
   std::uint64_t generation_;  ///< of the session that made the pointers below
   LeafMutex lock_{"FdObject"};
   std::shared_ptr<DrmFile> file_;
@@ -78,7 +84,8 @@ using FdObjectPtr = std::shared_ptr<FdObject>;
 /// closed behind our back.
 bool maybe_ours(int fd);
 
-/// The object behind a descriptor, or null. All of these: inside an EngineScope.
+/// The object behind a descriptor, or null. All of these: inside an EngineScope. Where the caller does not own the
+/// table (fd_owner.h), nothing in it is changed.
 FdObjectPtr find_fd(int fd);
 void put_fd(int fd, FdObjectPtr object);
 /// Call before the descriptor is closed. What is returned dies with the caller's copy.
@@ -89,8 +96,14 @@ std::shared_ptr<DrmFile> open_node(DrmProcess& drm, const DeviceNode& node);
 std::vector<std::pair<int, FdObjectPtr>> all_fds();
 /// After a successful dup.
 void copy_fd(int from, int to);
-/// A device descriptor that was inherited over exec: recognised by what /proc/self/fd says.
+/// A descriptor that came another way than by open or dup: over exec, in a message to oneself. A device is recognised
+/// by what /proc says of it, the others by what is behind a descriptor or an object that is known. O_PATH: null.
 FdObjectPtr adopt_fd(int fd);
+/// A descriptor goes out in a message: its device file lives on though every descriptor of it may be closed before the
+/// message is read, by this process or another. The last few are kept, as nobody tells when it was.
+void note_sent_fd(int fd);
+/// find_fd(), else adopt_fd().
+FdObjectPtr find_or_adopt_fd(int fd);
 
 /// Around fork.
 void fd_table_before_fork();

@@ -110,9 +110,8 @@ void fork_image_take() {
 
 bool fork_image_taken() { return taken != nullptr; }
 
-// Held over a fork: not a scope that the analysis can see.
-void fork_image_hold() SX_NO_THREAD_SAFETY_ANALYSIS { gate.lock(); }
-void fork_image_release() SX_NO_THREAD_SAFETY_ANALYSIS { gate.unlock(); }
+void fork_image_hold() { gate.hold_over_fork(); }
+void fork_image_release() { gate.release_after_fork(); }
 
 void fork_image_drop() {
   if (taken == nullptr) return;
@@ -120,10 +119,11 @@ void fork_image_drop() {
 }
 
 // A parent that had a session has used up what it had inherited, or is in the middle of it: then that is lost.
-void fork_image_keep() SX_NO_THREAD_SAFETY_ANALYSIS {
+void fork_image_keep() {
+  gate.assert_held();
   if (taken != nullptr || claiming) inherited = std::exchange(taken, nullptr);
   claiming = false;
-  gate.unlock();
+  gate.release_after_fork();
 }
 
 void claim_fork_image(DrmProcess& drm, std::span<const std::unique_ptr<PreloadDeviceFiles>> files) {

@@ -10,11 +10,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <semaphore>
 #include <thread>
 
 #include "abi/drm_test_rig.h"
 #include "base/at_step.h"
+#include "preload/engine_alloc.h"
 #include "preload/engine_fds.h"
 #include "preload/fd_table.h"
 #include "preload/paths.h"
@@ -36,6 +38,7 @@ live::LiveHostMm* live_mm() { return nullptr; }
 bool active() { return false; }
 bool missed_fork() { return false; }
 Result<ThreadStarter> engine_thread_starter(unsigned) { return fail(EAGAIN, "the test has no threads"); }
+void* engine_allocate(std::size_t bytes, std::size_t alignment) { return std::aligned_alloc(alignment, bytes); }
 bool maybe_engine_fd(int) { return false; }
 bool is_remembered_engine_fd(int) { return false; }
 std::string link_of_fd(int) { return {}; }

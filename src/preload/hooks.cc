@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "base/log.h"
+#include "base/raised_limit.h"
 #include "host/patch/patcher.h"
 #include "preload/engine_alloc.h"
 #include "preload/engine_scope.h"
@@ -38,6 +39,7 @@ void before_fork() {
     on_engine_stack([mm] { mm->fork_before(); });
   }
   fork_image_hold();
+  raised_limits_before_fork();
   fd_table_before_fork();
   engine_stacks_before_fork();
   engine_heap_before_fork();
@@ -47,6 +49,7 @@ void after_fork_parent() {
   engine_heap_after_fork();
   engine_stacks_after_fork();
   fd_table_after_fork();
+  raised_limits_after_fork_parent();
   fork_image_release();
   if (live::LiveHostMm* mm = live_mm(); mm != nullptr) mm->fork_after_parent();
 }
@@ -56,6 +59,7 @@ void after_fork_child() {
   engine_heap_after_fork();
   engine_stacks_after_fork();
   fd_table_after_fork();
+  raised_limits_after_fork_child();
   fork_image_keep();
   if (live::LiveHostMm* mm = live_mm(); mm != nullptr) mm->fork_after_child();
   if (patch::active()) patch::deactivate();

@@ -11,6 +11,7 @@
 #include <map>
 
 #include "base/log.h"
+#include "base/raised_limit.h"
 #include "host/live/raw_syscall.h"
 #include "preload/session.h"
 
@@ -32,6 +33,7 @@ std::string read_whole(const char* path) {
 
 /// A memfd with `text`, read from the start. Descriptor or negative errno.
 int text_file(std::string_view text, int flags) {
+  const RaisedLimit raised(LimitKind::kFileSize);  // the client writes no file here
   const long fd = raw_syscall(SYS_memfd_create, "softxe-text", (flags & O_CLOEXEC) != 0 ? 1u : 0u);
   if (fd >= 0) raw_syscall(SYS_pwrite64, fd, text.data(), text.size(), 0);
   return static_cast<int>(fd);
@@ -87,6 +89,7 @@ int give_meaning(int fd, int flags) {
       raw_syscall(SYS_close, fd);
       return -file.error().err;
     }
+    object->mark(fd);
     put_fd(fd, std::move(object));
     return fd;
   }

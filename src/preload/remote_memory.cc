@@ -206,4 +206,12 @@ SX_INTERPOSE(long, ptrace, (long request, ...)) {
   return real(request, pid, address, data);
 }
 
+/// For debuggers, which stop the thread that would bring a page home: `call (void)softxe_home()`.
+SX_INTERPOSE(void, softxe_home, (void)) {
+  live::LiveHostMm* mm = live_mm();
+  if (mm == nullptr || in_engine()) return;
+  const EngineMark mark;
+  mm->come_home(live::LiveHostMm::Afterwards::kMayMigrate);
+}
+
 }  // namespace softxe::preload

@@ -10,10 +10,13 @@
 #include <cstring>
 
 #include "base/log.h"
+#include "base/raised_limit.h"
 #include "host/live/raw_syscall.h"
 #include "preload/engine_alloc.h"
 #include "preload/engine_fds.h"
 #include "preload/engine_scope.h"
+#include "preload/environment.h"
+#include "preload/fd_owner.h"
 #include "preload/fd_table.h"
 #include "preload/fork_image.h"
 #include "preload/hooks.h"
@@ -98,6 +101,15 @@ CounterWords* claim_vm_slot(const ClaimedSlot& claimed, unsigned device, std::ui
   return &slot.counters;
 }
 
+/// For the report. Any engine's thread.
+void note_kernel_failure(ProcessSlot& slot, unsigned device, const KernelFailure& failure) {
+  const std::uint32_t index = slot.kernel_failures_begun.fetch_add(1);
+  if (index >= kKernelFailuresMax) return;
+  slot.kernel_failures[index].device = device;
+  slot.kernel_failures[index].what = failure;
+  slot.kernel_failures[index].written.store(1, std::memory_order_release);
+}
+
 /// What engine threads execute and read may never be in VRAM: this library, libc, the loader.
 int pin_library(dl_phdr_info* info, std::size_t, void* argument) {
   auto* mm = static_cast<live::LiveHostMm*>(argument);
@@ -128,6 +140,7 @@ Result<Session*> make_session() {
   live::LiveOptions live_options;
   live_options.dma = settings().copy_dma ? live::DmaMode::kCopy : live::DmaMode::kMove;
   live_options.highest_rung = settings().highest_rung;
+  const RaisedLimit raised(LimitKind::kDescriptors);  // so that there is room behind the client's numbers
   const LowFdsTaken low_fds;
   SX_TRY(made->mm, live::LiveHostMm::create(live_options));
   made->user_only_rung = made->mm->rung() == live::Rung::kUserOnly;
@@ -141,9 +154,13 @@ Result<Session*> make_session() {
   if (const ClaimedSlot slot = claim_slot(); slot.file != nullptr) {
     std::strncpy(slot.process().rung, live::rung_name(made->mm->rung()), sizeof slot.process().rung - 1);
     options.counters = slot.process().devices.data();
+    options.kernel_failed = [slot](unsigned device, const KernelFailure& failure) {
+      note_kernel_failure(slot.process(), device, failure);
+    };
     options.vm_counters = [slot](unsigned device, std::uint32_t asid) { return claim_vm_slot(slot, device, asid); };
   }
   SX_TRY(options.start_thread, engine_thread_starter(options.device_count));  // its collector lasts
+  options.eu_threads = settings().eu_threads;
   options.before_submit = [mm = made->mm.get()] { mm->submission_probe(); };
   options.signalled = [] { return pending_interruption() != Interruption::kNone; };
   options.fds = &fd_layer();
@@ -196,6 +213,8 @@ void start() {
     return;
   }
   run = new Run(std::move(*read));
+  note_fd_owner();
+  note_environment(environ);
   note_working_directory();
   install_hooks();
 }
@@ -242,6 +261,7 @@ void abandon_session() {
   current_mm.store(nullptr);
   make_lock.store(nullptr);
   forget_engine_fds();
+  note_fd_owner();
   generation_now.fetch_add(1);
 }
 

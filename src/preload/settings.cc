@@ -1,9 +1,15 @@
 #include "preload/settings.h"
 
+#include <sched.h>
+#include <sys/syscall.h>
+
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
 
 #include "base/log.h"
+#include "host/live/raw_syscall.h"
+#include "hw/eu/eu_units.h"
 
 namespace softxe::preload {
 namespace {
@@ -16,6 +22,22 @@ std::string_view variable(const char* name) {
 Status read_size(const char* name, std::uint64_t& bytes) {
   if (variable(name).empty()) return {};
   SX_TRY(bytes, parse_size(variable(name)));
+  return {};
+}
+
+/// The processors this process may use when the variable does not say otherwise.
+Status read_eu_threads(Settings& settings) {
+  std::uint64_t threads = 0;
+  SX_TRY_VOID(read_size("SOFTXE_EU_THREADS", threads));
+  if (threads > kEuWorkersMax) return fail(EINVAL, "SOFTXE_EU_THREADS is 1 to 32");
+  if (threads == 0) {
+    cpu_set_t allowed;
+    CPU_ZERO(&allowed);
+    // More processors than the set can name are enough in any case.
+    const bool known = live::errno_of(live::raw_syscall(SYS_sched_getaffinity, 0, sizeof allowed, &allowed)) == 0;
+    threads = known ? static_cast<std::uint64_t>(CPU_COUNT(&allowed)) : kEuWorkersMax;
+  }
+  settings.eu_threads = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(threads, 1, kEuWorkersMax));
   return {};
 }
 
@@ -77,6 +99,7 @@ Result<Settings> read_settings() {
   SX_TRY_VOID(read_size("SOFTXE_VRAM", settings.vram_bytes));
   SX_TRY_VOID(read_size("SOFTXE_VISIBLE", settings.visible_bytes));
   SX_TRY_VOID(read_modes(settings));
+  SX_TRY_VOID(read_eu_threads(settings));
   std::uint64_t count = 1;
   SX_TRY_VOID(read_size("SOFTXE_DEVICES", count));
   if (count == 0 || count > kDevicesMax) return fail(EINVAL, "SOFTXE_DEVICES is 1 to 8");

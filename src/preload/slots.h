@@ -8,12 +8,14 @@
 #include <cstdint>
 
 #include "base/counters.h"
+#include "base/kernel_failure.h"
 
 namespace softxe::preload {
 
 inline constexpr std::uint32_t kSlotsMagic = 0x58535832;
 inline constexpr std::uint32_t kSlotsMax = 8192;
 inline constexpr unsigned kSlotDevices = 8;
+inline constexpr std::uint32_t kKernelFailuresMax = 4;  ///< of a process, the first ones; all are counted
 /// VMs of all processes together that have a slot of their own; later ones share one per device.
 inline constexpr std::uint32_t kVmSlotsMax = 16384;
 
@@ -27,6 +29,13 @@ struct ProcessSlot {
   std::array<CounterWords, kSlotDevices> devices;
   std::array<std::atomic<std::uint32_t>, kSlotDevices> other_vm_count;
   std::array<CounterWords, kSlotDevices> other_vms;  ///< the VMs that found no slot
+  std::atomic<std::uint32_t> kernel_failures_begun;  ///< may exceed kKernelFailuresMax
+  struct Failure {
+    std::atomic<std::uint32_t> written;  ///< 1: the rest may be read
+    std::uint32_t device;
+    KernelFailure what;
+  };
+  std::array<Failure, kKernelFailuresMax> kernel_failures;
 };
 
 /// A slot whose `process` is 0 is free, or was taken by a process that died on the spot.

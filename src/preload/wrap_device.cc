@@ -1,5 +1,6 @@
 // ioctl and mmap: where the client talks to the device.
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include <array>
@@ -127,10 +128,16 @@ struct IoctlAnswer {
   Interruption interruption = Interruption::kNone;
 };
 
+/// Of devices, dma-bufs and sync_files: worth a look at a descriptor that is not known.
+bool is_driver_request(unsigned long request) {
+  const auto type = _IOC_TYPE(request);
+  return type == DRM_IOCTL_BASE || ((type == 'b' || type == '>') && session() != nullptr);
+}
+
 /// Inside an EngineScope.
 IoctlAnswer ioctl_once(int fd, unsigned long request, void* argument) {
   FdObjectPtr object = find_fd(fd);
-  if (object == nullptr && _IOC_TYPE(request) == DRM_IOCTL_BASE) object = adopt_fd(fd);
+  if (object == nullptr && is_driver_request(request)) object = adopt_fd(fd);
   if (object == nullptr) return {kNotOurs};
   if (const auto file = object->sync_file(); file != nullptr)
     return {kernel_result(sync_file_ioctl(*file, request, argument))};
@@ -189,7 +196,7 @@ long map_pretended_huge(void* wanted, std::size_t length, int prot, int flags) {
 
 /// As ioctl_once().
 long mmap_ours(MapRequest r) {
-  const FdObjectPtr object = find_fd(r.fd);
+  const FdObjectPtr object = find_or_adopt_fd(r.fd);
   if (object == nullptr) return kNotOurs;
   // x86 lets a write-only mapping be read; system calls refuse to read it (spec/clients.md 1.4).
   if ((r.prot & PROT_WRITE) != 0) r.prot |= PROT_READ;
@@ -206,6 +213,13 @@ long mmap_ours(MapRequest r) {
   return map_memory(r);
 }
 
+/// An unknown descriptor of the shadow tree: one that came in a message.
+bool may_have_come(int fd) {
+  if (fd < 0 || session() == nullptr) return false;
+  struct stat st {};
+  return raw_syscall(SYS_fstat, fd, &st) == 0 && st.st_dev == shadow_device();
+}
+
 void* mmap_any(const MapRequest& r) {
   static constinit Real<void*(void*, std::size_t, int, int, int, off_t)> real{"mmap"};
   // The engine's own mappings pass no hook: it may hold locks that a hook takes.
@@ -216,7 +230,7 @@ void* mmap_any(const MapRequest& r) {
     return reinterpret_cast<void*>(at);
   }
   long at = kNotOurs;
-  if (interposing() && (r.flags & MAP_ANONYMOUS) == 0 && maybe_ours(r.fd))
+  if (interposing() && (r.flags & MAP_ANONYMOUS) == 0 && (maybe_ours(r.fd) || may_have_come(r.fd)))
     at = run_in_engine([&] { return mmap_ours(r); });
   if (interposing() && (r.flags & MAP_HUGETLB) != 0 && (r.flags & MAP_ANONYMOUS) != 0 && session() != nullptr) {
     at = run_in_engine([&]() -> long {
@@ -242,11 +256,11 @@ SX_INTERPOSE(int, ioctl, (int fd, unsigned long request, ...)) {
   va_start(list, request);
   void* argument = va_arg(list, void*);
   va_end(list);
-  if (interposing() && (maybe_ours(fd) || _IOC_TYPE(request) == DRM_IOCTL_BASE)) {
+  if (interposing() && (maybe_ours(fd) || is_driver_request(request))) {
     const long result = ioctl_ours(fd, request, argument);
     if (result != kNotOurs) return libc_result(result);
   }
-  if (_IOC_TYPE(request) == kUserfaultType && !in_engine() && live_mm() != nullptr) {
+  if (_IOC_TYPE(request) == kUserfaultType && interposing() && !in_engine() && live_mm() != nullptr) {
     const std::array<long, 6> words{fd, static_cast<long>(request), static_cast<long>(live::number_of(argument))};
     return libc_result(run_in_engine([&] { return live_mm()->hook_syscall(SYS_ioctl, words); }));
   }

@@ -1,6 +1,7 @@
 // Descriptors: close, dup, fcntl, write, lseek. The table of fd_table.h follows them.
 #include <dirent.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdio_ext.h>
 #include <sys/stat.h>
@@ -8,13 +9,17 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdarg>
 #include <cstdlib>
 #include <string>
+#include <vector>
 
+#include "base/raised_limit.h"
 #include "host/live/raw_syscall.h"
 #include "preload/engine_fds.h"
 #include "preload/engine_scope.h"
+#include "preload/fd_owner.h"
 #include "preload/interpose.h"
 #include "preload/open_file.h"
 #include "preload/remote_memory.h"
@@ -34,7 +39,9 @@ bool give_up(int fd) {
   });
 }
 
-bool concerns_us(int fd) { return maybe_ours(fd) || (maybe_engine_fd(fd) && session() != nullptr); }
+bool concerns_us(int fd) {
+  return (maybe_ours(fd) || (maybe_engine_fd(fd) && session() != nullptr)) && owns_fd_table();
+}
 
 void follow_dup(int from, long to) {
   if (to < 0 || (!maybe_ours(from) && !maybe_ours(static_cast<int>(to)))) return;
@@ -50,15 +57,21 @@ int dup_to(int from, int to, int flags) {
   return libc_result(result);
 }
 
-/// Writes to a file made at open have their effect now; libc's own buffers reach it at fclose().
-FdObjectPtr dynamic_behind(int fd) {
+/// Writes to a file made at open have their effect now; libc's own buffers reach it at fclose(). A device takes none.
+FdObjectPtr written_to(int fd) {
   if (!interposing() || !maybe_ours(fd)) return nullptr;
-  const EngineScope scope;
-  auto object = find_fd(fd);
+  auto object = run_in_engine([fd] { return find_fd(fd); });
+  const bool ours =
+      object != nullptr && (object->kind() == FdObject::Kind::kDynamic || object->kind() == FdObject::Kind::kDevice);
+  return ours ? object : nullptr;
+}
+FdObjectPtr dynamic_behind(int fd) {
+  auto object = written_to(fd);
   return object != nullptr && object->kind() == FdObject::Kind::kDynamic ? object : nullptr;
 }
 
-ssize_t write_dynamic_result(const FdObject& object, const void* data, std::size_t bytes) {
+ssize_t write_result(const FdObject& object, const void* data, std::size_t bytes) {
+  if (object.kind() == FdObject::Kind::kDevice) return libc_result<ssize_t>(-EINVAL);
   const std::string_view text(static_cast<const char*>(data), bytes);
   return libc_result<ssize_t>(run_in_engine([&] { return write_dynamic_text(object, text); }));
 }
@@ -78,19 +91,39 @@ void hand_over_stream(FILE* file) {
   if (n > 0) write_dynamic_text(*object, std::string_view(text).substr(0, static_cast<std::size_t>(n)));
 }
 
+/// The numbers in [first, last] that are open. Without malloc, which may be locked in a child; and also when the client
+/// has no number left for a folder.
+std::vector<int> open_numbers(unsigned first, unsigned last) {
+  std::vector<int> numbers;
+  const RaisedLimit raised(LimitKind::kDescriptors);
+  const long folder = raw_syscall(SYS_openat, AT_FDCWD, "/proc/thread-self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+  if (folder < 0) {  // no /proc: try them all
+    const std::uint64_t limit = std::min<std::uint64_t>(client_limit(LimitKind::kDescriptors), 65536);
+    for (std::uint64_t fd = first; fd < limit && fd <= last; ++fd) numbers.push_back(static_cast<int>(fd));
+    return numbers;
+  }
+  alignas(dirent64) char entries[4096];
+  for (long n = 0; (n = raw_syscall(SYS_getdents64, folder, entries, sizeof entries)) > 0;) {
+    for (long at = 0; at < n; at += reinterpret_cast<dirent64*>(entries + at)->d_reclen) {
+      const auto& entry = *reinterpret_cast<const dirent64*>(entries + at);
+      const int fd = entry.d_name[0] == '.' ? -1 : std::atoi(entry.d_name);
+      if (fd < 0 || fd == folder || static_cast<unsigned>(fd) < first || static_cast<unsigned>(fd) > last) continue;
+      numbers.push_back(fd);
+    }
+  }
+  raw_syscall(SYS_close, folder);
+  return numbers;
+}
+
 /// Closes every descriptor of the client in [first, last].
 void close_all(unsigned first, unsigned last) {
-  static constinit Real<DIR*(const char*)> real_opendir{"opendir"};
-  static constinit Real<int(DIR*)> real_closedir{"closedir"};
-  DIR* list = real_opendir("/proc/thread-self/fd");
-  if (list == nullptr) return;
-  for (const dirent* entry = nullptr; (entry = readdir(list)) != nullptr;) {
-    const int fd = std::atoi(entry->d_name);
-    if (entry->d_name[0] == '.' || fd == dirfd(list)) continue;
-    if (static_cast<unsigned>(fd) < first || static_cast<unsigned>(fd) > last) continue;
-    if (give_up(fd)) raw_syscall(SYS_close, fd);
-  }
-  real_closedir(list);
+  run_in_engine([=] {
+    for (const int fd : open_numbers(first, last)) {
+      if (is_internal_fd(fd)) continue;
+      take_fd(fd);
+      raw_syscall(SYS_close, fd);
+    }
+  });
 }
 
 }  // namespace
@@ -118,17 +151,28 @@ SX_INTERPOSE(int, closedir, (DIR * list)) {
 
 SX_INTERPOSE(int, close_range, (unsigned first, unsigned last, int flags)) {
   constexpr int kCloseRange = 436;
+  constexpr int kUnshare = 2;
   constexpr int kCloexec = 4;
-  if (!interposing() || session() == nullptr || (flags & kCloexec) != 0)
+  const bool plain = (flags & ~(kUnshare | kCloexec)) != 0 || (flags & kCloexec) != 0 || first > last;
+  if (!interposing() || plain || session() == nullptr || !owns_fd_table())
     return libc_result(raw_syscall(kCloseRange, first, last, flags));
-  if (first > last || flags != 0) return libc_result(-EINVAL);
+  if ((flags & kUnshare) != 0) {  // what this thread closes from here on is its own
+    note_unshared_fds();
+    return libc_result(raw_syscall(kCloseRange, first, last, flags));
+  }
   close_all(first, last);
   return 0;
 }
 
+SX_INTERPOSE(int, unshare, (int flags)) {
+  const long result = raw_syscall(SYS_unshare, flags);
+  if (result == 0 && (flags & CLONE_FILES) != 0 && interposing()) note_unshared_fds();
+  return libc_result(result);
+}
+
 SX_INTERPOSE(void, closefrom, (int first)) {
   static constinit Real<void(int)> real{"closefrom"};
-  if (!interposing() || session() == nullptr) return real(first);
+  if (!interposing() || session() == nullptr || !owns_fd_table()) return real(first);
   close_all(first < 0 ? 0u : static_cast<unsigned>(first), ~0u);
 }
 
@@ -158,7 +202,7 @@ SX_INTERPOSE_ALIAS(fcntl, fcntl64)
 
 SX_INTERPOSE(ssize_t, write, (int fd, const void* data, std::size_t bytes)) {
   static constinit Real<ssize_t(int, const void*, std::size_t)> real{"write"};
-  if (const auto object = dynamic_behind(fd); object != nullptr) return write_dynamic_result(*object, data, bytes);
+  if (const auto object = written_to(fd); object != nullptr) return write_result(*object, data, bytes);
   const ssize_t first = real(fd, data, bytes);
   if (first >= 0 || errno != EIO) return first;
   return with_pages_home(fd, first, at_position(fd, bytes), [&](std::size_t) { return real(fd, data, bytes); });
@@ -166,7 +210,7 @@ SX_INTERPOSE(ssize_t, write, (int fd, const void* data, std::size_t bytes)) {
 
 SX_INTERPOSE(ssize_t, pwrite, (int fd, const void* data, std::size_t bytes, off_t offset)) {
   static constinit Real<ssize_t(int, const void*, std::size_t, off_t)> real{"pwrite"};
-  if (const auto object = dynamic_behind(fd); object != nullptr) return write_dynamic_result(*object, data, bytes);
+  if (const auto object = written_to(fd); object != nullptr) return write_result(*object, data, bytes);
   return with_pages_home(
       fd, real(fd, data, bytes, offset), {static_cast<std::uint64_t>(offset), bytes}, [&](std::size_t done) {
         return real(fd, static_cast<const char*>(data) + done, bytes - done, offset + static_cast<off_t>(done));
@@ -176,7 +220,7 @@ SX_INTERPOSE_ALIAS(pwrite, pwrite64)
 
 SX_INTERPOSE(ssize_t, writev, (int fd, const iovec* parts, int count)) {
   static constinit Real<ssize_t(int, const iovec*, int)> real{"writev"};
-  const auto object = dynamic_behind(fd);
+  const auto object = written_to(fd);
   if (object == nullptr || count < 1) {
     const ssize_t first = real(fd, parts, count);
     if (first >= 0 || errno != EIO) return first;
@@ -184,7 +228,7 @@ SX_INTERPOSE(ssize_t, writev, (int fd, const iovec* parts, int count)) {
   }
   std::string text;
   for (int i = 0; i < count; ++i) text.append(static_cast<const char*>(parts[i].iov_base), parts[i].iov_len);
-  return write_dynamic_result(*object, text.data(), text.size());
+  return write_result(*object, text.data(), text.size());
 }
 
 // A dma-buf knows two positions: its start, and its end to tell the size (spec/uapi.md 18).
@@ -197,6 +241,7 @@ SX_INTERPOSE(off_t, lseek, (int fd, off_t offset, int whence)) {
     }
     const bool fine = offset == 0 && (whence == SEEK_END || whence == SEEK_SET);
     if (object != nullptr && object->kind() == FdObject::Kind::kDmaBuf && !fine) return libc_result<off_t>(-EINVAL);
+    if (object != nullptr && object->kind() == FdObject::Kind::kDevice) return 0;  // it does not seek, and says so
   }
   return libc_result<off_t>(raw_syscall(SYS_lseek, fd, offset, whence));
 }

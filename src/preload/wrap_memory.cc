@@ -4,8 +4,10 @@
 #include <sys/shm.h>
 #include <sys/syscall.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdarg>
+#include <span>
 
 #include "host/live/lock_all.h"
 #include "host/live/raw_syscall.h"
@@ -95,6 +97,27 @@ SX_INTERPOSE(int, mlockall, (int flags)) {
     return live::errno_of(result) != 0 ? -1 : 0;
   }
   return way == Route::kLibc ? real(flags) : direct<int>(way, SYS_mlockall, flags);
+}
+// A page in VRAM is the process's: to Linux a device page is in memory.
+SX_INTERPOSE(int, mincore, (void* at, std::size_t bytes, unsigned char* pages)) {
+  static constinit Real<int(void*, std::size_t, unsigned char*)> real{"mincore"};
+  const int result = real(at, bytes, pages);
+  live::LiveHostMm* mm = live_mm();
+  if (result != 0 || bytes == 0 || mm == nullptr || in_engine()) return result;
+  const EngineMark mark;
+  constexpr std::uint64_t kPagesAtATime = 512;
+  std::array<std::uint8_t, kPagesAtATime> home;
+  const HostVa start(live::number_of(at));
+  const HostVa end = start + align_up(bytes, kPageSize);
+  for (HostVa here = start; here < end;) {
+    const auto part = HostRange::of(here, std::min(kPagesAtATime * kPageSize, end - here));
+    home.fill(0);
+    if (mm->mark_resident(part, std::span(home).first(part.pages())) != 0) {
+      for (std::uint64_t i = 0; i < part.pages(); ++i) pages[(here - start) / kPageSize + i] |= home[i];
+    }
+    here = part.end();
+  }
+  return result;
 }
 SX_INTERPOSE(void*, shmat, (int id, const void* at, int flags)) {
   static constinit Real<void*(int, const void*, int)> real{"shmat"};

@@ -20,7 +20,7 @@
 enum { PAGES = XE_BLOCK / XE_PAGE, CORE_MAX = 256 * 1024 * 1024 };
 
 static void by_abort(void) { abort(); }
-static volatile int* volatile nowhere;
+static volatile int *volatile nowhere;
 static void by_load(void) { *nowhere = 1; }
 static void by_trap(void) { __asm__ volatile("int3"); }
 static void by_division(void) {
@@ -34,7 +34,7 @@ static void by_kill(void) {
 }
 
 static const struct {
-  const char* how;
+  const char *how;
   void (*die)(void);
   int signal;
 } kDeaths[] = {{"abort", by_abort, SIGABRT},           {"a bad store", by_load, SIGSEGV},
@@ -46,7 +46,7 @@ static void run_and_die(void (*die)(void)) {
   setrlimit(RLIMIT_CORE, &all);
   struct xe_device xe;
   kit_open(&xe, 0, KIT_MIRROR_PLAIN);
-  char* block = kit_map_aligned(XE_BLOCK);
+  char *block = kit_map_aligned(XE_BLOCK);
   for (int i = 0; i < PAGES; ++i) sprintf(block + i * XE_PAGE, "%s%04d", "a page of the cli", i);
   kit_store32(&xe, block + 64, 1);
   if (kit_pages_present(block, XE_BLOCK) != 0) xe_die("the block is not in VRAM");
@@ -55,8 +55,8 @@ static void run_and_die(void (*die)(void)) {
 }
 
 /* How many of the pages are in the file. */
-static size_t pages_in(const char* path) {
-  FILE* core = fopen(path, "rb");
+static size_t pages_in(const char *path) {
+  FILE *core = fopen(path, "rb");
   static char seen[PAGES];
   static char page[XE_PAGE];
   memset(seen, 0, sizeof seen);
@@ -71,7 +71,7 @@ static size_t pages_in(const char* path) {
   return count;
 }
 
-static void check_death(const char* how, void (*die)(void), int signal, int cores) {
+static void check_death(const char *how, void (*die)(void), int signal, int cores) {
   char folder[] = "/tmp/core_files_XXXXXX";
   if (mkdtemp(folder) == NULL || chdir(folder) != 0) xe_die("no folder: %s", strerror(errno));
   fflush(NULL);
@@ -82,7 +82,7 @@ static void check_death(const char* how, void (*die)(void), int signal, int core
   KIT_CHECK(WIFSIGNALED(status) && WTERMSIG(status) == signal, "%s: status %#x", how, status);
   char with_pid[32];
   sprintf(with_pid, "core.%d", child);
-  const char* core = access("core", R_OK) == 0 ? "core" : with_pid;
+  const char *core = access("core", R_OK) == 0 ? "core" : with_pid;
   struct stat about;
   if (cores && stat(core, &about) == 0) {
     KIT_CHECK(pages_in(core) == PAGES, "%s: %zu of %d pages are in the core file", how, pages_in(core), PAGES);
@@ -122,7 +122,7 @@ static void check_handlers(void) {
 int main(void) {
   /* Only where the kernel puts core files beside the program. */
   char pattern[128] = "";
-  FILE* file = fopen("/proc/sys/kernel/core_pattern", "r");
+  FILE *file = fopen("/proc/sys/kernel/core_pattern", "r");
   if (file != NULL && fgets(pattern, sizeof pattern, file) == NULL) pattern[0] = '\0';
   if (file != NULL) fclose(file);
   const int cores = strncmp(pattern, "core", 4) == 0 && strchr(pattern, '%') == NULL;

@@ -29,8 +29,8 @@ struct range {
 };
 
 /* Mappings that come with the device, or with softxe, and are no file: those that are left out of core files. */
-static size_t runtime_ranges(struct range* found, size_t max) {
-  FILE* smaps = fopen("/proc/self/smaps", "r");
+static size_t runtime_ranges(struct range *found, size_t max) {
+  FILE *smaps = fopen("/proc/self/smaps", "r");
   char line[512];
   struct range now = {0};
   size_t count = 0;
@@ -89,7 +89,7 @@ static void check_locks(void) {
   KIT_CHECK(mlockall(MCL_CURRENT | MCL_FUTURE) == 0, "mlockall: %s", strerror(errno));
   struct xe_device xe;
   kit_open(&xe, 0, KIT_MIRROR_PLAIN); /* its reservations come after MCL_FUTURE */
-  uint32_t* word = mmap(NULL, XE_BLOCK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  uint32_t *word = mmap(NULL, XE_BLOCK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   kit_store32(&xe, word, 5);
   KIT_CHECK(*word == 5, "locked memory is the GPU's, too: %u", *word);
   for (size_t i = 0; i < sizeof flags / sizeof flags[0]; ++i)
@@ -99,9 +99,9 @@ static void check_locks(void) {
 }
 
 /* The errno of a GPU store, through a queue of its own. */
-static int store_error(struct xe_device* xe, unsigned long to) {
-  static uint32_t* batch;
-  static uint64_t* fence;
+static int store_error(struct xe_device *xe, unsigned long to) {
+  static uint32_t *batch;
+  static uint64_t *fence;
   if (batch == NULL) {
     batch = kit_map_aligned(XE_PAGE);
     fence = mmap(NULL, XE_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -121,7 +121,7 @@ static void check_stray(void) {
   struct xe_device xe;
   struct range ranges[RANGES_MAX];
   kit_open(&xe, 0, KIT_MIRROR_PLAIN);
-  uint32_t* mine = kit_map_aligned(XE_BLOCK);
+  uint32_t *mine = kit_map_aligned(XE_BLOCK);
   size_t count = runtime_ranges(ranges, RANGES_MAX);
   KIT_CHECK(count >= 4, "only %zu mappings of the runtime", count);
   for (size_t i = 0; i < count; ++i) {
@@ -140,7 +140,7 @@ static void check_stray(void) {
 
 static sigjmp_buf back;
 static siginfo_t seen;
-static void on_segv(int signal, siginfo_t* info, void* context) {
+static void on_segv(int signal, siginfo_t *info, void *context) {
   (void)signal, (void)context;
   seen = *info;
   siglongjmp(back, 1);
@@ -151,28 +151,29 @@ static int load_dies(void) {
   size_t count = runtime_ranges(ranges, RANGES_MAX);
   for (size_t i = 0; i < count; ++i)
     if (ranges[i].end - ranges[i].start >= 512 * (unsigned long)MIB)
-      return *(volatile char*)(ranges[i].start + (ranges[i].end - ranges[i].start) / 2);
+      return *(volatile char *)(ranges[i].start + (ranges[i].end - ranges[i].start) / 2);
   return 0;
 }
 
-static void check_pointer(char* at, const char* access) {
+static void check_pointer(char *at, const char *access) {
   char byte = 0;
   struct iovec here = {&byte, 1}, there = {at, 1};
   int ends[2];
   KIT_CHECK(process_vm_readv(getpid(), &here, 1, &there, 1, 0) == -1 && errno == EFAULT,
-            "process_vm_readv of %p (%s): %s", (void*)at, access, strerror(errno));
+            "process_vm_readv of %p (%s): %s", (void *)at, access, strerror(errno));
   if (pipe(ends) != 0) xe_die("pipe: %s", strerror(errno));
-  KIT_CHECK(write(ends[1], at, 1) == -1 && errno == EFAULT, "write of %p (%s): %s", (void*)at, access, strerror(errno));
+  KIT_CHECK(write(ends[1], at, 1) == -1 && errno == EFAULT, "write of %p (%s): %s", (void *)at, access,
+            strerror(errno));
   KIT_CHECK(write(ends[1], "x", 1) == 1 && read(ends[0], at, 1) == -1 && errno == EFAULT, "read into %p (%s): %s",
-            (void*)at, access, strerror(errno));
+            (void *)at, access, strerror(errno));
   close(ends[0]);
   close(ends[1]);
   if (sigsetjmp(back, 1) == 0) {
-    byte = *(volatile char*)at;
-    KIT_CHECK(0, "a load of %p (%s) went through", (void*)at, access);
+    byte = *(volatile char *)at;
+    KIT_CHECK(0, "a load of %p (%s) went through", (void *)at, access);
   }
   KIT_CHECK(seen.si_signo == SIGSEGV && seen.si_code == SEGV_MAPERR && seen.si_addr == at,
-            "a load of %p (%s): signal %d, code %d, address %p", (void*)at, access, seen.si_signo, seen.si_code,
+            "a load of %p (%s): signal %d, code %d, address %p", (void *)at, access, seen.si_signo, seen.si_code,
             seen.si_addr);
   KIT_CHECK(mprotect(at, XE_PAGE, PROT_NONE) == -1 && errno == ENOMEM, "mprotect: %s", strerror(errno));
   KIT_CHECK(madvise(at, XE_PAGE, MADV_DONTNEED) == -1 && errno == ENOMEM, "madvise: %s", strerror(errno));
@@ -184,7 +185,7 @@ static void check_wild(void) {
   struct xe_device xe;
   struct range ranges[RANGES_MAX];
   kit_open(&xe, 0, KIT_MIRROR_PLAIN);
-  uint32_t* mine = kit_map_aligned(XE_BLOCK);
+  uint32_t *mine = kit_map_aligned(XE_BLOCK);
   mine[0] = 1;
   kit_store32(&xe, mine, 2);
   const struct sigaction action = {.sa_sigaction = on_segv, .sa_flags = SA_SIGINFO};
@@ -195,7 +196,7 @@ static void check_wild(void) {
     const unsigned long bytes = ranges[i].end - ranges[i].start;
     /* What is in use is as any library's memory; a window is readable, and empty in its middle. */
     if (ranges[i].access[0] == 'r' && bytes < 512 * (unsigned long)MIB) continue;
-    check_pointer((char*)(ranges[i].start + bytes / 2 / 4096 * 4096), ranges[i].access);
+    check_pointer((char *)(ranges[i].start + bytes / 2 / 4096 * 4096), ranges[i].access);
     ++tried;
   }
   KIT_CHECK(tried >= 3, "only %zu reservations", tried);
@@ -221,15 +222,15 @@ static void check_neighbours(void) {
   kit_open(&xe, 0, KIT_MIRROR_PLAIN);
   for (unsigned i = 0; i < 200; ++i) {
     const size_t bytes = i % 3 == 0 ? 64 * 1024 : i % 3 == 1 ? XE_BLOCK : XE_PAGE;
-    uint32_t* words = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    uint32_t *words = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     words[0] = i;
     KIT_CHECK(store_error(&xe, kit_address(words + 1)) == 0, "mapping %u", i);
     KIT_CHECK(words[0] == i && words[1] == 0xdeadbeef, "mapping %u: %u, %#x", i, words[0], words[1]);
   }
 }
 
-int main(int count, char** arguments) {
-  const char* what = count > 1 ? arguments[1] : "";
+int main(int count, char **arguments) {
+  const char *what = count > 1 ? arguments[1] : "";
   alarm(100);
   if (strcmp(what, "locks") == 0) check_locks();
   if (strcmp(what, "stray") == 0) check_stray();

@@ -3,6 +3,7 @@
  * (own, and of another process), process_vm_readv and process_vm_writev, PTRACE_PEEKDATA and PTRACE_POKEDATA.
  */
 #define _GNU_SOURCE
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -20,11 +21,11 @@ enum { WORDS = XE_BLOCK / 8, PAGE_WORDS = XE_PAGE / 8 };
 static const uint64_t kFirst = 0x1122334455667700;
 
 static struct xe_device xe;
-static uint64_t* block;
+static uint64_t *block;
 
 static void to_vram(void) {
   for (size_t i = 0; i < WORDS; ++i) block[i] = kFirst + i;
-  kit_store32(&xe, (char*)&block[WORDS - 1], 7);
+  kit_store32(&xe, (char *)&block[WORDS - 1], 7);
   KIT_CHECK(kit_pages_present(block, XE_BLOCK) == 0, "the block is not in VRAM");
 }
 
@@ -100,14 +101,14 @@ static int by_ptrace(pid_t pid) {
   waitpid(pid, &status, __WALL);
   errno = 0;
   if ((uint64_t)ptrace(PTRACE_PEEKDATA, pid, &block[11], NULL) != kFirst + 11 || errno != 0) wrong = 1;
-  if (ptrace(PTRACE_POKEDATA, pid, &block[2049], (void*)73) != 0) wrong = 2;
+  if (ptrace(PTRACE_POKEDATA, pid, &block[2049], (void *)73) != 0) wrong = 2;
   ptrace(PTRACE_DETACH, pid, NULL, NULL);
   return wrong;
 }
 
 static const struct {
-  const char* what;
-  reader* read;
+  const char *what;
+  reader *read;
   size_t index; /* of a word that is written, 0: none */
   uint64_t value;
 } kReaders[] = {
@@ -121,7 +122,7 @@ static const struct {
 };
 
 /* A child, forked before the pages go to VRAM: it reads its parent's. */
-static int in_child(reader* read_it) {
+static int in_child(reader *read_it) {
   int go[2];
   char byte = 0;
   pid_t parent = getpid();
@@ -142,12 +143,23 @@ static int in_child(reader* read_it) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
+/* What a debugger calls in the process that it has stopped. */
+static void check_home(void) {
+  void (*home)(void) = (void (*)(void))dlsym(RTLD_DEFAULT, "softxe_home");
+  if (home == NULL) xe_die("no softxe_home()");
+  to_vram();
+  home();
+  KIT_CHECK(kit_pages_present(block, XE_BLOCK) == XE_BLOCK / XE_PAGE, "softxe_home() left pages in VRAM");
+  KIT_CHECK(block[3] == kFirst + 3, "softxe_home(): word 3 is %#llx", (unsigned long long)block[3]);
+}
+
 int main(void) {
   alarm(100);
   prctl(PR_SET_PTRACER, (unsigned long)-1, 0, 0, 0);
   kit_open(&xe, 0, KIT_MIRROR_PLAIN);
-  block = (uint64_t*)kit_map_aligned(2 * XE_BLOCK) + WORDS;
-  *(volatile uint64_t*)(block - PAGE_WORDS) = 0;
+  block = (uint64_t *)kit_map_aligned(2 * XE_BLOCK) + WORDS;
+  *(volatile uint64_t *)(block - PAGE_WORDS) = 0;
+  check_home();
   for (size_t i = 0; i < sizeof kReaders / sizeof kReaders[0]; ++i) {
     int wrong = in_child(kReaders[i].read);
     KIT_CHECK(wrong == 0, "%s, by another process: %d", kReaders[i].what, wrong);

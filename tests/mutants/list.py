@@ -7,6 +7,7 @@ Every entry is a mistake somebody could make: the name says which promise breaks
 """
 
 SVM, VM, LIVE, HW, EXEC = "src/svm/", "src/vm/", "src/host/live/", "src/hw/", "src/drv/exec/"
+EU = "src/hw/eu/"
 
 MUTANTS = [
     # --- shared virtual memory ------------------------------------------------------------------
@@ -609,4 +610,41 @@ MUTANTS = [
     ("first device has no name", "src/cli/scenario_engine_world.cc",
      "  return cards_.empty() ? std::string() : cards_.front()->name;", "  return {};",
      "cli */ScenarioFilesOnSim.*"),
+    # --- instructions of the execution units ------------------------------------------------------
+    ("12-bit immediate without its sign", EU + "eu_compaction.cc",
+     "    case Imm12::kSign: return extended;\n",
+     "    case Imm12::kSign: return value;\n",
+     "hw EuText.OtherForms*"),
+    ("last source placed by width instead of stride", EU + "eu_decode_operand.cc",
+     "if (!fields.vertical.present()) return {.vertical = horizontal, .width = 1, .horizontal = 0};\n  const std::uint8_t vertical",
+     "if (!fields.vertical.present()) return {.vertical = 0, .width = 1, .horizontal = horizontal};\n  const std::uint8_t vertical",
+     "hw EuDecode.Third*"),
+    ("address offset without its sign", EU + "eu_decode_operand.cc",
+     "(static_cast<std::int32_t>(bits) ^ kSign) - kSign)",
+     "static_cast<std::int32_t>(bits) ^ (kSign - kSign))",
+     "hw EuDecode.AddressOffsets*"),
+    ("halves of a 64-bit immediate exchanged", EU + "eu_decode.cc",
+     "inst.imm = word.get(kImmHigh) << 32 | low;",
+     "inst.imm = low << 32 | word.get(kImmHigh);",
+     "hw EuDecode.ImmediatesOf64*"),
+    ("modifier of an operation that has none", EU + "eu_decode.cc",
+     "  if (!ignores.modifiers) return;\n",
+     "  if (true) return;\n",
+     "hw EuDecode.BitsThatMeanNothing*"),
+    ("address register's number kept as message offset", EU + "eu_decode.cc",
+     "  send.ext_desc &= ~kExtDescA0Bits;\n",
+     "",
+     "hw EuText.EveryForm*"),
+    ("code written without looking at it again", EU + "eu_encode.cc",
+     "  return decoded && *decoded == inst;",
+     "  return decoded.has_value();",
+     "hw EuEncode.WhatNoWord*"),
+    ("label counted from the next instruction", EU + "eu_asm.cc",
+     "label->second - placed.offset;",
+     "label->second - placed.offset - 16;",
+     "hw EuAsm.Labels*"),
+    ("payload of one channel has room for one", EU + "eu_lsc_names.h",
+     "  return exec_size < kChannelsMin ? kChannelsMin : exec_size;",
+     "  return exec_size < kChannelsMin ? exec_size : exec_size;",
+     "hw EuAsm.MessagesByName*"),
 ]

@@ -22,7 +22,7 @@ void put_text(std::array<char, N>& to, std::string_view text) {
 HwUnits::HwUnits(const Config& config)
     : config_(config),
       units_({.ids = config.ids,
-              .workers_max = std::clamp(config.options.eu_threads, 1u, kEuThreadsMax),
+              .workers_max = std::clamp(config.options.eu_threads, 1u, kEuWorkersMax),
               .make_worker = [this](std::uint32_t number) { return make_worker(number); },
               .starter = config.options.starter}) {}
 

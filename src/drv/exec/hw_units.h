@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/kernel_failure.h"
 #include "drv/device.h"
 #include "drv/exec/worker_thread.h"
 #include "hw/cs/cs_context.h"
@@ -16,25 +17,12 @@
 
 namespace softxe {
 
-/// A kernel that could not go on, in words. Of fixed size, so that it can live in memory shared with the runner.
-struct KernelFailure {
-  std::uint64_t kernel = 0;       ///< GPU address of the kernel's first instruction
-  std::uint64_t instruction = 0;  ///< and of the one that failed
-  std::array<std::uint32_t, 3> group{};
-  std::uint32_t thread = 0;        ///< in the group
-  std::array<char, 240> text{};    ///< the instruction; empty when it could not be read
-  std::array<char, 120> reason{};  ///< what is wrong or missing
-};
-
 struct HwOptions {
-  std::uint32_t eu_threads = 1;  ///< host threads that run the groups of one kernel: 1 to kEuThreadsMax
+  std::uint32_t eu_threads = 1;  ///< host threads that run the groups of one kernel: 1 to kEuWorkersMax
   ThreadStarter starter = default_thread_starter();
   /// Told of kernels with illegal or unsupported instructions, on the engine's thread.
   std::function<void(const KernelFailure&)> kernel_failed = [](const KernelFailure&) {};
 };
-
-/// Every worker has a slot of the invalidation domain: with 32 of them ten engines fit.
-inline constexpr std::uint32_t kEuThreadsMax = 32;
 
 /// Used by the engine's thread between slices.
 class HwUnits {

@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 
+#include "base/raised_limit.h"
 #include "host/live/raw_syscall.h"
 
 namespace softxe {
@@ -17,31 +18,12 @@ namespace {
 using live::errno_of;
 using live::raw_syscall;
 
-/// The engine's descriptors never pass through libc: its calls may be hooked for the client.
-Result<OwnedFd> owned(long result, const char* why) {
-  if (const int err = errno_of(result)) return fail(err, why);
-  return OwnedFd(static_cast<int>(result));
-}
-
 }  // namespace
 
-OwnedFd& OwnedFd::operator=(OwnedFd&& o) noexcept {
-  std::swap(fd_, o.fd_);
-  return *this;
-}
-
-OwnedFd::~OwnedFd() {
-  if (fd_ >= 0) raw_syscall(SYS_close, fd_);
-}
-
-Result<OwnedFd> OwnedFd::duplicate_high(int fd) {
-  const long high = raw_syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, kInternalFdMin);
-  if (errno_of(high) != EINVAL && errno_of(high) != EMFILE) return owned(high, "descriptor cannot be duplicated");
-  return owned(raw_syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 3), "no free descriptor");
-}
-
 Result<std::shared_ptr<EventFd>> EventFd::make() {
-  SX_TRY(const OwnedFd low, owned(raw_syscall(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK), "no free descriptor"));
+  const RaisedLimit raised(LimitKind::kDescriptors);
+  SX_TRY(const OwnedFd low,
+         OwnedFd::take(raw_syscall(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK), "no free descriptor"));
   SX_TRY(OwnedFd high, OwnedFd::duplicate_high(low.get()));
   return std::make_shared<EventFd>(std::move(high));
 }

@@ -10,28 +10,9 @@
 
 #include "base/result.h"
 #include "drv/exec/fence.h"
+#include "drv/owned_fd.h"
 
 namespace softxe {
-
-/// Descriptors of the engine stay out of the low numbers that clients count (spec/clients.md 1.4).
-inline constexpr int kInternalFdMin = 900;
-
-/// Owns one descriptor.
-class OwnedFd {
- public:
-  OwnedFd() = default;
-  explicit OwnedFd(int fd) : fd_(fd) {}
-  OwnedFd(OwnedFd&& o) noexcept : fd_(std::exchange(o.fd_, -1)) {}
-  OwnedFd& operator=(OwnedFd&& o) noexcept;
-  ~OwnedFd();
-  int get() const { return fd_; }
-
-  /// A close-on-exec duplicate at or above kInternalFdMin (anywhere when the limit is lower).
-  static Result<OwnedFd> duplicate_high(int fd);
-
- private:
-  int fd_ = -1;
-};
 
 /// An eventfd somebody waits on. add_one() never blocks and ignores a full counter.
 class EventFd {

@@ -1,8 +1,10 @@
 #include "host/live/client_calls.h"
 
+#include <linux/ioctl.h>
 #include <sys/mman.h>
 
 #include "base/step.h"
+#include "host/live/client_memory.h"
 #include "host/live/engine_calls.h"
 #include "host/live/lock_all.h"
 #include "host/live/logical_mappings.h"
@@ -89,6 +91,9 @@ Result<long> ClientCalls::carry_out(const CallPlanner& planner, const CallPlan& 
     if (errno_of(grown) != ENOMEM) return grown;
   }
   if (const auto refused = planner.refusal(plan)) return *refused;
+  if (plan.call.number == SYS_ioctl) {  // theirs and ours differ, although the kernel shows no difference
+    for (const Affected& part : plan.affected()) mm_.memory_.registration.note_real_borders(part.range);
+  }
   for (const Affected& part : plan.affected()) {
     if (part.event) mm_.memory_.notifiers.tell(part.range, *part.event);
   }
@@ -226,6 +231,21 @@ long ClientCalls::lock_everything(int flags) {
   return lock_all(flags, res_.maps);
 }
 
+/// A request of the client's own userfaultfd. The kernel gets a copy of the argument: the client's may be in VRAM, and
+/// the request may be made under the lock.
+long ClientCalls::handle_faults(const ClientCall& call) {
+  constexpr unsigned kType = 0xAA;
+  std::array<std::uint64_t, 8> argument{};
+  const std::size_t bytes = _IOC_SIZE(call.word(1));
+  const HostVa clients(call.word(2));
+  if (_IOC_TYPE(call.word(1)) != kType || bytes == 0 || bytes > sizeof argument) return call.make();
+  if (!read_client(argument.data(), clients, bytes)) return call.make();
+  ClientCall own = call;
+  own.args[2] = static_cast<long>(number_of(argument.data()));
+  const long result = planned(own);
+  return write_client(clients, argument.data(), bytes) ? result : -EFAULT;
+}
+
 long LiveHostMm::hook_syscall(long number, const std::array<long, 6>& args) {
   return ClientCalls(*this).make(number, args);
 }
@@ -246,6 +266,7 @@ long ClientCalls::make(long number, const std::array<long, 6>& args) {
     case SYS_process_madvise: return advise_vector(call);
     case SYS_mlock:
     case SYS_mlock2: return lock_pages(call);
+    case SYS_ioctl: return handle_faults(call);
     case SYS_mlockall: return lock_everything(static_cast<int>(args[0]));
     default: return planned(call);
   }

@@ -30,6 +30,7 @@ class ClientCalls {
   long lock_pages(const ClientCall& call);
   long lock_everything(int flags);
   long advise_vector(const ClientCall& call);
+  long handle_faults(const ClientCall& call);
 
   long planned(const ClientCall& call);
   std::optional<long> run_past(const CallPlan& plan);

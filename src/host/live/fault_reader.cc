@@ -18,7 +18,7 @@ constexpr std::uint64_t kRetryNs = 1'000'000;
 constexpr std::uint64_t kReaderStackBytes = 256ULL * 1024;
 }  // namespace
 
-Status FaultReader::start(Arena& arena) SX_NO_THREAD_SAFETY_ANALYSIS {
+Status FaultReader::start(Arena& arena) {
   if (res_.rung == Rung::kNone) return {};
   const long fd = raw_syscall(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (int err = errno_of(fd)) return fail(err, "eventfd refused");
@@ -105,7 +105,7 @@ void FaultReader::loop() {
   }
 }
 
-void FaultReader::work() SX_NO_THREAD_SAFETY_ANALYSIS {
+void FaultReader::work() {
   const bool due = next_parked_ns_.load() <= res_.clock.now_ns();
   if (!res_.pump.has_work() && !due) return;
   // Dekker with unlock(): say that we wait, then try.
@@ -179,7 +179,7 @@ void FaultReader::wake_everybody() {
 }
 
 /// In the place of the reader, which waits for the lock. The lock is that of the caller's caller.
-void FaultReader::serve_touches() SX_NO_THREAD_SAFETY_ANALYSIS {
+void FaultReader::serve_touches() {
   if (res_.is_disabled() || res_.rung == Rung::kNone || memory_.missed.is_dealing()) return;
   res_.pump.pump_for_reader(res_.client);
   serve_faults();

@@ -32,9 +32,8 @@ class FaultReader {
   void close();
   /// Whoever has released the mm lock calls this: the reader may have found it taken.
   void lock_is_free();
-  /// In the place of the reader, which waits for the lock: once, without waiting. The lock is held, by the caller's
-  /// caller.
-  void serve_touches();
+  /// In the place of the reader, which waits for the lock: once, without waiting.
+  void serve_touches() SX_REQUIRES(lock_);
 
  private:
   struct Parked {

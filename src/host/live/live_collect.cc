@@ -1,6 +1,7 @@
 // Where pages stand: collect, populated, migrate_to_system.
 #include <sys/mman.h>
 
+#include <cstring>
 #include <ctime>
 
 #include "base/step.h"
@@ -151,6 +152,22 @@ bool LiveHostMm::populated(HostRange range, OwnerGroup owner) {
     at = piece->range.end();
   }
   return true;
+}
+
+std::size_t LiveHostMm::mark_resident(HostRange range, std::span<std::uint8_t> pages) {
+  SX_ASSERT(pages.size() == range.pages());
+  if (!tracked(range)) return 0;
+  const Locked lock(*this);
+  std::size_t marked = 0;
+  for (HostVa at = range.start(); at < range.end();) {
+    const auto piece = memory_.residents.first_in(HostRange::between(at, range.end()));
+    if (!piece) break;
+    const std::uint64_t first = (piece->range.start() - range.start()) >> kPageShift;
+    std::memset(pages.data() + first, 1, piece->range.pages());
+    marked += piece->range.pages();
+    at = piece->range.end();
+  }
+  return marked;
 }
 
 Status LiveHostMm::migrate_to_system(HostRange range, MoveCause cause, Residency residency) {

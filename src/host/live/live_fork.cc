@@ -8,6 +8,7 @@
 
 namespace softxe::live {
 
+// No analysis: the lock is taken before the fork and let go behind it, in both processes.
 void LiveHostMm::fork_before() SX_NO_THREAD_SAFETY_ANALYSIS {
   EngineSection::enter(*this);
   mm_lock_.lock();
@@ -18,15 +19,16 @@ void LiveHostMm::fork_before() SX_NO_THREAD_SAFETY_ANALYSIS {
   memory_.notifiers.tell(HostRange::of(HostVa(0), 1ull << GranuleMap::kAddressBits), HostEvent::kProtect);
 }
 
+// No analysis: the lock is taken before the fork and let go behind it, in both processes.
 void LiveHostMm::fork_after_parent() SX_NO_THREAD_SAFETY_ANALYSIS {
   unlock();
   EngineSection::leave();
 }
 
-void LiveHostMm::come_home_for_good() SX_NO_THREAD_SAFETY_ANALYSIS {
+void LiveHostMm::come_home(Afterwards afterwards) {
   constexpr std::uint64_t kTimeoutNs = 10'000'000'000;
   if (disabled() || res_.rung == Rung::kNone) return;
-  res_.ending.store(true);
+  if (afterwards == Afterwards::kStays) res_.ending.store(true);
   const std::uint64_t give_up_ns = res_.clock.now_ns() + kTimeoutNs;
   const EngineSection section(*this);
   while (!mm_lock_.try_lock()) {
@@ -44,6 +46,7 @@ void LiveHostMm::come_home_for_good() SX_NO_THREAD_SAFETY_ANALYSIS {
   unlock();
 }
 
+// No analysis: the lock is taken before the fork and let go behind it, in both processes.
 void LiveHostMm::fork_after_child() SX_NO_THREAD_SAFETY_ANALYSIS {
   res_.disabled.store(true);
   res_.pump.reset();

@@ -42,6 +42,7 @@ std::uint64_t static_tls_bytes() {
 
 // --- life ---------------------------------------------------------------------------------------
 
+// No analysis: no other thread knows the object yet.
 Result<LiveHostMm::Owner> LiveHostMm::create(const LiveOptions& options) SX_NO_THREAD_SAFETY_ANALYSIS {
   SX_TRY(Arena arena, Arena::make(options.arena_bytes));
   void* memory = arena.take(sizeof(LiveHostMm));
@@ -56,6 +57,7 @@ Result<LiveHostMm::Owner> LiveHostMm::create(const LiveOptions& options) SX_NO_T
   return mm;
 }
 
+// No analysis: no other thread knows the object any more.
 void LiveHostMm::Destroy::operator()(LiveHostMm* mm) const SX_NO_THREAD_SAFETY_ANALYSIS {
   mm->shut_down();
   const Arena arena = std::move(mm->memory_.arena);  // outlives the object, which lies in it
@@ -68,6 +70,7 @@ LiveHostMm::LiveHostMm(Arena arena, const LiveOptions& options)
       memory_(std::move(arena), res_),
       reader_(res_, mm_lock_, memory_) {}
 
+// No analysis: whoever destroys the object, or a fork child, is alone with it behind the first block.
 void LiveHostMm::shut_down() SX_NO_THREAD_SAFETY_ANALYSIS {
   if (!disabled() && res_.client) {
     Locked lock(*this);
@@ -81,6 +84,7 @@ void LiveHostMm::shut_down() SX_NO_THREAD_SAFETY_ANALYSIS {
   reader_.close();
 }
 
+// No analysis: no other thread knows the object yet.
 Status LiveHostMm::open_kernel_resources() SX_NO_THREAD_SAFETY_ANALYSIS {
   if (!res_.granules.init(memory_.arena) || !res_.pump.init(memory_.arena) || !res_.pins.init(memory_.arena)) {
     return fail(ENOMEM, "the arena is too small");
@@ -97,6 +101,7 @@ Status LiveHostMm::open_kernel_resources() SX_NO_THREAD_SAFETY_ANALYSIS {
   return res_.rung == Rung::kNone ? Status{} : open_userfaultfds(ladder);
 }
 
+// No analysis: no other thread knows the object yet.
 Status LiveHostMm::open_userfaultfds(const LadderReport& ladder) SX_NO_THREAD_SAFETY_ANALYSIS {
   const auto access = res_.rung == Rung::kFull ? UffdAccess::kKernelAndUser : UffdAccess::kUserOnly;
   UffdFeature wanted = UffdFeature::kMove;
@@ -132,6 +137,7 @@ void LiveHostMm::unlock() {
 
 /// In the place of the reader, which waits for the lock: the caller is called with it held.
 void LiveHostMm::serve_touches() {
+  mm_lock_.assert_held();
   if (!disabled() && res_.rung != Rung::kNone) reader_.serve_touches();
 }
 

@@ -17,6 +17,7 @@
 
 #include <array>
 #include <memory>
+#include <span>
 
 #include "base/lock.h"
 #include "host/host_mm.h"
@@ -103,15 +104,22 @@ class LiveHostMm final : public HostMm {
   /// Any of the above by system call number; other numbers are passed through.
   long hook_syscall(long number, const std::array<long, 6>& args);
 
+  /// For mincore(): marks the pages of `range` that are in VRAM, one byte each in engine memory; how many.
+  std::size_t mark_resident(HostRange range, std::span<std::uint8_t> pages);
+
   /// Around fork(): everything comes home, and the mm lock is held until one of the other two.
   void fork_before();
   void fork_after_parent();
   /// Drops all state: later calls give EFAULT, hooks pass through. Closes what was inherited.
   void fork_after_child();
   bool disabled() const { return res_.is_disabled(); }
-  /// Before the process ends with a core file, from a signal handler of a thread that is in no section: everything
-  /// comes home as far as it can in bounded time, and nothing migrates any more.
-  void come_home_for_good();
+  enum class Afterwards : std::uint8_t {
+    kMayMigrate,
+    kStays,  ///< nothing migrates any more: the process is about to end
+  };
+  /// Everything comes home, as far as it can in bounded time. For a signal handler or a debugger, on a thread that is
+  /// in no section.
+  void come_home(Afterwards afterwards);
 
   // --- for the driver -------------------------------------------------------------------------------
   /// At every submission: waits until events that are in flight have been dealt with.
@@ -150,7 +158,7 @@ class LiveHostMm final : public HostMm {
   Status open_kernel_resources();
   Status open_userfaultfds(const LadderReport& ladder);
   void unlock() SX_RELEASE(mm_lock_);
-  /// Lock-free: memory that was named is looked after although nothing watches it.
+  /// Lock-free: memory that was named is looked after although nothing watches it. No analysis: the flag is atomic.
   bool any_named() const SX_NO_THREAD_SAFETY_ANALYSIS { return memory_.named.any(); }
   Result<CpuVma> vma_within(HostVa va, HostRange reach) override;
   Result<MigrateCounts> try_migrate(HostRange range, DevmemAllocation& allocation, std::uint64_t residency_ns,

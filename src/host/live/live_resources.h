@@ -78,7 +78,7 @@ struct LiveResources {
   std::uint64_t start_of_break = 0;            ///< 0 when the kernel does not say
   std::atomic<std::uint64_t> last_break{0};    ///< as the client's last call left it
   std::atomic<bool> disabled{false};           ///< a fork child: nothing here means its memory
-  std::atomic<bool> ending{false};             ///< see LiveHostMm::come_home_for_good()
+  std::atomic<bool> ending{false};             ///< see LiveHostMm::come_home()
   std::atomic<bool> locked_everywhere{false};  ///< mlockall was called
 };
 

@@ -257,6 +257,26 @@ TEST(CsCompute, AWalkerWithoutGroupsOnlyDoesItsPostSync) {
   EXPECT_EQ(m.qword(kData), 9u);
 }
 
+TEST(CsCompute, AWalkerEndsBeforeTheGroupItNames) {
+  // What is left of 1000 items in groups of 64: group 15 alone.
+  Machine m;
+  std::vector<EuTriple> ids;
+  Dwords d = groups(walker(), 16, 3, 1);
+  d[10] = 15;
+  d[11] = 1;
+  Machine seen([&](EuThread& thread, EuGroup&, std::uint64_t) -> EuStop {
+    std::array<std::uint32_t, 8> r0{};
+    std::memcpy(r0.data(), thread.grf.data(), sizeof r0);
+    ids.push_back({r0[1], r0[6], r0[7]});
+    return {.kind = EuStopKind::kEnded};
+  });
+  ASSERT_EQ(seen.run(d).kind, K::kBatchDone);
+  EXPECT_EQ(ids, (std::vector<EuTriple>{{15, 1, 0}, {15, 2, 0}}));
+  d[10] = 16;
+  ASSERT_EQ(m.run(d).kind, K::kBatchDone);
+  EXPECT_TRUE(m.threads.empty()) << "nothing is left";
+}
+
 TEST(CsCompute, APostSyncMayOverwriteTheWalkerItself) {
   Machine m;
   ASSERT_EQ(m.run(post_sync(walker(), 1, kBatch, 0xffffffff, 0xffffffff) + Dwords{0x10000002, kData, 0, 5}).kind,

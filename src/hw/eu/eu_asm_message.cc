@@ -303,6 +303,13 @@ bool eu_is_message(std::string_view mnemonic) {
   return head == "eot" || head == "barrier" || eu_find_name(kOps, head) != nullptr;
 }
 
+Status eu_check_message(std::string_view mnemonic) {
+  constexpr std::string_view kWithoutParts[] = {"eot", "barrier", "barrier.signal", "barrier.wait"};
+  if (std::ranges::find(kWithoutParts, mnemonic) != std::end(kWithoutParts)) return {};
+  SX_TRY_VOID(parse_mnemonic(mnemonic));
+  return {};
+}
+
 Result<std::vector<EuInst>> eu_parse_message(std::string_view mnemonic, EuScan& scan, const EuAsmContext& context,
                                              EuInst inst) {
   if (mnemonic == "barrier.wait") return std::vector<EuInst>{wait_for_barrier()};

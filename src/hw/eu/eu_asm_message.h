@@ -22,6 +22,9 @@ namespace softxe {
 /// Whether a mnemonic is that of a message.
 bool eu_is_message(std::string_view mnemonic);
 
+/// Whether all of its parts are right, so that what goes wrong later is in the operands.
+Status eu_check_message(std::string_view mnemonic);
+
 /// The operands of a message behind its channels. `inst` has predicate and channels. More than one instruction for
 /// a barrier.
 Result<std::vector<EuInst>> eu_parse_message(std::string_view mnemonic, EuScan& scan, const EuAsmContext& context,

@@ -294,15 +294,17 @@ Result<EuOperand> eu_parse_payload(EuScan& scan, const EuAsmContext& context) {
 }
 
 Status eu_parse_flag(EuScan& scan, EuInst& inst) {
-  constexpr const char* kWhy = "flags are f0.0 to f3.1";
-  if (!scan.eat('f')) return fail(EINVAL, kWhy);
-  SX_TRY(const std::uint32_t flag, scan.digits(kWhy));
-  if (!scan.eat('.')) return fail(EINVAL, kWhy);
-  SX_TRY(const std::uint32_t half, scan.digits(kWhy));
-  if (flag > 3 || half > 1) return fail(EINVAL, kWhy);
-  inst.flag = static_cast<std::uint8_t>(flag);
-  inst.flag_sub = static_cast<std::uint8_t>(half);
-  return {};
+  scan.peek();  // to the flag
+  const std::size_t start = scan.position();
+  constexpr std::string_view kNames[] = {"f0.0", "f0.1", "f1.0", "f1.1", "f2.0", "f2.1", "f3.0", "f3.1"};
+  for (std::size_t i = 0; i < std::size(kNames); ++i) {
+    if (!scan.eat(kNames[i])) continue;
+    inst.flag = static_cast<std::uint8_t>(i / 2);
+    inst.flag_sub = static_cast<std::uint8_t>(i % 2);
+    return {};
+  }
+  scan.go_back_to(start);
+  return fail(EINVAL, "flags are f0.0 to f3.1");
 }
 
 }  // namespace softxe

@@ -4,7 +4,11 @@
 // register has put the host into: the data port does not see that register.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
+
+#include "base/address.h"
 
 namespace softxe {
 
@@ -51,6 +55,18 @@ struct EuAtomic {
   std::uint8_t bytes = 4;
   std::uint64_t operand = 0;  ///< icas, fcas: the new value
   std::uint64_t compare = 0;  ///< icas, fcas only
+};
+
+/// One operation on many words of `bytes`, in order, each naturally aligned. The arrays are as long as `va`.
+struct EuAtomics {
+  EuAtomicOp op = EuAtomicOp::kLoad;
+  std::uint8_t bytes = 4;
+  std::span<const GpuVa> va;
+  const std::uint64_t* operand = nullptr;
+  const std::uint64_t* compare = nullptr;
+  std::uint64_t* found = nullptr;  ///< what was there before, zero above `bytes`
+
+  EuAtomic operator[](std::size_t n) const { return {op, bytes, operand[n], compare[n]}; }
 };
 
 /// The value that takes the place of `found`.

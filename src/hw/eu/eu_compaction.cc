@@ -66,7 +66,8 @@ constexpr Copy kCopies3[] = {
     {{47, 40}, {79, 72}}, {{55, 48}, {127, 120}}, {{63, 56}, {111, 104}},
 };
 
-unsigned bits(EuField field) { return field.present() ? field.high - field.low + 1U : 0; }
+/// Width of a field; none is as wide as a value, by which it is shifted.
+unsigned bits(EuField field) { return field.present() ? (field.high - field.low + 1U) % 64 : 0; }
 
 std::uint64_t index_of(const EuWord& compacted, const Lookup& lookup) {
   return compacted.get(lookup.index_top) << bits(lookup.index) | compacted.get(lookup.index);

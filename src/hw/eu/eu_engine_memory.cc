@@ -1,26 +1,56 @@
 #include "hw/eu/eu_engine_memory.h"
 
+#include <array>
+
+#include "hw/eu/eu_thread.h"
+
 namespace softxe {
 
-Result<std::uint64_t> EngineEuMemory::atomic(GpuVa va, const EuAtomic& atomic) {
-  if (atomic.bytes == 8) {
-    return memory_.atomic64(va,
-                            {.apply = eu_atomic_fn64(atomic.op), .operand = atomic.operand, .compare = atomic.compare});
+Status EngineEuMemory::atomics(const EuAtomics& atomics, std::size_t& done) {
+  switch (atomics.bytes) {
+    case 2: return atomics16(atomics, done);
+    case 4: return atomics32(atomics, done);
+    default: break;
   }
-  const auto operand = static_cast<std::uint32_t>(atomic.operand);
-  const auto compare = static_cast<std::uint32_t>(atomic.compare);
-  if (atomic.bytes == 4) {
-    SX_TRY(const std::uint32_t found,
-           memory_.atomic32(va, {.apply = eu_atomic_fn32(atomic.op), .operand = operand, .compare = compare}));
-    return std::uint64_t{found};
+  return memory_.atomic_items({.va = atomics.va,
+                               .apply = eu_atomic_fn64(atomics.op),
+                               .operand = atomics.operand,
+                               .compare = atomics.compare,
+                               .found = atomics.found},
+                              done);
+}
+
+Status EngineEuMemory::atomics32(const EuAtomics& atomics, std::size_t& done) {
+  std::array<std::uint32_t, kEuChannelsMax> operand;
+  std::array<std::uint32_t, kEuChannelsMax> compare;
+  std::array<std::uint32_t, kEuChannelsMax> found;
+  const std::size_t count = atomics.va.size();
+  SX_ASSERT(count <= kEuChannelsMax);
+  for (std::size_t n = 0; n < count; ++n) operand[n] = static_cast<std::uint32_t>(atomics.operand[n]);
+  for (std::size_t n = 0; n < count; ++n) compare[n] = static_cast<std::uint32_t>(atomics.compare[n]);
+  const Status status = memory_.atomic_items({.va = atomics.va,
+                                              .apply = eu_atomic_fn32(atomics.op),
+                                              .operand = operand.data(),
+                                              .compare = compare.data(),
+                                              .found = found.data()},
+                                             done);
+  for (std::size_t n = 0; n < done; ++n) atomics.found[n] = found[n];
+  return status;
+}
+
+/// On the dword around the word. The processor's own 16-bit atomics and these see each other: both lock the line.
+Status EngineEuMemory::atomics16(const EuAtomics& atomics, std::size_t& done) {
+  for (done = 0; done < atomics.va.size(); ++done) {
+    const GpuVa va = atomics.va[done];
+    const bool high = !va.is_aligned(4);
+    const EngineMemory::AtomicOp<std::uint32_t> op{
+        .apply = eu_atomic_fn16(atomics.op, high ? EuHalf::kHigh : EuHalf::kLow),
+        .operand = static_cast<std::uint32_t>(atomics.operand[done]),
+        .compare = static_cast<std::uint32_t>(atomics.compare[done])};
+    SX_TRY(const std::uint32_t found, memory_.atomic32(va.aligned_down(4), op));
+    atomics.found[done] = found >> (high ? 16 : 0) & 0xFFFF;
   }
-  // The processor's 16-bit atomics and these see each other: they lock the same cache line.
-  const bool high = !va.is_aligned(4);
-  SX_TRY(const std::uint32_t found,
-         memory_.atomic32(va.aligned_down(4), {.apply = eu_atomic_fn16(atomic.op, high ? EuHalf::kHigh : EuHalf::kLow),
-                                               .operand = operand,
-                                               .compare = compare}));
-  return std::uint64_t{found >> (high ? 16 : 0) & 0xFFFF};
+  return {};
 }
 
 }  // namespace softxe

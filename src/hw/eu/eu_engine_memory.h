@@ -13,9 +13,11 @@ class EngineEuMemory final : public EuMemory {
 
   Status load(const MemoryItems& items, std::byte* to) override { return memory_.load_items(items, to); }
   Status store(const MemoryItems& items, const std::byte* from) override { return memory_.store_items(items, from); }
-  Result<std::uint64_t> atomic(GpuVa va, const EuAtomic& atomic) override;
+  Status atomics(const EuAtomics& atomics, std::size_t& done) override;
 
  private:
+  Status atomics16(const EuAtomics& atomics, std::size_t& done);
+  Status atomics32(const EuAtomics& atomics, std::size_t& done);
   EngineMemory& memory_;
 };
 

@@ -47,13 +47,12 @@ class Run {
  private:
   std::uint32_t control() {
     const EuFloatMode mode = EuFloatMode::of(thread_.cr[0]);
-    df_differs_ = mode.df != mode.f;
-    rounds_to_int_ = mode.to_int != EuRounding::kZero;
+    minds_ = eu_minds(mode);
     return host_float_control(mode.rounding, mode.f);
   }
 
   void alu(const EuRecord& record) {
-    if ((record.on_df && df_differs_) || (record.minds_to_int && rounds_to_int_)) {
+    if (record.minds & minds_) {
       eu_generic(thread_, record.inst);
     } else {
       record.run(thread_, record);
@@ -133,8 +132,7 @@ class Run {
   EuThread& thread_;
   EuEnv& env_;
   const EuProgram::Reader reader_;
-  bool df_differs_ = false;
-  bool rounds_to_int_ = false;
+  EuMinds minds_ = EuMinds::kNothing;  ///< what the control register asks for
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 //   eu_fast_select.cc   which instructions have a fast handler, and what their lanes are
 //   eu_fast_vector.inc  vectors, masks
 //   eu_fast_moves.inc   sources into lanes, lanes into destinations
+//   eu_fast_wide.inc    what works with the wide accumulators
 //   eu_fast_ops.inc     operations and their table
 #pragma once
 
@@ -53,6 +54,15 @@ enum class EuFastOp : std::uint8_t {
   kChoose,  ///< sel by its predicate
   kPick,    ///< sel by a comparison
   kCompare,
+  kWideMul,  ///< into an accumulator
+  kMacl,
+  kMach,
+  kAddc,
+  kSubb,
+  kInv,
+  kSqt,
+  kInvm,
+  kRsqtm,
   kFloatOfSigned,
   kFloatOfUnsigned,
   kSignedOfFloat,
@@ -66,15 +76,18 @@ struct EuFastKey {
   friend bool operator==(const EuFastKey&, const EuFastKey&) = default;
 };
 
-/// One row of a level's table: a handler for several channels and one for a single one.
+/// One row of a level's table: a handler for several channels and one for a single one. `direct`, when there is one, is
+/// for whole vectors that need no preparation and nothing afterwards.
 struct EuFastRow {
   EuFastKey key;
   EuHandler many;
   EuHandler one;
+  EuHandler direct;
 };
 
 /// Everything of one level that predecoding asks for. Null: there is none.
 struct EuFastLevel {
+  unsigned vector_bytes;
   const EuFastRow* rows;
   unsigned row_count;
   EuFastSource::Prepare (*prepare)(const EuInst& inst, unsigned source, EuLane lane);

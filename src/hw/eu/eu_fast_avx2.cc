@@ -9,6 +9,7 @@
 #include "hw/eu/eu_channels.h"
 #include "hw/eu/eu_fast.h"
 #include "hw/eu/eu_number.h"
+#include "hw/eu/eu_operand.h"
 
 // To the end of the file: templates are compiled there.
 #if defined(__clang__)
@@ -26,11 +27,14 @@ namespace {
 // Behind the vectors.
 #include "hw/eu/eu_fast_moves.inc"
 // Behind the moves.
+#include "hw/eu/eu_fast_wide.inc"
+// Behind all of these.
 #include "hw/eu/eu_fast_ops.inc"
 
 }  // namespace
 
-const EuFastLevel kEuFastAvx2 = {kRows, sizeof kRows / sizeof kRows[0], find_prepare, find_store, find_flags};
+const EuFastLevel kEuFastAvx2 = {kVectorBytes, kRows,      sizeof kRows / sizeof kRows[0],
+                                 find_prepare, find_store, find_flags};
 
 }  // namespace softxe
 

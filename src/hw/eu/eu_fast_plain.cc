@@ -7,6 +7,7 @@
 #include "hw/eu/eu_channels.h"
 #include "hw/eu/eu_fast.h"
 #include "hw/eu/eu_number.h"
+#include "hw/eu/eu_operand.h"
 
 #define SX_EU_VECTOR_BYTES 16
 
@@ -17,10 +18,13 @@ namespace {
 // Behind the vectors.
 #include "hw/eu/eu_fast_moves.inc"
 // Behind the moves.
+#include "hw/eu/eu_fast_wide.inc"
+// Behind all of these.
 #include "hw/eu/eu_fast_ops.inc"
 
 }  // namespace
 
-const EuFastLevel kEuFastPlain = {kRows, sizeof kRows / sizeof kRows[0], find_prepare, find_store, find_flags};
+const EuFastLevel kEuFastPlain = {kVectorBytes, kRows,      sizeof kRows / sizeof kRows[0],
+                                  find_prepare, find_store, find_flags};
 
 }  // namespace softxe

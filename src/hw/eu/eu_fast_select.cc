@@ -58,7 +58,7 @@ EuLane bits_lane(const Sources& sources) {
 
 /// The type of lanes that hold every value of every source.
 std::optional<EuLane> value_lane(const Sources& sources) {
-  if (sources.all_of(EuType::kF)) return EuLane::kF32;
+  if (sources.all_of(EuType::kF) || sources.all_of(EuType::kHF)) return EuLane::kF32;
   if (sources.all_of(EuType::kDF)) return EuLane::kF64;
   if (!sources.all_int()) return std::nullopt;
   const bool no_signed = sources.all([](const EuOperand& s) { return eu_class(s.type) == EuClass::kUnsigned; });
@@ -82,6 +82,8 @@ std::optional<EuFastKey> int_key(EuFastOp op, const Sources& sources) {
 std::optional<EuFastKey> arithmetic_key(EuFastOp op, const Sources& sources) {
   const EuType dst = sources.inst.dst.type;
   if (dst == EuType::kF && sources.all_of(EuType::kF)) return EuFastKey{op, EuLane::kF32};
+  // Sums and products of hf have no second rounding in f; a fused sum of three may have.
+  if (dst == EuType::kHF && sources.all_of(EuType::kHF) && op != EuFastOp::kMad) return EuFastKey{op, EuLane::kF32};
   if (dst == EuType::kDF && sources.all_of(EuType::kDF)) return EuFastKey{op, EuLane::kF64};
   return int_key(op, sources);
 }
@@ -99,6 +101,21 @@ std::optional<EuFastKey> shift_key(EuFastOp op, const Sources& sources) {
   const bool rotates = op == EuFastOp::kRol || op == EuFastOp::kRor;
   if (rotates && eu_type_bytes(inst.src[0].type) != eu_lane_bytes(bits_lane(sources))) return none();
   return int_key(op, sources);
+}
+
+bool in_acc(const EuOperand& operand) {
+  return operand.file == EuFile::kArf && !operand.indirect && operand.arf() == EuArf::kAcc;
+}
+
+/// What works with the wide part of the accumulator. Its sources do not lie there themselves.
+std::optional<EuFastKey> product_key(EuFastOp op, const Sources& sources) {
+  const EuInst& inst = sources.inst;
+  const bool fits = sources.all([](const EuOperand& s) { return is_int(s.type) && eu_type_bytes(s.type) <= 4; });
+  const bool outside = sources.all([](const EuOperand& s) { return !in_acc(s); });
+  if (!fits || !outside || !sources.plain() || inst.cond != EuCond::kNone) return none();
+  if (!is_int(inst.dst.type) || eu_type_bytes(inst.dst.type) != 4) return none();
+  if (op != EuFastOp::kWideMul && in_acc(inst.dst)) return none();
+  return EuFastKey{op, EuLane::kU32};
 }
 
 bool packed(const EuOperand& operand, unsigned exec_size) {
@@ -123,11 +140,21 @@ std::optional<EuFastKey> raw_move_key(const Sources& sources) {
 std::optional<EuFastKey> move_key(const Sources& sources) {
   const EuType from = sources.inst.src[0].type;
   const EuType to = sources.inst.dst.type;
+  if (sources.inst.saturate) {
+    if (from == EuType::kF && to == EuType::kF) return EuFastKey{EuFastOp::kMov, EuLane::kF32};
+    return none();
+  }
   if (from == to) return is_int(from) && !sources.no_abs() ? none() : raw_move_key(sources);
   if (is_int(from) && is_int(to)) return int_key(EuFastOp::kMov, sources);
   if (to == EuType::kF && is_int(from) && eu_type_bytes(from) <= 4 && sources.plain()) {
     return EuFastKey{from == EuType::kUD ? EuFastOp::kFloatOfUnsigned : EuFastOp::kFloatOfSigned, EuLane::kU32};
   }
+  const bool halves = (from == EuType::kHF && to == EuType::kF) || (from == EuType::kF && to == EuType::kHF);
+  if (halves) return EuFastKey{EuFastOp::kMov, EuLane::kF32};
+  if (to == EuType::kDF && is_int(from) && eu_type_bytes(from) <= 4)
+    return sources.plain() ? std::optional(EuFastKey{EuFastOp::kMov, EuLane::kF64}) : none();
+  const bool doubles = (from == EuType::kDF && to == EuType::kF) || (from == EuType::kF && to == EuType::kDF);
+  if (doubles) return EuFastKey{EuFastOp::kMov, EuLane::kF64};
   if (from == EuType::kF && to == EuType::kD) return EuFastKey{EuFastOp::kSignedOfFloat, EuLane::kU32};
   if (from == EuType::kF && to == EuType::kUD) return EuFastKey{EuFastOp::kUnsignedOfFloat, EuLane::kU32};
   return none();
@@ -138,6 +165,8 @@ std::optional<EuFastKey> compare_key(EuFastOp op, const Sources& sources) {
   if (!lane || sources.inst.cond > EuCond::kLe) return none();
   if (sources.all_int() && !sources.plain()) return none();
   const EuType dst = sources.inst.dst.type;
+  // A chosen hf is moved bit by bit.
+  if (op == EuFastOp::kPick && sources.all_of(EuType::kHF)) return none();
   if (op == EuFastOp::kPick && !(sources.all_int() && is_int(dst)) && !sources.all_of(dst)) return none();
   return EuFastKey{op, *lane, sources.inst.cond};
 }
@@ -150,13 +179,34 @@ std::optional<EuFastKey> choose_key(const Sources& sources) {
   return EuFastKey{EuFastOp::kChoose, bits_lane(sources)};
 }
 
+std::optional<EuFastKey> math_key(const Sources& sources) {
+  const EuInst& inst = sources.inst;
+  const bool f = sources.all_of(EuType::kF) && inst.dst.type == EuType::kF;
+  const bool df = sources.all_of(EuType::kDF) && inst.dst.type == EuType::kDF;
+  if (!f && !df) return none();
+  const EuLane lane = f ? EuLane::kF32 : EuLane::kF64;
+  switch (static_cast<EuMath>(inst.function)) {
+    case EuMath::kInv: return EuFastKey{EuFastOp::kInv, lane};
+    case EuMath::kSqt: return EuFastKey{EuFastOp::kSqt, lane};
+    case EuMath::kInvm: return EuFastKey{EuFastOp::kInvm, lane};
+    case EuMath::kRsqtm: return inst.dst.mme == 8 ? none() : std::optional(EuFastKey{EuFastOp::kRsqtm, lane});
+    default: return none();
+  }
+}
+
 std::optional<EuFastKey> key_of(const Sources& sources) {
   const EuInst& inst = sources.inst;
   switch (inst.op) {
     case EuOp::kMov: return move_key(sources);
     case EuOp::kAdd: return arithmetic_key(EuFastOp::kAdd, sources);
+    case EuOp::kMacl: return product_key(EuFastOp::kMacl, sources);
+    case EuOp::kMach: return product_key(EuFastOp::kMach, sources);
+    case EuOp::kAddc: return product_key(EuFastOp::kAddc, sources);
+    case EuOp::kSubb: return product_key(EuFastOp::kSubb, sources);
     case EuOp::kAdd3: return int_key(EuFastOp::kAdd3, sources);
-    case EuOp::kMul: return arithmetic_key(EuFastOp::kMul, sources);
+    case EuOp::kMul:
+      if (in_acc(inst.dst) && is_int(inst.dst.type)) return product_key(EuFastOp::kWideMul, sources);
+      return arithmetic_key(EuFastOp::kMul, sources);
     case EuOp::kMad: return arithmetic_key(EuFastOp::kMad, sources);
     case EuOp::kAnd: return int_key(EuFastOp::kAnd, sources);
     case EuOp::kOr: return int_key(EuFastOp::kOr, sources);
@@ -168,6 +218,7 @@ std::optional<EuFastKey> key_of(const Sources& sources) {
     case EuOp::kAsr: return shift_key(EuFastOp::kAsr, sources);
     case EuOp::kRol: return shift_key(EuFastOp::kRol, sources);
     case EuOp::kRor: return shift_key(EuFastOp::kRor, sources);
+    case EuOp::kMath: return math_key(sources);
     case EuOp::kCmp: return compare_key(EuFastOp::kCompare, sources);
     case EuOp::kSel: return inst.cond == EuCond::kNone ? choose_key(sources) : compare_key(EuFastOp::kPick, sources);
     default: return none();
@@ -176,8 +227,7 @@ std::optional<EuFastKey> key_of(const Sources& sources) {
 
 /// Registers whose contents are where the operand says, at any time.
 bool reachable(const EuOperand& operand) {
-  if (operand.indirect) return false;
-  if (operand.file == EuFile::kGrf) return true;
+  if (operand.indirect || operand.file == EuFile::kGrf) return true;
   if (operand.file != EuFile::kArf) return false;
   switch (operand.arf()) {
     case EuArf::kAcc:
@@ -211,32 +261,42 @@ struct Range {
 
 void fill_constant(EuRecord& record, unsigned source, EuLane lane) {
   const EuType type = record.inst.src[source].type;
-  const std::uint64_t bits = is_int(type) ? static_cast<std::uint64_t>(eu_int_value(record.inst.imm, type))
-                                          : eu_low_bits(record.inst.imm, eu_type_bytes(type));
+  const std::uint64_t bits =
+      lane == EuLane::kF64 && type != EuType::kDF   ? eu_raw(static_cast<double>(eu_int_value(record.inst.imm, type)))
+      : lane == EuLane::kF32 && type == EuType::kHF ? eu_raw(eu_widen(record.inst.imm, kEuFormatHf))
+      : is_int(type)                                ? static_cast<std::uint64_t>(eu_int_value(record.inst.imm, type))
+                                                    : eu_low_bits(record.inst.imm, eu_type_bytes(type));
   const unsigned bytes = eu_lane_bytes(lane);
   for (unsigned at = 0; at < record.constant.size(); at += bytes) std::memcpy(&record.constant[at], &bits, bytes);
 }
 
 bool is_logic(EuOp op) { return eu_op_info(op).logic; }
 
-/// Registers do not matter to what is in place or the same for all.
+/// Elements as large as the lanes that are something else all the same.
+bool converts(EuType type, EuLane lane) { return lane == EuLane::kF64 && type != EuType::kDF; }
+
+/// False: this source is beyond the fast handlers.
 bool set_source(EuRecord& record, unsigned source, EuLane lane, const EuFastLevel& level) {
   const EuOperand& operand = record.inst.src[source];
   EuFastSource& fast = record.fast.src[source];
   if (operand.file == EuFile::kImm) {
     if (modified(operand) || eu_element_type(operand.type) != operand.type) return false;
+    // A denormal f is another df when denormals are flushed.
+    if (lane == EuLane::kF64 && operand.type == EuType::kF) return false;
     fast.kind = EuFastSource::Kind::kConstant;
     fill_constant(record, source, lane);
     return true;
   }
   if (!reachable(operand)) return false;
-  fast.at = eu_file_offset(operand) + eu_first_byte(operand);
-  fast.pitch = pitch_of(operand, record.inst.exec_size);
+  if (!operand.indirect) {
+    fast.at = eu_file_offset(operand) + eu_first_byte(operand);
+    fast.pitch = pitch_of(operand, record.inst.exec_size);
+  }
   fast.modified = modified(operand) && !is_logic(record.inst.op);
   fast.prepare = level.prepare(record.inst, source, lane);
   fast.kind = EuFastSource::Kind::kPrepared;
   const unsigned bytes = eu_type_bytes(operand.type);
-  if (bytes == eu_lane_bytes(lane) && !fast.modified) {
+  if (bytes == eu_lane_bytes(lane) && !fast.modified && !operand.indirect && !converts(operand.type, lane)) {
     if (fast.pitch == bytes) fast.kind = EuFastSource::Kind::kPacked;
     if (fast.pitch == 0) fast.kind = EuFastSource::Kind::kSplat;
   }
@@ -266,17 +326,18 @@ bool set_destination(EuRecord& record, EuLane lane, const EuFastLevel& level) {
   if (dst.null()) return true;
   if (!reachable(dst) || dst.region.horizontal == 0) return false;
   // Result and condition in one register: the generic way knows which is last.
-  if (dst.file == EuFile::kArf && dst.arf() == EuArf::kFlag && record.inst.cond != EuCond::kNone) return false;
+  const bool in_flags = !dst.indirect && dst.file == EuFile::kArf && dst.arf() == EuArf::kFlag;
+  if (in_flags && (record.inst.cond != EuCond::kNone || record.inst.op == EuOp::kMath)) return false;
   const unsigned bytes = eu_type_bytes(dst.type);
   if (bytes > eu_lane_bytes(lane)) return false;
-  fast.dst_at = eu_file_offset(dst) + eu_first_byte(dst);
+  if (!dst.indirect) fast.dst_at = eu_file_offset(dst) + eu_first_byte(dst);
   fast.dst_pitch = static_cast<std::uint8_t>(dst.region.horizontal * bytes);
-  const bool acc = dst.file == EuFile::kArf && dst.arf() == EuArf::kAcc;
-  if (acc && is_int(dst.type) && bytes >= 4) {
-    if (record.inst.op == EuOp::kMul || fast.dst_at % 4 != 0) return false;
-    fast.acc = note_acc;
+  if (in_acc(dst) && is_int(dst.type) && bytes >= 4) {
+    if (fast.dst_at % 4 != 0) return false;
+    if (record.inst.op != EuOp::kMul) fast.acc = note_acc;  // a product keeps more
   }
-  fast.in_place = bytes == eu_lane_bytes(lane) && (dst.region.horizontal == 1 || record.inst.exec_size == 1);
+  fast.in_place = bytes == eu_lane_bytes(lane) && !dst.indirect && !record.inst.saturate &&
+                  (dst.region.horizontal == 1 || record.inst.exec_size == 1);
   if (!fast.in_place) fast.store = level.store(record.inst, lane);
   return fast.in_place || fast.store != nullptr;
 }
@@ -308,6 +369,20 @@ bool set_flags(EuRecord& record, EuLane lane, const EuFastLevel& level) {
   return record.fast.flags != nullptr;
 }
 
+bool is_direct(const EuRecord& record, unsigned sources, EuLane lane, const EuFastLevel& level) {
+  const EuFast& fast = record.fast;
+  if (!fast.in_place || fast.flags != nullptr || fast.acc != nullptr) return false;
+  if (record.inst.exec_size * eu_lane_bytes(lane) % level.vector_bytes != 0) return false;
+  return std::all_of(fast.src.begin(), fast.src.begin() + sources,
+                     [](const EuFastSource& s) { return s.kind != EuFastSource::Kind::kPrepared; });
+}
+
+EuMinds minds_of(const EuFastKey& key, const Sources& sources) {
+  const bool halves = key.lane == EuLane::kF32 && (sources.inst.dst.type == EuType::kHF || !sources.all_of(EuType::kF));
+  const bool to_int = key.op == EuFastOp::kSignedOfFloat || key.op == EuFastOp::kUnsignedOfFloat;
+  return (halves ? EuMinds::kHalves : EuMinds::kNothing) | (to_int ? EuMinds::kToInt : EuMinds::kNothing);
+}
+
 const EuFastLevel* level_of(EuLevel level) {
   switch (level) {
     case EuLevel::kGeneric: return nullptr;
@@ -324,7 +399,7 @@ EuLevel eu_host_level() {
   static const EuLevel best = [] {
     __builtin_cpu_init();
     const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-                      __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
+                      __builtin_cpu_supports("f16c") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
     if (!avx2) return EuLevel::kPlain;
     const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
@@ -336,7 +411,8 @@ EuLevel eu_host_level() {
 bool eu_fast_select(EuRecord& record, EuLevel level) {
   const EuFastLevel* const table = level_of(level);
   const EuInst& inst = record.inst;
-  if (table == nullptr || inst.saturate || inst.op == EuOp::kDpas) return false;
+  if (table == nullptr || inst.op == EuOp::kDpas) return false;
+  if (inst.saturate && (inst.cond != EuCond::kNone || !eu_is_float(inst.dst.type))) return false;
   const Sources sources(inst);
   const std::optional<EuFastKey> key = key_of(sources);
   if (!key) return false;
@@ -348,11 +424,15 @@ bool eu_fast_select(EuRecord& record, EuLevel level) {
   if (!keep_overlapping_sources(record, key->lane, sources.count)) return false;
   record.fast.all = eu_all_channels(inst.exec_size);
   record.fast.predicated = inst.pred != EuPred::kNone;
+  record.fast.masked = !inst.no_mask;
+  record.fast.channels = inst.exec_size;
+  record.fast.first_channel = inst.channel_offset;
   for (unsigned i = 0; i < table->row_count; ++i) {
     const EuFastRow& row = table->rows[i];
     if (row.key != *key) continue;
     record.run = inst.exec_size == 1 ? row.one : row.many;
-    record.minds_to_int = key->op == EuFastOp::kSignedOfFloat || key->op == EuFastOp::kUnsignedOfFloat;
+    if (row.direct != nullptr && is_direct(record, sources.count, key->lane, *table)) record.run = row.direct;
+    record.minds = record.minds | minds_of(*key, sources);
     return true;
   }
   return false;

@@ -10,12 +10,19 @@
 #include "hw/eu/eu_generic.h"
 #include "hw/eu/eu_predecode.h"
 #include "hw/eu/eu_random_alu_fixture.h"
+#include "hw/eu/eu_reference_ops_fixture.h"
 #include "hw/eu/eu_text.h"
 
 namespace softxe {
 namespace {
 
 using namespace eu_test;
+
+std::uint32_t dword(const EuThread& thread, std::uint64_t at) {
+  std::uint32_t value = 0;
+  std::memcpy(&value, reinterpret_cast<const std::byte*>(&thread) + at, sizeof value);
+  return value;
+}
 
 std::string difference(const EuThread& a, const EuThread& b) {
   for (unsigned i = 0; i < sizeof a.grf; i += 4) {
@@ -24,8 +31,11 @@ std::string difference(const EuThread& a, const EuThread& b) {
                          get(b, 0, EuType::kUD, i / 4));
     }
   }
-  for (unsigned i = 0; i < sizeof a.acc; ++i) {
-    if (a.acc[i] != b.acc[i]) return fmt::format("acc byte {}", i);
+  for (unsigned i = 0; i < sizeof a.acc; i += 4) {
+    const std::uint64_t base = offsetof(EuThread, acc);
+    if (std::memcmp(&a.acc[i], &b.acc[i], 4) != 0) {
+      return fmt::format("acc{}.{} {:08x} {:08x}", i / 64, i % 64 / 4, dword(a, base + i), dword(b, base + i));
+    }
   }
   for (unsigned i = 0; i < 4; ++i) {
     if (a.flag[i] != b.flag[i]) return fmt::format("f{} {:08x} {:08x}", i, a.flag[i], b.flag[i]);
@@ -36,13 +46,24 @@ std::string difference(const EuThread& a, const EuThread& b) {
   return a.a0 == b.a0 && a.cr == b.cr ? "" : "a0 or cr";
 }
 
+/// SOFTXE_EU_STEPS: as many as wanted.
+unsigned steps_wanted() {
+  const char* const asked = std::getenv("SOFTXE_EU_STEPS");
+  return asked != nullptr ? static_cast<unsigned>(std::strtoul(asked, nullptr, 10)) : 30000;
+}
+
+/// SOFTXE_EU_SEED: other instructions.
+std::uint64_t seed_wanted() {
+  const char* const asked = std::getenv("SOFTXE_EU_SEED");
+  return asked != nullptr ? std::strtoul(asked, nullptr, 10) : 20;
+}
+
 class EuFastLevels : public testing::TestWithParam<EuLevel> {};
 
 TEST_P(EuFastLevels, AgreeWithTheGenericWay) {
   if (GetParam() > eu_host_level()) GTEST_SKIP() << "this processor does not have the level";
-  const char* const asked = std::getenv("SOFTXE_EU_STEPS");
-  const unsigned steps = asked != nullptr ? static_cast<unsigned>(std::strtoul(asked, nullptr, 10)) : 30000;
-  RandomEu random(20);
+  const unsigned steps = steps_wanted();
+  RandomEu random(seed_wanted());
   const auto generic = std::make_unique<EuThread>();
   const auto fast = std::make_unique<EuThread>();
   unsigned handled = 0;
@@ -55,8 +76,7 @@ TEST_P(EuFastLevels, AgreeWithTheGenericWay) {
     const EuFloatMode mode = EuFloatMode::of(generic->cr[0]);
     const auto record = std::make_unique<EuRecord>();
     eu_predecode(made, 0, GetParam(), *record);
-    const bool careful =
-        (record->on_df && mode.df != mode.f) || (record->minds_to_int && mode.to_int != EuRounding::kZero);
+    const bool careful = record->minds & eu_minds(mode);
     const HostFloatScope scope(host_float_control(mode.rounding, mode.f));
     eu_generic(*generic, made);
     if (careful) {
@@ -65,9 +85,28 @@ TEST_P(EuFastLevels, AgreeWithTheGenericWay) {
       record->run(*fast, *record);
     }
     handled += record->fast.all != 0 ? 1 : 0;
-    ASSERT_EQ(difference(*generic, *fast), "") << "step " << step << ": " << std::string(eu_text(made).view());
+    ASSERT_EQ(difference(*generic, *fast), "") << "step " << step << ": " << eu_text(made).view();
   }
   EXPECT_GT(handled, steps / 5);
+}
+
+TEST(EuReference, AgreesWithTheGenericWay) {
+  const unsigned steps = steps_wanted();
+  RandomEu random(seed_wanted() + 1);
+  const auto generic = std::make_unique<EuThread>();
+  const auto plain = std::make_unique<EuThread>();
+  for (unsigned step = 0; step < steps; ++step) {
+    if (step % 16 == 0) {
+      random.fill(*generic);
+      std::memcpy(static_cast<void*>(plain.get()), generic.get(), sizeof(EuThread));
+    }
+    const EuInst made = random.next(*generic);
+    const std::uint32_t mode = generic->cr[0];
+    eu_generic(*generic, made);
+    Reference(*plain).step(made);
+    ASSERT_EQ(difference(*plain, *generic), "")
+        << "step " << step << ", cr0 " << std::hex << mode << ": " << eu_text(made).view();
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(All, EuFastLevels, testing::Values(EuLevel::kPlain, EuLevel::kAvx2, EuLevel::kAvx512));

@@ -87,7 +87,9 @@ T with_modifiers(const EuOperand& operand, T value) {
 
 EuDenormals denormals_of(const EuFloatMode& mode, EuType type) {
   if (type == EuType::kHF) return mode.hf;
-  return type == EuType::kF ? EuDenormals::kKeep : mode.bf;  // the host flushes f
+  if (type == EuType::kF) return EuDenormals::kKeep;  // the host flushes them
+  // The others are calculated with as f, whose mode holds, too. bf8 has no denormals there.
+  return type != EuType::kBF8 && mode.f == EuDenormals::kFlush ? EuDenormals::kFlush : mode.bf;
 }
 
 float small_float(std::uint64_t raw, EuType type, const EuFloatMode& mode) {
@@ -120,16 +122,23 @@ bool all_half(const EuInst& inst) {
   return inst.dst.type == EuType::kHF;
 }
 
-/// Moves that change nothing: NaN payloads and denormals survive (spec/eu-isa.md 4).
+/// Moves within a type: NaN payloads and denormals survive (spec/eu-isa.md 4); float signs are bits.
 bool is_raw(const EuInst& inst, unsigned source) {
   const EuOperand& operand = inst.src[source];
-  return eu_element_type(operand.type) == inst.dst.type && !operand.neg && !operand.abs && !inst.saturate;
+  if (eu_element_type(operand.type) != inst.dst.type || inst.saturate) return false;
+  return eu_is_float(inst.dst.type) || (!operand.neg && !operand.abs);
+}
+
+std::uint64_t with_sign(const EuOperand& operand, std::uint64_t raw) {
+  const std::uint64_t sign = std::uint64_t{1} << (eu_type_bytes(operand.type) * 8 - 1);
+  if (operand.abs) raw &= ~sign;
+  return operand.neg ? raw ^ sign : raw;
 }
 
 /// The source as the destination's type: moves and selections.
 std::uint64_t moved(const Work& work, unsigned source, unsigned k) {
   const EuConvert convert = work.convert();
-  if (is_raw(work.inst, source)) return work.src[source][k];
+  if (is_raw(work.inst, source)) return with_sign(work.inst.src[source], work.src[source][k]);
   const EuType type = work.type(source);
   if (!eu_is_float(type)) return convert.from(int_source(work, source, k));
   if (type == EuType::kDF) return convert.from(float_source<double>(work, source, k));
@@ -278,7 +287,7 @@ void set_condition(Work& work) {
       holds = eu_compare(work.inst.cond, eu_int_value(work.result[k], type), EuWide{0});
     } else {
       const double value =
-          type == EuType::kDF ? eu_df(work.result[k]) : static_cast<double>(eu_float_value(work.result[k], type));
+          type == EuType::kDF ? eu_df(work.result[k]) : static_cast<double>(small_float(work.result[k], type, work.mode));
       holds = work.inst.cond == EuCond::kOv ? std::isinf(value) : eu_compare(work.inst.cond, value, 0.0);
     }
     bits |= std::uint32_t{holds} << k;

@@ -12,9 +12,7 @@ using Wait = EuGroup::Wait;
 using Role = EuBarrierSignal::Role;
 
 struct Rig {
-  explicit Rig(std::uint32_t threads) : group({.threads = threads, .slm_bytes = 1024}) {
-    group.restart({});
-  }
+  explicit Rig(std::uint32_t threads) : group({.threads = threads, .slm_bytes = 1024}) { group.restart({}); }
   EuThread& thread(std::uint32_t i) { return group.threads()[i]; }
   bool signal(std::uint32_t i, const EuBarrierSignal& signal) {
     return group.signal_barrier(thread(i), signal).has_value();

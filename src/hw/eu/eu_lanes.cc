@@ -17,18 +17,20 @@ template <typename Address>
 void read_each(const EuSendCall& call, const std::byte* src, std::int32_t offset, std::uint64_t mask,
                EuLaneAddresses& lanes) {
   const auto add = static_cast<std::uint64_t>(std::int64_t{offset});
+  const unsigned exec_size = call.inst.exec_size;
+  lanes.dense = call.channels == low_bits(exec_size);
+  if (lanes.dense) {
+    std::uint64_t* const to = lanes.address.data();
+    for (unsigned n = 0; n < exec_size; ++n) to[n] = (address_at<Address>(src, n) + add) & mask;
+    for (unsigned n = 0; n < exec_size; ++n) lanes.channel[n] = static_cast<std::uint8_t>(n);
+    lanes.count = exec_size;
+    return;
+  }
   unsigned n = 0;
-  if (call.channels == low_bits(call.inst.exec_size)) {
-    for (; n < call.inst.exec_size; ++n) {
-      lanes.address[n] = (address_at<Address>(src, n) + add) & mask;
-      lanes.channel[n] = static_cast<std::uint8_t>(n);
-    }
-  } else {
-    for (std::uint32_t left = call.channels; left != 0; left &= left - 1) {
-      const auto k = static_cast<unsigned>(std::countr_zero(left));
-      lanes.address[n] = (address_at<Address>(src, k) + add) & mask;
-      lanes.channel[n++] = static_cast<std::uint8_t>(k);
-    }
+  for (std::uint32_t left = call.channels; left != 0; left &= left - 1) {
+    const auto k = static_cast<unsigned>(std::countr_zero(left));
+    lanes.address[n] = (address_at<Address>(src, k) + add) & mask;
+    lanes.channel[n++] = static_cast<std::uint8_t>(k);
   }
   lanes.count = n;
 }

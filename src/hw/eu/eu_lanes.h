@@ -1,7 +1,6 @@
 // The addresses of a message's channels, and where their data stand in registers.
 #pragma once
 
-#include <array>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -13,11 +12,29 @@
 
 namespace softxe {
 
+/// Room for elements that are written before they are read: costs nothing to make.
+template <typename T, std::size_t kCount>
+class EuRoom {
+ public:
+  EuRoom() {}  // NOLINT(modernize-use-equals-default): a default one would clear the elements
+  T& operator[](std::size_t n) { return items_[n]; }
+  const T& operator[](std::size_t n) const { return items_[n]; }
+  T* data() { return items_; }
+  const T* data() const { return items_; }
+  std::span<const T> first(std::size_t count) const { return {items_, count}; }
+
+ private:
+  union {
+    T items_[kCount];
+  };
+};
+
 /// Addresses within a window, of the channels that take part, in ascending order of channels.
 struct EuLaneAddresses {
-  std::array<std::uint64_t, kEuChannelsMax> address;
-  std::array<std::uint8_t, kEuChannelsMax> channel;
+  EuRoom<std::uint64_t, kEuChannelsMax> address;
+  EuRoom<std::uint8_t, kEuChannelsMax> channel;
   unsigned count = 0;
+  bool dense = false;  ///< lane n is channel n
 };
 
 enum class EuAddressLayout : std::uint8_t { kEach, kStrided };
@@ -38,6 +55,7 @@ struct EuDataShape {
 template <typename Memory, typename Register, unsigned kShift>
 struct EuElementCodec {
   static constexpr unsigned kMemoryBytes = sizeof(Memory);
+  static constexpr unsigned kRegisterBytes = sizeof(Register);
   static void load(std::byte* reg, const std::byte* mem) {
     Memory value;
     std::memcpy(&value, mem, sizeof value);

@@ -10,26 +10,42 @@ namespace {
 using Action = EuLanesMessage::Action;
 using Layout = EuLanesMessage::Layout;
 
+/// Which elements of memory a channel's elements in registers are: all of a vector, or components of a quad.
+class Elements {
+ public:
+  explicit Elements(const EuLanesMessage& m) : quad_(m.layout == Layout::kQuad), count_(m.vector) {
+    if (!quad_) return;
+    count_ = 0;
+    for (std::uint8_t c = 0; c < 4; ++c) {
+      if ((m.components >> c & 1) != 0) component_[count_++] = c;
+    }
+  }
+  unsigned count() const { return count_; }
+  unsigned in_memory(unsigned j) const { return quad_ ? component_[j] : j; }
+  /// From the first element's start to the last one's end.
+  unsigned span() const { return in_memory(count_ - 1) - in_memory(0) + 1; }
+
+ private:
+  bool quad_;
+  unsigned count_;
+  EuRoom<std::uint8_t, 4> component_;
+};
+
 /// What a message of lanes works on once its registers and its window are known.
 struct Lanes {
   const EuLanesMessage& message;
   EuMemory& memory;
   const EuWindow& window;
+  const EuLaneAddresses& lanes;
+  const Elements& elements;
+  const EuDataShape& shape;
   std::uint64_t va_mask;
-  EuDataShape shape;
   std::byte* registers;
-  EuLaneAddresses lanes;
 
-  /// Component of the quad, or the element itself, that stands as number j in registers.
-  std::array<std::uint8_t, 4> component{0, 1, 2, 3};
-  unsigned elements = 1;  ///< of each channel, in registers
-
-  std::uint32_t memory_index(unsigned j) const { return message.layout == Layout::kQuad ? component[j] : j; }
-  std::uint64_t address(unsigned lane, unsigned j) const {
-    return lanes.address[lane] + std::uint64_t{memory_index(j)} * message.element.memory_bytes;
-  }
+  std::uint32_t size() const { return message.element.memory_bytes; }
   GpuVa va(std::uint64_t address) const { return GpuVa((window.base.value() + address) & va_mask); }
 };
+using LaneVas = EuRoom<GpuVa, kEuChannelsMax>;
 
 EuDataShape shape_of(const EuLanesMessage& m, unsigned elements, unsigned exec_size) {
   EuDataShape shape;
@@ -48,35 +64,49 @@ EuDataShape shape_of(const EuLanesMessage& m, unsigned elements, unsigned exec_s
 // --- every channel's elements side by side --------------------------------------------------------
 
 /// Between registers and items, an item being all elements of a channel.
-template <typename Codec>
-void items_to_registers(const Lanes& l, const std::byte* item) {
-  for (unsigned n = 0; n < l.lanes.count; ++n) {
-    for (unsigned j = 0; j < l.elements; ++j, item += Codec::kMemoryBytes) {
-      Codec::load(l.registers + l.shape.at(l.lanes.channel[n], j), item);
-    }
-  }
-}
-template <typename Codec>
-void registers_to_items(const Lanes& l, std::byte* item) {
-  for (unsigned n = 0; n < l.lanes.count; ++n) {
-    for (unsigned j = 0; j < l.elements; ++j, item += Codec::kMemoryBytes) {
-      Codec::store(item, l.registers + l.shape.at(l.lanes.channel[n], j));
+template <typename Codec, typename Move>
+void each_element(const Lanes& l, const Move& move) {
+  const unsigned count = l.elements.count();
+  for (unsigned j = 0; j < count; ++j) {
+    std::byte* const row = l.registers + j * l.shape.element_step;
+    if (l.lanes.dense && l.shape.lane_step == Codec::kRegisterBytes) {
+      for (unsigned n = 0; n < l.lanes.count; ++n) {
+        move(row + n * Codec::kRegisterBytes, (std::size_t{n} * count + j) * Codec::kMemoryBytes);
+      }
+    } else {
+      for (unsigned n = 0; n < l.lanes.count; ++n) {
+        move(row + l.lanes.channel[n] * l.shape.lane_step, (std::size_t{n} * count + j) * Codec::kMemoryBytes);
+      }
     }
   }
 }
 
-Status transfer_whole(const Lanes& l) {
-  std::array<GpuVa, kEuChannelsMax> va;
-  for (unsigned n = 0; n < l.lanes.count; ++n) va[n] = l.va(l.address(n, 0));
-  const std::uint32_t size = l.message.element.memory_bytes;
-  const MemoryItems items{std::span(va).first(l.lanes.count), l.elements * size, size};
+/// Registers hold what memory holds, in the same order.
+bool is_plain_copy(const Lanes& l) {
+  const EuElement& e = l.message.element;
+  if (e.memory_bytes != e.register_bytes || !l.lanes.dense) return false;
+  return l.message.layout == Layout::kTransposed ? l.lanes.count == 1 : l.elements.count() == 1;
+}
+
+Status transfer_whole(const Lanes& l, const LaneVas& va) {
+  const MemoryItems items{va.first(l.lanes.count), l.elements.count() * l.size(), l.size()};
+  const bool plain = is_plain_copy(l);
+  if (l.message.action == Action::kStore && plain) return l.memory.store(items, l.registers);
   alignas(64) std::byte data[kEuDataBytesMax];
   if (l.message.action == Action::kStore) {
-    eu_with_codec(l.message.element, [&](auto codec) { registers_to_items<decltype(codec)>(l, data); });
+    eu_with_codec(l.message.element, [&](auto codec) {
+      each_element<decltype(codec)>(l, [&](std::byte* reg, std::size_t at) { codec.store(data + at, reg); });
+    });
     return l.memory.store(items, data);
   }
   SX_TRY_VOID(l.memory.load(items, data));
-  eu_with_codec(l.message.element, [&](auto codec) { items_to_registers<decltype(codec)>(l, data); });
+  if (plain) {
+    std::memcpy(l.registers, data, items.bytes());
+    return {};
+  }
+  eu_with_codec(l.message.element, [&](auto codec) {
+    each_element<decltype(codec)>(l, [&](std::byte* reg, std::size_t at) { codec.load(reg, data + at); });
+  });
   return {};
 }
 
@@ -84,34 +114,36 @@ Status transfer_whole(const Lanes& l) {
 
 /// Every element is an item of its own; elements outside the window read zero and store nothing.
 Status transfer_elements(const Lanes& l) {
-  std::array<GpuVa, MemoryItems::kItemsMax> va;
-  std::array<std::uint16_t, MemoryItems::kItemsMax> place;
+  EuRoom<GpuVa, MemoryItems::kItemsMax> va;
+  EuRoom<std::uint16_t, MemoryItems::kItemsMax> place;
   std::size_t count = 0;
-  const std::uint32_t size = l.message.element.memory_bytes;
+  const std::uint32_t size = l.size();
   alignas(64) std::byte data[kEuDataBytesMax];
   const bool store = l.message.action == Action::kStore;
-  eu_with_codec(l.message.element, [&](auto codec) {
+  const auto each = [&](const auto& body) {
     for (unsigned n = 0; n < l.lanes.count; ++n) {
-      for (unsigned j = 0; j < l.elements; ++j) {
-        const std::uint64_t address = l.address(n, j);
-        if (!l.window.holds(address, size)) continue;
-        va[count] = l.va(address);
-        place[count] = static_cast<std::uint16_t>(l.shape.at(l.lanes.channel[n], j));
-        if (store) codec.store(data + count * size, l.registers + place[count]);
-        ++count;
+      for (unsigned j = 0; j < l.elements.count(); ++j) {
+        body(l.lanes.address[n] + std::uint64_t{l.elements.in_memory(j)} * size, l.shape.at(l.lanes.channel[n], j));
       }
     }
+  };
+  each([&](std::uint64_t address, unsigned at) {
+    if (!l.window.holds(address, size)) return;
+    va[count] = l.va(address);
+    place[count++] = static_cast<std::uint16_t>(at);
   });
-  const MemoryItems items{std::span(va).first(count), size, size};
-  if (store) return count == 0 ? Status{} : l.memory.store(items, data);
+  const MemoryItems items{va.first(count), size, size};
+  if (store) {
+    if (count == 0) return {};
+    eu_with_codec(l.message.element, [&](auto codec) {
+      for (std::size_t i = 0; i < count; ++i) codec.store(data + i * size, l.registers + place[i]);
+    });
+    return l.memory.store(items, data);
+  }
   if (count != 0) SX_TRY_VOID(l.memory.load(items, data));
   static constexpr std::array<std::byte, 8> kZero{};
   eu_with_codec(l.message.element, [&](auto codec) {
-    for (unsigned n = 0; n < l.lanes.count; ++n) {
-      for (unsigned j = 0; j < l.elements; ++j) {
-        codec.load(l.registers + l.shape.at(l.lanes.channel[n], j), kZero.data());
-      }
-    }
+    each([&](std::uint64_t, unsigned at) { codec.load(l.registers + at, kZero.data()); });
     for (std::size_t i = 0; i < count; ++i) codec.load(l.registers + place[i], data + i * size);
   });
   return {};
@@ -120,19 +152,22 @@ Status transfer_elements(const Lanes& l) {
 /// Whether whole channels can be moved; kPastTheEnd when one leaves the address space.
 enum class Extent : std::uint8_t { kWhole, kElements, kPastTheEnd };
 
-Extent extent_of(const Lanes& l) {
-  const std::uint32_t first = l.memory_index(0);
-  const std::uint32_t span = l.memory_index(l.elements - 1) - first + 1;
-  const std::uint32_t bytes = span * l.message.element.memory_bytes;
-  bool inside = true;
+Extent find_extent(const Lanes& l, LaneVas& va) {
+  const std::uint64_t first = std::uint64_t{l.elements.in_memory(0)} * l.size();
+  const std::uint32_t bytes = l.elements.span() * l.size();
+  const std::uint64_t base = l.window.base.value() + first;
+  const std::uint64_t mask = l.va_mask;  // local, so that stores to `va` cannot change it
+  const unsigned count = l.lanes.count;
+  const std::uint64_t* const address = l.lanes.address.data();
   std::uint64_t past = 0;
-  for (unsigned n = 0; n < l.lanes.count; ++n) {
-    const std::uint64_t address = l.address(n, 0);
-    inside &= l.window.holds(address, bytes);
-    past |= (l.va(address).value() + (bytes - 1)) & ~l.va_mask;
-  }
-  if (past != 0) return Extent::kPastTheEnd;
-  return inside && span == l.elements ? Extent::kWhole : Extent::kElements;
+  for (unsigned n = 0; n < count; ++n) va[n] = GpuVa((base + address[n]) & mask);
+  for (unsigned n = 0; n < count; ++n) past |= va[n].value() + (bytes - 1);
+  if ((past & ~mask) != 0) return Extent::kPastTheEnd;
+  if (l.elements.span() != l.elements.count()) return Extent::kElements;
+  if (l.window.bytes == EuWindow::kEndless) return Extent::kWhole;
+  bool inside = true;
+  for (unsigned n = 0; n < l.lanes.count; ++n) inside &= l.window.holds(l.lanes.address[n] + first, bytes);
+  return inside ? Extent::kWhole : Extent::kElements;
 }
 
 }  // namespace
@@ -148,16 +183,9 @@ EuSendResult eu_send_lanes(const EuSendCall& call, const EuLanesMessage& message
   const bool store = message.action == Action::kStore;
   // A load without destination is a prefetch: it never faults.
   if (call.channels == 0 || (!store && call.inst.dst.null())) return {};
-  std::array<std::uint8_t, 4> component{0, 1, 2, 3};
-  unsigned elements = message.vector;
-  if (message.layout == Layout::kQuad) {
-    elements = 0;
-    for (std::uint8_t c = 0; c < 4; ++c) {
-      if ((message.components >> c & 1) != 0) component[elements++] = c;
-    }
-  }
-  const EuDataShape shape = shape_of(message, elements, call.inst.exec_size);
-  if (shape.bytes > kEuDataBytesMax || elements * call.inst.exec_size > MemoryItems::kItemsMax) {
+  const Elements elements(message);
+  const EuDataShape shape = shape_of(message, elements.count(), call.inst.exec_size);
+  if (shape.bytes > kEuDataBytesMax || elements.count() * call.inst.exec_size > MemoryItems::kItemsMax) {
     return {EuSendKind::kIllegal, "message with more data than registers"};
   }
   std::byte* registers = eu_message_registers(call.thread, store ? call.inst.src[1] : call.inst.dst, shape.bytes);
@@ -165,23 +193,23 @@ EuSendResult eu_send_lanes(const EuSendCall& call, const EuLanesMessage& message
 
   EuGroup& group = call.env.group;
   EuSlm slm(group.slm());
-  EuMemory& memory = message.address.space == EuSpace::kSlm ? static_cast<EuMemory&>(slm) : call.env.memory;
   const auto window = eu_open_window(call, message.address);
   if (!window) return eu_no_window(window.error());
-  Lanes l{.message = message,
-          .memory = memory,
-          .window = *window,
-          .va_mask = (std::uint64_t{1} << group.bases().va_bits) - 1,
-          .shape = shape,
-          .registers = registers,
-          .lanes = {},
-          .component = component,
-          .elements = elements};
+  EuLaneAddresses lanes;
   const auto layout = message.layout == Layout::kStrided ? EuAddressLayout::kStrided : EuAddressLayout::kEach;
-  if (!eu_read_addresses(call, message.address, layout, *window, l.lanes)) return kEuNoRegisters;
-  const Extent extent = extent_of(l);
+  if (!eu_read_addresses(call, message.address, layout, *window, lanes)) return kEuNoRegisters;
+  const Lanes l{.message = message,
+                .memory = message.address.space == EuSpace::kSlm ? static_cast<EuMemory&>(slm) : call.env.memory,
+                .window = *window,
+                .lanes = lanes,
+                .elements = elements,
+                .shape = shape,
+                .va_mask = (std::uint64_t{1} << group.bases().va_bits) - 1,
+                .registers = registers};
+  LaneVas va;
+  const Extent extent = find_extent(l, va);
   if (extent == Extent::kPastTheEnd) return kEuPastTheEnd;
-  const Status done = extent == Extent::kWhole ? transfer_whole(l) : transfer_elements(l);
+  const Status done = extent == Extent::kWhole ? transfer_whole(l, va) : transfer_elements(l);
   return done ? EuSendResult{} : eu_memory_failed(done.error());
 }
 

@@ -14,6 +14,23 @@ struct Atomics {
   std::array<std::uint64_t, kEuChannelsMax> found{};
 };
 
+/// Takes channels outside the window out: they read zero and change nothing. Returns how many stay; `lane[n]` is
+/// where the n-th of them stood.
+unsigned keep_inside(const EuWindow& window, std::uint64_t va_mask, std::uint8_t bytes, Atomics& atomics,
+                     EuRoom<GpuVa, kEuChannelsMax>& va, EuRoom<std::uint8_t, kEuChannelsMax>& lane) {
+  unsigned count = 0;
+  for (unsigned n = 0; n < atomics.lanes.count; ++n) {
+    const std::uint64_t address = atomics.lanes.address[n];
+    if (!window.holds(address, bytes)) continue;
+    va[count] = GpuVa((window.base.value() + address) & va_mask);
+    lane[count] = static_cast<std::uint8_t>(n);
+    atomics.operand[count] = atomics.operand[n];
+    atomics.compare[count] = atomics.compare[n];
+    ++count;
+  }
+  return count;
+}
+
 /// False when src1 has registers that do not exist.
 bool read_operands(const EuSendCall& call, const EuAtomicMessage& m, Atomics& atomics) {
   const unsigned rows = eu_atomic_operands(m.op);
@@ -70,24 +87,29 @@ EuSendResult eu_send_atomic(const EuSendCall& call, const EuAtomicMessage& messa
       return {EuSendKind::kIllegal, "atomic message that is not naturally aligned"};
     }
   }
-  for (unsigned n = 0; n < atomics.lanes.count; ++n) {
-    const std::uint64_t address = atomics.lanes.address[n];
-    if (!window->holds(address, bytes)) continue;  // reads zero, changes nothing
-    const auto found =
-        memory.atomic(GpuVa((window->base.value() + address) & va_mask),
-                      {.op = message.op, .bytes = bytes, .operand = atomics.operand[n], .compare = atomics.compare[n]});
-    if (!found) {
-      // Channels that are done are over. Their results may overwrite what they were made from, and only that:
-      // where destination and sources start in one register, channel n's result lies before the sources of n + 1.
-      write_found(message, atomics, n, dst);
-      for (unsigned done = 0; done < n; ++done) thread.message_done |= 1u << atomics.lanes.channel[done];
-      return eu_memory_failed(found.error());
-    }
-    atomics.found[n] = *found;
+  EuRoom<GpuVa, kEuChannelsMax> va;
+  EuRoom<std::uint8_t, kEuChannelsMax> lane;
+  const unsigned count = keep_inside(*window, va_mask, bytes, atomics, va, lane);
+  std::array<std::uint64_t, kEuChannelsMax> found;
+  std::size_t done = 0;
+  const Status status = memory.atomics({.op = message.op,
+                                        .bytes = bytes,
+                                        .va = va.first(count),
+                                        .operand = atomics.operand.data(),
+                                        .compare = atomics.compare.data(),
+                                        .found = found.data()},
+                                       done);
+  for (std::size_t n = 0; n < done; ++n) atomics.found[lane[n]] = found[n];
+  if (status) {
+    write_found(message, atomics, atomics.lanes.count, dst);
+    thread.message_done = 0;
+    return {};
   }
-  write_found(message, atomics, atomics.lanes.count, dst);
-  thread.message_done = 0;
-  return {};
+  // Channels before the one that faulted are over. Their results may overwrite what they were made from, and only
+  // that: where destination and sources start in one register, channel n's result lies before the sources of n + 1.
+  write_found(message, atomics, lane[done], dst);
+  for (unsigned n = 0; n < lane[done]; ++n) thread.message_done |= 1u << atomics.lanes.channel[n];
+  return eu_memory_failed(status.error());
 }
 
 }  // namespace softxe

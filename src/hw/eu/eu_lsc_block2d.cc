@@ -97,7 +97,7 @@ EuSendResult move_rows(const EuSendCall& call, const EuBlock2dMessage& m, const 
   const Placement place(m, b);
   const unsigned size = m.element_bytes;
   const std::uint64_t va_mask = (std::uint64_t{1} << call.env.group.bases().va_bits) - 1;
-  std::array<GpuVa, 256> va;
+  EuRoom<GpuVa, 256> va;
   unsigned rows = 0;
   const std::uint32_t row_bytes = clip.empty() ? 0 : (clip.x_end - clip.x_start) * size;
   for (unsigned y = clip.y_start; y < clip.y_end && !clip.empty(); ++y) {
@@ -106,7 +106,7 @@ EuSendResult move_rows(const EuSendCall& call, const EuBlock2dMessage& m, const 
     va[rows++] = GpuVa((b.base + row * b.pitch + column * size) & va_mask);
     if (((va[rows - 1].value() + row_bytes - 1) & ~va_mask) != 0) return kEuPastTheEnd;
   }
-  const MemoryItems items{std::span(va).first(rows), row_bytes, size};
+  const MemoryItems items{va.first(rows), row_bytes, size};
   alignas(64) std::byte data[kEuDataBytesMax];
   std::byte* at = data;
   if (m.action == Action::kStore) {

@@ -32,8 +32,12 @@ double in_double(EuMath function, double x) {
 }
 
 double transcendental(EuMath function, double x) {
-  const NearestScope nearest;
-  return pinned(in_double(function, pinned(x)));
+  x = pinned(x);
+  {
+    const NearestScope nearest;
+    x = pinned(in_double(function, pinned(x)));
+  }
+  return pinned(x);
 }
 
 }  // namespace

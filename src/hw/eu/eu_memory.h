@@ -25,8 +25,9 @@ class EuMemory {
   virtual Status load(const MemoryItems& items, std::byte* to) = 0;
   /// Item n comes from `from + n * item_bytes`; of items that overlap the later one stays.
   virtual Status store(const MemoryItems& items, const std::byte* from) = 0;
-  /// The host processor's own atomic. Returns what was there before. `va` is naturally aligned.
-  virtual Result<std::uint64_t> atomic(GpuVa va, const EuAtomic& atomic) = 0;
+  /// The host processor's own atomics, one after the other. `done` is how many happened, each once, also after an
+  /// error.
+  virtual Status atomics(const EuAtomics& atomics, std::size_t& done) = 0;
 };
 
 }  // namespace softxe

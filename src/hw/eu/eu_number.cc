@@ -153,23 +153,21 @@ std::uint64_t eu_vector_immediate(std::uint32_t packed, EuType type, unsigned in
   return type == EuType::kV && (nibble & 8) != 0 ? nibble | 0xFFF0 : nibble;
 }
 
+/// Sums and negations of 64-bit values have 65 bits: those the host does not convert.
+float EuConvert::host_float(EuWide value) const {
+  if (value >= INT64_MIN && value <= INT64_MAX) return static_cast<float>(static_cast<std::int64_t>(value));
+  if (value > 0 && value <= EuWide{UINT64_MAX}) return static_cast<float>(static_cast<std::uint64_t>(value));
+  return eu_f(eu_round(EuExact::of(value), kEuFormatF, {.rounding = mode.rounding}));
+}
+double EuConvert::host_double(EuWide value) const {
+  if (value >= INT64_MIN && value <= INT64_MAX) return static_cast<double>(static_cast<std::int64_t>(value));
+  if (value > 0 && value <= EuWide{UINT64_MAX}) return static_cast<double>(static_cast<std::uint64_t>(value));
+  return eu_df(eu_round(EuExact::of(value), kEuFormatDf, {.rounding = mode.rounding}));
+}
+
 std::uint64_t EuConvert::from(EuWide value) const {
-  if (to == EuType::kF) {
-    // Sums of two 64-bit values have 65 bits: those the host does not convert.
-    if (value >= INT64_MIN && value <= INT64_MAX) {
-      return from(static_cast<float>(static_cast<std::int64_t>(value)));
-    }
-    if (value > 0 && value <= static_cast<EuWide>(UINT64_MAX)) {
-      return from(static_cast<float>(static_cast<std::uint64_t>(value)));
-    }
-    return from(static_cast<float>(value));
-  }
-  if (to == EuType::kDF) {
-    if (value >= INT64_MIN && value <= INT64_MAX) {
-      return from(static_cast<double>(static_cast<std::int64_t>(value)));
-    }
-    return from(static_cast<double>(static_cast<std::uint64_t>(value)));
-  }
+  if (to == EuType::kF) return from(host_float(value));
+  if (to == EuType::kDF) return from(host_double(value));
   if (eu_is_float(to)) {
     const std::uint64_t raw = eu_round(EuExact::of(value), format_of(to), {.rounding = mode.rounding});
     return saturate == EuSaturate::kYes ? from(eu_widen(raw, format_of(to))) : raw;

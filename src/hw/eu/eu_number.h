@@ -48,13 +48,15 @@ inline double eu_df(std::uint64_t raw) { return std::bit_cast<double>(raw); }
 inline std::uint64_t eu_raw(float value) { return std::bit_cast<std::uint32_t>(value); }
 inline std::uint64_t eu_raw(double value) { return std::bit_cast<std::uint64_t>(value); }
 
-/// A format below f: sign, `exponent_bits`, `fraction_bits`, IEEE infinities and NaNs.
+/// A format: sign, `exponent_bits`, `fraction_bits`, IEEE infinities and NaNs.
 struct EuFloatFormat {
   unsigned exponent_bits;
   unsigned fraction_bits;
   unsigned shift = 0;  ///< unused low bits of the register type
   constexpr int bias() const { return (1 << (exponent_bits - 1)) - 1; }
 };
+inline constexpr EuFloatFormat kEuFormatDf{11, 52};
+inline constexpr EuFloatFormat kEuFormatF{8, 23};
 inline constexpr EuFloatFormat kEuFormatHf{5, 10};
 inline constexpr EuFloatFormat kEuFormatBf{8, 7};
 inline constexpr EuFloatFormat kEuFormatBf8{5, 2};
@@ -117,6 +119,8 @@ struct EuConvert {
   std::uint64_t from(double value) const;
 
  private:
+  double host_double(EuWide value) const;
+  float host_float(EuWide value) const;
   std::uint64_t to_int(double value) const;
   std::uint64_t to_small_float(double value) const;
 };

@@ -83,7 +83,8 @@ constexpr std::uint8_t kNoRow = 0xFF;
 constexpr std::array<std::uint8_t, 128> kRows = [] {
   std::array<std::uint8_t, 128> rows{};
   rows.fill(kNoRow);
-  for (std::uint8_t row = 0; row < std::size(kOps); ++row) rows[static_cast<std::uint8_t>(kOps[row].op)] = row;
+  for (std::size_t row = 0; row < std::size(kOps); ++row)
+    rows[static_cast<std::uint8_t>(kOps[row].op)] = static_cast<std::uint8_t>(row);
   return rows;
 }();
 

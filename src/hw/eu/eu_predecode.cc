@@ -27,7 +27,7 @@ void eu_predecode(const EuInst& inst, std::uint64_t ip, EuLevel level, EuRecord&
   record = {};
   record.ip = ip;
   record.kind = kind_of(inst.op);
-  record.on_df = touches_df(inst);
+  if (touches_df(inst)) record.minds = EuMinds::kDf;
   record.sets_cr = inst.dst.file == EuFile::kArf && !inst.dst.indirect && inst.dst.arf() == EuArf::kCr;
   record.bytes = inst.bytes;
   record.inst = inst;

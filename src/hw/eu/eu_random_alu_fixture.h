@@ -37,6 +37,7 @@ inline constexpr RandomOp kRandomOps[] = {
     {EuOp::kMach, 2, Types::kWords32}, {EuOp::kMacl, 2, Types::kWords32}, {EuOp::kAddc, 2, Types::kWords32},
     {EuOp::kSubb, 2, Types::kWords32}, {EuOp::kFrc, 1, Types::kFloats}, {EuOp::kRndd, 1, Types::kFloats},
     {EuOp::kRndu, 1, Types::kFloats}, {EuOp::kRnde, 1, Types::kFloats}, {EuOp::kRndz, 1, Types::kFloats},
+    {EuOp::kMath, 1, Types::kFloats}, {EuOp::kMath, 2, Types::kFloats}, {EuOp::kMul, 2, Types::kWords32},
 };
 // clang-format on
 
@@ -176,6 +177,12 @@ class RandomEu {
     if (eu_op_info(row.op).ignores.cond) made.cond = EuCond::kNone;
     if (eu_op_info(row.op).ignores.modifiers) {
       for (EuOperand& source : made.src) source.neg = source.abs = false;
+    }
+    if (row.op == EuOp::kMath) {
+      constexpr std::array<std::uint8_t, 9> kFunctions = {1, 2, 3, 4, 5, 6, 7, 15, 15};
+      made.function = row.sources == 2 ? 14 : kFunctions[prng_.below(kFunctions.size())];
+      made.cond = EuCond::kNone;
+      made.dst.mme = prng_.chance(1, 4) ? 8 : 0;
     }
     if (row.op == EuOp::kBfn) {
       made.function = static_cast<std::uint8_t>(prng_.below(256));

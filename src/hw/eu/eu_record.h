@@ -5,10 +5,30 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "hw/eu/eu_float_mode.h"
 #include "hw/eu/eu_inst.h"
 #include "hw/eu/eu_thread.h"
 
 namespace softxe {
+
+/// Modes that a fast handler does not obey; a set. When the control register asks for one, the generic way is taken.
+enum class EuMinds : std::uint8_t {
+  kNothing = 0,
+  kDf = 1,      ///< calculates with df: its denormals are treated unlike those of f
+  kHalves = 2,  ///< calculates with hf: their denormals are flushed
+  kToInt = 4,   ///< cuts floats off to integers: they are rounded
+};
+constexpr EuMinds operator|(EuMinds a, EuMinds b) {
+  return static_cast<EuMinds>(static_cast<unsigned>(a) | static_cast<unsigned>(b));
+}
+constexpr bool operator&(EuMinds a, EuMinds b) { return (static_cast<unsigned>(a) & static_cast<unsigned>(b)) != 0; }
+
+/// What handlers must mind in `mode`.
+constexpr EuMinds eu_minds(const EuFloatMode& mode) {
+  return (mode.df != mode.f ? EuMinds::kDf : EuMinds::kNothing) |
+         (mode.hf == EuDenormals::kFlush ? EuMinds::kHalves : EuMinds::kNothing) |
+         (mode.to_int != EuRounding::kZero ? EuMinds::kToInt : EuMinds::kNothing);
+}
 
 struct EuRecord;
 using EuHandler = void (*)(EuThread& thread, const EuRecord& record);
@@ -41,7 +61,10 @@ struct EuFast {
   std::uint32_t dst_at = 0;
   bool in_place = false;  ///< results are stored at `dst_at` as they are
   bool predicated = false;
-  std::uint8_t dst_pitch = 0;
+  bool masked = false;         ///< only active channels; else all
+  std::uint8_t dst_pitch = 0;  ///< bytes
+  std::uint8_t channels = 1;
+  std::uint8_t first_channel = 0;
   std::uint32_t all = 0;   ///< a bit per channel
   Finish store = nullptr;  ///< when not in place; null: nobody wants the result
   Finish flags = nullptr;  ///< conditional modifier
@@ -55,9 +78,8 @@ struct alignas(64) EuRecord {
   std::uint64_t ip = 0;
   EuRecordKind kind = EuRecordKind::kNop;
   bool wake_point = false;
-  bool on_df = false;         ///< rounds df: MXCSR must be that of df
-  bool minds_to_int = false;  ///< cuts floats off: not when cr0 says to round them
-  bool sets_cr = false;       ///< writes the control register
+  EuMinds minds = EuMinds::kNothing;
+  bool sets_cr = false;  ///< writes the control register
   std::uint8_t bytes = 16;
   EuFast fast{};
   alignas(64) std::array<std::byte, 64> constant{};  ///< the immediate, as often as it fits

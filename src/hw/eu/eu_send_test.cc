@@ -165,6 +165,12 @@ TEST_F(EuSendTest, ScratchIsReachedThroughItsSurfaceStateAndTheThreadsId) {
   load.dst = EuSendRig::grf(11);
   ASSERT_EQ(reason(load), "done");
   for (unsigned i = 0; i < 16; ++i) EXPECT_EQ(rig_.get<std::uint32_t>(11, i), i < 8 ? 7000 + i : 0);
+  // A thread that the surface has no part for has nothing.
+  rig_.put<std::uint32_t>(2, 0, 0x10000 - 0x80);
+  rig_.thread().hw_id = 512;
+  const std::uint64_t effects = rig_.memory.effects;
+  ASSERT_EQ(reason(store), "done");
+  EXPECT_EQ(rig_.memory.effects, effects);
 }
 
 TEST_F(EuSendTest, LocalMemoryDropsTheUpperBitsAndKnowsItsSize) {

@@ -14,32 +14,43 @@ class EuSlm final : public EuMemory {
   explicit EuSlm(std::span<std::byte> bytes) : bytes_(bytes) {}
 
   Status load(const MemoryItems& items, std::byte* to) override {
-    for (const GpuVa va : items.va) {
-      std::memcpy(to, at(va, items.item_bytes), items.item_bytes);
-      to += items.item_bytes;
-    }
+    each(items, [&](std::byte* there, std::size_t bytes) { std::memcpy(to, there, bytes), to += bytes; });
     return {};
   }
   Status store(const MemoryItems& items, const std::byte* from) override {
-    for (const GpuVa va : items.va) {
-      std::memcpy(at(va, items.item_bytes), from, items.item_bytes);
-      from += items.item_bytes;
-    }
+    each(items, [&](std::byte* there, std::size_t bytes) { std::memcpy(there, from, bytes), from += bytes; });
     return {};
   }
-  Result<std::uint64_t> atomic(GpuVa va, const EuAtomic& atomic) override {
-    std::byte* word = at(va, atomic.bytes);
-    std::uint64_t found = 0;
-    std::memcpy(&found, word, atomic.bytes);
-    const std::uint64_t value = eu_atomic_result(atomic, found);
-    std::memcpy(word, &value, atomic.bytes);
-    return found;
+  Status atomics(const EuAtomics& atomics, std::size_t& done) override {
+    for (done = 0; done < atomics.va.size(); ++done) {
+      std::byte* word = at(atomics.va[done], atomics.bytes);
+      std::uint64_t found = 0;
+      std::memcpy(&found, word, atomics.bytes);
+      const std::uint64_t value = eu_atomic_result(atomics[done], found);
+      std::memcpy(word, &value, atomics.bytes);
+      atomics.found[done] = found;
+    }
+    return {};
   }
 
  private:
   std::byte* at(GpuVa va, std::uint32_t size) const {
     SX_ASSERT(va.value() <= bytes_.size() && size <= bytes_.size() - va.value());
     return bytes_.data() + va.value();
+  }
+  /// The sizes of most messages are constants for the compiler.
+  template <typename Body>
+  void each(const MemoryItems& items, const Body& body) const {
+    switch (items.item_bytes) {
+      case 4: return each_of<4>(items, body);
+      case 8: return each_of<8>(items, body);
+      default: break;
+    }
+    for (const GpuVa va : items.va) body(at(va, items.item_bytes), items.item_bytes);
+  }
+  template <std::uint32_t kBytes, typename Body>
+  void each_of(const MemoryItems& items, const Body& body) const {
+    for (const GpuVa va : items.va) body(at(va, kBytes), kBytes);
   }
   std::span<std::byte> bytes_;
 };

@@ -253,17 +253,13 @@ void add_send_operands(Writer& out, const EuInst& inst, EuTextStyle style) {
 }
 
 void add_options(Writer& out, const EuInst& inst) {
-  const char* separator = " {";
-  const auto add = [&](bool wanted, std::string_view name) {
-    if (!wanted) return;
-    out.add("{}{}", separator, name);
-    separator = ",";
-  };
-  add(inst.bytes == 8, "Compacted");
-  add(inst.atomic, "Atomic");
-  add(inst.breakpoint, "Breakpoint");
+  const std::pair<bool, std::string_view> words[] = {
+      {inst.bytes == 8, "Compacted"}, {inst.atomic, "Atomic"}, {inst.breakpoint, "Breakpoint"}};
+  std::string_view separator = " {";
+  for (const auto& [given, word] : words)
+    if (given) out.add("{}{}", std::exchange(separator, ","), word);
   if (inst.scoreboard != 0) out.add("{}sb:0x{:X}", std::exchange(separator, ","), inst.scoreboard);
-  if (*separator == ',') out.add("}}");
+  if (separator == ",") out.add("}}");
 }
 
 }  // namespace

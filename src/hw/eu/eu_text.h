@@ -42,7 +42,7 @@ class EuText {
 
  private:
   friend class EuTextWriter;
-  std::array<char, 240> chars_;  ///< the longest text has 160
+  std::array<char, 240> chars_{};  ///< the longest text has 160
   std::uint16_t size_ = 0;
 };
 

@@ -22,7 +22,7 @@ bool is_failure(const EuStop& stop) {
 
 EuUnits::EuUnits(Config config)
     : config_(std::move(config)), first_(config_.make_worker(0)), pool_(config_.workers_max) {
-  SX_ASSERT(config_.workers_max >= 1);
+  SX_ASSERT(config_.workers_max >= 1 && config_.workers_max <= kEuWorkersMax);
 }
 
 EuUnits::~EuUnits() {
@@ -51,7 +51,10 @@ EuRun EuUnits::run(EuDispatch& dispatch, const EuSlice& slice) {
   Guard hold(lock_);
   dispatch_ = nullptr;
   for (const auto& helper : helpers_) helper->wanted = false;
-  engine_wakes_.wait(lock_, [this]() SX_NO_THREAD_SAFETY_ANALYSIS { return helping_ == 0; });
+  engine_wakes_.wait(lock_, [this] {
+    lock_.assert_held();
+    return helping_ == 0;
+  });
   if (is_failure(failure_.stop)) return failure_;
   if (dispatch.finished()) return {.stop = {.kind = EuStopKind::kEnded}};
   return {.stop = {.kind = dispatch.could_run() != 0 ? EuStopKind::kBudget : EuStopKind::kBarrier}};
@@ -153,7 +156,8 @@ void EuUnits::help(Helper& helper) {
     const EuSlice* slice = nullptr;
     {
       Guard hold(lock_);
-      const bool woken = helpers_wake_.wait_for(lock_, kHelperIdleNs, [&]() SX_NO_THREAD_SAFETY_ANALYSIS {
+      const bool woken = helpers_wake_.wait_for(lock_, kHelperIdleNs, [&] {
+        lock_.assert_held();
         return stopping_ || (helper.wanted && dispatch_ != nullptr);
       });
       if (stopping_ || !woken) {

@@ -42,6 +42,9 @@ struct EuRun {
   std::uint32_t thread = 0;
 };
 
+/// Every worker has a slot of its device's InvalidationDomain: with 32 of them ten engines fit.
+inline constexpr std::uint32_t kEuWorkersMax = 32;
+
 class EuUnits {
  public:
   /// As the drv layer's ThreadStarter: runs the body on a new thread; the result joins it.
@@ -50,7 +53,7 @@ class EuUnits {
 
   struct Config {
     EuThreadIds& ids;
-    std::uint32_t workers_max = 1;
+    std::uint32_t workers_max = 1;  ///< 1 to kEuWorkersMax
     /// Worker 0 is made at once, the others when a slice first wants them. Called on the engine's thread.
     WorkerFactory make_worker;
     ThreadStarter starter{};  ///< not used with one worker

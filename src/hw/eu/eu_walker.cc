@@ -110,7 +110,8 @@ Result<EuWalker> eu_decode_walker(Command d, const EuState& state, unsigned va_b
   walker.has_inline_data = bit(d[4], 25);
   for (unsigned i = 0; i < walker.inline_data.size(); ++i) walker.inline_data[i] = d[kInlineData + i];
   for (unsigned i = 0; i < 3; ++i) {
-    // The command has the end of the range, not its length.
+    // The command has the end, not the number: the runtime sends the rest of a global size that is no multiple of the
+    // local size as walkers of their own, which begin where the whole groups end.
     const std::uint32_t end = bit(d[0], 10) ? state.indirect_groups[i] : d[7 + i];
     walker.first[i] = d[10 + i];
     walker.groups[i] = end > walker.first[i] ? end - walker.first[i] : 0;

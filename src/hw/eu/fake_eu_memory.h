@@ -53,15 +53,19 @@ class FakeEuMemory final : public EuMemory {
     effects += items.va.size();
     return {};
   }
-  Result<std::uint64_t> atomic(GpuVa va, const EuAtomic& atomic) override {
-    SX_ASSERT(va.is_aligned(atomic.bytes));
-    SX_TRY_VOID(touch(va.value() >> kPageShift));
-    std::uint64_t found = 0;
-    std::memcpy(&found, &at(va.value()), atomic.bytes);
-    const std::uint64_t value = eu_atomic_result(atomic, found);
-    std::memcpy(&at(va.value()), &value, atomic.bytes);
-    ++effects;
-    return found;
+  Status atomics(const EuAtomics& atomics, std::size_t& done) override {
+    for (done = 0; done < atomics.va.size(); ++done) {
+      const GpuVa va = atomics.va[done];
+      SX_ASSERT(va.is_aligned(atomics.bytes));
+      SX_TRY_VOID(touch(va.value() >> kPageShift));
+      std::uint64_t found = 0;
+      std::memcpy(&found, &at(va.value()), atomics.bytes);
+      const std::uint64_t value = eu_atomic_result(atomics[done], found);
+      std::memcpy(&at(va.value()), &value, atomics.bytes);
+      atomics.found[done] = found;
+      ++effects;
+    }
+    return {};
   }
 
  private:

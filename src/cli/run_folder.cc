@@ -1,0 +1,142 @@
+#include "cli/run_folder.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <sstream>
+#include <vector>
+
+namespace softxe::cli {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* kPrefix = "softxe-run-";
+/// Who made the folder, in a file of it.
+constexpr const char* kRunnerFile = "runner";
+
+std::string folder_of_runs(const std::string& root) {
+  const char* base = getenv("TMPDIR");
+  return root + (root.empty() && base != nullptr ? base : "/tmp");
+}
+
+std::string whole_file(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+/// When the process started, in ticks since boot; empty: there is none. Numbers of processes are used again.
+std::string start_of(const std::string& pid) {
+  const std::string text = whole_file("/proc/" + pid + "/stat");
+  const auto name_ends = text.rfind(')');
+  if (name_ends == std::string::npos) return {};
+  std::istringstream rest(text.substr(name_ends + 1));
+  constexpr int kStartTime = 20;  // proc(5): field 22; the state, behind the name, is field 3
+  std::string field;
+  for (int i = 0; i < kStartTime; ++i) rest >> field;
+  return field;
+}
+
+/// The namespace in which the numbers of processes mean something, and the boot of the machine.
+std::string world() {
+  std::error_code ignored;
+  return fs::read_symlink("/proc/self/ns/pid", ignored).string() + " " + whole_file("/proc/sys/kernel/random/boot_id");
+}
+
+void write_runner(const std::string& folder) {
+  const std::string pid = std::to_string(getpid());
+  std::ofstream(fs::path(folder) / kRunnerFile) << pid << ' ' << start_of(pid) << ' ' << world();
+}
+
+/// False also when it cannot be told from here: the folder of a container, say.
+bool runner_has_ended(const fs::path& folder) {
+  std::istringstream text(whole_file(folder / kRunnerFile));
+  std::string pid;
+  std::string start;
+  std::string where;
+  text >> pid >> start >> std::ws;
+  std::getline(text, where, '\0');
+  return !pid.empty() && where == world() && start_of(pid) != start;
+}
+
+/// Every process of a run has the folder in the environment it was started with (preload/environment.h), and one that
+/// has a device has mapped a file of it.
+bool is_used(const std::string& folder) {
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator("/proc", error)) {
+    const std::string pid = entry.path().filename();
+    if (pid.find_first_not_of("0123456789") != std::string::npos) continue;
+    for (const char* file : {"environ", "maps"})
+      if (whole_file(entry.path() / file).find(folder) != std::string::npos) return true;
+  }
+  return false;
+}
+
+bool is_own(const fs::path& folder) {
+  struct stat st {};
+  return lstat(folder.c_str(), &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid();
+}
+
+}  // namespace
+
+void RunFolder::remove() {
+  if (path_.empty()) return leave();
+  std::error_code ignored;
+  fs::remove_all(path_, ignored);
+  leave();
+}
+
+void RunFolder::leave() {
+  if (slots_ != nullptr) munmap(slots_, sizeof(preload::SlotFile));
+  slots_ = nullptr;
+  path_.clear();
+}
+
+int RunFolder::make(const std::string& root) {
+  std::string pattern = folder_of_runs(root);
+  std::error_code ignored;
+  std::filesystem::create_directories(pattern, ignored);
+  pattern.append("/").append(kPrefix).append("XXXXXX");
+  if (mkdtemp(pattern.data()) == nullptr) return errno;
+  path_ = pattern;
+  inside_ = path_.substr(root.size());
+  const std::string file = path_ + "/slots";
+  const int fd = open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  if (fd < 0) return errno;
+  void* at = MAP_FAILED;
+  if (ftruncate(fd, sizeof(preload::SlotFile)) == 0) {
+    at = mmap(nullptr, sizeof(preload::SlotFile), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  }
+  const int error = errno;
+  close(fd);
+  if (at == MAP_FAILED) return error;
+  slots_ = static_cast<preload::SlotFile*>(at);
+  slots_->magic = preload::kSlotsMagic;
+  slots_->version = 1;
+  write_runner(path_);
+  // Programs of the run may drop root or come from another user namespace.
+  chmod(path_.c_str(), 0777);
+  chmod(file.c_str(), 0666);
+  return 0;
+}
+void remove_abandoned_folders(const std::string& root) {
+  std::error_code error;
+  std::vector<fs::path> abandoned;
+  for (const auto& entry : fs::directory_iterator(folder_of_runs(root), error)) {
+    const std::string name = entry.path().filename();
+    if (!name.starts_with(kPrefix) || !is_own(entry.path()) || !runner_has_ended(entry.path())) continue;
+    if (!is_used(name)) abandoned.push_back(entry.path());
+  }
+  for (const fs::path& folder : abandoned) fs::remove_all(folder, error);
+}
+
+}  // namespace softxe::cli

@@ -1,0 +1,41 @@
+// The folder one run works in: counter slots, shadow tree, with --root a copy of the library.
+//
+// It goes with the run, unless descendants of the program live on: they need it to open devices. Then it stays, and a
+// later `softxe run` removes it when nobody uses it any more.
+#pragma once
+
+#include <string>
+
+#include "preload/slots.h"
+
+namespace softxe::cli {
+
+class RunFolder {
+ public:
+  RunFolder() = default;
+  ~RunFolder() { remove(); }
+  RunFolder(const RunFolder&) = delete;
+  RunFolder& operator=(const RunFolder&) = delete;
+
+  /// Removes it from the disk.
+  void remove();
+  /// Leaves it to those who still use it.
+  void leave();
+
+  /// `root` empty: none. 0, or EXXX of the failing call.
+  int make(const std::string& root);
+  const std::string& path() const { return path_; }
+  /// As the program sees it, that is without the root.
+  const std::string& inside() const { return inside_; }
+  const preload::SlotFile& slots() const { return *slots_; }
+
+ private:
+  std::string path_;
+  std::string inside_;
+  preload::SlotFile* slots_ = nullptr;
+};
+
+/// Removes what earlier runs of this user left behind, where the runner and all its descendants have ended.
+void remove_abandoned_folders(const std::string& root);
+
+}  // namespace softxe::cli

@@ -1,0 +1,43 @@
+#include "preload/fd_owner.h"
+
+#include <linux/kcmp.h>
+#include <sys/syscall.h>
+
+#include <atomic>
+
+#include "host/live/raw_syscall.h"
+#include "preload/session.h"
+
+namespace softxe::preload {
+namespace {
+
+using live::raw_syscall;
+
+constinit std::atomic<long> owner{0};  ///< 0: nobody has said
+thread_local constinit bool unshared = false;
+
+}  // namespace
+
+void note_unshared_fds() { unshared = true; }
+
+void note_fd_owner() {
+  owner.store(raw_syscall(SYS_getpid));
+  unshared = false;
+}
+
+bool owns_fd_table() {
+  if (unshared) return false;
+  const long self = raw_syscall(SYS_getpid);
+  const long known = owner.load(std::memory_order_relaxed);
+  if (self == known || known == 0) return true;
+  // A process that shares memory may share the descriptors, too (clone with CLONE_FILES).
+  if (raw_syscall(SYS_kcmp, self, known, KCMP_FILES, 0, 0) == 0) return true;
+  // A copy of the memory without an engine in it: a fork that no hook saw, in a process that had not opened a device.
+  if (session() == nullptr && raw_syscall(SYS_kcmp, self, known, KCMP_VM, 0, 0) > 0) {
+    note_fd_owner();
+    return true;
+  }
+  return false;
+}
+
+}  // namespace softxe::preload

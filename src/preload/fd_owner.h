@@ -1,0 +1,17 @@
+// Whose descriptors these are: does the calling thread use the table that FdTable follows?
+//
+// A vfork child, and whatever else shares the memory of the process, sees the engine's data as its own, but what it
+// closes and duplicates are its own copies of the descriptors: the parent's device must not notice. The same goes
+// for a thread that has unshared its table.
+#pragma once
+
+namespace softxe::preload {
+
+/// False where a change of descriptors is none of the process's.
+bool owns_fd_table();
+/// The calling thread has a table of its own from here on.
+void note_unshared_fds();
+/// In the constructor, and in a fork child: this process is the owner.
+void note_fd_owner();
+
+}  // namespace softxe::preload
