@@ -180,6 +180,7 @@ void FaultReader::wake_everybody() {
 
 /// In the place of the reader, which waits for the lock. The lock is that of the caller's caller.
 void FaultReader::serve_touches() {
+  lock_.assert_held();
   if (res_.is_disabled() || res_.rung == Rung::kNone || memory_.missed.is_dealing()) return;
   res_.pump.pump_for_reader(res_.client);
   serve_faults();

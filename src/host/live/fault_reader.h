@@ -32,8 +32,8 @@ class FaultReader {
   void close();
   /// Whoever has released the mm lock calls this: the reader may have found it taken.
   void lock_is_free();
-  /// In the place of the reader, which waits for the lock: once, without waiting.
-  void serve_touches() SX_REQUIRES(lock_);
+  /// In the place of the reader, which waits for the lock: once, without waiting. The caller's caller holds it.
+  void serve_touches();
 
  private:
   struct Parked {
