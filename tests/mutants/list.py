@@ -123,13 +123,15 @@ MUTANTS = [
      "plan.add({*source, row.event, row.pages});", "plan.add({*source, row.event, VramPages::kGo});",
      "host LiveHooks.*"),
     ("notifier after the call", LIVE + "client_calls.cc",
+     "  for (const Affected& part : plan.affected()) {\n"
      "    if (part.event) mm_.memory_.notifiers.tell(part.range, *part.event);\n  }\n  const bool away",
-     "  }\n  struct Late { NotifierSet& set; const CallPlan& plan; ~Late() { for (const Affected& part : plan.affected()) {"
+     "  struct Late { NotifierSet& set; const CallPlan& plan; ~Late() { for (const Affected& part : plan.affected()) {"
      " if (part.event) set.tell(part.range, *part.event); } } } late{mm_.memory_.notifiers, plan};\n  const bool away",
      "host LiveHooks.*"),
     ("calls tell nobody", LIVE + "client_calls.cc",
      "    if (part.event) mm_.memory_.notifiers.tell(part.range, *part.event);\n  }\n  const bool away",
-     "  }\n  const bool away",
+     "    if (part.event && part.range.pages() == 0) mm_.memory_.notifiers.tell(part.range, *part.event);\n  }\n"
+     "  const bool away",
      "client cpu_events"),
     ("partial unmap treated as whole", LIVE + "client_calls.cc",
      "missed.forget(part.range);", "missed.forget(HostRange::block_around(part.range.start(), k2M).hull(part.range));",
@@ -139,7 +141,7 @@ MUTANTS = [
      "{SYS_mprotect,          &CallPlanner::protected_pages,         HostEvent::kProtect,   VramPages::kGo,",
      "host LiveHooks.MprotectBringsHomeFirst"),
     ("registration gone before a call that may fail", LIVE + "client_calls.cc",
-     "    if (mm_.memory_.residents.first_in(part.range) && !planner.cannot_fail(plan)) {", "    if (false) {",
+     "!planner.cannot_fail(plan)) {", "!planner.cannot_fail(plan) && part.range.pages() == 0) {",
      "host LiveRefused.*"),
     ("unmap believed although the call failed", LIVE + "missed_calls.cc",
      "    if (!chunk || !registration_.is_registered(chunk->start())) forget(*part);", "    forget(*part);",
