@@ -1,6 +1,6 @@
 # The one-command jobs. Everything else is plain CMake: see CMakePresets.json.
 #
-#   make demo          build, run three unmodified Xe client programs without a GPU, print the report
+#   make demo          build, run four unmodified Xe client programs without a GPU, print the report
 #   make check         build, run all tests but the long ones
 #   make conformance   Intel's own IGT programs and runtimes in a Debian root (TESTS=REGEX for a part, FAST=1 for
 #                      the CI set)
@@ -22,7 +22,7 @@ ONLY    ?=
 # Where the Debian root of the conformance run lives; it survives `make clean` when set.
 CONFORMANCE_ROOT := $(or $(SOFTXE_CONFORMANCE_ROOT),build/conformance-root)
 SOFTXE   = $(BUILD)/src/cli/softxe
-EXAMPLES = svm_stores madvise_reset shared_counters
+EXAMPLES = svm_stores madvise_reset shared_counters saxpy
 
 .DEFAULT_GOAL := help
 .PHONY: help deps build demo check conformance conformance-root harmless bench soak mutants lint install clean

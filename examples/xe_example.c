@@ -83,17 +83,17 @@ static void read_config(struct xe_device *xe) {
   free(gts);
 }
 
-static struct drm_xe_engine_class_instance find_copy_engine(int fd) {
+static struct drm_xe_engine_class_instance find_engine(int fd, uint16_t engine_class) {
   uint32_t bytes;
   struct drm_xe_query_engines *engines = query(fd, DRM_XE_DEVICE_QUERY_ENGINES, &bytes);
   for (uint32_t i = 0; i < engines->num_engines; ++i) {
-    if (engines->engines[i].instance.engine_class == DRM_XE_ENGINE_CLASS_COPY) {
+    if (engines->engines[i].instance.engine_class == engine_class) {
       struct drm_xe_engine_class_instance found = engines->engines[i].instance;
       free(engines);
       return found;
     }
   }
-  xe_die("this device has no copy engine");
+  xe_die("this device has no engine of class %u", engine_class);
 }
 
 static void wait_fence(struct xe_device *xe, const uint64_t *fence, const char *what) {
@@ -135,7 +135,7 @@ static void mirror_process(struct xe_device *xe, enum xe_advice_life life) {
   wait_fence(xe, &fence, "the mirror's bind");
 }
 
-void xe_open(struct xe_device *xe, enum xe_advice_life life) {
+static void open_with(struct xe_device *xe, enum xe_advice_life life, uint16_t engine_class) {
   memset(xe, 0, sizeof *xe);
   xe->fd = open_xe_node();
   read_config(xe);
@@ -146,7 +146,7 @@ void xe_open(struct xe_device *xe, enum xe_advice_life life) {
   xe->vm_id = vm.vm_id;
   mirror_process(xe, life);
 
-  struct drm_xe_engine_class_instance engine = find_copy_engine(xe->fd);
+  struct drm_xe_engine_class_instance engine = find_engine(xe->fd, engine_class);
   struct drm_xe_exec_queue_create queue = {
       .width = 1,
       .num_placements = 1,
@@ -155,6 +155,14 @@ void xe_open(struct xe_device *xe, enum xe_advice_life life) {
   };
   xe_ioctl(xe->fd, DRM_IOCTL_XE_EXEC_QUEUE_CREATE, &queue, "EXEC_QUEUE_CREATE");
   xe->queue_id = queue.exec_queue_id;
+}
+
+void xe_open(struct xe_device *xe, enum xe_advice_life life) {
+  open_with(xe, life, DRM_XE_ENGINE_CLASS_COPY);
+}
+
+void xe_open_compute(struct xe_device *xe, enum xe_advice_life life) {
+  open_with(xe, life, DRM_XE_ENGINE_CLASS_COMPUTE);
 }
 
 void xe_close(struct xe_device *xe) {
@@ -225,6 +233,10 @@ void xe_emit_copy(struct xe_batch *batch, void *to, const void *from, size_t byt
     from = (const char *)from + part;
     bytes -= part;
   }
+}
+
+void xe_emit_words(struct xe_batch *batch, const uint32_t *words, size_t count) {
+  for (size_t i = 0; i < count; ++i) emit(batch, words[i]);
 }
 
 void xe_run(struct xe_device *xe, struct xe_batch *batch) {

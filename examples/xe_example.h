@@ -1,6 +1,6 @@
 /*
- * What the three example programs share: opening a device, one address space that mirrors the
- * process, one copy queue, and a few GPU commands.
+ * What the example programs share: opening a device, one address space that mirrors the
+ * process, one queue, and a few GPU commands.
  *
  * Nothing here knows softxe. The programs use libdrm and the kernel's Xe ABI, and run the same on a
  * real device with shared virtual memory. Command words: docs/spec/gpu-commands.md; ioctls:
@@ -22,7 +22,7 @@ enum { XE_PAGE = 4096, XE_BLOCK = 2 * 1024 * 1024 };
 /* Whether attributes set by xe_madvise_*() go back to their defaults when the memory is unmapped. */
 enum xe_advice_life { XE_ADVICE_STAYS, XE_ADVICE_RESETS };
 
-/* One open device with one VM whose addresses are the process's own, and a copy queue in it. */
+/* One open device with one VM whose addresses are the process's own, and a queue in it. */
 struct xe_device {
   int fd;
   uint32_t vm_id;
@@ -32,7 +32,9 @@ struct xe_device {
   int has_vram;
 };
 
+/* With a queue on a copy engine, or on a compute engine. */
 void xe_open(struct xe_device *xe, enum xe_advice_life life);
+void xe_open_compute(struct xe_device *xe, enum xe_advice_life life);
 void xe_close(struct xe_device *xe);
 
 /* A list of GPU commands in ordinary malloc'ed memory: the GPU reads them through the mirror. */
@@ -51,6 +53,8 @@ void xe_emit_store32(struct xe_batch *batch, void *to, uint32_t value);
 void xe_emit_store64(struct xe_batch *batch, void *to, uint64_t value);
 void xe_emit_atomic_increment(struct xe_batch *batch, void *counter);
 void xe_emit_copy(struct xe_batch *batch, void *to, const void *from, size_t bytes);
+/* A command as its words stand. */
+void xe_emit_words(struct xe_batch *batch, const uint32_t *words, size_t count);
 
 /* Runs the commands and waits, through a user fence, until all of them are done. */
 void xe_run(struct xe_device *xe, struct xe_batch *batch);

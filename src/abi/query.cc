@@ -174,7 +174,18 @@ Status answer_firmware(const DeviceProfile& p, HostVa data, UserMemory& memory) 
   return memory.write_object(data, q);
 }
 
-/// The tables that are only written. HWCONFIG is empty and there are no OA units.
+/// Key, length in dwords, value.
+Table hwconfig_table(const DeviceProfile& p) {
+  Table table;
+  for (const HwConfigEntry& entry : p.hwconfig) {
+    append(table, entry.key);
+    append(table, std::uint32_t{1});
+    append(table, entry.value);
+  }
+  return table;
+}
+
+/// The tables that are only written. There are no OA units.
 Table make_table(const DeviceConfig& device, std::uint32_t query, const QueryInputs& inputs) {
   const DeviceProfile& p = *device.profile;
   switch (query) {
@@ -182,6 +193,7 @@ Table make_table(const DeviceConfig& device, std::uint32_t query, const QueryInp
     case DRM_XE_DEVICE_QUERY_MEM_REGIONS: return regions_table(device, inputs);
     case DRM_XE_DEVICE_QUERY_CONFIG: return config_table(p, inputs);
     case DRM_XE_DEVICE_QUERY_GT_LIST: return gt_table(p);
+    case DRM_XE_DEVICE_QUERY_HWCONFIG: return hwconfig_table(p);
     case DRM_XE_DEVICE_QUERY_GT_TOPOLOGY: return topology_table(p);
     case DRM_XE_DEVICE_QUERY_OA_UNITS: return Table(sizeof(drm_xe_query_oa_units));
     default: return {};

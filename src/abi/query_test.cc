@@ -60,7 +60,7 @@ TEST(DeviceQuery, SizesOfEveryTable) {
       {&kProfileBmg, 0, 232},      {&kProfilePvc, 0, 584}, {&kProfileLnl, 0, 168}, {&kProfileBmg, 1, 184},
       {&kProfilePvc, 1, 272},      {&kProfileLnl, 1, 96},  {&kProfileBmg, 2, 48},  {&kProfilePvc, 2, 48},
       {&kProfileLnl, 2, 48},       {&kProfileBmg, 3, 200}, {&kProfilePvc, 3, 200}, {&kProfileLnl, 3, 200},
-      {&kProfileBmg, 4, 0},        {&kProfileBmg, 5, 160}, {&kProfilePvc, 5, 160}, {&kProfileLnl, 5, 160},
+      {&kProfileBmg, 4, 168},      {&kProfileBmg, 5, 160}, {&kProfilePvc, 5, 160}, {&kProfileLnl, 5, 160},
       {&kProfileBmg, 6, 40},       {&kProfileBmg, 7, 32},  {&kProfileBmg, 8, 16},  {&kProfileBmg, 9, 8},
       {&kProfileBmg, 10, -ENODEV},
   };

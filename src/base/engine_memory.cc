@@ -224,7 +224,7 @@ std::uint64_t address_space_left() {
     return ~0ULL;
   }
   char text[64] = {};
-  const long fd = raw_syscall(SYS_openat, AT_FDCWD, "/proc/self/statm", O_RDONLY | O_CLOEXEC);
+  const long fd = raw_syscall(SYS_openat, AT_FDCWD, "/proc/thread-self/statm", O_RDONLY | O_CLOEXEC);
   if (fd < 0) return limit.rlim_cur;
   raw_syscall(SYS_read, fd, text, sizeof text - 1);
   raw_syscall(SYS_close, fd);

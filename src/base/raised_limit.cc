@@ -61,15 +61,15 @@ std::uint64_t client_limit(LimitKind kind) {
   return now.rlim_cur;
 }
 
-// Held over a fork: not a scope that the analysis can see.
-void raised_limits_before_fork() SX_NO_THREAD_SAFETY_ANALYSIS { lock.lock(); }
-void raised_limits_after_fork_parent() SX_NO_THREAD_SAFETY_ANALYSIS { lock.unlock(); }
+// Held from one function to another, across fork: by the plain mutex, outside of what ranks and analysis follow.
+void raised_limits_before_fork() { lock.native().lock(); }
+void raised_limits_after_fork_parent() { lock.native().unlock(); }
 void raised_limits_after_fork_child() SX_NO_THREAD_SAFETY_ANALYSIS {
   for (Raised& r : raised) {
     if (r.users != 0) restore(r);
     r.users = 0;
   }
-  lock.unlock();
+  lock.native().unlock();
 }
 
 }  // namespace softxe

@@ -53,6 +53,8 @@ struct GpuAtomic { GpuTarget gpu; Access access; std::optional<std::uint64_t> ex
 struct GpuCopy { GpuTarget gpu; std::uint64_t to; Span from; };
 struct GpuFill { GpuTarget gpu; Span span; std::uint8_t value; };
 
+struct GpuKernel { KernelSpec kernel; };
+
 struct Evict { std::optional<Span> span; };
 struct Gc { std::string vm; };
 struct Sleep { std::uint64_t ns; };
@@ -114,10 +116,10 @@ struct AtStep {
   std::vector<Statement> action;  ///< CPU calls only
 };
 
-using Command =
-    std::variant<DeviceSpec, VmSpec, VmDestroy, BoSpec, BindSpec, Madvise, Prefetch, CpuCall, GpuRead, GpuWrite,
-                 GpuAtomic, GpuCopy, GpuFill, Evict, Gc, Sleep, Only, Mark, FailStep, ExpectVmas, ExpectAttrs,
-                 ExpectVmaCount, ExpectRanges, ExpectPages, ExpectPtes, ExpectCounter, ExpectVm, Block, AtStep>;
+using Command = std::variant<DeviceSpec, VmSpec, VmDestroy, BoSpec, BindSpec, Madvise, Prefetch, CpuCall, GpuRead,
+                             GpuWrite, GpuAtomic, GpuCopy, GpuFill, GpuKernel, Evict, Gc, Sleep, Only, Mark, FailStep,
+                             ExpectVmas, ExpectAttrs, ExpectVmaCount, ExpectRanges, ExpectPages, ExpectPtes,
+                             ExpectCounter, ExpectVm, Block, AtStep>;
 
 struct Statement {
   int line = 0;

@@ -68,7 +68,8 @@ EngineWorld::Engine::Engine(Device& device, const Clock& clock, unsigned tile)
       memory(Mmu::Config{.domain = device.invalidations(),
                          .faults = faults,
                          .clock = clock,
-                         .engine = {.engine_class = 1, .tile = static_cast<std::uint8_t>(tile)}}) {}
+                         .engine = {.engine_class = 1, .tile = static_cast<std::uint8_t>(tile)}}),
+      kernels(memory, clock) {}
 
 Result<EngineWorld::Engine*> EngineWorld::find_engine(const GpuTarget& gpu) {
   SX_TRY(OpenVm * vm, find_vm(gpu.vm));
@@ -280,6 +281,35 @@ Status EngineWorld::gpu_fill(const GpuTarget& gpu, Span span, std::uint8_t value
   return on_engine(gpu, [&](EngineMemory& memory) {
     return memory.fill_bytes(GpuVa(span.start), {&value, 1}, span.size);
   });
+}
+
+/// As the client would: the pages come home for it.
+Status EngineWorld::store_code(const KernelSpec& kernel) {
+  for (std::size_t at = 0; at < kernel.code.size(); at += 8) {
+    Access access{kernel.address + at, 8, 0};
+    std::memcpy(&access.value, kernel.code.data() + at, 8);
+    SX_TRY_VOID(cpu_write({}, access));
+  }
+  return {};
+}
+
+Status EngineWorld::gpu_kernel(const KernelSpec& kernel) {
+  constexpr std::uint64_t kInstructionsMax = 1u << 22;
+  SX_TRY(OpenVm * vm, find_vm(kernel.gpu.vm));
+  SX_TRY_VOID(store_code(kernel));
+  EuLaunch launch{.code = GpuVa(kernel.address),
+                  .groups = kernel.groups,
+                  .group_items = kernel.items,
+                  .lanes = kernel.lanes,
+                  .slm_bytes = kernel.slm_bytes};
+  std::memcpy(launch.arguments.data(), kernel.arguments.data(), sizeof launch.arguments);
+  SX_TRY(Engine * engine, find_engine(kernel.gpu));
+  std::lock_guard lock(engine->mutex);
+  SX_TRY_VOID(engine->kernels.begin(launch, vm->context->vm.config().va_bits));
+  const Status done = engine->kernels.run(kInstructionsMax);
+  eu_count(engine->kernels.take_counts(), vm->context->vm.counters());
+  if (!done && done.error().err == EFAULT) return fail(engine->faults.last);
+  return done;
 }
 
 // --- the driver ---------------------------------------------------------------------------------------------

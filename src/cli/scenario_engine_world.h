@@ -12,6 +12,7 @@
 #include "drv/device.h"
 #include "drv/gem_bo.h"
 #include "drv/vm_ops.h"
+#include "hw/eu/eu_launch.h"
 #include "hw/mmu_memory.h"
 
 namespace softxe::scenario {
@@ -34,6 +35,7 @@ class EngineWorld : public ScenarioWorld {
   Result<std::uint64_t> gpu_atomic(const GpuTarget& gpu, const Access& access) override;
   Status gpu_copy(const GpuTarget& gpu, std::uint64_t to, Span from) override;
   Status gpu_fill(const GpuTarget& gpu, Span span, std::uint8_t value) override;
+  Status gpu_kernel(const KernelSpec& kernel) override;
 
   Status evict(const std::optional<Span>& span) override;
   Status gc(const std::string& vm) override;
@@ -90,6 +92,7 @@ class EngineWorld : public ScenarioWorld {
     std::mutex mutex;  // held across faults; no engine lock is held when it is taken
     Faults faults;
     EngineMemory memory;
+    EuLauncher kernels;
   };
   struct OpenVm {
     Card* card;
@@ -98,6 +101,7 @@ class EngineWorld : public ScenarioWorld {
   };
 
   Status check_counters();
+  Status store_code(const KernelSpec& kernel);
   Result<Card*> find_card(const std::string& name);
   Result<OpenVm*> find_vm(const std::string& name);
   Result<Engine*> find_engine(const GpuTarget& gpu);

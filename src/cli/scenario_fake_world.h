@@ -116,6 +116,12 @@ class FakeWorld final : public ScenarioWorld {
   Status gpu_fill(const GpuTarget& g, Span span, std::uint8_t value) override {
     return note("gpu_fill", fmt::format("{} {} {}", g.vm, text(span), value));
   }
+  Status gpu_kernel(const KernelSpec& k) override {
+    return note("gpu_kernel",
+                fmt::format("{}.{} {:#x} code={} groups={},{},{} simd={} items={} slm={} args={:#x},{:#x}", k.gpu.vm,
+                            k.gpu.tile, k.address, k.code.size(), k.groups[0], k.groups[1], k.groups[2], k.lanes,
+                            k.items, k.slm_bytes, k.arguments[0], k.arguments[1]));
+  }
 
   Status evict(const std::optional<Span>& span) override { return note("evict", span ? text(*span) : "all"); }
   Status gc(const std::string& vm) override { return note("gc", vm); }

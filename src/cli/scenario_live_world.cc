@@ -56,8 +56,10 @@ long word(std::uint64_t value) { return static_cast<long>(value); }
 
 LiveWorld::~LiveWorld() {
   close_vms();
-  mm_.reset();
+  // Pages leave VRAM before the device goes, and the device's windows before the memory they are part of.
+  static_cast<void>(evict({}));
   close_devices();
+  mm_.reset();
   for (const Span& span : ours_) munmap(reinterpret_cast<void*>(span.start), span.size);
 }
 

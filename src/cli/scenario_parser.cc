@@ -23,10 +23,10 @@ namespace detail {
 
 // --- reading ----------------------------------------------------------------------------------------
 
-void Parser::error(const std::string& what) {
+void Parser::error_at(int line, const std::string& what) {
   if (!ok()) return;
   // At the end of a line the mistake is on the line before the token that follows.
-  error_ = fmt::format("{}:{}: {}", path_, peek().line, what);
+  error_ = fmt::format("{}:{}: {}", path_, line, what);
 }
 
 void Parser::skip_blank_lines() {

@@ -27,14 +27,15 @@ namespace detail {
 /// the grammar functions read straight through and the caller asks ok() once.
 class Parser {
  public:
-  Parser(std::string_view path, std::string_view text) : path_(path), tokens_(tokenize(text)) {}
+  Parser(std::string_view path, std::string_view text) : path_(path), text_(text), tokens_(tokenize(text)) {}
 
   tl::expected<ScenarioFile, ParseError> file();
 
  private:
   // reading (scenario_parser.cc)
   bool ok() const { return error_.empty(); }
-  void error(const std::string& what);
+  void error(const std::string& what) { error_at(peek().line, what); }
+  void error_at(int line, const std::string& what);
   const Token& peek() const { return tokens_[at_]; }
   bool at_end() const { return at_ + 1 >= tokens_.size(); }
   bool line_done() const { return peek().end_of_line() || peek().text == "}" || peek().text == ";"; }
@@ -68,6 +69,9 @@ class Parser {
   Command prefetch();
   Command cpu(const std::string& verb);
   Command gpu();
+  Command gpu_kernel(const GpuTarget& target);
+  std::vector<std::byte> kernel_code(unsigned lanes);
+  std::vector<std::uint64_t> numbers_from(std::string_view text, const char* what, std::size_t count_max);
   Command evict();
   CpuMmap cpu_mmap();
   CpuMremap cpu_mremap();
@@ -92,6 +96,7 @@ class Parser {
   void vma_words(VmaPattern& pattern);
 
   std::string path_;
+  std::string_view text_;
   std::vector<Token> tokens_;
   std::size_t at_ = 0;
   std::string error_;

@@ -1,7 +1,9 @@
 // The verbs of scenario files that access memory: `cpu` and `gpu`.
 #include <fmt/format.h>
+#include <algorithm>
 
 #include "cli/scenario_parser.h"
+#include "hw/eu/eu_asm.h"
 
 namespace softxe::scenario::detail {
 
@@ -117,8 +119,74 @@ GpuTarget Parser::gpu_target() {
   return result;
 }
 
+/// Numbers with commas between them, 1 to `count_max`.
+std::vector<std::uint64_t> Parser::numbers_from(std::string_view text, const char* what, std::size_t count_max) {
+  std::vector<std::uint64_t> numbers;
+  while (ok()) {
+    const std::size_t comma = text.find(',');
+    numbers.push_back(number_from(text.substr(0, comma), what));
+    if (comma == std::string_view::npos) break;
+    text.remove_prefix(comma + 1);
+  }
+  if (numbers.size() > count_max) error(fmt::format("{} are {} numbers at most", what, count_max));
+  return numbers;
+}
+
+/// The lines up to one that begins with `}` are assembly, but for comments of this language.
+std::vector<std::byte> Parser::kernel_code(unsigned lanes) {
+  const int line = peek().line;
+  const std::size_t start = peek().at + 1;
+  require("{");
+  while (ok() && !at_end() && !(peek().text == "}" && tokens_[at_ - 1].end_of_line())) ++at_;
+  // In front of the first line's end, so that lines keep their numbers.
+  std::string source = fmt::format(".simd {}", lanes);
+  bool comment = false;
+  for (const char c : text_.substr(start, ok() ? peek().at - start : 0)) {
+    comment = c == '#' || (comment && c != '\n');
+    if (!comment) source += c;
+  }
+  require("}");
+  if (!ok()) return {};
+  auto code = eu_assemble(source);
+  if (code) return std::move(*code);
+  error_at(line + static_cast<int>(code.error().line) - 1, code.error().why);
+  return {};
+}
+
+Command Parser::gpu_kernel(const GpuTarget& target) {
+  KernelSpec kernel;
+  kernel.gpu = target;
+  bool placed = false;
+  bool sized = false;
+  while (ok() && !line_done() && peek().text != "->" && peek().text != "{") {
+    if (auto code = option("code")) {
+      kernel.address = number_from(*code, "code");
+      placed = true;
+    } else if (auto groups = option("groups")) {
+      const auto counts = numbers_from(*groups, "groups", kernel.groups.size());
+      for (std::size_t i = 0; ok() && i < counts.size(); ++i) kernel.groups[i] = static_cast<std::uint32_t>(counts[i]);
+    } else if (auto simd = option("simd")) {
+      kernel.lanes = static_cast<unsigned>(number_from(*simd, "simd"));
+    } else if (auto items = option("items")) {
+      kernel.items = static_cast<std::uint32_t>(number_from(*items, "items"));
+      sized = true;
+    } else if (auto slm = option("slm")) {
+      kernel.slm_bytes = static_cast<std::uint32_t>(number_from(*slm, "slm"));
+    } else if (auto args = option("args")) {
+      const auto values = numbers_from(*args, "args", kernel.arguments.size());
+      if (ok()) std::copy(values.begin(), values.end(), kernel.arguments.begin());
+    } else {
+      no_more_words();
+    }
+  }
+  if (!placed) error("code=ADDRESS is missing");
+  if (!sized) kernel.items = kernel.lanes;
+  if (ok() && peek().text == "{") kernel.code = kernel_code(kernel.lanes);
+  return GpuKernel{std::move(kernel)};
+}
+
 Command Parser::gpu() {
-  std::string verb = word("read, write, atomic, copy or fill");
+  std::string verb = word("read, write, atomic, copy, fill or kernel");
   GpuTarget target = gpu_target();
   if (verb == "write") {
     std::uint64_t address = number("an address");
@@ -149,6 +217,7 @@ Command Parser::gpu() {
     Span part = span();
     return GpuFill{target, part, static_cast<std::uint8_t>(number("a byte value"))};
   }
+  if (verb == "kernel") return gpu_kernel(target);
   error(fmt::format("there is no GPU verb '{}'", verb));
   return Mark{};
 }

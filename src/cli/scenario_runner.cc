@@ -210,6 +210,7 @@ Runner::Answer Runner::execute(const Command& command) {
                         [&](const GpuAtomic& c) { return checked(world_.gpu_atomic(c.gpu, c.access), c.expected); },
                         [&](const GpuCopy& c) { return from(world_.gpu_copy(c.gpu, c.to, c.from)); },
                         [&](const GpuFill& c) { return from(world_.gpu_fill(c.gpu, c.span, c.value)); },
+                        [&](const GpuKernel& c) { return from(world_.gpu_kernel(c.kernel)); },
                         [&](const Evict& c) { return from(world_.evict(c.span)); },
                         [&](const Gc& c) { return from(world_.gc(c.vm)); },
                         [&](const Sleep& c) { return from(world_.sleep_ns(c.ns)); },

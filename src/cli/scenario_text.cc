@@ -38,12 +38,13 @@ struct ErrnoName {
 };
 // The first name of a number is the one that is printed.
 constexpr ErrnoName kErrnos[] = {
-    {0, "ok"},          {EPERM, "EPERM"},     {ENOENT, "ENOENT"},       {EIO, "EIO"},
-    {EAGAIN, "EAGAIN"}, {ENOMEM, "ENOMEM"},   {EACCES, "EACCES"},       {EFAULT, "EFAULT"},
-    {EBUSY, "EBUSY"},   {EEXIST, "EEXIST"},   {ENODEV, "ENODEV"},       {EINVAL, "EINVAL"},
-    {ENOSPC, "ENOSPC"}, {ERANGE, "ERANGE"},   {ETIME, "ETIME"},         {ENOLINK, "ENOLINK"},
-    {ENOSYS, "ENOSYS"}, {ENOBUFS, "ENOBUFS"}, {ECANCELED, "ECANCELED"}, {EOPNOTSUPP, "EOPNOTSUPP"},
-    {E2BIG, "E2BIG"},   {ESRCH, "ESRCH"},     {EFAULT, "SIGSEGV"},      {EIO, "SIGBUS"},
+    {0, "ok"},           {EPERM, "EPERM"},     {ENOENT, "ENOENT"},       {EIO, "EIO"},
+    {EAGAIN, "EAGAIN"},  {ENOMEM, "ENOMEM"},   {EACCES, "EACCES"},       {EFAULT, "EFAULT"},
+    {EBUSY, "EBUSY"},    {EEXIST, "EEXIST"},   {ENODEV, "ENODEV"},       {EINVAL, "EINVAL"},
+    {ENOSPC, "ENOSPC"},  {ERANGE, "ERANGE"},   {ETIME, "ETIME"},         {ENOLINK, "ENOLINK"},
+    {ENOSYS, "ENOSYS"},  {ENOBUFS, "ENOBUFS"}, {ECANCELED, "ECANCELED"}, {EOPNOTSUPP, "EOPNOTSUPP"},
+    {E2BIG, "E2BIG"},    {ESRCH, "ESRCH"},     {EBADRQC, "EBADRQC"},     {EDEADLK, "EDEADLK"},
+    {EFAULT, "SIGSEGV"}, {EIO, "SIGBUS"},
 };
 
 }  // namespace
@@ -56,22 +57,22 @@ std::vector<Token> tokenize(std::string_view text) {
     if (c == '#') {
       while (i < text.size() && text[i] != '\n') ++i;
     } else if (c == '\n') {
-      tokens.push_back({"\n", line++});
+      tokens.push_back({"\n", line++, i});
       ++i;
     } else if (is_blank(c)) {
       ++i;
     } else if (stands_alone(c)) {
-      tokens.push_back({std::string(1, c), line});
+      tokens.push_back({std::string(1, c), line, i});
       ++i;
     } else {
       std::size_t start = i;
       while (i < text.size() && !is_blank(text[i]) && text[i] != '\n' && text[i] != '#' && !stands_alone(text[i])) {
         ++i;
       }
-      tokens.push_back({std::string(text.substr(start, i - start)), line});
+      tokens.push_back({std::string(text.substr(start, i - start)), line, start});
     }
   }
-  tokens.push_back({"\n", line});
+  tokens.push_back({"\n", line, text.size()});
   return tokens;
 }
 

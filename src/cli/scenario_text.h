@@ -1,6 +1,7 @@
 // Words and numbers of scenario files.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -13,6 +14,7 @@ namespace softxe::scenario {
 struct Token {
   std::string text;
   int line = 1;
+  std::size_t at = 0;  ///< offset in the text
   bool end_of_line() const { return text == "\n"; }
 };
 

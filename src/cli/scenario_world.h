@@ -5,6 +5,8 @@
 // has them, unaligned or empty, so that a scenario can ask for EINVAL. Grammar: docs/SCENARIOS.md.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -116,6 +118,18 @@ struct GpuTarget {
   unsigned tile = 0;
 };
 
+/// A kernel as a walker would start it, one dimension of work-items in a group.
+struct KernelSpec {
+  GpuTarget gpu;
+  std::uint64_t address = 0;    ///< of the code
+  std::vector<std::byte> code;  ///< stored there first, by the client; empty: what is there runs
+  std::array<std::uint32_t, 3> groups{1, 1, 1};
+  unsigned lanes = 16;
+  std::uint32_t items = 16;  ///< of a group
+  std::uint32_t slm_bytes = 0;
+  std::array<std::uint64_t, 4> arguments{};
+};
+
 // --- answers ----------------------------------------------------------------------------------------
 
 struct VmaInfo {
@@ -192,6 +206,9 @@ class ScenarioWorld {
   virtual Result<std::uint64_t> gpu_atomic(const GpuTarget& gpu, const Access& access) = 0;
   virtual Status gpu_copy(const GpuTarget& gpu, std::uint64_t to, Span from) = 0;
   virtual Status gpu_fill(const GpuTarget& gpu, Span span, std::uint8_t value) = 0;
+  /// Until its end. EBADRQC: an illegal instruction, ENOSYS: one that softxe does not have, EDEADLK: all threads wait,
+  /// ETIME: it does not end.
+  virtual Status gpu_kernel(const KernelSpec& kernel) = 0;
 
   // the driver
   /// VRAM pressure on the allocations with a page in `span`; none: on everything evictable.

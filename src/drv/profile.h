@@ -80,6 +80,12 @@ struct GtFact {
   std::uint32_t eus_per_dss = 0;
 };
 
+/// One entry of the HWCONFIG table: key by the names of the firmware's interface.
+struct HwConfigEntry {
+  std::uint32_t key = 0;
+  std::uint32_t value = 0;
+};
+
 /// Facts that are yes or no.
 enum class DeviceFact : std::uint32_t {
   kDiscrete = 1u << 0,
@@ -122,6 +128,7 @@ struct DeviceProfile {
   std::span<const PatEntry> pat;  ///< the whole hardware table
   std::uint8_t pat_entries = 0;   ///< indices the ABI accepts
   PatPicks picks;
+  std::span<const HwConfigEntry> hwconfig{};  ///< empty: the query has size 0, and runtimes use tables of their own
   FirmwareVersion guc_submission;
   FirmwareVersion huc;              ///< major 0: absent
   const char* max_link_speed = "";  ///< PCIe, as in sysfs

@@ -1,5 +1,6 @@
 // Battlemage G21, Arc B580: discrete, one tile, main and media GT, 4 KiB VRAM pages.
 #include "drv/profile.h"
+#include "hw/eu/eu_thread_ids.h"
 
 namespace softxe {
 namespace {
@@ -31,6 +32,31 @@ constexpr EngineFact kEngines[] = {
     {EngineClass::kVideoEnhance, 1, 1},
 };
 
+// The part has 5 slices of 4 sub-slices. Runtimes size private memory and scratch by this table, for as many threads as
+// units hand out ids: 512. Without it they assume the same numbers (spec/compute-dispatch.md 12.3).
+constexpr std::uint32_t kSlices = 2;
+constexpr std::uint32_t kSubSlices = 8;  // of all slices
+constexpr std::uint32_t kEusPerSubSlice = 8;
+constexpr std::uint32_t kThreadsPerEu = 8;
+static_assert(kSubSlices * kEusPerSubSlice * kThreadsPerEu == kEuThreadIds);
+
+constexpr HwConfigEntry kHwConfig[] = {
+    {1, kSlices},           // slices
+    {2, kSubSlices},        // dual sub-slices
+    {3, kEusPerSubSlice},   // EUs of a dual sub-slice
+    {10, 6},                // memory channels
+    {11, 4},                // memory type: GDDR6
+    {15, kThreadsPerEu},    // threads of an EU
+    {23, 1},                // render engines
+    {24, 1},                // compute engines
+    {62, 8},                // context save area, MiB
+    {64, 1024},             // L3 bank, KiB
+    {65, 128},              // SLM of a dual sub-slice, KiB
+    {70, kSubSlices},       // sub-slices
+    {71, kEusPerSubSlice},  // EUs of a sub-slice
+    {73, 128},              // SLM of a sub-slice, KiB
+};
+
 constexpr std::uint32_t bit(DeviceFact f) { return static_cast<std::uint32_t>(f); }
 
 }  // namespace
@@ -57,6 +83,7 @@ constinit const DeviceProfile kProfileBmg = {
     .pat = kXe2Pat,
     .pat_entries = 28,
     .picks = {.uncached = 3, .write_through = 15, .write_back = 2, .uncached_compressed = 12},
+    .hwconfig = kHwConfig,
     .guc_submission = {1, 26, 0},
     .huc = {8, 2, 10},
     .max_link_speed = "16.0 GT/s PCIe",

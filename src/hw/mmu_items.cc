@@ -24,10 +24,18 @@ const std::uint64_t* numbers(std::span<const GpuVa> va) {
   return reinterpret_cast<const std::uint64_t*>(va.data());
 }
 
-/// Bytes of one mov: an element, or as much of small elements as goes at once.
+bool all_aligned(const MemoryItems& items, std::uint64_t alignment) {
+  const std::uint64_t* const va = numbers(items.va);
+  std::uint64_t bits = 0;
+  for (std::size_t n = 0; n < items.va.size(); ++n) bits |= va[n];
+  return is_aligned(bits, alignment);
+}
+
+/// Bytes of one mov: an element, or several. An aligned mov of 8 bytes is atomic, and so are its dwords.
 std::uint8_t unit_of(const MemoryItems& items) {
-  if (items.element_bytes >= 4) return static_cast<std::uint8_t>(items.element_bytes);
-  return static_cast<std::uint8_t>(std::min(8u, items.item_bytes & -items.item_bytes));
+  const std::uint32_t most = std::min(8u, items.item_bytes & -items.item_bytes);
+  if (items.element_bytes == 4 && most == 8) return all_aligned(items, 8) ? 8 : 4;
+  return static_cast<std::uint8_t>(items.element_bytes >= 4 ? items.element_bytes : most);
 }
 
 /// Addresses of every mov; written before they are read.

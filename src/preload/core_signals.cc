@@ -6,6 +6,7 @@
 #include "host/live/engine_section.h"
 #include "host/live/raw_syscall.h"
 #include "preload/engine_scope.h"
+#include "preload/fd_owner.h"
 #include "preload/interpose.h"
 #include "preload/session.h"
 #include "preload/spin_futex.h"
@@ -86,7 +87,9 @@ int core_sigaction(int signal, const struct sigaction* wanted, struct sigaction*
     const Hold hold;
     struct sigaction& client = defaults[index_of(signal)];
     const struct sigaction ours = our_action();
-    const bool ends = wanted != nullptr && is_default(copy);
+    // A vfork child's table in the kernel is its own, this one is its parent's.
+    const bool own = owns_signal_handlers();
+    const bool ends = own && wanted != nullptr && is_default(copy);
     const int result = real_sigaction(signal, wanted == nullptr ? nullptr : ends ? &ours : &copy, &old);
     if (result != 0) return result;
     if (is_ours(old)) old = client;
@@ -106,8 +109,7 @@ void die_by_default(int signal, const siginfo_t& info) {
   live::LiveHostMm* mm = live_mm();
   const bool own = taken_in.load() == raw_syscall(SYS_getpid);
   if (mm != nullptr && own && !in_engine() && !live::EngineSection::inside()) {
-    const EngineMark mark;
-    mm->come_home(live::LiveHostMm::Afterwards::kStays);
+    run_in_engine([mm] { mm->come_home(live::LiveHostMm::Afterwards::kStays); });
   }
   struct sigaction fatal {};
   fatal.sa_handler = SIG_DFL;

@@ -95,8 +95,10 @@ PinnedClient::~PinnedClient() {
 
 namespace {
 
-/// The engine's frames take less than half of it, the frame of a SIGSEGV on top of them a few KiB.
-constexpr std::size_t kStackBytes = 256ULL * 1024;
+/// The engine's frames take a quarter of it, the frame of a SIGSEGV on top of them a few KiB.
+constexpr std::size_t kStackBytes = 128ULL * 1024;
+/// All stacks together take no more than this part of the heap.
+constexpr std::size_t kHeapPart = 8;
 
 /// A stack that nobody uses begins with one.
 struct FreeStack {
@@ -104,14 +106,19 @@ struct FreeStack {
 };
 constinit SpinFutex stacks_lock;
 constinit FreeStack* free_stacks SX_GUARDED_BY(stacks_lock) = nullptr;
+constinit std::size_t stacks_made SX_GUARDED_BY(stacks_lock) = 0;
 
+/// Null when very many threads are in the engine at once.
 std::byte* take_stack() {
+  const std::size_t most = engine_heap().size() / kHeapPart / kStackBytes;
   stacks_lock.lock();
   FreeStack* found = free_stacks;
   if (found != nullptr) free_stacks = found->next;
+  const bool make = found == nullptr && stacks_made < most;
+  if (make) ++stacks_made;
   stacks_lock.unlock();
-  if (found != nullptr) return reinterpret_cast<std::byte*>(found);
-  return static_cast<std::byte*>(engine_allocate(kStackBytes, 64));
+  if (make) return static_cast<std::byte*>(engine_allocate(kStackBytes, 64));
+  return reinterpret_cast<std::byte*>(found);
 }
 
 void give_stack(std::byte* stack) {
@@ -127,6 +134,7 @@ void give_stack(std::byte* stack) {
 void on_engine_stack(void (*function)(void*), void* argument) {
   if (live::switched_from() != 0 || engine_thread) return function(argument);
   std::byte* stack = take_stack();
+  if (stack == nullptr) return function(argument);
   live::call_on_stack(stack + kStackBytes, function, argument);
   give_stack(stack);
 }

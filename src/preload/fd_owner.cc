@@ -25,19 +25,27 @@ void note_fd_owner() {
   unshared = false;
 }
 
-bool owns_fd_table() {
-  if (unshared) return false;
+namespace {
+
+/// Does the calling process use the owner's table of that kind (KCMP_FILES, KCMP_SIGHAND)?
+bool owns(int table) {
   const long self = raw_syscall(SYS_getpid);
   const long known = owner.load(std::memory_order_relaxed);
   if (self == known || known == 0) return true;
-  // A process that shares memory may share the descriptors, too (clone with CLONE_FILES).
-  if (raw_syscall(SYS_kcmp, self, known, KCMP_FILES, 0, 0) == 0) return true;
+  // A process that shares memory may share the table, too (clone with CLONE_FILES, CLONE_SIGHAND).
+  if (raw_syscall(SYS_kcmp, self, known, table, 0, 0) == 0) return true;
   // A copy of the memory without an engine in it: a fork that no hook saw, in a process that had not opened a device.
-  if (session() == nullptr && raw_syscall(SYS_kcmp, self, known, KCMP_VM, 0, 0) > 0) {
+  if (session() == nullptr && raw_syscall(SYS_kcmp, self, known, KCMP_VM, 0, 0) != 0) {
     note_fd_owner();
     return true;
   }
   return false;
 }
+
+}  // namespace
+
+bool owns_fd_table() { return !unshared && owns(KCMP_FILES); }
+
+bool owns_signal_handlers() { return owns(KCMP_SIGHAND); }
 
 }  // namespace softxe::preload

@@ -1,4 +1,4 @@
-// Whose descriptors these are: does the calling thread use the table that FdTable follows?
+// Whose descriptors and signal handlers these are: does the calling thread use the tables that the runtime follows?
 //
 // A vfork child, and whatever else shares the memory of the process, sees the engine's data as its own, but what it
 // closes and duplicates are its own copies of the descriptors: the parent's device must not notice. The same goes
@@ -9,7 +9,9 @@ namespace softxe::preload {
 
 /// False where a change of descriptors is none of the process's.
 bool owns_fd_table();
-/// The calling thread has a table of its own from here on.
+/// False where a change of signal handlers is none of the process's: a vfork child has a table of its own.
+bool owns_signal_handlers();
+/// The calling thread has a table of descriptors of its own from here on.
 void note_unshared_fds();
 /// In the constructor, and in a fork child: this process is the owner.
 void note_fd_owner();

@@ -39,6 +39,7 @@ bool active() { return false; }
 bool missed_fork() { return false; }
 Result<ThreadStarter> engine_thread_starter(unsigned) { return fail(EAGAIN, "the test has no threads"); }
 void* engine_allocate(std::size_t bytes, std::size_t alignment) { return std::aligned_alloc(alignment, bytes); }
+HostRange engine_heap() { return HostRange::of(HostVa(kPageSize), 1ull << 30); }
 bool maybe_engine_fd(int) { return false; }
 bool is_remembered_engine_fd(int) { return false; }
 std::string link_of_fd(int) { return {}; }

@@ -65,19 +65,69 @@ bool any_entry(const char* path, Fn fn) {
   return found;
 }
 
-/// Whether `pid` has a fault thread, and it runs.
+std::uint64_t hex(std::string_view digits) {
+  std::uint64_t value = 0;
+  std::from_chars(digits.data(), digits.data() + digits.size(), value, 16);
+  return value;
+}
+
+/// Whether `address` lies in the code of this library, as process `pid` has mapped it.
+bool is_runtime_code(pid_t pid, std::uint64_t address) {
+  char path[32];
+  std::snprintf(path, sizeof path, "/proc/%d/maps", pid);
+  const long fd = raw_syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  std::array<char, 4096> buffer;
+  std::size_t have = 0;
+  bool inside = false;
+  for (long n = 0; !inside && (n = raw_syscall(SYS_read, fd, buffer.data() + have, buffer.size() - have)) > 0;) {
+    std::string_view text(buffer.data(), have + static_cast<std::size_t>(n));
+    for (std::size_t end = 0; !inside && (end = text.find('\n')) != std::string_view::npos;
+         text.remove_prefix(end + 1)) {
+      const std::string_view line = text.substr(0, end);
+      if (line.find("libsoftxe-preload") == std::string_view::npos) continue;
+      const std::size_t dash = line.find('-');
+      inside = hex(line.substr(0, dash)) <= address && address < hex(line.substr(dash + 1));
+    }
+    have = text.size() == buffer.size() ? 0 : text.size();  // a line longer than the buffer names no library
+    std::memmove(buffer.data(), text.data(), have);
+  }
+  raw_syscall(SYS_close, fd);
+  return inside;
+}
+
+/// What a thread of a process means for the faults of the others.
+enum class Part : std::uint8_t { kNone, kServes, kInTheWay };
+
+Part part_of_thread(pid_t pid, const char* tid) {
+  char path[64];
+  char text[512];
+  std::snprintf(path, sizeof path, "/proc/%d/task/%.16s/status", pid, tid);
+  const std::string_view status(text, read_file(path, text, sizeof text));
+  const std::string_view state = field(status, "State:\t");
+  const bool stopped = !state.empty() && (state.front() == 't' || state.front() == 'T');
+  if (field(status, "Name:\t") == live::kReaderName) return stopped ? Part::kInTheWay : Part::kServes;
+  if (!stopped) return Part::kNone;
+  // Stopped in the runtime it may hold the lock that the fault thread needs.
+  std::snprintf(path, sizeof path, "/proc/%d/task/%.16s/syscall", pid, tid);
+  std::string_view where(text, read_file(path, text, sizeof text));
+  where = where.substr(0, where.find('\n'));
+  const std::size_t counter = where.rfind("0x");
+  const bool inside = counter != std::string_view::npos && is_runtime_code(pid, hex(where.substr(counter + 2)));
+  return inside ? Part::kInTheWay : Part::kNone;
+}
+
+/// Whether `pid` has a fault thread, it runs, and nothing is known to hold it up.
 bool answers_faults(pid_t pid) {
   char folder[40];
   std::snprintf(folder, sizeof folder, "/proc/%d/task", pid);
-  return any_entry(folder, [&](const char* tid) {
-    char path[64];
-    char text[512];
-    std::snprintf(path, sizeof path, "%s/%.16s/status", folder, tid);
-    const std::string_view status(text, read_file(path, text, sizeof text));
-    if (field(status, "Name:\t") != live::kReaderName) return false;
-    const std::string_view state = field(status, "State:\t");
-    return !state.empty() && state.front() != 't' && state.front() != 'T' && state.front() != 'Z';
+  bool serves = false;
+  const bool held_up = any_entry(folder, [&](const char* tid) {
+    const Part part = part_of_thread(pid, tid);
+    serves = serves || part == Part::kServes;
+    return part == Part::kInTheWay;
   });
+  return serves && !held_up;
 }
 
 }  // namespace
@@ -85,7 +135,7 @@ bool answers_faults(pid_t pid) {
 pid_t process_behind(int fd) {
   char path[40];
   char target[64];
-  std::snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+  std::snprintf(path, sizeof path, "/proc/thread-self/fd/%d", fd);
   const long n = raw_syscall(SYS_readlink, path, target, sizeof target);
   if (n <= 0) return 0;
   std::string_view name(target, static_cast<std::size_t>(n));
@@ -134,7 +184,9 @@ bool bring_home_behind(int fd, ssize_t first, RemoteBytes range) {
                    is_aligned(range.start + static_cast<std::uint64_t>(first), kPageSize);
   const pid_t pid = refused || cut ? process_behind(fd) : 0;
   const auto done = static_cast<std::size_t>(std::max<ssize_t>(first, 0));
-  const bool home = pid != 0 && fetch_home(pid, {range.start + done, range.bytes - done});
+  const bool home = pid != 0 && run_in_engine([&] {
+                      return fetch_home(pid, {range.start + done, range.bytes - done});
+                    });
   errno = before;
   return home;
 }
@@ -186,8 +238,8 @@ SX_INTERPOSE(ssize_t, pwritev, (int fd, const iovec* parts, int count, off_t off
 }
 SX_INTERPOSE_ALIAS(pwritev, pwritev64)
 
-SX_INTERPOSE(long, ptrace, (long request, ...)) {
-  static constinit Real<long(long, pid_t, void*, void*)> real{"ptrace"};
+SX_INTERPOSE(long, ptrace, (unsigned request, ...)) {
+  static constinit Real<long(unsigned, pid_t, void*, void*)> real{"ptrace"};
   va_list list;
   va_start(list, request);
   const pid_t pid = va_arg(list, pid_t);
@@ -199,7 +251,8 @@ SX_INTERPOSE(long, ptrace, (long request, ...)) {
   if (!memory || !active()) return real(request, pid, address, data);
   const long first = real(request, pid, address, data);
   if (first != -1 || errno != EIO) return first;
-  if (!fetch_home(pid, {reinterpret_cast<std::uint64_t>(address), sizeof(long)})) {
+  const RemoteBytes word{reinterpret_cast<std::uint64_t>(address), sizeof(long)};
+  if (!run_in_engine([=] { return fetch_home(pid, word); })) {
     errno = EIO;
     return first;
   }
@@ -210,8 +263,7 @@ SX_INTERPOSE(long, ptrace, (long request, ...)) {
 SX_INTERPOSE(void, softxe_home, (void)) {
   live::LiveHostMm* mm = live_mm();
   if (mm == nullptr || in_engine()) return;
-  const EngineMark mark;
-  mm->come_home(live::LiveHostMm::Afterwards::kMayMigrate);
+  run_in_engine([mm] { mm->come_home(live::LiveHostMm::Afterwards::kMayMigrate); });
 }
 
 }  // namespace softxe::preload

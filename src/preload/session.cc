@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "base/engine_memory.h"
 #include "base/log.h"
 #include "base/raised_limit.h"
 #include "host/live/raw_syscall.h"
@@ -56,7 +57,7 @@ void make_fork_mark() {
     raw_syscall(SYS_munmap, at, kPageSize);
     return;
   }
-  note_engine_mapping(HostVa(static_cast<std::uint64_t>(at)), kPageSize);
+  static_cast<void>(note_engine_memory(HostRange::of(HostVa(static_cast<std::uint64_t>(at)), kPageSize)));
   auto* mark = ::new (reinterpret_cast<void*>(at)) std::atomic<std::uint32_t>(1);
   fork_mark.store(mark, std::memory_order_release);
 }
@@ -76,6 +77,8 @@ ClaimedSlot claim_slot() {
   raw_syscall(SYS_close, fd);
   if (live::errno_of(at) != 0) return {};
   auto* file = reinterpret_cast<SlotFile*>(at);
+  static_cast<void>(note_engine_memory(live::range_at(file, align_up(sizeof(SlotFile), kPageSize))));
+  raw_syscall(SYS_madvise, at, sizeof(SlotFile), MADV_DONTDUMP);
   if (file->magic != kSlotsMagic) return {};
   const std::uint32_t index = file->used.fetch_add(1);
   if (index >= kSlotsMax) return {};
@@ -110,6 +113,18 @@ void note_kernel_failure(ProcessSlot& slot, unsigned device, const KernelFailure
   slot.kernel_failures[index].written.store(1, std::memory_order_release);
 }
 
+/// The library's own data are the runtime's as its heap is. Its code and constants nobody can store to.
+void note_own_data(const dl_phdr_info& library) {
+  for (int i = 0; i < library.dlpi_phnum; ++i) {
+    const ElfW(Phdr)& segment = library.dlpi_phdr[i];
+    if (segment.p_type != PT_LOAD || (segment.p_flags & PF_W) == 0) continue;
+    const std::uint64_t start = library.dlpi_addr + segment.p_vaddr;
+    const auto range =
+        HostRange::between(HostVa(align_down(start, kPageSize)), HostVa(align_up(start + segment.p_memsz, kPageSize)));
+    if (!is_engine_memory(range)) static_cast<void>(note_engine_memory(range));
+  }
+}
+
 /// What engine threads execute and read may never be in VRAM: this library, libc, the loader.
 int pin_library(dl_phdr_info* info, std::size_t, void* argument) {
   auto* mm = static_cast<live::LiveHostMm*>(argument);
@@ -117,6 +132,7 @@ int pin_library(dl_phdr_info* info, std::size_t, void* argument) {
   const std::string_view file = name.substr(name.rfind('/') + 1);
   if (!file.starts_with("libc.so") && !file.starts_with("ld-linux") && !file.starts_with("libsoftxe-preload")) return 0;
   if (const auto pages = live::loaded_pages(*info)) mm->pin(*pages);
+  if (file.starts_with("libsoftxe-preload")) note_own_data(*info);
   return 0;
 }
 
@@ -216,6 +232,8 @@ void start() {
   note_fd_owner();
   note_environment(environ);
   note_working_directory();
+  // Looked up now: the engine's locks sleep through it, and the loader's lock is none to take then.
+  static_cast<void>(syscall(SYS_gettid));
   install_hooks();
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "host/live/raw_syscall.h"
+#include "hw/eu/eu_trace.h"
 #include "hw/eu/eu_units.h"
 
 namespace softxe::preload {
@@ -22,6 +23,14 @@ std::string_view variable(const char* name) {
 Status read_size(const char* name, std::uint64_t& bytes) {
   if (variable(name).empty()) return {};
   SX_TRY(bytes, parse_size(variable(name)));
+  return {};
+}
+
+Status read_eu_trace() {
+  const std::string_view text = variable("SOFTXE_EU_TRACE");
+  if (text.empty()) return {};
+  SX_TRY(const EuTraceChoice choice, eu_parse_trace(text));
+  eu_set_trace(choice);
   return {};
 }
 
@@ -100,6 +109,7 @@ Result<Settings> read_settings() {
   SX_TRY_VOID(read_size("SOFTXE_VISIBLE", settings.visible_bytes));
   SX_TRY_VOID(read_modes(settings));
   SX_TRY_VOID(read_eu_threads(settings));
+  SX_TRY_VOID(read_eu_trace());
   std::uint64_t count = 1;
   SX_TRY_VOID(read_size("SOFTXE_DEVICES", count));
   if (count == 0 || count > kDevicesMax) return fail(EINVAL, "SOFTXE_DEVICES is 1 to 8");

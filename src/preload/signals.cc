@@ -13,6 +13,7 @@
 #include "host/live/engine_section.h"
 #include "preload/core_signals.h"
 #include "preload/engine_scope.h"
+#include "preload/fd_owner.h"
 #include "preload/interpose.h"
 #include "preload/spin_futex.h"
 
@@ -73,6 +74,12 @@ bool answer_wild_pointer(siginfo_t* info, ucontext_t* context) {
   return true;
 }
 
+void reset_borrowed(int signal) {
+  struct sigaction action {};
+  action.sa_handler = SIG_DFL;
+  real_sigaction(signal, &action, nullptr);
+}
+
 void on_memory_signal(int signal, siginfo_t* info, void* context) {
   if (guarded_fixup(static_cast<ucontext_t*>(context))) return;
   if (answer_wild_pointer(info, static_cast<ucontext_t*>(context))) return;
@@ -80,8 +87,11 @@ void on_memory_signal(int signal, siginfo_t* info, void* context) {
   lock.lock();
   ClientAction& mine = *client_action(signal);
   const struct sigaction action = mine.action;
-  if ((action.sa_flags & SA_RESETHAND) != 0) mine.action = {};
+  const bool once = (action.sa_flags & SA_RESETHAND) != 0;
+  const bool own = !once || owns_signal_handlers();
+  if (once && own) mine.action = {};
   lock.unlock();
+  if (!own) reset_borrowed(signal);
   if (is_default(action)) {
     if (action.sa_handler == SIG_IGN && info->si_code <= 0) return;  // sent, not raised by an access
     die_by_default(signal, *info);
@@ -102,10 +112,20 @@ int install(int signal, const struct sigaction& client) {
   return real_sigaction(signal, &ours, nullptr);
 }
 
+/// In a vfork child: the kernel's table is its own, ours is the parent's, who must find it as it was.
+int borrowed_sigaction(int signal, const struct sigaction* wanted, struct sigaction* before) {
+  struct sigaction old {};
+  if (const int failed = real_sigaction(signal, wanted, &old); failed != 0) return failed;
+  const bool ours = (old.sa_flags & SA_SIGINFO) != 0 && old.sa_sigaction == on_memory_signal;
+  if (before != nullptr) *before = ours ? client_action(signal)->action : old;
+  return 0;
+}
+
 int chained_sigaction(int signal, const struct sigaction* wanted, struct sigaction* before) {
   ClientAction* mine = client_action(signal);
   if (is_core_signal(signal)) return core_sigaction(signal, wanted, before);
   if (mine == nullptr || !taken.load(std::memory_order_acquire)) return real_sigaction(signal, wanted, before);
+  if (!owns_signal_handlers()) return borrowed_sigaction(signal, wanted, before);
   struct sigaction copy {};
   if (wanted != nullptr) copy = *wanted;
   struct sigaction old {};

@@ -260,9 +260,11 @@ SX_INTERPOSE(int, ioctl, (int fd, unsigned long request, ...)) {
     const long result = ioctl_ours(fd, request, argument);
     if (result != kNotOurs) return libc_result(result);
   }
-  if (_IOC_TYPE(request) == kUserfaultType && interposing() && !in_engine() && live_mm() != nullptr) {
+  if (_IOC_TYPE(request) == kUserfaultType && interposing() && !in_engine()) {
+    live::LiveHostMm* mm = live_mm();
     const std::array<long, 6> words{fd, static_cast<long>(request), static_cast<long>(live::number_of(argument))};
-    return libc_result(run_in_engine([&] { return live_mm()->hook_syscall(SYS_ioctl, words); }));
+    if (mm != nullptr) return libc_result(run_in_engine([&] { return mm->hook_syscall(SYS_ioctl, words); }));
+    live::ClientUffd::note_early();
   }
   return real(fd, request, argument);
 }

@@ -104,7 +104,6 @@ SX_INTERPOSE(int, mincore, (void* at, std::size_t bytes, unsigned char* pages)) 
   const int result = real(at, bytes, pages);
   live::LiveHostMm* mm = live_mm();
   if (result != 0 || bytes == 0 || mm == nullptr || in_engine()) return result;
-  const EngineMark mark;
   constexpr std::uint64_t kPagesAtATime = 512;
   std::array<std::uint8_t, kPagesAtATime> home;
   const HostVa start(live::number_of(at));
@@ -112,7 +111,7 @@ SX_INTERPOSE(int, mincore, (void* at, std::size_t bytes, unsigned char* pages)) 
   for (HostVa here = start; here < end;) {
     const auto part = HostRange::of(here, std::min(kPagesAtATime * kPageSize, end - here));
     home.fill(0);
-    if (mm->mark_resident(part, std::span(home).first(part.pages())) != 0) {
+    if (run_in_engine([&] { return mm->mark_resident(part, std::span(home).first(part.pages())); }) != 0) {
       for (std::uint64_t i = 0; i < part.pages(); ++i) pages[(here - start) / kPageSize + i] |= home[i];
     }
     here = part.end();

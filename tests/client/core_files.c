@@ -33,13 +33,26 @@ static void by_kill(void) {
   for (;;) pause();
 }
 
+/* The handler that the runtime has there runs on the client's alternate stack, which is as small as one may be. */
+static void by_abort_on_a_small_stack(void) {
+  const size_t bytes = (size_t)sysconf(_SC_MINSIGSTKSZ) + 1024;
+  const stack_t stack = {.ss_sp = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+                         .ss_size = bytes};
+  if (sigaltstack(&stack, NULL) != 0) xe_die("sigaltstack: %s", strerror(errno));
+  abort();
+}
+
 static const struct {
   const char *how;
   void (*die)(void);
   int signal;
-} kDeaths[] = {{"abort", by_abort, SIGABRT},           {"a bad store", by_load, SIGSEGV},
-               {"a trap", by_trap, SIGTRAP},           {"a division", by_division, SIGFPE},
-               {"no instruction", by_illegal, SIGILL}, {"SIGQUIT", by_kill, SIGQUIT}};
+} kDeaths[] = {{"abort", by_abort, SIGABRT},
+               {"a bad store", by_load, SIGSEGV},
+               {"a trap", by_trap, SIGTRAP},
+               {"a division", by_division, SIGFPE},
+               {"no instruction", by_illegal, SIGILL},
+               {"SIGQUIT", by_kill, SIGQUIT},
+               {"abort, on a small stack", by_abort_on_a_small_stack, SIGABRT}};
 
 static void run_and_die(void (*die)(void)) {
   const struct rlimit all = {RLIM_INFINITY, RLIM_INFINITY};

@@ -50,6 +50,42 @@ def main():
 main()
 '''
 
+# Every way in which Python starts processes, each followed by memory that the parent goes on to use.
+PROCESSES = r'''
+import multiprocessing, os, subprocess, sys, threading
+def square(n):
+    return n * n
+def main():
+    data = bytearray(range(256)) * 8192
+    def check(what):
+        print(what, sum(data[::4096]), len(data))
+        data[0] = (data[0] + 1) % 256
+    for method in ("fork", "spawn", "forkserver"):
+        with multiprocessing.get_context(method).Pool(2) as pool:
+            print(method, pool.map(square, range(8)))
+        check(method)
+    for options in ({}, {"close_fds": False}, {"start_new_session": True}, {"env": {"A": "1"}}, {"cwd": "/"}):
+        print(subprocess.run(["/bin/echo", "child"], capture_output=True, **options).stdout)
+        check(sorted(options))
+    read, write = os.pipe()
+    write_it = f"import os; os.write({write}, b'passed')"
+    print(subprocess.run([sys.executable, "-c", write_it], pass_fds=[write]).returncode)
+    os.close(write)
+    print(os.read(read, 20))
+    found = []
+    def start():
+        found.append(subprocess.check_output(["/bin/echo", "from a thread"]))
+    threads = [threading.Thread(target=start) for _ in range(6)]
+    for t in threads: t.start()
+    for t in threads: t.join()
+    print(found)
+    print(os.waitstatus_to_exitcode(os.system("exit 3")), os.popen("echo popen").read())
+    print(os.waitstatus_to_exitcode(os.waitpid(os.posix_spawn("/bin/sh", ["sh", "-c", "exit 4"], {}), 0)[1]))
+    check("end")
+if __name__ == "__main__":
+    main()
+'''
+
 PERL = r'''
 my %h; $h{$_ * 31} = "v" x ($_ % 97) for 1 .. 60000; my $n = 0; $n += length for values %h; print "$n\n";
 my $text = join(",", map { $_ * $_ } 1 .. 50000); my @parts = split /,/, $text; print scalar(@parts), "\n";
@@ -171,6 +207,7 @@ LONG = [
     stress("mprotect", "--mprotect 2 --mprotect-ops 2000"),
     stress("madvise", "--madvise 1 --madvise-ops 20"),
     # stress-ng's own mlock stressor locks until the machine has no memory left.
+    Row("processes", "python3", f"cat > t.py <<'EOF'\n{PROCESSES}\nEOF\n$PRELOADED /usr/bin/python3 t.py"),
     Row("mlock", "python3", f"cat > t.py <<'EOF'\n{MLOCK}\nEOF\n$PRELOADED /usr/bin/python3 t.py"),
     stress("fork", "--fork 2 --fork-ops 300"),
     stress("vfork", "--vfork 1 --vfork-ops 300"),

@@ -57,7 +57,7 @@ INCLUDE = re.compile(r'^\s*#\s*(?:include|include_next|import)\b\s*(?:"([^"]+)"|
 OPEN_MARK = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME)\b")
 STRING = re.compile(r'"((?:[^"\\\n]|\\.)*)"')
 # The conformance programs (conformance/expected/NAME.txt) and the examples, plus the suites' own names.
-SUITE_NAMES = {"igt_runner", "igt", "svm_stores", "madvise_reset", "shared_counters"}
+SUITE_NAMES = {"igt_runner", "igt", "svm_stores", "madvise_reset", "shared_counters", "saxpy"}
 
 
 def is_test(path):

@@ -39,6 +39,12 @@ void say_address(const void* result) {
 
 __thread sigjmp_buf* guard_jump;
 
+/* The handler reads it behind the compiler's back. */
+static void arm(sigjmp_buf* jump) {
+  guard_jump = jump;
+  __asm__ volatile("" ::: "memory");
+}
+
 static void on_fault(int number, siginfo_t* info, void* context) {
   (void)context;
   if (guard_jump == NULL) {
@@ -61,7 +67,7 @@ int guarded_load(const unsigned char* from, unsigned char* value) {
   sigjmp_buf jump;
   const int fault = sigsetjmp(jump, 1);
   if (fault == 0) {
-    guard_jump = &jump;
+    arm(&jump);
     *value = *(const volatile unsigned char*)from;
   }
   guard_jump = NULL;
@@ -72,7 +78,7 @@ int guarded_store(unsigned char* to, unsigned char value) {
   sigjmp_buf jump;
   const int fault = sigsetjmp(jump, 1);
   if (fault == 0) {
-    guard_jump = &jump;
+    arm(&jump);
     *(volatile unsigned char*)to = value;
   }
   guard_jump = NULL;

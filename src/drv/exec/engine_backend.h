@@ -33,6 +33,8 @@ class HwContext {
   virtual ~HwContext() = default;
   /// The next run() begins at `batch`. Registers survive from batch to batch.
   virtual void start_batch(GpuVa batch) = 0;
+  /// Grows with what is carried out, and stands still while the context only waits in a semaphore. Between slices.
+  virtual std::uint64_t progress() const { return 0; }
 };
 
 struct SliceLimits {

@@ -2,6 +2,8 @@
 // process. Kernels are assembly text.
 #include <gtest/gtest.h>
 
+#include <cstring>
+
 #include "drv/exec/device_exec.h"
 #include "drv/exec/hw_backend.h"
 #include "drv/sim_device_fixture.h"
@@ -75,6 +77,7 @@ struct World {
     std::uint64_t argument = kData;
     std::uint64_t post_sync = 0;
   };
+  /// STATE_BASE_ADDRESS and COMPUTE_WALKER.
   Words walker(const Launch& launch) {
     Words d(40);
     d[0] = 0x72080026;
@@ -92,13 +95,15 @@ struct World {
     }
     d[32] = low(launch.argument);
     d[33] = high(launch.argument);
-    return d;
-  }
-  std::uint64_t batch(std::initializer_list<Words> commands) {
     Words words(22);
     words[0] = 0x61010014;
     words[10] = low(kCode) | 1;
     words[11] = high(kCode);
+    words.insert(words.end(), d.begin(), d.end());
+    return words;
+  }
+  std::uint64_t batch(std::initializer_list<Words> commands) {
+    Words words;
     for (const Words& command : commands) words.insert(words.end(), command.begin(), command.end());
     words.push_back(kEnd);
     const std::uint64_t at = next_batch;
@@ -205,6 +210,40 @@ TEST(ExecKernels, AnEndlessKernelTimesOut) {
   EXPECT_TRUE(never->signalled());
   EXPECT_EQ(never->error(), ETIME);
   EXPECT_TRUE(endless->reset());
+}
+
+/// Goes on when memory is `value`.
+Words wait_for(std::uint64_t at, std::uint32_t value) {
+  return {0x0E000002 | 1u << 15 | 4u << 12, value, low(at), high(at)};
+}
+
+TEST(ExecKernels, WhatWaitsForABannedKernelEndsAfterItsTimeout) {
+  constexpr std::uint64_t kSecond = 1'000'000'000;
+  World w;
+  const ExecQueuePtr waits = w.queue(EngineClass::kCopy);
+  const FencePtr done = w.submit(waits, {wait_for(kData + 0x100, 77)});
+  // An idle ring: it waits for the CPU, which gives it something to do now and then.
+  const ExecQueuePtr idle = w.queue(EngineClass::kCopy);
+  w.submit(idle, {wait_for(kData + 0x200, 1), wait_for(kData + 0x200, 2), wait_for(kData + 0x200, 3)});
+  const auto seconds = [&](int n) {
+    for (; n > 0; --n) {
+      w.run(20);
+      w.sim.clock.advance_ns(kSecond);
+      w.run(20);
+    }
+  };
+  seconds(20);
+  EXPECT_FALSE(done->signalled()) << "nobody is banned";
+  const FencePtr failed = w.submit(w.queue(), {w.walker({.kernel = w.kernel("illegal"), .post_sync = kData + 0x100})});
+  seconds(4);
+  EXPECT_EQ(failed->error(), EIO);
+  EXPECT_FALSE(done->signalled());
+  EXPECT_TRUE(w.sim.cpu_write(kData + 0x200, 1));
+  seconds(2);
+  EXPECT_TRUE(done->signalled());
+  EXPECT_EQ(done->error(), ETIME);
+  EXPECT_TRUE(waits->reset());
+  EXPECT_FALSE(idle->reset()) << "it has done something since the ban";
 }
 
 struct Failing {

@@ -69,6 +69,8 @@ struct QueueContext {
   std::uint64_t run_time_ns = 0;        ///< up to resident_since_ns
   std::uint64_t resident_since_ns = 0;  ///< 0: switched out
   std::uint32_t passed_over = 0;        ///< times a higher priority went first
+  std::uint64_t progress_seen = 0;      ///< of `hw`, at ...
+  std::uint64_t progress_ns = 0;        ///< ... the last time it had changed
 };
 
 /// Engine and bind queues share ids, hence one type.

@@ -51,6 +51,8 @@ class ExecVm {
   friend class Scheduler;
   const VmMode mode_;
   std::atomic<std::uint32_t> queues_{0};
+  /// When a queue of this VM was banned for what it did itself; 0: never. Guarded by the scheduler's lock.
+  std::uint64_t first_ban_ns_ = 0;
   /// Above 0: no context of this VM starts (VmPause). Guarded by the scheduler's lock.
   std::uint32_t pauses_ = 0;
   /// Contexts of this VM inside a slice right now. Guarded by the scheduler's lock.

@@ -30,7 +30,9 @@ bool has_units(const EngineId& id) {
 class HwStreamerContext final : public HwContext {
  public:
   void start_batch(GpuVa batch) override { state.start_batch(batch); }
+  std::uint64_t progress() const override { return steps; }
   CsContext state;
+  std::uint64_t steps = 0;  ///< without looks at a semaphore in vain
 };
 
 class HwEngine final : public EngineBackend {
@@ -54,7 +56,8 @@ class HwEngine final : public EngineBackend {
   SliceEnd run(HwContext& context, const ExecVmPtr& vm, const SliceLimits& limits,
                const std::atomic<bool>& stop) override {
     bind(vm);
-    CsContext& state = static_cast<HwStreamerContext&>(context).state;
+    auto& streamer_context = static_cast<HwStreamerContext&>(context);
+    CsContext& state = streamer_context.state;
     const CsSlice slice = cs_run_slice(state, streamer_memory_, engine_,
                                        {.commands_max = limits.commands_max,
                                         .deadline_ns = limits.deadline_ns,
@@ -62,6 +65,7 @@ class HwEngine final : public EngineBackend {
                                         .instructions_max = limits.instructions_max},
                                        stop);
     memory_.mmu().leave();
+    streamer_context.steps += slice.steps - (slice.end == CsSliceEnd::kYield ? 1 : 0);
     if (units_ != nullptr) units_->count(state.kernel_work, vm_of(vm).counters());
     switch (slice.end) {
       case CsSliceEnd::kDone: return SliceEnd::kDone;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "hw/eu/eu_counts.h"
 #include "hw/eu/eu_decode.h"
 #include "hw/eu/eu_text.h"
 
@@ -50,16 +51,7 @@ void HwUnits::count(CsKernelWork& work, CounterSet& counters) {
   const CsKernelWork done = std::exchange(work, {});
   std::uint64_t faults = 0;
   for (EngineEuWorker* worker : workers_) faults += worker->take_faults();
-  const std::pair<Counter, std::uint64_t> counts[] = {{Counter::eu_kernel_count, done.kernels},
-                                                      {Counter::eu_group_count, done.work.groups},
-                                                      {Counter::eu_thread_count, done.work.threads},
-                                                      {Counter::eu_lane_count, done.work.lanes},
-                                                      {Counter::eu_instruction_count, done.work.instructions},
-                                                      {Counter::eu_send_count, done.work.sends},
-                                                      {Counter::eu_fault_count, faults}};
-  for (const auto& [counter, amount] : counts) {
-    if (amount != 0) counters.add(counter, amount);
-  }
+  eu_count({.kernels = done.kernels, .work = done.work, .faults = faults}, counters);
 }
 
 void HwUnits::report(const CsKernelStop& stop, Vm& vm) {

@@ -317,6 +317,7 @@ void Scheduler::finish_slice(Engine& engine, Engine::Pick& pick, SliceEnd end) {
     } else {
       requeue(context, end, now, after);
       check_timeout(queue, now, after);
+      check_orphan(context, end, now, after);
     }
     if (end != SliceEnd::kYield && end != SliceEnd::kPolling) {
       engine.backoff_ns_ = engine.rest_ns_ = 0;

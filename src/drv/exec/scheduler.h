@@ -133,6 +133,7 @@ class Scheduler : public std::enable_shared_from_this<Scheduler> {
   void reset_locked(ExecQueue& queue, ResetCause cause, After& after) SX_REQUIRES(lock_);
   void cancel_jobs(ExecQueue& queue, After& after) SX_REQUIRES(lock_);
   void check_timeout(ExecQueue& queue, std::uint64_t now_ns, After& after) SX_REQUIRES(lock_);
+  void check_orphan(QueueContext& context, SliceEnd end, std::uint64_t now_ns, After& after) SX_REQUIRES(lock_);
   EngineGroup& group_of_queue(const ExecQueue& queue) const;
   static bool running(const ExecQueue& queue);
 

@@ -188,6 +188,9 @@ void Scheduler::reset_locked(ExecQueue& queue, ResetCause cause, After& after) {
     SX_INFO("queue on {} gt{} banned: {}", engine_class_name(queue.cls_), queue.gt_, facts_of(cause).name);
   }
   const std::uint64_t now = config_.clock.now_ns();
+  const bool own_doing =
+      cause == ResetCause::kFault || cause == ResetCause::kBadCommand || cause == ResetCause::kBadKernel;
+  if (own_doing && queue.vm_->first_ban_ns_ == 0) queue.vm_->first_ban_ns_ = now;
   for (const auto& context : queue.contexts_) {
     context->stop.store(true, std::memory_order_release);
     if (context->state != QueueContext::State::kQueued) continue;
@@ -252,6 +255,27 @@ void Scheduler::check_timeout(ExecQueue& queue, std::uint64_t now_ns, After& aft
   if (too_long || hung) return reset_locked(queue, ResetCause::kTimeout, after);
   job.run_time_checked_ns = ran;
   job.next_check_ns = now_ns + timeout_ns;
+}
+
+/// A long-running VM has no job time-outs, and queues of one VM wait for each other in semaphores: what waits for a
+/// value that a banned queue was to write would wait for ever, and its program with it. Waiting for the whole time-out
+/// of its class after the ban, with nothing done in between, ends such a queue as well.
+void Scheduler::check_orphan(QueueContext& context, SliceEnd end, std::uint64_t now_ns, After& after) {
+  ExecQueue& queue = *context.queue;
+  if (queue.reset()) return;
+  const std::uint64_t progress = context.hw->progress();
+  if (end != SliceEnd::kYield || progress != context.progress_seen || context.progress_ns == 0) {
+    context.progress_seen = progress;
+    context.progress_ns = now_ns;
+    return;
+  }
+  const ExecVm& vm = *queue.vm_;
+  if (vm.first_ban_ns_ == 0 || vm.mode() == VmMode::kDmaFence) return;
+  const std::uint64_t timeout_ns =
+      std::uint64_t{limits(queue.cls_).job_timeout_ms.load(std::memory_order_relaxed)} * 1'000'000;
+  if (now_ns - std::max(vm.first_ban_ns_, context.progress_ns) >= timeout_ns) {
+    reset_locked(queue, ResetCause::kTimeout, after);
+  }
 }
 
 // ---- pauses --------------------------------------------------------------------------------------

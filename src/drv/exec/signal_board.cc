@@ -6,6 +6,7 @@
 
 #include <climits>
 
+#include "base/engine_memory.h"
 #include "host/live/raw_syscall.h"
 
 namespace softxe {
@@ -25,10 +26,19 @@ Result<std::shared_ptr<SignalBoard>> SignalBoard::make() {
   const long at =
       raw_syscall(SYS_mmap, nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (live::errno_of(at) != 0) return fail(live::errno_of(at), "no memory to share with a fork child");
-  return std::shared_ptr<SignalBoard>(new SignalBoard(reinterpret_cast<Word*>(at)));
+  std::shared_ptr<SignalBoard> board(new SignalBoard(reinterpret_cast<Word*>(at)));
+  SX_TRY_VOID(note_engine_memory(board->range()));
+  return board;
 }
 
-SignalBoard::~SignalBoard() { raw_syscall(SYS_munmap, words_, kBytes); }
+SignalBoard::~SignalBoard() {
+  raw_syscall(SYS_munmap, words_, kBytes);
+  forget_engine_memory(range());
+}
+
+HostRange SignalBoard::range() const {
+  return HostRange::of(HostVa(reinterpret_cast<std::uint64_t>(words_)), align_up(kBytes, kPageSize));
+}
 
 // 0: pending; else 1 and the error. The board lives in this process until the last fence is signalled.
 Status SignalBoard::relay(const std::shared_ptr<SignalBoard>& board, const FencePtr& original, const FencePtr& copy) {

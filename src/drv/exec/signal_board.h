@@ -12,6 +12,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/address.h"
 #include "base/result.h"
 #include "drv/exec/fence.h"
 
@@ -43,6 +44,7 @@ class SignalBoard {
   explicit SignalBoard(Word* words) : words_(words) {}
   /// Word 0 counts the changes of the others and is what the child sleeps on.
   Word& changes() { return words_[0]; }
+  HostRange range() const;
 
   Word* const words_;
   std::size_t used_ = 1;

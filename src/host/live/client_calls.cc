@@ -240,6 +240,11 @@ long ClientCalls::handle_faults(const ClientCall& call) {
   const HostVa clients(call.word(2));
   if (_IOC_TYPE(call.word(1)) != kType || bytes == 0 || bytes > sizeof argument) return call.make();
   if (!read_client(argument.data(), clients, bytes)) return call.make();
+  constexpr unsigned long kRegister = 0xc020aa00;
+  if (const auto range = pages_of(argument[0], argument[1]); range && call.word(1) == kRegister) {
+    const LiveHostMm::Locked lock(mm_);
+    res_.client_uffd.note(*range);  // before it is so: a fault may come in between
+  }
   ClientCall own = call;
   own.args[2] = static_cast<long>(number_of(argument.data()));
   const long result = planned(own);

@@ -103,7 +103,10 @@ Status LiveHostMm::collect_system_pages(HostRange range, CollectRequest::Intent 
   for (const PageHome& home : homes.runs()) {
     const auto run = HostRange::of(at, home.bytes);
     at = run.end();
-    if (home.where == PageHome::Where::kSystem) SX_TRY_VOID(fault_in(run, intent));
+    if (home.where != PageHome::Where::kSystem) continue;
+    if (res_.client_uffd.would_wait(run, intent, res_.pagemap))
+      return fail(EFAULT, "a page waits for the client's own userfaultfd");
+    SX_TRY_VOID(fault_in(run, intent));
   }
   return intent == CollectRequest::Intent::kRead ? forbid_writes(range, homes) : Status{};
 }

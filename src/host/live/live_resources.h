@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/engine_memory.h"
+#include "host/live/client_uffd.h"
 #include "host/live/device_windows.h"
 #include "host/live/event_pump.h"
 #include "host/live/granules.h"
@@ -75,6 +76,7 @@ struct LiveResources {
   DeviceWindows windows{counters.vanished};  ///< come and go under the mm lock
   PinSet pins;                               ///< table: mm lock
   PassingCalls passing;
+  ClientUffd client_uffd;                      ///< noted under the mm lock
   std::uint64_t start_of_break = 0;            ///< 0 when the kernel does not say
   std::atomic<std::uint64_t> last_break{0};    ///< as the client's last call left it
   std::atomic<bool> disabled{false};           ///< a fork child: nothing here means its memory

@@ -21,8 +21,8 @@ Rect rect_of(std::uint32_t corner1, std::uint32_t corner2) {
 }
 
 /// Tiled pitches count dwords.
-CsSurface surface_of(std::uint64_t base, std::uint64_t pitch, CsTiling tiling) {
-  return {.base = base, .pitch_bytes = tiling == CsTiling::kLinear ? pitch : pitch * 4, .tiling = tiling};
+TiledSurface surface_of(std::uint64_t base, std::uint64_t pitch, Tiling tiling) {
+  return {.base = base, .pitch_bytes = tiling == Tiling::kLinear ? pitch : pitch * 4, .tiling = tiling};
 }
 
 /// Bytes per pixel of the depth code of XY_FAST_COPY_BLT; 0 when reserved.
@@ -70,7 +70,7 @@ Result<CsFlow> CsExecutor::continue_blit() {
 
 /// What is contiguous on both sides, `bytes_max` at most.
 Status CsExecutor::blit_piece(CsLongBlit& blit, std::uint64_t bytes_max, std::uint64_t& bytes_done) {
-  const CsSurface::Point to{blit.to_corner.x_bytes + blit.offset, blit.to_corner.y + blit.row};
+  const TiledSurface::Point to{blit.to_corner.x_bytes + blit.offset, blit.to_corner.y + blit.row};
   std::uint64_t bytes = std::min(bytes_max, blit.row_bytes - blit.offset);
   bytes = blit.to.run_bytes(to, bytes);
   const GpuVa to_va = strip(blit.to.address_of(to));
@@ -81,7 +81,7 @@ Status CsExecutor::blit_piece(CsLongBlit& blit, std::uint64_t bytes_max, std::ui
     bytes_done = bytes;
     return {};
   }
-  const CsSurface::Point from{blit.from_corner.x_bytes + blit.offset, blit.from_corner.y + blit.row};
+  const TiledSurface::Point from{blit.from_corner.x_bytes + blit.offset, blit.from_corner.y + blit.row};
   bytes = blit.from.run_bytes(from, bytes);
   SX_TRY_VOID(mem_.copy({.to = to_va, .from = strip(blit.from.address_of(from)), .bytes = bytes}));
   bytes_done = bytes;
@@ -134,8 +134,8 @@ Result<CsFlow> CsExecutor::fast_copy() {
   // ones.
   // Code 2 is tile4 on all modelled parts; bits 30 and 31 only tell it from the Y tiles of older ones.
   CsLongBlit blit{.kind = CsLongBlit::Kind::kCopy};
-  blit.to = surface_of(cs_join(d[4], d[5]), d[1] & 0xffff, static_cast<CsTiling>(cs_bits(header_, 14, 13)));
-  blit.from = surface_of(cs_join(d[8], d[9]), d[7] & 0xffff, static_cast<CsTiling>(cs_bits(header_, 21, 20)));
+  blit.to = surface_of(cs_join(d[4], d[5]), d[1] & 0xffff, static_cast<Tiling>(cs_bits(header_, 14, 13)));
+  blit.from = surface_of(cs_join(d[8], d[9]), d[7] & 0xffff, static_cast<Tiling>(cs_bits(header_, 21, 20)));
   blit.to_corner = {rect.x1 * pixel, rect.y1};
   blit.from_corner = {(d[6] & 0xffff) * pixel, d[6] >> 16};
   blit.row_bytes = (rect.x2 - rect.x1) * pixel;
@@ -156,9 +156,9 @@ Result<CsFlow> CsExecutor::block_copy() {
   const Rect rect = rect_of(d[2], d[3]);
   if (rect.empty()) return CsFlow::kNext;
   CsLongBlit blit{.kind = CsLongBlit::Kind::kCopy};
-  blit.to = surface_of(cs_join(d[4], d[5]), std::uint64_t{cs_bits(d[1], 17, 0)} + 1, static_cast<CsTiling>(d[1] >> 30));
+  blit.to = surface_of(cs_join(d[4], d[5]), std::uint64_t{cs_bits(d[1], 17, 0)} + 1, static_cast<Tiling>(d[1] >> 30));
   blit.from =
-      surface_of(cs_join(d[9], d[10]), std::uint64_t{cs_bits(d[8], 17, 0)} + 1, static_cast<CsTiling>(d[8] >> 30));
+      surface_of(cs_join(d[9], d[10]), std::uint64_t{cs_bits(d[8], 17, 0)} + 1, static_cast<Tiling>(d[8] >> 30));
   blit.to_corner = {(rect.x1 + cs_bits(d[6], 13, 0)) * pixel, rect.y1 + cs_bits(d[6], 29, 16)};
   blit.from_corner = {((d[7] & 0xffff) + cs_bits(d[11], 13, 0)) * pixel, (d[7] >> 16) + cs_bits(d[11], 29, 16)};
   blit.row_bytes = (rect.x2 - rect.x1) * pixel;
@@ -174,7 +174,7 @@ Result<CsFlow> CsExecutor::fast_color() {
   const Rect rect = rect_of(d[2], d[3]);
   if (rect.empty()) return CsFlow::kNext;
   CsLongBlit blit{.kind = CsLongBlit::Kind::kFill};
-  blit.to = surface_of(cs_join(d[4], d[5]), std::uint64_t{cs_bits(d[1], 17, 0)} + 1, static_cast<CsTiling>(d[1] >> 30));
+  blit.to = surface_of(cs_join(d[4], d[5]), std::uint64_t{cs_bits(d[1], 17, 0)} + 1, static_cast<Tiling>(d[1] >> 30));
   blit.to_corner = {std::uint64_t{rect.x1 + cs_bits(d[6], 13, 0)} * pixel, rect.y1 + cs_bits(d[6], 29, 16)};
   blit.row_bytes = std::uint64_t{rect.x2 - rect.x1} * pixel;
   blit.rows = rect.y2 - rect.y1;

@@ -201,9 +201,9 @@ TEST(CsBlitTest, AFaultInTheMiddleNamesTheCommand) {
 struct Tiled {
   const char* name;
   std::uint32_t field;
-  CsTiling tiling;
+  Tiling tiling;
 };
-const Tiled kTiled[] = {{"x", 1, CsTiling::kX}, {"tile4", 2, CsTiling::kTile4}, {"tile64", 3, CsTiling::kTile64}};
+const Tiled kTiled[] = {{"x", 1, Tiling::kX}, {"tile4", 2, Tiling::kTile4}, {"tile64", 3, Tiling::kTile64}};
 
 TEST(CsBlitTest, TiledRoundTripsAreTheIdentity) {
   for (const Tiled& t : kTiled) {
@@ -231,9 +231,9 @@ TEST(CsBlitTest, TiledRoundTripsAreTheIdentity) {
   }
 }
 
-TEST(CsSurfaceTest, LayoutsAreInvertibleAndRunsContiguous) {
+TEST(TiledSurfaceTest, LayoutsAreInvertibleAndRunsContiguous) {
   for (const Tiled& t : kTiled) {
-    const CsSurface s{.base = 0x10000, .pitch_bytes = 1024, .tiling = t.tiling};
+    const TiledSurface s{.base = 0x10000, .pitch_bytes = 1024, .tiling = t.tiling};
     std::set<std::uint64_t> seen;
     for (std::uint64_t y = 0; y < 128; ++y) {
       for (std::uint64_t x = 0; x < 1024; ++x) {
@@ -249,13 +249,13 @@ TEST(CsSurfaceTest, LayoutsAreInvertibleAndRunsContiguous) {
   }
 }
 
-TEST(CsSurfaceTest, Tile4BlocksAreInTheirOrder) {
+TEST(TiledSurfaceTest, Tile4BlocksAreInTheirOrder) {
   // The numbers of the 64-byte blocks in the upper half of a tile.
   const std::uint64_t order[4][8] = {{0, 1, 2, 3, 8, 9, 10, 11},
                                      {4, 5, 6, 7, 12, 13, 14, 15},
                                      {16, 17, 18, 19, 24, 25, 26, 27},
                                      {20, 21, 22, 23, 28, 29, 30, 31}};
-  const CsSurface s{.base = 0, .pitch_bytes = 256, .tiling = CsTiling::kTile4};
+  const TiledSurface s{.base = 0, .pitch_bytes = 256, .tiling = Tiling::kTile4};
   for (std::uint64_t by = 0; by < 4; ++by) {
     for (std::uint64_t bx = 0; bx < 8; ++bx) {
       EXPECT_EQ(s.address_of({bx * 16 + 3, by * 4 + 2}), order[by][bx] * 64 + 2ull * 16 + 3);

@@ -23,6 +23,12 @@ Result<CsFlow> CsExecutor::compute_mode() {
   return CsFlow::kNext;
 }
 
+Result<CsFlow> CsExecutor::system_routine() {
+  SX_TRY(const auto d, body_so_far<3>());
+  ctx_.compute.set_system_routine(d);
+  return CsFlow::kNext;
+}
+
 Result<CsFlow> CsExecutor::front_end() {
   SX_TRY(const auto d, body<6>());
   ctx_.compute.set_front_end(d);
@@ -32,6 +38,7 @@ Result<CsFlow> CsExecutor::front_end() {
 Result<CsFlow> CsExecutor::compute_walker() {
   if (engine_.units == nullptr) return fail(kCsShader, "the engine has no execution units");
   SX_TRY(const auto d, body<kEuWalkerDwords>());
+  if (cs_bit(header_, 8) && !ctx_.predicate.result) return CsFlow::kNext;
   SX_TRY(const EuWalker walker, eu_decode_walker(d, ctx_.compute, engine_.va_bits));
   SX_TRY_VOID(ctx_.dispatch.begin(walker));
   ctx_.walker = {.command_header = header_,

@@ -1,6 +1,8 @@
 // Compute commands: which state stays, what a walker starts and writes, how it is stopped and goes on.
 #include <gtest/gtest.h>
 
+#include <cstring>
+
 #include "hw/cs/cs_fake_memory.h"
 #include "hw/cs/cs_streamer.h"
 #include "hw/eu/eu_fake_worker.h"
@@ -383,6 +385,40 @@ TEST(CsCompute, AFailedKernelSaysWhereAndWhy) {
     EXPECT_EQ(m.context.kernel_stop.run.stop.ip.value(), 0x1230u);
     EXPECT_EQ(m.memory.dword(kData), 0u) << "no post-sync";
     EXPECT_FALSE(m.context.dispatch.active());
+  }
+}
+
+struct Condition {
+  const char* name;
+  Dwords before;
+  bool runs;
+};
+
+TEST(CsCompute, APredicatedWalkerAsksForTheResult) {
+  // Relative registers: sources 0x400 and 0x408 (low halves), result 0x418.
+  const auto sources = [](std::uint32_t a, std::uint32_t b) { return Dwords{0x11080003, 0x400, a, 0x408, b}; };
+  constexpr std::uint32_t kPredicate = 0x06000000, kLoad = 2 << 6, kLoadInverted = 3 << 6, kAnd = 1 << 3, kXor = 3 << 3;
+  constexpr std::uint32_t kFalse = 1, kEqual = 2, kDeltas = 3;
+  for (const Condition& c : {
+           Condition{"nothing was asked", {}, false},
+           Condition{"true", {kPredicate | kLoad}, true},
+           Condition{"false", {kPredicate | kLoad | kFalse}, false},
+           Condition{"not false", {kPredicate | kLoadInverted | kFalse}, true},
+           Condition{"kept", {kPredicate | kLoad, kPredicate | kFalse}, true},
+           Condition{"equal", sources(5, 5) + Dwords{kPredicate | kLoad | kEqual}, true},
+           Condition{"different", sources(5, 6) + Dwords{kPredicate | kLoad | kEqual}, false},
+           Condition{"and", Dwords{kPredicate | kLoad} + sources(5, 6) + Dwords{kPredicate | kLoad | kAnd | kEqual},
+                     false},
+           Condition{"xor", Dwords{kPredicate | kLoad} + sources(5, 6) + Dwords{kPredicate | kLoad | kXor | kEqual},
+                     true},
+           Condition{"same difference as before",
+                     sources(5, 3) + Dwords{kPredicate} + sources(9, 7) + Dwords{kPredicate | kLoad | kDeltas}, true},
+           Condition{"written", {0x11080001, 0x418, 1}, true},
+       }) {
+    Machine m;
+    ASSERT_EQ(m.run(c.before + post_sync(walker_with(0, 0x72080126), 1, kData, 9)).kind, K::kBatchDone) << c.name;
+    EXPECT_EQ(m.threads.size(), c.runs ? 1u : 0u) << c.name;
+    EXPECT_EQ(m.memory.dword(kData), c.runs ? 9u : 0u) << c.name << ": post-sync";
   }
 }
 

@@ -8,10 +8,10 @@
 
 #include "base/address.h"
 #include "base/clock.h"
-#include "hw/cs/cs_surface.h"
 #include "hw/eu/eu_dispatch.h"
 #include "hw/eu/eu_state.h"
 #include "hw/eu/eu_units.h"
+#include "hw/tiled_surface.h"
 
 namespace softxe {
 
@@ -42,10 +42,10 @@ struct CsLongBlit {
   Kind kind = Kind::kNone;
   std::uint32_t command_header = 0;
   std::uint32_t command_dwords = 0;
-  CsSurface to{};
-  CsSurface from{};  ///< kCopy only
-  CsSurface::Point to_corner{};
-  CsSurface::Point from_corner{};
+  TiledSurface to{};
+  TiledSurface from{};  ///< kCopy only
+  TiledSurface::Point to_corner{};
+  TiledSurface::Point from_corner{};
   std::uint64_t row_bytes = 0;
   std::uint64_t rows = 0;
   std::array<std::uint8_t, 16> pattern{};  ///< kFill only
@@ -84,6 +84,13 @@ struct CsAlu {
   std::uint64_t cf = 0;  ///< all ones or 0
 };
 
+/// MI_PREDICATE's registers 0x400 to 0x418.
+struct CsPredicate {
+  std::array<std::uint64_t, 2> source{};
+  std::uint64_t data = 0;  ///< difference of the sources at the last MI_PREDICATE
+  bool result = false;
+};
+
 /// One per batch position of an exec queue; may move between engines. One thread at a
 /// time. Invariant: between steps `pc` is at a command's first dword.
 struct CsContext {
@@ -91,6 +98,7 @@ struct CsContext {
 
   std::array<std::uint64_t, 16> gpr{};
   CsAlu alu;
+  CsPredicate predicate;
   GpuVa pc;
   bool running = false;
   std::array<GpuVa, kLevelsMax - 1> returns{};

@@ -4,6 +4,7 @@
 //   cs_mi.cc         memory, semaphores, batches, flushes
 //   cs_registers.cc  registers and the commands that move them
 //   cs_math.cc       MI_MATH
+//   cs_predicate.cc  MI_PREDICATE
 //   cs_atomic.cc     MI_ATOMIC
 //   cs_blt.cc        decoding of blits, and doing a piece of one
 //   cs_compute.cc    state of compute kernels, walkers
@@ -120,6 +121,8 @@ class CsExecutor {
   Result<std::uint64_t> alu_read(std::uint32_t operand) const;
   Status alu_write(std::uint32_t operand, std::uint64_t value);
 
+  Flow predicate();
+
   // Blits.
   Flow mem_copy();
   Flow mem_set();
@@ -134,6 +137,7 @@ class CsExecutor {
   Flow state_base_address();
   Flow binding_table_pool();
   Flow compute_mode();
+  Flow system_routine();
   Flow front_end();
   Flow compute_walker();
   Flow continue_walker();

@@ -9,6 +9,7 @@
 
 #include "hw/cs/cs_fake_memory.h"
 #include "hw/cs/cs_streamer.h"
+#include "hw/eu/eu_fake_worker.h"
 
 namespace softxe {
 
@@ -34,6 +35,13 @@ inline CsSliceEnd run_fuzzed_batch(std::span<const std::uint8_t> input) {
   engine.engine_class = static_cast<CsEngineClass>(input[0] % 5);
   engine.va_bits = input[0] / 5 % 2 == 0 ? 48 : 57;
   engine.clock = &clock;
+  EuThreadIds ids;
+  // Kernels whose threads use up a turn each.
+  EuUnits units(fake_units(ids, [](EuThread& thread, EuGroup&, std::uint64_t most) -> EuStop {
+    thread.instructions += most;
+    return {.kind = EuStopKind::kEnded};
+  }));
+  engine.units = &units;
   CsContext context;
   context.start_batch(GpuVa(kFuzzBatch));
 

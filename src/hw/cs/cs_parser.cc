@@ -15,12 +15,12 @@ CsKind mi_kind(std::uint32_t opcode) {
     case 0x05:  // ARB_CHECK
     case 0x08:  // ARB_ON_OFF
     case 0x09:  // MEM_FENCE
-    case 0x0C:  // PREDICATE
     case 0x0D:  // TOPOLOGY_FILTER
     case 0x0E:  // SET_APPID
     case 0x1B:  // SEMAPHORE_SIGNAL: waits poll, so there is nobody to tell
     case 0x1D:  // FORCE_WAKEUP
       return CsKind::kIgnored;
+    case 0x0C: return CsKind::kPredicate;
     case 0x0A: return CsKind::kBatchBufferEnd;
     case 0x1A: return CsKind::kMath;
     case 0x1C: return CsKind::kSemaphoreWait;
@@ -76,7 +76,7 @@ struct StateCommand {
 };
 constexpr StateCommand kStateCommands[] = {
     {0x6109, CsKind::kFenceAddress},     {0x6101, CsKind::kStateBaseAddress}, {0x6105, CsKind::kComputeMode},
-    {0x7919, CsKind::kBindingTablePool}, {0x7200, CsKind::kFrontEnd},
+    {0x7919, CsKind::kBindingTablePool}, {0x7200, CsKind::kFrontEnd},         {0x6102, CsKind::kSystemRoutine},
 };
 
 /// Pipeline 28:27, opcode 26:24, sub-opcode 23:16.

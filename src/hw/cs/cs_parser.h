@@ -11,7 +11,8 @@ namespace softxe {
 enum class CsKind : std::uint8_t {
   kUnknown,  ///< undecodable; its length is a guess
   // MI
-  kIgnored,  ///< decoded, without effect here: NOOP, ARB_CHECK, predicates, interrupts, fences ...
+  kIgnored,  ///< decoded, without effect here: NOOP, ARB_CHECK, SET_PREDICATE, interrupts, fences ...
+  kPredicate,
   kBatchBufferEnd,
   kMath,
   kSemaphoreWait,
@@ -42,6 +43,7 @@ enum class CsKind : std::uint8_t {
   kStateBaseAddress,
   kBindingTablePool,
   kComputeMode,
+  kSystemRoutine,  ///< STATE_SIP
   kFrontEnd,       ///< CFE_STATE
   kComputeWalker,  ///< in all its variants
   kShader,         ///< starts shaders in another way: primitives, media objects

@@ -1,5 +1,5 @@
-// Registers: general registers, time stamps and group counts of the engine itself; all others read 0 and drop
-// writes (spec/gpu-commands.md 8, spec/compute-dispatch.md 5.4).
+// Registers: general registers, time stamps, group counts and the predicate of the engine itself; all others read 0 and
+// drop writes (spec/gpu-commands.md 8, spec/compute-dispatch.md 5.4).
 #include "hw/cs/cs_executor.h"
 
 namespace softxe {
@@ -13,6 +13,8 @@ constexpr std::uint32_t kGprEnd = kGprFirst + 16 * 8;
 constexpr std::uint32_t kOwnBytes = 0x1000;  ///< one engine's registers
 constexpr std::uint32_t kRenderBase = 0x2000;
 constexpr std::uint32_t kOffsetMask = 0x7ffffc;
+constexpr std::uint32_t kPredicateFirst = 0x400;  ///< both sources and the data, 64 bits each
+constexpr std::uint32_t kPredicateResult = 0x418;
 constexpr std::uint32_t kGroupsFirst = 0x500;  ///< of an indirect walker: x, y, z
 constexpr std::uint32_t kGroupsEnd = kGroupsFirst + 3 * 4;
 /// Bits of LRI, SRM, LRM and LRR's destination: relative to the engine; render offsets mean the engine's own.
@@ -25,6 +27,20 @@ constexpr std::uint64_t kNsPerSecond = 1'000'000'000;
 
 std::uint32_t half(std::uint64_t value, std::uint32_t offset) {
   return static_cast<std::uint32_t>((offset & 4) != 0 ? value >> 32 : value);
+}
+
+void set_half(std::uint64_t& at, std::uint32_t offset, std::uint32_t value) {
+  at = (offset & 4) != 0 ? cs_join(static_cast<std::uint32_t>(at), value)
+                         : cs_join(value, static_cast<std::uint32_t>(at >> 32));
+}
+
+/// A 64-bit register that is plain storage, by the offset of either half; null: none.
+std::uint64_t* stored(CsContext& context, std::uint32_t offset) {
+  if (offset >= kGprFirst && offset < kGprEnd) return &context.gpr[(offset - kGprFirst) / 8];
+  CsPredicate& predicate = context.predicate;
+  std::uint64_t* const sources[] = {&predicate.source[0], &predicate.source[1], &predicate.data};
+  if (offset >= kPredicateFirst && offset < kPredicateResult) return sources[(offset - kPredicateFirst) / 8];
+  return nullptr;
 }
 
 }  // namespace
@@ -50,9 +66,10 @@ std::uint64_t CsExecutor::context_ticks() const {
 
 std::uint32_t CsExecutor::read_register(const Reg& reg) const {
   const std::uint32_t offset = reg.own ? reg.offset : reg.offset - engine_.mmio_base;
-  if (offset >= kGprFirst && offset < kGprEnd) return half(ctx_.gpr[(offset - kGprFirst) / 8], offset);
+  if (const std::uint64_t* value = stored(ctx_, offset)) return half(*value, offset);
   if (offset >= kGroupsFirst && offset < kGroupsEnd) return ctx_.compute.indirect_groups[(offset - kGroupsFirst) / 4];
   switch (offset) {
+    case kPredicateResult: return ctx_.predicate.result ? 1 : 0;
     // Of the two halves only the first has bit 2 clear.
     case kRingTimestamp: return half(ring_ticks(), 0);
     case kRingTimestamp + 4: return half(ring_ticks(), 4);
@@ -69,10 +86,8 @@ void CsExecutor::write_register(const Reg& reg, std::uint32_t value) {
   if (offset >= kGroupsFirst && offset < kGroupsEnd) {
     ctx_.compute.indirect_groups[(offset - kGroupsFirst) / 4] = value;
   }
-  if (offset < kGprFirst || offset >= kGprEnd) return;
-  std::uint64_t& gpr = ctx_.gpr[(offset - kGprFirst) / 8];
-  gpr = (offset & 4) != 0 ? cs_join(static_cast<std::uint32_t>(gpr), value)
-                          : cs_join(value, static_cast<std::uint32_t>(gpr >> 32));
+  if (offset == kPredicateResult) ctx_.predicate.result = (value & 1) != 0;
+  if (std::uint64_t* at = stored(ctx_, offset)) set_half(*at, offset, value);
 }
 
 Result<CsFlow> CsExecutor::load_register_imm() {

@@ -51,6 +51,7 @@ Result<CsFlow> CsExecutor::execute_mi(const CsHeader& h) {
     case CsKind::kIgnored: return CsFlow::kNext;
     case CsKind::kBatchBufferEnd: return end_level();
     case CsKind::kMath: return math();
+    case CsKind::kPredicate: return predicate();
     case CsKind::kSemaphoreWait: return semaphore_wait();
     case CsKind::kStoreDataImm: return store_data_imm();
     case CsKind::kLoadRegisterImm: return load_register_imm();
@@ -101,6 +102,7 @@ Result<CsFlow> CsExecutor::execute_compute(const CsHeader& h) {
     case CsKind::kStateBaseAddress: return state_base_address();
     case CsKind::kBindingTablePool: return binding_table_pool();
     case CsKind::kComputeMode: return compute_mode();
+    case CsKind::kSystemRoutine: return system_routine();
     case CsKind::kFrontEnd: return front_end();
     case CsKind::kComputeWalker: return compute_walker();
     case CsKind::kShader: return fail(kCsShader, "the command starts shaders in another way than a compute walker");

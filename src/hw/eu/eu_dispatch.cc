@@ -4,6 +4,7 @@
 #include <bit>
 
 #include "hw/eu/eu_start.h"
+#include "hw/eu/eu_trace.h"
 
 namespace softxe {
 
@@ -67,6 +68,7 @@ Status EuDispatch::begin(const EuWalker& walker) {
     return fail(EBADRQC, "a cooperative walker of more than 512 threads");
   }
   walker_ = walker;
+  walker_.number = eu_next_kernel_number();
   active_ = true;
   rotates_ = walker.cooperative;
   started_ = ended_ = ended_at_reserve_ = 0;

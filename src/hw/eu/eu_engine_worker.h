@@ -3,6 +3,7 @@
 
 #include "hw/eu/eu_engine_memory.h"
 #include "hw/eu/eu_program.h"
+#include "hw/eu/eu_trace.h"
 #include "hw/eu/eu_units.h"
 #include "hw/mmu_memory.h"
 
@@ -24,7 +25,8 @@ class EngineEuWorker final : public EuWorker {
   }
   EuStop run(EuThread& thread, EuGroup& group, std::uint64_t instructions_max) override {
     EuEnv env{.program = program_, .group = group, .memory = messages_};
-    return eu_run_thread(thread, env, instructions_max);
+    return thread.traced != 0 ? eu_trace_thread(thread, env, instructions_max)
+                              : eu_run_thread(thread, env, instructions_max);
   }
 
   /// Of kernels, since this was asked last. Between slices.

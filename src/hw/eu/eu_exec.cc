@@ -1,5 +1,8 @@
 #include "hw/eu/eu_exec.h"
 
+#include <bit>
+#include <optional>
+
 #include "hw/eu/eu_float_mode.h"
 #include "hw/eu/eu_flow.h"
 #include "hw/eu/eu_generic.h"
@@ -24,6 +27,7 @@ class Run {
     const HostFloatScope scope(control());
     EuStop stop;
     std::uint64_t left = instructions_max;
+    remember_waiting();
     const EuRecord* record = find(thread_.ip, stop);
     while (record != nullptr) {
       if (left == 0) {
@@ -33,7 +37,7 @@ class Run {
       if (record->wake_point) eu_wake(thread_, record->ip);
       if (record->kind == EuRecordKind::kAlu) {
         alu(*record);
-        record = behind(*record, stop);
+        record = record->sets_cr && left_system_routine() ? find(thread_.ip, stop) : behind(*record, stop);
       } else {
         record = other(*record, stop);
         if (stop.kind != EuStopKind::kBudget && stop.kind != EuStopKind::kEnded) break;
@@ -62,18 +66,50 @@ class Run {
 
   const EuRecord* find(std::uint64_t ip, EuStop& stop) {
     const EuRecord* found = env_.program.find(ip, reader_);
-    if (found != nullptr) return found;
-    thread_.ip = ip;
-    stop = env_.program.stop();
-    return nullptr;
+    if (drops_ != env_.program.drops()) remember_waiting();
+    return found != nullptr ? found : nothing_at(ip, stop);
   }
 
   const EuRecord* behind(const EuRecord& record, EuStop& stop) {
+    if (record.next != nullptr) return record.next;
+    const std::uint64_t ip = record.ip + record.bytes;
     const EuRecord* next = env_.program.behind(record, reader_);
-    if (next != nullptr) return next;
-    thread_.ip = record.ip + record.bytes;
+    if (drops_ != env_.program.drops()) remember_waiting();
+    return next != nullptr ? next : nothing_at(ip, stop);
+  }
+
+  /// An illegal instruction, if the thread wants to hear of it and is not in the routine already, is the system
+  /// routine's. Otherwise the program's reason stands.
+  const EuRecord* nothing_at(std::uint64_t ip, EuStop& stop) {
+    thread_.ip = ip;
     stop = env_.program.stop();
-    return nullptr;
+    const std::optional<GpuVa>& routine = env_.group.bases().system_routine;
+    constexpr auto kEnabled = static_cast<std::uint32_t>(EuException::kIllegalOpcode);
+    if (stop.kind != EuStopKind::kIllegal || (thread_.cr[1] & kEnabled) == 0) return nullptr;
+    if (!routine || thread_.in_system_routine) return nullptr;
+    stop = {};
+    thread_.in_system_routine = true;
+    thread_.cr[0] |= kEuMasterException;
+    thread_.cr[1] |= kEnabled << kEuExceptionStatusShift;
+    thread_.cr[2] = static_cast<std::uint32_t>(ip - env_.program.instruction_base().value());
+    return find(routine->value(), stop);
+  }
+
+  /// After a change of the control register: whether it was the routine's return. Then `ip` is where to.
+  bool left_system_routine() {
+    if (!thread_.in_system_routine || (thread_.cr[0] & kEuMasterException) != 0) return false;
+    thread_.in_system_routine = false;
+    thread_.ip = env_.program.instruction_base().value() + thread_.cr[2];
+    return true;
+  }
+
+  /// The program may never have seen the branches that these channels took.
+  void remember_waiting() {
+    drops_ = env_.program.drops();
+    for (std::uint32_t left = ~thread_.mask; left != 0; left &= left - 1) {
+      const std::uint64_t address = thread_.waits_at[static_cast<unsigned>(std::countr_zero(left))];
+      if (address != 0) env_.program.expect_waiting(address);
+    }
   }
 
   /// Null: stopped.
@@ -132,6 +168,7 @@ class Run {
   EuThread& thread_;
   EuEnv& env_;
   const EuProgram::Reader reader_;
+  std::uint64_t drops_ = 0;            ///< of the program, when the channels that wait were last told to it
   EuMinds minds_ = EuMinds::kNothing;  ///< what the control register asks for
 };
 

@@ -24,6 +24,7 @@ struct EuEnv {
 };
 
 /// Runs `thread` until it ends, waits at a barrier, fails, or has carried out `instructions_max` more instructions.
+/// An illegal instruction is no end if the thread has enabled that exception and its context has a system routine.
 /// After kFault, kIllegal and kUnsupported `thread.ip` is the instruction that failed, without effect.
 EuStop eu_run_thread(EuThread& thread, EuEnv& env, std::uint64_t instructions_max);
 

@@ -33,6 +33,7 @@ class EuExecRig {
     EuThread& t = thread();
     t.grf = {};
     t.acc = {};
+    t.waits_at = {};
     t.ip = kCode;
     t.mask = t.call_mask = 0xFFFF;
     t.cr[0] = kCr0;
@@ -46,8 +47,9 @@ class EuExecRig {
     ASSERT_TRUE(code) << "line " << code.error().line << ": " << code.error().why << "\n" << text;
     for (std::size_t i = 0; i < code->size(); ++i) memory_.at(at + i) = (*code)[i];
   }
-  EuStop run(std::uint64_t instructions_max = 100000) {
-    EuEnv env{.program = program_, .group = group_, .memory = memory_};
+  EuStop run(std::uint64_t instructions_max = 100000) { return run_on(program_, instructions_max); }
+  EuStop run_on(EuProgram& program, std::uint64_t instructions_max) {
+    EuEnv env{.program = program, .group = group_, .memory = memory_};
     return eu_run_thread(thread(), env, instructions_max);
   }
   void run_to_end(const std::string& text) {

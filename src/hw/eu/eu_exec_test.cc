@@ -127,6 +127,34 @@ TEST_P(EuExec, CallsKeepTheirMaskAndReturn) {
   EXPECT_EQ(get(thread(), 5, EuType::kUD, 1), 0xFFFFu);
 }
 
+TEST_P(EuExec, ChannelsThatWaitInAnOuterCallStayAsleep) {
+  // Channels 8 to 15 wait at `meet` in the first call while 0 to 7 pass it in the second one.
+  run_to_end(R"(
+    (W) mov (1|M0) r13.0<1>:d 0:d
+    call (16|M0) r5.0 function
+    jmpi finish
+  function:
+    (W) add (1|M0) r13.0<1>:d r13.0<0;1,0>:d 1:d
+    (W) mul (1|M0) r15.0<1>:d r13.0<0;1,0>:d -8:w
+    (W) add (1|M0) r15.0<1>:d r15.0<0;1,0>:d 16:d
+    cmp (16|M0) (lt)f0.0 null:d r1.0<1;1,0>:d r15.0<0;1,0>:d
+    (~f0.0) goto (16|M0) meet meet
+    call (16|M0) r6.0 function
+  meet:
+    join (16|M0) met
+  met:
+    add (16|M0) r10.0<1>:d r10.0<1;1,0>:d r13.0<0;1,0>:d
+    (W) cmp (1|M0) (eq)f1.0 null:d r13.0<0;1,0>:d 2:d
+    (f1.0) jmpi inner
+    ret (16|M0) r5.0
+  inner:
+    (W) mov (1|M0) r13.0<1>:d 1:d
+    ret (16|M0) r6.0
+  finish:
+    nop)");
+  EXPECT_EQ(row(10), each([](std::uint32_t k) { return k < 8 ? 3u : 1u; }));
+}
+
 TEST_P(EuExec, ReturnAddressesCountFromTheInstructionBase) {
   load(".simd 16\n nop\n call (16|M0) r5.0 next\n next: nop\n" + std::string(kEnd));
   EXPECT_EQ(run(2).kind, EuStopKind::kBudget);
@@ -289,6 +317,14 @@ TEST_P(EuExec, WhatIsBehindTheEndMayChange) {
   program_.start(GpuVa(kBase));
   ASSERT_EQ(run().kind, EuStopKind::kEnded);
   EXPECT_EQ(program_.size(), kept);
+}
+
+TEST_P(EuExec, JumpsAllOverMemoryDoNotFillIt) {
+  const EuProgram::Reader reader{.memory = memory_, .thread = thread(), .va_mask = (1ull << 48) - 1};
+  for (std::uint64_t page = 0; page < 3 * EuProgram::kPagesMax; ++page) {
+    EXPECT_EQ(program_.find(0x10000000 + page * kPageSize, reader), nullptr);
+    ASSERT_LE(program_.pages(), EuProgram::kPagesMax);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Levels, EuExec, testing::Values(EuLevel::kGeneric, eu_host_level()));

@@ -6,8 +6,10 @@
 //
 //   eu_fast_select.cc   which instructions have a fast handler, and what their lanes are
 //   eu_fast_vector.inc  vectors, masks
+//   eu_fast_math.inc    functions of the math unit
 //   eu_fast_moves.inc   sources into lanes, lanes into destinations
 //   eu_fast_wide.inc    what works with the wide accumulators
+//   eu_fast_dpas.inc    products of matrices
 //   eu_fast_ops.inc     operations and their table
 #pragma once
 
@@ -61,8 +63,24 @@ enum class EuFastOp : std::uint8_t {
   kSubb,
   kInv,
   kSqt,
+  kRndu,
+  kRndd,
+  kRnde,
+  kRndz,
+  kLzd,
+  kFbl,
+  kCbit,
+  kBfrev,
+  kDp4a,
+  kRsqt,
+  kExp,
+  kLog,
+  kSin,
+  kCos,
   kInvm,
   kRsqtm,
+  kSignedOfDouble,
+  kUnsignedOfDouble,
   kFloatOfSigned,
   kFloatOfUnsigned,
   kSignedOfFloat,
@@ -93,6 +111,8 @@ struct EuFastLevel {
   EuFastSource::Prepare (*prepare)(const EuInst& inst, unsigned source, EuLane lane);
   EuFast::Finish (*store)(const EuInst& inst, EuLane lane);
   EuFast::Finish (*flags)(EuCond cond, EuLane lane);
+  EuHandler dpas_of_floats;
+  EuHandler dpas_of_bytes;
 };
 extern const EuFastLevel kEuFastPlain;
 extern const EuFastLevel kEuFastAvx2;

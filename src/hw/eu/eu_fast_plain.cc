@@ -2,10 +2,12 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <type_traits>
 
 #include "hw/eu/eu_channels.h"
 #include "hw/eu/eu_fast.h"
+#include "hw/eu/eu_math.h"
 #include "hw/eu/eu_number.h"
 #include "hw/eu/eu_operand.h"
 
@@ -16,15 +18,25 @@ namespace {
 
 #include "hw/eu/eu_fast_vector.inc"
 // Behind the vectors.
+#include "hw/eu/eu_fast_math.inc"
+// Behind the vectors as well.
 #include "hw/eu/eu_fast_moves.inc"
 // Behind the moves.
 #include "hw/eu/eu_fast_wide.inc"
+// As well.
+#include "hw/eu/eu_fast_dpas.inc"
 // Behind all of these.
 #include "hw/eu/eu_fast_ops.inc"
 
 }  // namespace
 
-const EuFastLevel kEuFastPlain = {kVectorBytes, kRows,      sizeof kRows / sizeof kRows[0],
-                                  find_prepare, find_store, find_flags};
+const EuFastLevel kEuFastPlain = {kVectorBytes,
+                                  kRows,
+                                  sizeof kRows / sizeof kRows[0],
+                                  find_prepare,
+                                  find_store,
+                                  find_flags,
+                                  handle_dpas<float>,
+                                  handle_dpas<std::int32_t>};
 
 }  // namespace softxe

@@ -2,6 +2,8 @@
 //
 // Integer sums, products and bit operations keep only low bits, so that lanes as wide as the widest operand are
 // exact. Comparisons need lanes that hold every value of both sources.
+#include <cpuid.h>
+
 #include <algorithm>
 #include <cstring>
 #include <optional>
@@ -155,6 +157,8 @@ std::optional<EuFastKey> move_key(const Sources& sources) {
     return sources.plain() ? std::optional(EuFastKey{EuFastOp::kMov, EuLane::kF64}) : none();
   const bool doubles = (from == EuType::kDF && to == EuType::kF) || (from == EuType::kF && to == EuType::kDF);
   if (doubles) return EuFastKey{EuFastOp::kMov, EuLane::kF64};
+  if (from == EuType::kDF && to == EuType::kD) return EuFastKey{EuFastOp::kSignedOfDouble, EuLane::kU64};
+  if (from == EuType::kDF && to == EuType::kUD) return EuFastKey{EuFastOp::kUnsignedOfDouble, EuLane::kU64};
   if (from == EuType::kF && to == EuType::kD) return EuFastKey{EuFastOp::kSignedOfFloat, EuLane::kU32};
   if (from == EuType::kF && to == EuType::kUD) return EuFastKey{EuFastOp::kUnsignedOfFloat, EuLane::kU32};
   return none();
@@ -179,6 +183,21 @@ std::optional<EuFastKey> choose_key(const Sources& sources) {
   return EuFastKey{EuFastOp::kChoose, bits_lane(sources)};
 }
 
+std::optional<EuFastKey> whole_key(EuFastOp op, const Sources& sources) {
+  if (!sources.all_of(EuType::kF) || sources.inst.dst.type != EuType::kF) return none();
+  return EuFastKey{op, EuLane::kF32};
+}
+
+/// Of 32 bits each.
+std::optional<EuFastKey> count_key(EuFastOp op, const Sources& sources) {
+  const auto is_dword = [](const EuOperand& s) { return s.type == EuType::kD || s.type == EuType::kUD; };
+  const EuInst& inst = sources.inst;
+  const bool addend = op == EuFastOp::kDp4a && is_int(inst.src[0].type) && eu_type_bytes(inst.src[0].type) <= 4;
+  const bool fits = addend ? is_dword(inst.src[1]) && is_dword(inst.src[2]) : sources.all(is_dword);
+  if (!fits || !sources.plain() || !is_int(inst.dst.type) || eu_type_bytes(inst.dst.type) > 4) return none();
+  return EuFastKey{op, EuLane::kU32};
+}
+
 std::optional<EuFastKey> math_key(const Sources& sources) {
   const EuInst& inst = sources.inst;
   const bool f = sources.all_of(EuType::kF) && inst.dst.type == EuType::kF;
@@ -188,10 +207,15 @@ std::optional<EuFastKey> math_key(const Sources& sources) {
   switch (static_cast<EuMath>(inst.function)) {
     case EuMath::kInv: return EuFastKey{EuFastOp::kInv, lane};
     case EuMath::kSqt: return EuFastKey{EuFastOp::kSqt, lane};
+    case EuMath::kRsqt: return EuFastKey{EuFastOp::kRsqt, lane};
+    case EuMath::kExp: return EuFastKey{EuFastOp::kExp, lane};
+    case EuMath::kLog: return EuFastKey{EuFastOp::kLog, lane};
+    case EuMath::kSin: return EuFastKey{EuFastOp::kSin, lane};
+    case EuMath::kCos: return EuFastKey{EuFastOp::kCos, lane};
     case EuMath::kInvm: return EuFastKey{EuFastOp::kInvm, lane};
     case EuMath::kRsqtm: return inst.dst.mme == 8 ? none() : std::optional(EuFastKey{EuFastOp::kRsqtm, lane});
-    default: return none();
   }
+  return none();
 }
 
 std::optional<EuFastKey> key_of(const Sources& sources) {
@@ -205,7 +229,8 @@ std::optional<EuFastKey> key_of(const Sources& sources) {
     case EuOp::kSubb: return product_key(EuFastOp::kSubb, sources);
     case EuOp::kAdd3: return int_key(EuFastOp::kAdd3, sources);
     case EuOp::kMul:
-      if (in_acc(inst.dst) && is_int(inst.dst.type)) return product_key(EuFastOp::kWideMul, sources);
+      if (in_acc(inst.dst) && is_int(inst.dst.type) && eu_type_bytes(inst.dst.type) >= 4)
+        return product_key(EuFastOp::kWideMul, sources);
       return arithmetic_key(EuFastOp::kMul, sources);
     case EuOp::kMad: return arithmetic_key(EuFastOp::kMad, sources);
     case EuOp::kAnd: return int_key(EuFastOp::kAnd, sources);
@@ -219,6 +244,15 @@ std::optional<EuFastKey> key_of(const Sources& sources) {
     case EuOp::kRol: return shift_key(EuFastOp::kRol, sources);
     case EuOp::kRor: return shift_key(EuFastOp::kRor, sources);
     case EuOp::kMath: return math_key(sources);
+    case EuOp::kRndu: return whole_key(EuFastOp::kRndu, sources);
+    case EuOp::kRndd: return whole_key(EuFastOp::kRndd, sources);
+    case EuOp::kRnde: return whole_key(EuFastOp::kRnde, sources);
+    case EuOp::kRndz: return whole_key(EuFastOp::kRndz, sources);
+    case EuOp::kLzd: return count_key(EuFastOp::kLzd, sources);
+    case EuOp::kFbl: return count_key(EuFastOp::kFbl, sources);
+    case EuOp::kCbit: return count_key(EuFastOp::kCbit, sources);
+    case EuOp::kBfrev: return count_key(EuFastOp::kBfrev, sources);
+    case EuOp::kDp4a: return count_key(EuFastOp::kDp4a, sources);
     case EuOp::kCmp: return compare_key(EuFastOp::kCompare, sources);
     case EuOp::kSel: return inst.cond == EuCond::kNone ? choose_key(sources) : compare_key(EuFastOp::kPick, sources);
     default: return none();
@@ -234,6 +268,7 @@ bool reachable(const EuOperand& operand) {
     case EuArf::kFlag:
     case EuArf::kAddress:
     case EuArf::kSr:
+    case EuArf::kCr:
     case EuArf::kMsg: return true;
     default: return false;
   }
@@ -259,8 +294,18 @@ struct Range {
   bool overlaps(const Range& other) const { return start < other.start + other.bytes && other.start < start + bytes; }
 };
 
+/// Eight small numbers, over and over.
+void fill_vector(EuRecord& record, EuType type, unsigned lane_bytes) {
+  for (unsigned i = 0; i < record.constant.size() / lane_bytes; ++i) {
+    const std::uint64_t raw = eu_vector_immediate(static_cast<std::uint32_t>(record.inst.imm), type, i);
+    const auto bits = static_cast<std::uint64_t>(eu_int_value(raw, eu_element_type(type)));
+    std::memcpy(&record.constant[i * lane_bytes], &bits, lane_bytes);
+  }
+}
+
 void fill_constant(EuRecord& record, unsigned source, EuLane lane) {
   const EuType type = record.inst.src[source].type;
+  if (eu_element_type(type) != type) return fill_vector(record, type, eu_lane_bytes(lane));
   const std::uint64_t bits =
       lane == EuLane::kF64 && type != EuType::kDF   ? eu_raw(static_cast<double>(eu_int_value(record.inst.imm, type)))
       : lane == EuLane::kF32 && type == EuType::kHF ? eu_raw(eu_widen(record.inst.imm, kEuFormatHf))
@@ -280,7 +325,7 @@ bool set_source(EuRecord& record, unsigned source, EuLane lane, const EuFastLeve
   const EuOperand& operand = record.inst.src[source];
   EuFastSource& fast = record.fast.src[source];
   if (operand.file == EuFile::kImm) {
-    if (modified(operand) || eu_element_type(operand.type) != operand.type) return false;
+    if (modified(operand) || operand.type == EuType::kVF) return false;
     // A denormal f is another df when denormals are flushed.
     if (lane == EuLane::kF64 && operand.type == EuType::kF) return false;
     fast.kind = EuFastSource::Kind::kConstant;
@@ -379,7 +424,8 @@ bool is_direct(const EuRecord& record, unsigned sources, EuLane lane, const EuFa
 
 EuMinds minds_of(const EuFastKey& key, const Sources& sources) {
   const bool halves = key.lane == EuLane::kF32 && (sources.inst.dst.type == EuType::kHF || !sources.all_of(EuType::kF));
-  const bool to_int = key.op == EuFastOp::kSignedOfFloat || key.op == EuFastOp::kUnsignedOfFloat;
+  const bool to_int = key.op == EuFastOp::kSignedOfFloat || key.op == EuFastOp::kUnsignedOfFloat ||
+                      key.op == EuFastOp::kSignedOfDouble || key.op == EuFastOp::kUnsignedOfDouble;
   return (halves ? EuMinds::kHalves : EuMinds::kNothing) | (to_int ? EuMinds::kToInt : EuMinds::kNothing);
 }
 
@@ -395,11 +441,24 @@ const EuFastLevel* level_of(EuLevel level) {
 
 }  // namespace
 
+namespace {
+
+/// Not among the names that every compiler's __builtin_cpu_supports() knows.
+bool has_f16c() {
+  unsigned a = 0;
+  unsigned b = 0;
+  unsigned c = 0;
+  unsigned d = 0;
+  return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c >> 29 & 1) != 0;
+}
+
+}  // namespace
+
 EuLevel eu_host_level() {
   static const EuLevel best = [] {
     __builtin_cpu_init();
-    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-                      __builtin_cpu_supports("f16c") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c() &&
+                      __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
     if (!avx2) return EuLevel::kPlain;
     const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
@@ -408,10 +467,44 @@ EuLevel eu_host_level() {
   return best;
 }
 
+namespace {
+
+void set_channels(EuRecord& record) {
+  const EuInst& inst = record.inst;
+  record.fast.all = eu_all_channels(inst.exec_size);
+  record.fast.predicated = inst.pred != EuPred::kNone;
+  record.fast.masked = !inst.no_mask;
+  record.fast.channels = inst.exec_size;
+  record.fast.first_channel = inst.channel_offset;
+}
+
+/// Matrices of the types that kernels use; sums are f, d or ud.
+bool select_dpas(EuRecord& record, const EuFastLevel& level) {
+  const EuInst& inst = record.inst;
+  const auto& [c, b, a] = inst.src;
+  const auto is_byte = [](EuType type) { return type == EuType::kB || type == EuType::kUB; };
+  const auto is_small = [](EuType type) { return type == EuType::kHF || type == EuType::kBF || type == EuType::kTF32; };
+  const bool bytes = is_byte(a.type) && is_byte(b.type) && eu_type_bytes(inst.dst.type) == 4;
+  const bool floats = a.type == b.type && is_small(a.type) && inst.dst.type == EuType::kF;
+  const bool sums = c.null() || (eu_type_bytes(c.type) == 4 && eu_is_float(c.type) == floats);
+  if (inst.saturate || (!bytes && !floats) || !sums || inst.dst.null()) return false;
+  record.fast = {};
+  for (unsigned i = 0; i < 3; ++i) {
+    if (!inst.src[i].null()) record.fast.src[i].at = eu_file_offset(inst.src[i]) + eu_first_byte(inst.src[i]);
+  }
+  record.fast.dst_at = eu_file_offset(inst.dst) + eu_first_byte(inst.dst);
+  set_channels(record);
+  record.run = floats ? level.dpas_of_floats : level.dpas_of_bytes;
+  return true;
+}
+
+}  // namespace
+
 bool eu_fast_select(EuRecord& record, EuLevel level) {
   const EuFastLevel* const table = level_of(level);
   const EuInst& inst = record.inst;
-  if (table == nullptr || inst.op == EuOp::kDpas) return false;
+  if (table == nullptr) return false;
+  if (inst.op == EuOp::kDpas) return select_dpas(record, *table);
   if (inst.saturate && (inst.cond != EuCond::kNone || !eu_is_float(inst.dst.type))) return false;
   const Sources sources(inst);
   const std::optional<EuFastKey> key = key_of(sources);
@@ -422,11 +515,7 @@ bool eu_fast_select(EuRecord& record, EuLevel level) {
   }
   if (!set_destination(record, key->lane, *table) || !set_flags(record, key->lane, *table)) return false;
   if (!keep_overlapping_sources(record, key->lane, sources.count)) return false;
-  record.fast.all = eu_all_channels(inst.exec_size);
-  record.fast.predicated = inst.pred != EuPred::kNone;
-  record.fast.masked = !inst.no_mask;
-  record.fast.channels = inst.exec_size;
-  record.fast.first_channel = inst.channel_offset;
+  set_channels(record);
   for (unsigned i = 0; i < table->row_count; ++i) {
     const EuFastRow& row = table->rows[i];
     if (row.key != *key) continue;

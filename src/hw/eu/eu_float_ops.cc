@@ -30,7 +30,7 @@ T whole(Args<T> a) {
 }
 template <typename T>
 T fraction(Args<T> a) {
-  return a.s0 - std::floor(a.s0);
+  return a.s0 - static_cast<T>(eu_round_to_whole(static_cast<double>(a.s0), EuRounding::kDown));
 }
 
 }  // namespace

@@ -276,6 +276,32 @@ TEST_P(EuFlowPrograms, EveryChannelDoesWhatItWouldDoAlone) {
   }
 }
 
+TEST_P(EuFlowPrograms, ThreadsGoOnUnderWorkersThatHaveNotSeenTheirPast) {
+  EuExecRig rig(eu_host_level());
+  rig.memory_.map(kCode, 64 * kPageSize);
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+    const std::vector<Node> program = Maker(seed).block(0, false);
+    rig.load(".simd 16\n" + Writer(GetParam()).program(program) + kEnd);
+    ASSERT_FALSE(HasFatalFailure()) << "seed " << seed;
+    std::array<std::vector<std::uint32_t>, 2> results;
+    for (unsigned way = 0; way < 2; ++way) {
+      rig.restart();
+      for (unsigned k = 0; k < 16; ++k) put(rig.thread(), 10, EuType::kUD, (k + 1) * 0x9E3779B9u, k);
+      EuStop stop = rig.run(way == 0 ? 1000000 : 3);
+      while (stop.kind == EuStopKind::kBudget) {
+        EuProgram fresh(eu_host_level());
+        fresh.start(GpuVa(kBase));
+        stop = rig.run_on(fresh, 3);
+      }
+      ASSERT_EQ(stop.kind, EuStopKind::kEnded) << "seed " << seed << ": " << stop.reason;
+      for (unsigned i = 0; i < kVariables; ++i) {
+        for (const std::uint32_t value : rig.row(10 + i)) results[way].push_back(value);
+      }
+    }
+    ASSERT_EQ(results[0], results[1]) << "seed " << seed;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Styles, EuFlowPrograms, testing::Values(Style::kGoto, Style::kStructured));
 
 }  // namespace

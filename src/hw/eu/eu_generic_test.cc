@@ -125,6 +125,7 @@ INSTANTIATE_TEST_SUITE_P(Floats, EuOperation, testing::Values(
     Case{"df add", kAdd, kDF, {kDF, kDF}, {0x3FF0000000000000, 0x3FF0000000000000}, 0x4000000000000000},
     Case{"hf add", kAdd, kHF, {kHF, kHF}, {0x3C00, 0x3C00}, 0x4000},
     Case{"hf mad rounds once", kMad, kHF, {kHF, kHF, kHF}, {0x7800, 0x1400, 0x1001}, 0x7800},
+    Case{"hf mad of a tie sees the smallest addend", kMad, kHF, {kHF, kHF, kHF}, {1, 0x4200, 0x6156}, 0x6801},
     Case{"hf mad sees the smallest addend", kMad, kHF, {kHF, kHF, kHF}, {1, 0x7801, 0x2400}, 0x6001, kNone, false, 0, kCr0},
     Case{"hf denormals flush", kAdd, kHF, {kHF, kHF}, {0x0200, 0}, 0, kNone, false, 0, kFlush & ~0x400u},
     Case{"bf by f", kMul, kF, {kBF, kF}, {0x4000, 0x40400000}, 0x40C00000},
@@ -133,6 +134,7 @@ INSTANTIATE_TEST_SUITE_P(Floats, EuOperation, testing::Values(
     Case{"rndu", kRndu, kF, {kF}, {0xBFA00000}, 0xBF800000},
     Case{"rnde of a tie", kRnde, kF, {kF}, {0x40200000}, 0x40000000},
     Case{"rnde keeps the sign of zero", kRnde, kF, {kF}, {0xBE800000}, 0x80000000},
+    Case{"rndd to zero while sums round down", kRndd, kF, {kF}, {0x3E800000}, 0, kNone, false, 0, kDown},
     Case{"rndz", kRndz, kF, {kF}, {0xBFE00000}, 0xBF800000},
     Case{"neg then abs", kAdd, kF, {kF, kF}, {0x3F800000, 0x40000000}, 0xBF800000, kNone, false, 0, kCr0, 2, 2}));
 

@@ -194,7 +194,7 @@ EuSendResult eu_send_lanes(const EuSendCall& call, const EuLanesMessage& message
   EuGroup& group = call.env.group;
   EuSlm slm(group.slm());
   const auto window = eu_open_window(call, message.address);
-  if (!window) return eu_no_window(window.error());
+  if (!window) return eu_no_surface(window.error());
   EuLaneAddresses lanes;
   const auto layout = message.layout == Layout::kStrided ? EuAddressLayout::kStrided : EuAddressLayout::kEach;
   if (!eu_read_addresses(call, message.address, layout, *window, lanes)) return kEuNoRegisters;

@@ -26,6 +26,7 @@ struct EuSendCall {
 EuSendResult eu_send_lanes(const EuSendCall& call, const EuLanesMessage& message);
 EuSendResult eu_send_atomic(const EuSendCall& call, const EuAtomicMessage& message);
 EuSendResult eu_send_block2d(const EuSendCall& call, const EuBlock2dMessage& message);
+EuSendResult eu_send_typed_block2d(const EuSendCall& call, const EuTypedBlock2dMessage& message);
 
 // --- shared by them -------------------------------------------------------------------------------
 

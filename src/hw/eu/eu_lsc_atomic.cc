@@ -72,7 +72,7 @@ EuSendResult eu_send_atomic(const EuSendCall& call, const EuAtomicMessage& messa
     if (dst == nullptr) return kEuNoRegisters;
   }
   const auto window = eu_open_window(call, message.address);
-  if (!window) return eu_no_window(window.error());
+  if (!window) return eu_no_surface(window.error());
   Atomics atomics;
   if (!eu_read_addresses(rest, message.address, EuAddressLayout::kEach, *window, atomics.lanes)) return kEuNoRegisters;
   if (!read_operands(rest, message, atomics)) return kEuNoRegisters;

@@ -1,6 +1,8 @@
 // Functions of the math unit (spec/eu-isa.md 5.1): better than hardware promises, and the same on every host thread.
 #pragma once
 
+#include <cstdint>
+
 #include "hw/eu/eu_float_mode.h"
 #include "hw/eu/eu_inst.h"
 
@@ -10,6 +12,9 @@ namespace softxe {
 float eu_math(EuMath function, float s0, float s1);
 /// invm and rsqtm only; anything else is NaN.
 double eu_math(EuMath function, double s0, double s1);
+
+/// Sine (`quarter` 0) or cosine (1) where a quick reduction of the argument is not good enough.
+double eu_sine_of_large(double x, std::int64_t quarter);
 
 constexpr bool eu_math_exists(std::uint8_t function) {
   return (function >= 1 && function <= 7) || function == 14 || function == 15;

@@ -34,11 +34,11 @@ constexpr std::array<LscRow, 64> make_lsc_rows() {
   rows[0x00] = {Form::kLanes, Action::kLoad, Layout::kRows, "image message: typed load", ""};
   rows[0x01] = {Form::kLanes, Action::kLoad, Layout::kStrided, "image message: typed strided load", ""};
   rows[0x02] = {Form::kLanes, Action::kLoad, Layout::kQuad, "image message: typed load of a quad (read_image)", ""};
-  rows[0x03] = {Form::kBlock2d, Action::kLoad, Layout::kRows, "image message: typed 2D block load", ""};
+  rows[0x03] = {Form::kBlock2d, Action::kLoad, Layout::kRows, "", ""};
   rows[0x04] = {Form::kLanes, Action::kStore, Layout::kRows, "image message: typed store", ""};
   rows[0x05] = {Form::kLanes, Action::kStore, Layout::kStrided, "image message: typed strided store", ""};
   rows[0x06] = {Form::kLanes, Action::kStore, Layout::kQuad, "image message: typed store of a quad (write_image)", ""};
-  rows[0x07] = {Form::kBlock2d, Action::kStore, Layout::kRows, "image message: typed 2D block store", ""};
+  rows[0x07] = {Form::kBlock2d, Action::kStore, Layout::kRows, "", ""};
   for (unsigned op = 0x08; op <= 0x1A; ++op) {
     rows[op] = {Form::kAtomic, Action::kLoad, Layout::kRows, "image message: typed atomic", ""};
   }
@@ -164,10 +164,22 @@ EuMessage block2d_message(const LscRow& row, const EuDescriptors& words) {
   return m;
 }
 
+EuMessage typed_block2d_message(const LscRow& row, const EuDescriptors& words) {
+  const EuAddressing address = addressing_of(words);
+  if (address.space == EuSpace::kGlobal || address.space == EuSpace::kStateless) {
+    return EuIllegalMessage{"image message without a surface"};
+  }
+  if (bits(words.desc, 7, 7) != 0 || bits(words.desc, 15, 15) != 0) {
+    return EuIllegalMessage{"image message: 2D block that is transposed or transformed"};
+  }
+  return EuTypedBlock2dMessage{.action = row.action, .address = address};
+}
+
 EuMessage lsc_message(const EuDescriptors& words) {
   const LscRow& row = kLscRows[bits(words.desc, 5, 0)];
   if (row.form == Form::kNone) return EuIllegalMessage{row.missing};
   if (row.form == Form::kFence) return EuFenceMessage{};
+  if (words.sfid == EuSfid::kTgm && row.form == Form::kBlock2d) return typed_block2d_message(row, words);
   if (words.sfid == EuSfid::kTgm) return EuUnsupportedMessage{row.typed};
   if (row.form == Form::kMissing) return EuUnsupportedMessage{row.missing};
   if (row.form == Form::kBlock2d) return block2d_message(row, words);

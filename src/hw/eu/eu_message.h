@@ -76,6 +76,12 @@ struct EuBlock2dMessage {
   std::int16_t y_offset = 0;
 };
 
+/// A block of an image; it stands in src0, in bytes and rows. The address has a surface and nothing else.
+struct EuTypedBlock2dMessage {
+  EuLanesMessage::Action action = EuLanesMessage::Action::kLoad;
+  EuAddressing address{};
+};
+
 struct EuFenceMessage {};
 struct EuBarrierMessage {};
 /// The gateway's end of thread; the bit itself may stand in other messages, too.
@@ -89,8 +95,8 @@ struct EuUnsupportedMessage {
   const char* reason;
 };
 
-using EuMessage = std::variant<EuLanesMessage, EuAtomicMessage, EuBlock2dMessage, EuFenceMessage, EuBarrierMessage,
-                               EuEndMessage, EuUnsupportedMessage, EuIllegalMessage>;
+using EuMessage = std::variant<EuLanesMessage, EuAtomicMessage, EuBlock2dMessage, EuTypedBlock2dMessage, EuFenceMessage,
+                               EuBarrierMessage, EuEndMessage, EuUnsupportedMessage, EuIllegalMessage>;
 
 EuMessage eu_decode_message(const EuDescriptors& words);
 

@@ -130,10 +130,11 @@ EuWide eu_int_value(std::uint64_t raw, EuType type) {
 }
 
 double eu_round_to_whole(double value, EuRounding rounding) {
+  // The sign is set each time: what a compiler makes of floor() turns zeros round when MXCSR rounds down.
   switch (rounding) {
-    case EuRounding::kUp: return std::ceil(value);
-    case EuRounding::kDown: return std::floor(value);
-    case EuRounding::kZero: return std::trunc(value);
+    case EuRounding::kUp: return std::copysign(std::ceil(value), value);
+    case EuRounding::kDown: return std::copysign(std::floor(value), value);
+    case EuRounding::kZero: return std::copysign(std::trunc(value), value);
     case EuRounding::kNearestEven: break;
   }
   // Not nearbyint(): it obeys MXCSR, which may hold another mode.

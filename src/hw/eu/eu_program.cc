@@ -23,10 +23,11 @@ void EuProgram::start(GpuVa instruction_base) {
   base_ = instruction_base;
   ++walker_;
   page_ = nullptr;
-  if (used_ < kRecordsMax) return;
+  if (used_ < kRecordsMax && pages_.size() < kPagesMax) return;
   pages_.clear();
   blocks_.clear();
   used_ = 0;
+  ++drops_;
 }
 
 const EuRecord* EuProgram::find(std::uint64_t ip, const Reader& reader) {
@@ -51,7 +52,7 @@ const EuRecord* EuProgram::link(const EuRecord& record, const Reader& reader) {
 }
 
 EuProgram::Page* EuProgram::enter(std::uint64_t key, const Reader& reader) {
-  if (used_ >= kRecordsMax) start(base_);
+  if (used_ >= kRecordsMax || pages_.size() >= kPagesMax) start(base_);
   Page& page = page_of(key);
   key_ = key;
   const bool same_registers = page.large_grf == reader.thread.large_grf;
@@ -127,12 +128,15 @@ void EuProgram::mark(std::uint64_t ip, const EuInst& inst, std::uint64_t va_mask
   const EuWakePoints points = eu_wake_points(inst);
   for (const std::int32_t offset : {points.first, points.second}) {
     if (offset == 0) continue;
-    const std::uint64_t at = (ip + static_cast<std::uint64_t>(std::int64_t{offset})) & va_mask;
-    if (at % 8 != 0) continue;  // nobody gets there
-    Page& page = page_of(key_of(at));
-    page.wake.set(granule_of(at));
-    if (EuRecord* record = page.records[granule_of(at)]; record != nullptr) record->wake_point = true;
+    expect_waiting((ip + static_cast<std::uint64_t>(std::int64_t{offset})) & va_mask);
   }
+}
+
+void EuProgram::expect_waiting(std::uint64_t address) {
+  if (address % 8 != 0) return;  // nobody gets there
+  Page& page = page_of(key_of(address));
+  page.wake.set(granule_of(address));
+  if (EuRecord* record = page.records[granule_of(address)]; record != nullptr) record->wake_point = true;
 }
 
 EuProgram::Page& EuProgram::page_of(std::uint64_t key) {

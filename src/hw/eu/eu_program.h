@@ -49,6 +49,15 @@ class EuProgram {
   /// Instructions that are kept.
   std::uint32_t size() const { return used_; }
   static constexpr std::uint32_t kRecordsMax = 1u << 17;
+  /// Pages that anything was decoded in or may jump to; a few more until the next page is entered.
+  std::size_t pages() const { return pages_.size(); }
+  static constexpr std::size_t kPagesMax = 4096;
+
+  /// Channels of the thread that runs may wait at `address`. What is decoded marks such places by itself; this is for
+  /// a thread whose branches were decoded by another worker's program, or before everything was dropped.
+  void expect_waiting(std::uint64_t address);
+  /// How often everything was dropped.
+  std::uint64_t drops() const { return drops_; }
 
  private:
   static constexpr std::uint32_t kBlock = 64;
@@ -87,6 +96,7 @@ class EuProgram {
   std::unordered_map<std::uint64_t, std::unique_ptr<Page>> pages_;
   std::vector<std::unique_ptr<EuRecord[]>> blocks_;
   std::uint32_t used_ = 0;
+  std::uint64_t drops_ = 0;
   EuStop stop_{};
 };
 

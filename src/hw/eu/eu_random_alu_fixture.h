@@ -160,9 +160,12 @@ class RandomEu {
     const EuType type = made.src[source].type;
     if (eu_type_bytes(type) == 1 || (eu_type_bytes(type) == 8 && row.sources > 1)) return;
     made.src[source] = imm(type);
+    if (type == EuType::kW && prng_.chance(1, 3)) made.src[source].type = EuType::kV;
+    if (type == EuType::kUW && prng_.chance(1, 3)) made.src[source].type = EuType::kUV;
     made.imm = prng_.next();
     if (prng_.chance(1, 2)) made.imm &= 0x1F;
-    if (eu_type_bytes(type) < 8) made.imm &= (1ull << (eu_type_bytes(type) * 8)) - 1;
+    const unsigned bytes = made.src[source].type == type ? eu_type_bytes(type) : 4;
+    if (bytes < 8) made.imm &= (1ull << (bytes * 8)) - 1;
   }
 
   void modifiers(const RandomOp& row, EuInst& made) {

@@ -60,7 +60,7 @@ class Reference {
            type == EuType::kBF8 || type == EuType::kTF32;
   }
   static bool signed_int(EuType type) {
-    return type == EuType::kB || type == EuType::kW || type == EuType::kD || type == EuType::kQ;
+    return type == EuType::kB || type == EuType::kW || type == EuType::kV || type == EuType::kD || type == EuType::kQ;
   }
   static RefFormat format(EuType type) {
     switch (type) {
@@ -168,7 +168,10 @@ inline std::uint64_t Reference::fetch(const EuInst& inst, unsigned source, unsig
   const EuOperand& o = inst.src[source];
   if (o.file == EuFile::kNone || (o.file == EuFile::kArf && !o.indirect && o.reg >> 4 == 0)) return 0;
   std::uint64_t raw = 0;
-  if (o.file == EuFile::kImm) {
+  if (o.file == EuFile::kImm && (o.type == EuType::kV || o.type == EuType::kUV)) {
+    const auto digit = static_cast<unsigned>(inst.imm >> (k % 8 * 4)) & 15u;
+    raw = o.type == EuType::kV && digit > 7 ? digit + 0xFFF0u : digit;
+  } else if (o.file == EuFile::kImm) {
     std::memcpy(&raw, &inst.imm, eu_type_bytes(o.type));
   } else {
     std::memcpy(&raw, element(o, k, false), eu_type_bytes(o.type));

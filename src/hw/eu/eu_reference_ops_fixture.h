@@ -1,6 +1,7 @@
 // The operations of the reference interpreter (eu_reference_fixture.h).
 #pragma once
 
+#include "hw/eu/eu_math.h"
 #include "hw/eu/eu_reference_fixture.h"
 
 namespace softxe::eu_test {
@@ -150,17 +151,20 @@ inline RefValue Reference::calculate_int(const Channel& c) {
   return {.is_float = false, .i = r, .d = 0};
 }
 
+/// Whole numbers keep the sign of what they were made of, zeros too, whatever the host's mode makes of them.
+inline double signed_as(double of, double whole) { return std::copysign(whole, of); }
+
 inline double Reference::calculate_f(const Channel& c) const {
   const auto a = static_cast<float>(c.s[0].d), b = static_cast<float>(c.s[1].d), d = static_cast<float>(c.s[2].d);
   switch (c.inst.op) {
     case EuOp::kAdd: return a + b;
     case EuOp::kMul: return a * b;
     case EuOp::kMad: return std::fma(b, d, a);
-    case EuOp::kFrc: return a - static_cast<float>(std::floor(c.s[0].d));
-    case EuOp::kRndd: return std::floor(c.s[0].d);
-    case EuOp::kRndu: return std::ceil(c.s[0].d);
-    case EuOp::kRnde: return ::roundeven(c.s[0].d);
-    case EuOp::kRndz: return std::trunc(c.s[0].d);
+    case EuOp::kFrc: return a - static_cast<float>(signed_as(c.s[0].d, std::floor(c.s[0].d)));
+    case EuOp::kRndd: return signed_as(c.s[0].d, std::floor(c.s[0].d));
+    case EuOp::kRndu: return signed_as(c.s[0].d, std::ceil(c.s[0].d));
+    case EuOp::kRnde: return signed_as(c.s[0].d, ::roundeven(c.s[0].d));
+    case EuOp::kRndz: return signed_as(c.s[0].d, std::trunc(c.s[0].d));
     case EuOp::kMath: break;
     default: return a;
   }
@@ -173,20 +177,9 @@ inline double Reference::calculate_f(const Channel& c) const {
       break;
     default: break;
   }
-  // What remains is only as exact as a library: in double, to nearest.
-  const unsigned csr = __builtin_ia32_stmxcsr();
-  __builtin_ia32_ldmxcsr(0x1F80);
-  volatile double r = 0;
-  const volatile double x = static_cast<double>(a);
-  switch (c.inst.function) {
-    case 2: r = std::log2(x); break;
-    case 3: r = std::exp2(x); break;
-    case 6: r = std::sin(x); break;
-    case 7: r = std::cos(x); break;
-    default: r = 1.0 / std::sqrt(x); break;
-  }
-  __builtin_ia32_ldmxcsr(csr);
-  return static_cast<float>(r);
+  // What remains is only as exact as its author wished (eu_math_test.cc): no second opinion on the bits.
+  const auto function = c.inst.function == 15 ? EuMath::kRsqt : static_cast<EuMath>(c.inst.function);
+  return eu_math(function, a, 0.0F);
 }
 
 inline double Reference::calculate_df(const Channel& c) const {
@@ -195,11 +188,11 @@ inline double Reference::calculate_df(const Channel& c) const {
     case EuOp::kAdd: return a + b;
     case EuOp::kMul: return a * b;
     case EuOp::kMad: return std::fma(b, d, a);
-    case EuOp::kFrc: return a - std::floor(a);
-    case EuOp::kRndd: return std::floor(a);
-    case EuOp::kRndu: return std::ceil(a);
-    case EuOp::kRnde: return ::roundeven(a);
-    case EuOp::kRndz: return std::trunc(a);
+    case EuOp::kFrc: return a - signed_as(a, std::floor(a));
+    case EuOp::kRndd: return signed_as(a, std::floor(a));
+    case EuOp::kRndu: return signed_as(a, std::ceil(a));
+    case EuOp::kRnde: return signed_as(a, ::roundeven(a));
+    case EuOp::kRndz: return signed_as(a, std::trunc(a));
     case EuOp::kMath:
       if (c.inst.function == 14) return a / b;
       return c.inst.dst.mme != 8 ? std::sqrt(a) : 1.0 / std::sqrt(a);

@@ -47,6 +47,7 @@ struct Carry {
   EuSendResult operator()(const EuLanesMessage& m) const { return eu_send_lanes(call, m); }
   EuSendResult operator()(const EuAtomicMessage& m) const { return eu_send_atomic(call, m); }
   EuSendResult operator()(const EuBlock2dMessage& m) const { return eu_send_block2d(call, m); }
+  EuSendResult operator()(const EuTypedBlock2dMessage& m) const { return eu_send_typed_block2d(call, m); }
   /// What a load of the destination waits for has happened when the instruction is over: any content will do.
   EuSendResult operator()(const EuFenceMessage&) const {
     std::atomic_thread_fence(std::memory_order_seq_cst);

@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "hw/eu/eu_trace.h"
+
 namespace softxe {
 namespace {
 
@@ -21,6 +23,7 @@ void clear(EuThread& thread) {
   thread.waits_at.fill(0);
   thread.state = EuThreadState::kReady;
   thread.barriers_waited = 0;
+  thread.in_system_routine = false;
   thread.message_done = 0;
   thread.instructions = 0;
   thread.sends = 0;
@@ -37,7 +40,7 @@ enum R0 : unsigned {
   kGroupZ = 7,
 };
 
-void fill_r0(EuThread& thread, const EuWalker& walker, const EuPlace& place) {
+void fill_r0(EuThread& thread, const EuWalker& walker, const EuThreadPlace& place) {
   std::array<std::uint32_t, kEuGrfBytes / 4> r0{};
   r0[kIndirectData] = walker.indirect_data;
   r0[kGroupX] = place.group[0];
@@ -98,7 +101,7 @@ void fill_place(EuThread& thread, std::uint32_t hw_id) {
 
 }  // namespace
 
-void eu_start_thread(EuThread& thread, const EuWalker& walker, const EuPlace& place) {
+void eu_start_thread(EuThread& thread, const EuWalker& walker, const EuThreadPlace& place) {
   thread.large_grf = walker.large_grf;
   clear(thread);
   fill_r0(thread, walker, place);
@@ -113,12 +116,14 @@ void eu_start_thread(EuThread& thread, const EuWalker& walker, const EuPlace& pl
   thread.sr[2] = mask;
   thread.ce[0] = mask;
   thread.cr[0] = walker.rounding << 4;
+  thread.cr[1] = walker.exceptions;
   thread.mask = mask;
   thread.call_mask = mask;
   thread.ip = walker.kernel.value();
   thread.simd = static_cast<std::uint8_t>(walker.simd);
   thread.number = static_cast<std::uint16_t>(place.thread);
   thread.hw_id = place.hw_id;
+  thread.traced = eu_trace_wants(walker, place) ? walker.number : 0;
 }
 
 }  // namespace softxe

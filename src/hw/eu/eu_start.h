@@ -9,13 +9,13 @@
 namespace softxe {
 
 /// Which thread of which group, and on which hardware thread.
-struct EuPlace {
+struct EuThreadPlace {
   EuTriple group{};          ///< its id, first group included
   std::uint32_t thread = 0;  ///< number in the group
   std::uint16_t hw_id = 0;   ///< 0..511
 };
 
 /// Gives `thread` all of its state. What the specification leaves undefined is zero.
-void eu_start_thread(EuThread& thread, const EuWalker& walker, const EuPlace& place);
+void eu_start_thread(EuThread& thread, const EuWalker& walker, const EuThreadPlace& place);
 
 }  // namespace softxe

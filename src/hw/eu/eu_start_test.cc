@@ -12,7 +12,7 @@ namespace {
 
 class StartedThread {
  public:
-  StartedThread(const EuWalker& walker, const EuPlace& place) : thread_(std::make_unique<EuThread>()) {
+  StartedThread(const EuWalker& walker, const EuThreadPlace& place) : thread_(std::make_unique<EuThread>()) {
     std::memset(static_cast<void*>(thread_.get()), 0xAA, sizeof(EuThread));
     eu_start_thread(*thread_, walker, place);
   }

@@ -37,6 +37,10 @@ void EuState::set_compute_mode(std::span<const std::uint32_t, 3> command) {
   compute_mode = (compute_mode & ~mask) | (command[1] & mask);
 }
 
+void EuState::set_system_routine(std::span<const std::uint32_t, 3> command) {
+  system_routine = (std::uint64_t{command[2]} << 32 | command[1]) & ~std::uint64_t{0xf};
+}
+
 void EuState::set_front_end(std::span<const std::uint32_t, 6> command) { scratch = command[1] & 0xFFFFFC00; }
 
 }  // namespace softxe

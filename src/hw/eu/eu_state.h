@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "base/address.h"
@@ -20,6 +21,7 @@ struct EuState {
   GpuVa instruction{};
   GpuVa bindless_surface_state{};
   GpuVa binding_table_pool{};
+  std::optional<std::uint64_t> system_routine{};   ///< STATE_SIP: bytes from the instruction base
   std::uint32_t scratch = 0;                       ///< CFE_STATE dword 1, bits 31:10 in place
   std::uint32_t compute_mode = 0;                  ///< STATE_COMPUTE_MODE dword 1, bits 15:0
   std::array<std::uint32_t, 3> indirect_groups{};  ///< registers 0x500, 0x504, 0x508: groups of an indirect walker
@@ -32,6 +34,8 @@ struct EuState {
   void set_binding_table_pool(std::span<const std::uint32_t, 4> command, std::uint64_t va_mask);
   /// STATE_COMPUTE_MODE: bits 31:16 of a dword say which of 15:0 change.
   void set_compute_mode(std::span<const std::uint32_t, 3> command);
+  /// STATE_SIP.
+  void set_system_routine(std::span<const std::uint32_t, 3> command);
   /// CFE_STATE.
   void set_front_end(std::span<const std::uint32_t, 6> command);
 };

@@ -15,6 +15,12 @@ namespace softxe {
 inline constexpr unsigned kEuGrfBytes = 64;
 inline constexpr unsigned kEuChannelsMax = 32;
 
+/// Bits of cr0.1 that enable an exception; 16 bits higher each has its status.
+enum class EuException : std::uint32_t { kMaskStack = 1u << 11, kIllegalOpcode = 1u << 12, kSoftware = 1u << 13 };
+inline constexpr unsigned kEuExceptionStatusShift = 16;
+/// Bit of cr0.0: set while the system routine runs; it returns by clearing it.
+inline constexpr std::uint32_t kEuMasterException = 1u << 31;
+
 /// Why a thread is not running (any more).
 enum class EuThreadState : std::uint8_t { kReady, kAtBarrier, kEnded };
 
@@ -26,7 +32,9 @@ struct alignas(64) EuThread {
   std::array<std::uint32_t, 4> ce;   ///< ce.0 is set from `mask` when it is read
   std::array<std::uint32_t, 4> msg;  ///< msg0.0: upper part of the hardware thread id
   std::array<std::uint32_t, 4> sr;   ///< sr0.0: place of the thread; sr0.2: dispatch mask
-  std::array<std::uint32_t, 4> cr;   ///< cr0.0: rounding and denormal modes
+  /// cr0.0: rounding and denormal modes; cr0.1: exceptions; cr0.2: where the system routine returns to, from the
+  /// instruction base.
+  std::array<std::uint32_t, 4> cr;
   std::array<std::uint32_t, 4> tm;
   std::array<std::uint32_t, 4> other;  ///< n0, tdr, fc, dbg: storage only
   /// 64-bit integer accumulators behind the dwords of acc0..acc15 (spec/eu-isa.md 6.3).
@@ -40,11 +48,13 @@ struct alignas(64) EuThread {
   EuThreadState state = EuThreadState::kReady;
   std::uint8_t simd = 16;  ///< 16 or 32
   bool large_grf = false;
+  bool in_system_routine = false;     ///< its exceptions end the job
   std::uint16_t hw_id = 0;            ///< 0..511, unique while the thread lives
   std::uint16_t number = 0;           ///< in its group
   std::uint32_t barriers_waited = 0;  ///< bit n: waits for barrier n (state kAtBarrier)
   /// Channels (or steps) of the message at `ip` that are done: a fault in its middle repeats nothing.
   std::uint32_t message_done = 0;
+  std::uint64_t traced = 0;        ///< number of its kernel when it is traced (eu_trace.h); else 0
   std::uint64_t instructions = 0;  ///< carried out so far
   std::uint64_t sends = 0;         ///< of these, messages
 

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "hw/eu/eu_group.h"
+#include "hw/eu/eu_thread.h"
 
 namespace softxe {
 namespace {
@@ -21,6 +22,14 @@ constexpr unsigned kInlineData = 32;
 
 /// KiB by the descriptor's code; 8 to 10 are out of order.
 constexpr std::array<std::uint16_t, 15> kSlmKib = {0, 1, 2, 4, 8, 16, 32, 64, 24, 48, 96, 128, 192, 256, 384};
+
+/// Exceptions by bits of the descriptor's dword 2.
+struct ExceptionBit {
+  unsigned bit;
+  EuException exception;
+};
+constexpr ExceptionBit kExceptions[] = {
+    {7, EuException::kSoftware}, {11, EuException::kMaskStack}, {13, EuException::kIllegalOpcode}};
 
 /// Dimensions by walk order, fastest first.
 constexpr std::array<std::array<std::uint8_t, 3>, 6> kOrders = {
@@ -71,6 +80,9 @@ Status describe_group(Command d, EuWalker& walker) {
   if (slm >= kSlmKib.size()) return fail(EBADRQC, "a reserved size of shared local memory");
   walker.slm_bytes = std::uint32_t{kSlmKib[slm]} << 10;
   walker.rounding = bits(group, 23, 22);
+  for (const ExceptionBit& row : kExceptions) {
+    if (bit(d[kDescriptor + 2], row.bit)) walker.exceptions |= static_cast<std::uint32_t>(row.exception);
+  }
   return {};
 }
 
@@ -97,11 +109,14 @@ Result<EuWalker> eu_decode_walker(Command d, const EuState& state, unsigned va_b
   const auto from = [va_mask](GpuVa base, std::uint32_t offset) { return GpuVa((base.value() + offset) & va_mask); };
   walker.kernel = from(state.instruction, d[kDescriptor] & ~63u);
   walker.instruction_base = state.instruction;
-  walker.bases = {.general_state = state.general_state,
-                  .surface_state = state.surface_state,
-                  .bindless_surface_state = state.bindless_surface_state,
-                  .binding_table = from(state.binding_table_pool, d[kDescriptor + 4] & 0x1FFFE0),
-                  .va_bits = va_bits};
+  walker.bases.general_state = state.general_state;
+  walker.bases.surface_state = state.surface_state;
+  walker.bases.bindless_surface_state = state.bindless_surface_state;
+  walker.bases.binding_table = from(state.binding_table_pool, d[kDescriptor + 4] & 0x1FFFE0);
+  walker.bases.va_bits = va_bits;
+  if (state.system_routine) {
+    walker.bases.system_routine = GpuVa((state.instruction.value() + *state.system_routine) & va_mask);
+  }
   walker.indirect_data = d[3] & ~63u;
   walker.scratch = state.scratch;
   walker.samplers = d[kDescriptor + 3] & ~31u;

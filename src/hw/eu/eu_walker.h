@@ -35,6 +35,7 @@ struct EuPostSync {
 };
 
 struct EuWalker {
+  std::uint64_t number = 0;  ///< of the walkers that began in this process, from 1
   GpuVa kernel{};            ///< address of the first instruction
   GpuVa instruction_base{};  ///< what calls count from
   EuBases bases;
@@ -46,6 +47,7 @@ struct EuWalker {
   std::uint32_t scratch = 0;         ///< bits 31:10 of r0.5
   std::uint32_t samplers = 0;        ///< bits 31:5 of r0.3
   std::uint32_t rounding = 0;        ///< as in cr0.0 bits 5:4
+  std::uint32_t exceptions = 0;      ///< that threads begin with: bits of EuException
   bool large_grf = false;
   bool cooperative = false;  ///< all groups make progress together
   bool has_inline_data = false;

@@ -6,6 +6,7 @@
 
 #include "base/result.h"
 #include "hw/eu/eu_lsc.h"
+#include "hw/eu/eu_surface.h"
 
 namespace softxe {
 
@@ -20,17 +21,7 @@ struct EuWindow {
   bool holds(std::uint64_t address, std::uint32_t size) const { return address < bytes && size <= bytes - address; }
 };
 
-/// Why there is no window.
-struct EuNoWindow {
-  enum class Kind : std::uint8_t { kFault, kUnsupported } kind;
-  const char* reason;
-};
-
 /// Reads binding table and surface state from the call's memory where the message has one.
-tl::expected<EuWindow, EuNoWindow> eu_open_window(const EuSendCall& call, const EuAddressing& address);
-
-inline EuSendResult eu_no_window(const EuNoWindow& none) {
-  return {none.kind == EuNoWindow::Kind::kFault ? EuSendKind::kFault : EuSendKind::kUnsupported, none.reason};
-}
+tl::expected<EuWindow, EuNoSurface> eu_open_window(const EuSendCall& call, const EuAddressing& address);
 
 }  // namespace softxe

@@ -1,4 +1,4 @@
-// CsSurface: where the bytes of a blitter surface are. Coordinates are bytes across, rows down.
+// TiledSurface: where the bytes of a blitter surface are. Coordinates are bytes across, rows down.
 //
 //   linear   row after row at the pitch
 //   X        4 KiB tiles of 512 bytes x 8 rows, row-major inside
@@ -16,39 +16,39 @@
 
 namespace softxe {
 
-enum class CsTiling : std::uint8_t { kLinear = 0, kX = 1, kTile4 = 2, kTile64 = 3 };
+enum class Tiling : std::uint8_t { kLinear = 0, kX = 1, kTile4 = 2, kTile64 = 3 };
 
 /// A value. Invariant for tiled surfaces: `pitch_bytes` is a multiple of the tile's width.
-struct CsSurface {
+struct TiledSurface {
   std::uint64_t base = 0;
   std::uint64_t pitch_bytes = 0;
-  CsTiling tiling = CsTiling::kLinear;
+  Tiling tiling = Tiling::kLinear;
 
   struct Point {
     std::uint64_t x_bytes;
     std::uint64_t y;
   };
 
-  static constexpr std::uint64_t tile_width_bytes(CsTiling tiling) {
+  static constexpr std::uint64_t tile_width_bytes(Tiling tiling) {
     switch (tiling) {
-      case CsTiling::kLinear: return 1;
-      case CsTiling::kX: return 512;
-      case CsTiling::kTile4: return 128;
-      case CsTiling::kTile64: return 512;
+      case Tiling::kLinear: return 1;
+      case Tiling::kX: return 512;
+      case Tiling::kTile4: return 128;
+      case Tiling::kTile64: return 512;
     }
     return 1;
   }
   bool pitch_is_sound() const {
-    return tiling == CsTiling::kLinear || (pitch_bytes != 0 && pitch_bytes % tile_width_bytes(tiling) == 0);
+    return tiling == Tiling::kLinear || (pitch_bytes != 0 && pitch_bytes % tile_width_bytes(tiling) == 0);
   }
 
   /// The bytes from `p` to the right that are contiguous in memory, `limit` at most.
   std::uint64_t run_bytes(const Point& p, std::uint64_t limit) const {
     switch (tiling) {
-      case CsTiling::kLinear: return limit;
-      case CsTiling::kX: return std::min(limit, 512 - p.x_bytes % 512);
-      case CsTiling::kTile4:
-      case CsTiling::kTile64: return std::min(limit, 16 - p.x_bytes % 16);
+      case Tiling::kLinear: return limit;
+      case Tiling::kX: return std::min(limit, 512 - p.x_bytes % 512);
+      case Tiling::kTile4:
+      case Tiling::kTile64: return std::min(limit, 16 - p.x_bytes % 16);
     }
     return limit;
   }
@@ -57,10 +57,10 @@ struct CsSurface {
     const std::uint64_t x = p.x_bytes;
     const std::uint64_t y = p.y;
     switch (tiling) {
-      case CsTiling::kLinear: return base + y * pitch_bytes + x;
-      case CsTiling::kX: return base + (y / 8) * 8 * pitch_bytes + (x / 512) * 4096 + (y % 8) * 512 + x % 512;
-      case CsTiling::kTile4: return base + (y / 32) * 32 * pitch_bytes + (x / 128) * 4096 + in_tile4({x % 128, y % 32});
-      case CsTiling::kTile64: {
+      case Tiling::kLinear: return base + y * pitch_bytes + x;
+      case Tiling::kX: return base + (y / 8) * 8 * pitch_bytes + (x / 512) * 4096 + (y % 8) * 512 + x % 512;
+      case Tiling::kTile4: return base + (y / 32) * 32 * pitch_bytes + (x / 128) * 4096 + in_tile4({x % 128, y % 32});
+      case Tiling::kTile64: {
         const std::uint64_t small = ((y % 128) / 32) * 4 + (x % 512) / 128;
         return base + (y / 128) * 128 * pitch_bytes + (x / 512) * 65536 + small * 4096 + in_tile4({x % 128, y % 32});
       }
