@@ -57,7 +57,7 @@ function(softxe_layer layer)
   add_library(softxe_${layer} OBJECT ${sources})
   if(SOFTXE_SANITIZE MATCHES "thread" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND layer STREQUAL "host")
     # Fences are invisible to the sanitizer; those of the live backend, the only ones, do not run there.
-    set_source_files_properties(${CMAKE_SOURCE_DIR}/src/host/live/live_host_mm.cc
+    set_source_files_properties(${CMAKE_SOURCE_DIR}/src/host/live/fault_reader.cc
                                 PROPERTIES COMPILE_OPTIONS -Wno-tsan)
   endif()
   target_link_libraries(softxe_${layer} PUBLIC softxe_flags Threads::Threads)

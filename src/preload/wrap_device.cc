@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include <array>
 #include <cstdarg>
 #include <cstring>
 
@@ -120,6 +121,7 @@ std::shared_ptr<DrmFile> device_file(const FdObjectPtr& object, int& error) {
 }
 
 constexpr long kNotOurs = 1L << 40;
+constexpr unsigned kUserfaultType = 0xAA;
 
 struct IoctlAnswer {
   long result;  ///< or negative errno, or kNotOurs
@@ -161,20 +163,6 @@ long ioctl_ours(int fd, unsigned long request, void* argument) {
   return answer.result;
 }
 
-/// A mapping of `length` bytes at a huge page boundary, for clients that were told of huge pages.
-long map_pretended_huge(void* wanted, std::size_t length, int prot, int flags) {
-  flags &= ~(MAP_HUGETLB | (0x3f << MAP_HUGE_SHIFT));
-  const std::uint64_t bytes = align_up(length, k2M);
-  if ((flags & MAP_FIXED) != 0) return raw_syscall(SYS_mmap, wanted, bytes, prot, flags, -1, 0);
-  const long at = raw_syscall(SYS_mmap, nullptr, bytes + k2M, prot, flags, -1, 0);
-  if (live::errno_of(at) != 0) return at;
-  const auto start = static_cast<std::uint64_t>(at);
-  const std::uint64_t aligned = align_up(start, k2M);
-  if (aligned != start) raw_syscall(SYS_munmap, start, aligned - start);
-  if (aligned + bytes != start + bytes + k2M) raw_syscall(SYS_munmap, aligned + bytes, start + k2M - aligned);
-  return static_cast<long>(aligned);
-}
-
 struct MapRequest {
   void* wanted;
   std::size_t length;
@@ -190,6 +178,20 @@ long map_memory(const MapRequest& r) {
   if (live::LiveHostMm* mm = live_mm(); mm != nullptr)
     return mm->hook_mmap({live::number_of(r.wanted), r.length, r.prot, r.flags, r.fd, r.offset});
   return raw_syscall(SYS_mmap, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], arguments[5]);
+}
+
+/// A mapping of `length` bytes at a huge page boundary, for clients that were told of huge pages.
+long map_pretended_huge(void* wanted, std::size_t length, int prot, int flags) {
+  flags &= ~(MAP_HUGETLB | (0x3f << MAP_HUGE_SHIFT));
+  const std::uint64_t bytes = align_up(length, k2M);
+  if ((flags & MAP_FIXED) != 0) return map_memory({wanted, bytes, prot, flags, -1, 0});
+  const long at = raw_syscall(SYS_mmap, nullptr, bytes + k2M, prot, flags, -1, 0);
+  if (live::errno_of(at) != 0) return at;
+  const auto start = static_cast<std::uint64_t>(at);
+  const std::uint64_t aligned = align_up(start, k2M);
+  if (aligned != start) raw_syscall(SYS_munmap, start, aligned - start);
+  if (aligned + bytes != start + bytes + k2M) raw_syscall(SYS_munmap, aligned + bytes, start + k2M - aligned);
+  return static_cast<long>(aligned);
 }
 
 /// As ioctl_once().
@@ -258,9 +260,10 @@ SX_INTERPOSE(int, ioctl, (int fd, unsigned long request, ...)) {
     const long result = ioctl_ours(fd, request, argument);
     if (result != kNotOurs) return libc_result(result);
   }
-  if (live::LiveHostMm::is_door(request) && interposing()) {
+  if (_IOC_TYPE(request) == kUserfaultType && interposing() && !in_engine()) {
     live::LiveHostMm* mm = live_mm();
-    if (mm != nullptr) return libc_result(run_in_engine([=] { return mm->hook_userfaultfd(fd, request, argument); }));
+    const std::array<long, 6> words{fd, static_cast<long>(request), static_cast<long>(live::number_of(argument))};
+    if (mm != nullptr) return libc_result(run_in_engine([&] { return mm->hook_syscall(SYS_ioctl, words); }));
     live::ClientUffd::note_early();
   }
   return real(fd, request, argument);

@@ -17,6 +17,9 @@
 
 namespace softxe::live {
 
+/// In the place of a call's number: it is made without the lock alone.
+inline constexpr long kNoCall = -1;
+
 /// One system call, made by make() and by nothing else. Results are the kernel's: a negative errno is an error.
 struct ClientCall {
   long number = 0;
@@ -87,10 +90,20 @@ class CallPlanner {
 
  private:
   struct Row;
+  /// Adds the memory that a call changes; false when it changes none.
+  using Reach = bool (CallPlanner::*)(const Row&, Detail, CallPlan&) const;
+  struct Row {
+    long number;
+    Reach reach;
+    std::optional<HostEvent> event;
+    VramPages pages;
+    Walk walk;
+  };
   struct AdviceRow;
+  struct HandlerRow;
   static const Row kRows[];
   static const AdviceRow kAdvice[];
-  using Reach = bool (CallPlanner::*)(const Row&, Detail, CallPlan&) const;
+  static const HandlerRow kHandlers[];
 
   bool named_pages(const Row& row, Detail detail, CallPlan& plan) const;
   bool protected_pages(const Row& row, Detail detail, CallPlan& plan) const;
@@ -102,6 +115,7 @@ class CallPlanner {
   bool moved_pages(const Row& row, Detail detail, CallPlan& plan) const;
   bool advised_pages(const Row& row, Detail detail, CallPlan& plan) const;
   bool locked_pages(const Row& row, Detail detail, CallPlan& plan) const;
+  bool handled_pages(const Row& row, Detail detail, CallPlan& plan) const;
   std::uint64_t bytes_attached(const ClientCall& shmat_call) const;
 
   const ProcMaps* maps_;

@@ -61,7 +61,22 @@ class EventPump {
   bool init(Arena& arena) { return events_.init(arena, 1u << 16) && faults_.init(arena, 1u << 14); }
 
   /// Reads all that is readable. True when anything is queued (now or before).
-  bool pump(const Uffd& uffd);
+  bool pump_as_reader(const Uffd& uffd) { return pump(uffd); }
+  /// For whoever is not the reader. It sleeps until its descriptor has something to read, and here that is taken away
+  /// from it: the next release of the mm lock wakes it. Hold that lock, or take it soon.
+  bool pump_for_reader(const Uffd& uffd) {
+    const bool any = pump(uffd);
+    if (any) set_reader_waits(true);
+    return any;
+  }
+  /// The reader has found the mm lock taken, or has something to do that others have read.
+  bool reader_waits() const { return reader_waits_.load(std::memory_order_relaxed); }
+  void set_reader_waits(bool waits) { reader_waits_.store(waits); }
+  /// Whether calls that no hook saw may have begun before events_read() was `read_before` and wait still: they have
+  /// been read once any event has been.
+  bool unread_since(const Uffd& uffd, std::uint64_t read_before) const {
+    return events_read() == read_before && uffd.event_in_flight();
+  }
   bool pop_event(UffdMessage& message);
   /// Runs `fill`, which puts pages into `target` of the client's memory, while nobody reads events: who discards or
   /// unmaps there by a call that no hook saw waits for the read, so the fill comes before its call. EINTR: such an
@@ -88,6 +103,7 @@ class EventPump {
   void reset();
 
  private:
+  bool pump(const Uffd& uffd);
   void lock();
   void queue_event(const UffdMessage& message);
   bool speaks_of(HostRange range) const;
@@ -96,6 +112,7 @@ class EventPump {
   std::atomic<bool> busy_{false};
   std::atomic<std::uint64_t> events_read_{0};
   std::atomic<bool> full_{false};
+  std::atomic<bool> reader_waits_{false};
   bool overflow_ = false;
   static constexpr std::uint32_t kBatch = 32;
   UffdMessage buffer_[kBatch] = {};  ///< not on a stack: the kernel writes here

@@ -1,6 +1,7 @@
 // Where pages stand: collect, populated, migrate_to_system.
 #include <sys/mman.h>
 
+#include <cstring>
 #include <ctime>
 
 #include "base/step.h"
@@ -49,7 +50,7 @@ Status LiveHostMm::collect(HostRange range, CollectRequest request, PageHomes& h
   if (!GranuleMap::addressable(range)) return fail(EFAULT, "not a user address");
   if (is_engine_memory(range)) return fail(EFAULT, "nothing of the process is mapped in a part of the range");
   SX_TRY_VOID(SX_STEP("live.collect.begin"));
-  const std::uint64_t give_up_ns = clock_.now_ns() + kCollectTimeoutNs;
+  const std::uint64_t give_up_ns = res_.clock.now_ns() + kCollectTimeoutNs;
   EngineSection section(*this);
   for (;;) {
     if (disabled()) return fail(EFAULT, "the address space belongs to the parent of a fork");
@@ -58,7 +59,7 @@ Status LiveHostMm::collect(HostRange range, CollectRequest request, PageHomes& h
       const Status status = collect_system_pages(range, request.intent, homes);
       if (status || status.error().err != EAGAIN) return status;
     }
-    const std::uint64_t now = clock_.now_ns();
+    const std::uint64_t now = res_.clock.now_ns();
     if (now >= give_up_ns) return fail(EBUSY, "pages did not come to rest in time");
     if (wait_ns != 0) sleep_ns(std::min(wait_ns, give_up_ns - now));
   }
@@ -74,7 +75,7 @@ Result<std::uint64_t> LiveHostMm::collect_device_pages(HostRange range, OwnerGro
     homes.append({.system = reinterpret_cast<std::byte*>(part.start().value()), .bytes = part.size()});
   };
   for (HostVa at = range.start(); at < range.end();) {
-    const auto piece = residency_.first_in(HostRange::between(at, range.end()));
+    const auto piece = memory_.residents.first_in(HostRange::between(at, range.end()));
     const HostVa gap_end = piece ? piece->range.start() : range.end();
     if (at < gap_end) in_system(HostRange::between(at, gap_end));
     if (!piece) break;
@@ -83,8 +84,8 @@ Result<std::uint64_t> LiveHostMm::collect_device_pages(HostRange range, OwnerGro
     const bool stays = owner != OwnerGroup::kNobody && allocation.heap->owner() == owner;
     if (!stays) {
       // Like a CPU touch: it honours the residency deadline (spec/svm.md 5.7).
-      if (const std::uint64_t left = residency_left_ns(piece->range)) return left;
-      if (!bring_allocation_home(allocation, MoveCause::kCpuFault)) return kRetryNs;
+      if (const std::uint64_t left = memory_.residents.deadline_left_ns(piece->range)) return left;
+      if (!memory_.residents.bring_allocation_home(allocation, MoveCause::kCpuFault)) return kRetryNs;
       in_system(piece->range);
       continue;
     }
@@ -93,7 +94,7 @@ Result<std::uint64_t> LiveHostMm::collect_device_pages(HostRange range, OwnerGro
                   .device = allocation.block.start() + (std::uint64_t{piece->first_page} << kPageShift),
                   .bytes = piece->range.size()});
   }
-  unregister_idle(range);  // what is to be faulted in goes at the kernel's own speed
+  memory_.registration.unregister_idle(range);  // what is to be faulted in goes at the kernel's own speed
   return 0;
 }
 
@@ -103,7 +104,7 @@ Status LiveHostMm::collect_system_pages(HostRange range, CollectRequest::Intent 
     const auto run = HostRange::of(at, home.bytes);
     at = run.end();
     if (home.where != PageHome::Where::kSystem) continue;
-    if (client_uffd_.would_wait(run, intent, pagemap_))
+    if (res_.client_uffd.would_wait(run, intent, res_.pagemap))
       return fail(EFAULT, "a page waits for the client's own userfaultfd");
     SX_TRY_VOID(fault_in(run, intent));
   }
@@ -117,7 +118,7 @@ Status LiveHostMm::forbid_writes(HostRange range, PageHomes& homes) {
     const PageHome home = homes.from(page);
     HostVa stop = at + home.bytes;
     if (home.where == PageHome::Where::kSystem) {
-      SX_TRY(RawVma vma, maps_.at_or_above(at));
+      SX_TRY(RawVma vma, res_.maps.at_or_above(at));
       stop = std::min(stop, vma.range.end());
       if (!vma.writable) homes.forbid_writes(page, (stop - range.start()) >> kPageShift);
     }
@@ -126,24 +127,29 @@ Status LiveHostMm::forbid_writes(HostRange range, PageHomes& homes) {
   return {};
 }
 
+bool LiveHostMm::all_present(HostRange range) {
+  for (HostVa at = range.start(); at < range.end();) {
+    auto vma = res_.maps.at_or_above(at);
+    if (!vma || vma->range.start() > at || !vma->readable) return false;
+    std::uint64_t words[64];
+    const HostVa stop = std::min(range.end(), vma->range.end());
+    const std::uint64_t pages = std::min<std::uint64_t>((stop - at) >> kPageShift, 64);
+    if (!res_.pagemap.read(at, std::span(words, pages))) return false;
+    for (std::uint64_t i = 0; i < pages; ++i) {
+      if (!PageMap::is_present(words[i])) return false;
+    }
+    at += pages << kPageShift;
+  }
+  return true;
+}
+
 bool LiveHostMm::populated(HostRange range, OwnerGroup owner) {
   if (disabled() || !GranuleMap::addressable(range)) return false;
-  Locked lock(*this);
+  const Locked lock(*this);
   for (HostVa at = range.start(); at < range.end();) {
-    const auto piece = residency_.first_in(HostRange::between(at, range.end()));
+    const auto piece = memory_.residents.first_in(HostRange::between(at, range.end()));
     const HostVa gap_end = piece ? piece->range.start() : range.end();
-    while (at < gap_end) {
-      auto vma = maps_.at_or_above(at);
-      if (!vma || vma->range.start() > at || !vma->readable) return false;
-      std::uint64_t words[64];
-      const HostVa stop = std::min(gap_end, vma->range.end());
-      const std::uint64_t pages = std::min<std::uint64_t>((stop - at) >> kPageShift, 64);
-      if (!pagemap_.read(at, std::span(words, pages))) return false;
-      for (std::uint64_t i = 0; i < pages; ++i) {
-        if (!PageMap::is_present(words[i])) return false;
-      }
-      at += pages << kPageShift;
-    }
+    if (at < gap_end && !all_present(HostRange::between(at, gap_end))) return false;
     if (!piece) break;
     if (piece->allocation->heap->owner() != owner) return false;
     at = piece->range.end();
@@ -151,34 +157,37 @@ bool LiveHostMm::populated(HostRange range, OwnerGroup owner) {
   return true;
 }
 
-/// Whole allocations that reach into `range`. Events that have been read come first, as often as there are some.
-Status LiveHostMm::bring_allocations_home(HostRange range, MoveCause cause) {
-  constexpr int kTriesMax = 100;
-  for (int tries = 0; tries < kTriesMax;) {
-    const auto piece = residency_.first_in(range);
-    if (!piece) return {};
-    if (bring_allocation_home(*piece->allocation, cause)) continue;
-    ++tries;
-    drain_events();
+std::size_t LiveHostMm::mark_resident(HostRange range, std::span<std::uint8_t> pages) {
+  SX_ASSERT(pages.size() == range.pages());
+  if (!tracked(range)) return 0;
+  const Locked lock(*this);
+  std::size_t marked = 0;
+  for (HostVa at = range.start(); at < range.end();) {
+    const auto piece = memory_.residents.first_in(HostRange::between(at, range.end()));
+    if (!piece) break;
+    const std::uint64_t first = (piece->range.start() - range.start()) >> kPageShift;
+    std::memset(pages.data() + first, 1, piece->range.pages());
+    marked += piece->range.pages();
+    at = piece->range.end();
   }
-  return fail(EBUSY, "some pages could not leave VRAM");
+  return marked;
 }
 
 Status LiveHostMm::migrate_to_system(HostRange range, MoveCause cause, Residency residency) {
   if (!GranuleMap::addressable(range)) return {};
-  const std::uint64_t give_up_ns = clock_.now_ns() + kCollectTimeoutNs;
+  const std::uint64_t give_up_ns = res_.clock.now_ns() + kCollectTimeoutNs;
   EngineSection section(*this);
   for (;;) {
     if (disabled()) return fail(EFAULT, "the address space belongs to the parent of a fork");
     std::uint64_t wait_ns = 0;
     {
       Locked lock(*this);
-      if (residency == Residency::kHonour) wait_ns = residency_left_ns(range);
+      if (residency == Residency::kHonour) wait_ns = memory_.residents.deadline_left_ns(range);
       if (wait_ns == 0) {
         return bring_allocations_home(range, cause);
       }
     }
-    const std::uint64_t now = clock_.now_ns();
+    const std::uint64_t now = res_.clock.now_ns();
     if (now >= give_up_ns) return fail(EBUSY, "the residency deadline is too far away");
     sleep_ns(std::min(wait_ns, give_up_ns - now));
   }

@@ -1,5 +1,8 @@
-// Everything comes home: before a fork, so that the child inherits ordinary memory (design decision 18), and before
-// others look at the process's page tables.
+// Everything of a range comes home, or everything there is: for fork, so that the child inherits ordinary memory
+// (design decision 18), for calls that need it, and at the end.
+#include <sys/mman.h>
+
+#include "base/log.h"
 #include "host/live/live_host_mm.h"
 #include "host/live/raw_syscall.h"
 
@@ -9,10 +12,11 @@ namespace softxe::live {
 void LiveHostMm::fork_before() SX_NO_THREAD_SAFETY_ANALYSIS {
   EngineSection::enter(*this);
   mm_lock_.lock();
-  drain_events();
+  memory_.missed.drain();
   if (disabled()) return;
-  evict_everything(MoveCause::kFork);
-  notify(HostRange::of(HostVa(0), 1ull << GranuleMap::kAddressBits), HostEvent::kProtect);
+  // What cannot come home the child gets when EVENT_FORK is dealt with (on_missed_fork).
+  if (!evict_everything(MoveCause::kFork)) log(LogLevel::kError, "a fork while pages cannot leave VRAM");
+  memory_.notifiers.tell(HostRange::of(HostVa(0), 1ull << GranuleMap::kAddressBits), HostEvent::kProtect);
 }
 
 // No analysis: the lock is taken before the fork and let go behind it, in both processes.
@@ -23,40 +27,100 @@ void LiveHostMm::fork_after_parent() SX_NO_THREAD_SAFETY_ANALYSIS {
 
 void LiveHostMm::come_home(Afterwards afterwards) {
   constexpr std::uint64_t kTimeoutNs = 10'000'000'000;
-  if (disabled() || rung_ == Rung::kNone) return;
-  if (afterwards == Afterwards::kStays) ending_.store(true);
-  const std::uint64_t give_up_ns = clock_.now_ns() + kTimeoutNs;
+  if (disabled() || res_.rung == Rung::kNone) return;
+  if (afterwards == Afterwards::kStays) res_.ending.store(true);
+  const std::uint64_t give_up_ns = res_.clock.now_ns() + kTimeoutNs;
   const EngineSection section(*this);
   while (!mm_lock_.try_lock()) {
-    if (clock_.now_ns() > give_up_ns) return;
+    if (res_.clock.now_ns() > give_up_ns) return;
     raw_syscall(SYS_sched_yield);
   }
-  drain_events();
-  while (const auto piece = residency_.first()) {
-    if (bring_allocation_home(*piece->allocation, MoveCause::kTeardown)) continue;
-    if (clock_.now_ns() > give_up_ns) break;
+  memory_.missed.drain();
+  while (const auto piece = memory_.residents.first()) {
+    if (memory_.residents.bring_allocation_home(*piece->allocation, MoveCause::kTeardown)) continue;
+    if (res_.clock.now_ns() > give_up_ns) break;
     std::uint32_t turns = 0;
-    wait_turn(turns);
-    drain_events();
+    memory_.mover.wait_turn(turns);
+    memory_.missed.drain();
   }
   unlock();
 }
 
 // No analysis: the lock is taken before the fork and let go behind it, in both processes.
 void LiveHostMm::fork_after_child() SX_NO_THREAD_SAFETY_ANALYSIS {
-  disabled_.store(true);
-  pump_.reset();
+  res_.disabled.store(true);
+  res_.pump.reset();
   // The descriptors concern the parent's memory; the reader thread was not inherited.
-  client_.close();
-  windows_.forget();
-  maps_.close();
-  pagemap_.close();
-  if (kick_fd_ >= 0) raw_syscall(SYS_close, kick_fd_);
-  kick_fd_ = -1;
-  reader_waits_for_lock_.store(false);
-  reader_runs_ = false;
+  res_.client.close();
+  res_.windows.forget();
+  res_.maps.close();
+  res_.pagemap.close();
+  reader_.forget();
   mm_lock_.unlock();
   EngineSection::leave();
+}
+
+/// False: this thread is in a sandbox now that forbids it.
+bool LiveHostMm::may_move_pages() const {
+  const HostVa ours = res_.unreadable.range().start();
+  const int err = res_.client.ask(ours, ours);
+  return err == ENOENT || err == EAGAIN;
+}
+
+/// Calls that no hook saw may be in the way for a moment; their events are dealt with in between. A thread that may
+/// not move pages touches them, and the reader brings them. ENOMEM: some stay in VRAM, with their data.
+Status LiveHostMm::insist_home(HostRange range) {
+  constexpr int kTriesMax = 100;
+  const bool by_touch = !may_move_pages();
+  std::uint32_t turns = 0;
+  for (int i = 0; i < kTriesMax; ++i) {
+    if (memory_.residents.bring_range_home(range, MoveCause::kMapping)) return {};
+    const auto piece = memory_.residents.first_in(range);
+    if (piece && by_touch) fetch_by_touch(piece->range);
+    memory_.mover.wait_turn(turns);
+    memory_.missed.drain();
+  }
+  return fail(ENOMEM, "no memory for the pages that are in VRAM");
+}
+
+void LiveHostMm::fetch_by_touch(HostRange range) {
+  unlock();
+  raw_syscall(SYS_madvise, range.start().value(), range.size(), MADV_POPULATE_READ);
+  mm_lock_.lock();
+  memory_.missed.drain();
+}
+
+/// Whole allocations that reach into `range`. Events that have been read come first, as often as there are some.
+Status LiveHostMm::bring_allocations_home(HostRange range, MoveCause cause) {
+  constexpr int kTriesMax = 100;
+  for (int tries = 0; tries < kTriesMax;) {
+    const auto piece = memory_.residents.first_in(range);
+    if (!piece) return {};
+    if (memory_.residents.bring_allocation_home(*piece->allocation, cause)) continue;
+    ++tries;
+    memory_.missed.drain();
+  }
+  return fail(EBUSY, "some pages could not leave VRAM");
+}
+
+/// ENOMEM: some pages stay in VRAM, with their data, and everything stays registered.
+Status LiveHostMm::evict_everything(MoveCause cause) {
+  constexpr int kTriesMax = 1000;
+  int tries = 0;
+  const bool by_touch = !may_move_pages();
+  std::uint32_t turns = 0;
+  while (const auto piece = memory_.residents.first()) {
+    if (memory_.residents.bring_allocation_home(*piece->allocation, cause)) continue;
+    // Raced with a call that no hook saw, out of memory, or in a sandbox.
+    if (++tries == kTriesMax) return fail(ENOMEM, "no memory for the pages that are in VRAM");
+    if (by_touch) fetch_by_touch(piece->range);
+    memory_.mover.wait_turn(turns);
+    memory_.missed.drain();
+  }
+  while (const auto part = memory_.registration.first()) {
+    if (!memory_.registration.unregister_range(*part)) break;
+  }
+  return {};
 }
 
 }  // namespace softxe::live

@@ -9,24 +9,6 @@
 #include "host/live/raw_syscall.h"
 
 namespace softxe::live {
-
-/// Reads what the userfaultfd has to say, as any thread does that meets EAGAIN.
-class LiveTestPeer {
- public:
-  static void read_events(LiveHostMm& mm) {
-    const EngineSection section(mm);
-    mm.pump_for_reader();
-    const LiveHostMm::Locked lock(mm);
-  }
-  /// With the lock held: lets `thread` finish its call, whose event is read and not yet dealt with, and brings
-  /// `range` home then.
-  static void fetch_behind_the_call(LiveHostMm& mm, std::thread& thread, HostRange range) {
-    const LiveHostMm::Locked lock(mm);
-    thread.join();  // the reader reads, and cannot do more
-    mm.bring_range_home(range, MoveCause::kCpuFault);
-  }
-};
-
 namespace {
 
 thread_local int tls_of_this_thread;
@@ -352,57 +334,6 @@ TEST_F(LiveHazards, MoveThatDeniesHavingMovedLosesNothing) {
   mm_->unwatch(*trigger);
   EXPECT_TRUE(intact) << "in round " << round;
   std::printf("%lu rounds, %lu times EEXIST of a page that moved\n", round, mm_->counters().moved_eexist.load());
-}
-
-// Its caller is released by the read. What it says about pages comes before they come home.
-TEST_F(LiveHazards, CallWhoseEventWasReadComesBeforePagesComeHome) {
-  struct Case {
-    const char* name;
-    void (*call)(std::byte* at, std::byte* to);
-    std::uint64_t here;
-  };
-  const Case cases[] = {
-      {"discard", [](std::byte* at, std::byte*) { raw_syscall(SYS_madvise, at, k64K, MADV_DONTNEED); }, 0},
-      {"move",
-       [](std::byte* at, std::byte* to) { raw_syscall(SYS_mremap, at, k64K, k64K, MREMAP_MAYMOVE | MREMAP_FIXED, to); },
-       1},
-  };
-  for (const Case& c : cases) {
-    std::byte* at = map_filled(k2M, 1);
-    std::byte* to = map(k64K);
-    migrate(at, k64K);
-    std::atomic<bool> go{false};
-    std::thread caller([&] {
-      while (!go.load()) sched_yield();
-      c.call(at, to);
-    });
-    go.store(true);
-    LiveTestPeer::fetch_behind_the_call(*mm_, caller, range_at(at, k64K));
-    for (int i = 0; i < 16; ++i) EXPECT_EQ(word(c.here == 0 ? at : to, i), c.here == 0 ? 0u : 1u + i) << c.name;
-  }
-}
-
-// Whoever reads events takes faults along with them, and the reader sleeps on its descriptor.
-TEST_F(LiveHazards, FaultsReadByOthersAreServed) {
-  constexpr int kRounds = 2000;
-  std::byte* at = map_filled(k64K, 1);
-  std::atomic<int> turn{0};
-  std::atomic<int> done{0};
-  std::thread toucher([&] {
-    for (int round = 1; round <= kRounds; ++round) {
-      while (turn.load() != round) sched_yield();
-      EXPECT_EQ(word(at, 0), 1u);
-      done.store(round);
-    }
-  });
-  for (int round = 1; round <= kRounds; ++round) {
-    migrate(at, k64K);
-    turn.store(round);
-    // Twice, then not again: nobody else comes along.
-    for (int i = 0; i < 2 && done.load() != round; ++i) LiveTestPeer::read_events(*mm_);
-    while (done.load() != round) sched_yield();
-  }
-  toucher.join();
 }
 
 }  // namespace

@@ -169,6 +169,9 @@ class LiveTest : public ::testing::Test {
     heap_ = new Apart<FakeHeap>(*mm_, kOwner);
   }
   void finish() {
+    if (mm_ != nullptr) {
+      EXPECT_EQ(mm_->counters().doubled.load(), doubled_expected_);
+    }
     mm_.reset();
     delete heap_;
     heap_ = nullptr;
@@ -221,9 +224,36 @@ class LiveTest : public ::testing::Test {
     return heap().released.load();
   }
 
+  std::uint64_t doubled_expected_ = 0;
   LiveHostMm::Owner mm_;
   Apart<FakeHeap>* heap_ = nullptr;
   std::vector<HostRange> mapped_;
+};
+
+constexpr long kAnonFixed = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+constexpr long kRw = PROT_READ | PROT_WRITE;
+
+/// For tests of the client's calls.
+class LiveCalls : public LiveTest {
+ protected:
+  static std::uint64_t u(const std::byte* p) { return number_of(p); }
+  static std::uint64_t told_bytes(Diary& diary, HostEvent kind) {
+    std::uint64_t bytes = 0;
+    for (std::size_t i = 0; i < diary.count.load(); ++i) {
+      const Diary::Entry& e = diary.entries[i];
+      if (e.kind == kind) bytes += e.end - e.start;
+    }
+    return bytes;
+  }
+  static bool mapped(const std::byte* p) {
+    unsigned char resident;
+    return mincore(const_cast<std::byte*>(p), 1, &resident) == 0;
+  }
+  /// Migrates as often as others let it.
+  void try_migrate(std::byte* at, std::uint64_t bytes) {
+    DevmemAllocation& allocation = heap().take(bytes);
+    if (!mm_->migrate_to_device(range_at(at, bytes), allocation, 0)) heap().give_back_unused(allocation);
+  }
 };
 
 }  // namespace softxe::live

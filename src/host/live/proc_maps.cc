@@ -196,7 +196,12 @@ bool ProcMaps::query_supported() {
   return maps && maps->source_ == MapsSource::kBest;
 }
 
-Result<RawVma> ProcMaps::at_or_above(HostVa va) const { return source_ == MapsSource::kBest ? query(va) : parse(va); }
+Result<RawVma> ProcMaps::at_or_above(HostVa va) const {
+  if (source_ != MapsSource::kBest) return parse(va);
+  auto vma = query(va);
+  // A sandbox that this thread is in may forbid the question, but not to read.
+  return vma || (vma.error().err != EPERM && vma.error().err != EACCES) ? vma : parse(va);
+}
 
 Result<RawVma> ProcMaps::query(HostVa va) const {
   RawVma vma;

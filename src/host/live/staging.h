@@ -1,9 +1,10 @@
 // Staging: landing places of the `copy` DMA mode, and the physical pages it recycles.
 //
 // In copy mode pages of the client are moved (atomically) into a staging slot, and their bytes are then
-// copied into the VRAM frame by real memcpy: a device behind a bus. The pages left behind in the slot
-// are kept and become the frame's pages, or the client's pages, of a later transfer of the same size;
-// freeing and allocating them again costs more than the copy (spec/live-memory.md 2.1).
+// copied into the VRAM frame by real memcpy: a device behind a bus. The client's pages are then given up, for the
+// kernel may refer to them. The pages of a frame are kept when their bytes have gone home, and become the frame's
+// pages, or the client's, of a later transfer of the same size; freeing and allocating pages costs more than the
+// copy (spec/live-memory.md 2.1).
 #pragma once
 
 #include <array>
