@@ -31,13 +31,10 @@ class EuExecRig {
     group_.restart({});
     program_.start(GpuVa(kBase));
     EuThread& t = thread();
-    t.grf = {};
-    t.acc = {};
-    t.waits_at = {};
+    t = EuThread{};  // a group leaves registers as they are
     t.ip = kCode;
     t.mask = t.call_mask = 0xFFFF;
     t.cr = {kCr0};
-    t.in_system_routine = false;
     for (unsigned k = 0; k < 16; ++k) put(t, 1, EuType::kUD, k, k);
   }
 
