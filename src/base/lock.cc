@@ -53,7 +53,7 @@ thread_local int held_count = 0;
 
 [[noreturn]] void complain(const char* what, const char* lock, const char* holding) {
   char text[256];
-  int n = snprintf(text, sizeof text, "softxe: %s: %s%s\n", what, lock, holding);
+  int n = snprintf(text, sizeof text, "softxe: %s %s%s\n", what, lock, holding);
   if (n > 0) {
     auto ignored = write(STDERR_FILENO, text, static_cast<size_t>(n));
     static_cast<void>(ignored);

@@ -41,12 +41,12 @@ static void do_gpu_store(const struct op* op) {
   else *(volatile uint32_t*)to = (uint32_t)op->n[1];
 }
 
-/* to from: half a page */
+/* to from: half a page. The mirror is writable, so the GPU reads what it may write (spec/svm.md 4). */
 static void do_gpu_copy(const struct op* op) {
   unsigned char byte = 0;
   unsigned char* to = at_page(op->n[0]);
-  const unsigned char* from = at_page(op->n[1]) + 2048;
-  if (guarded_load(from, &byte) != 0 || guarded_load(to, &byte) != 0 || guarded_store(to, byte) != 0) return say(" refused");
+  unsigned char* from = at_page(op->n[1]) + 2048;
+  if (guarded_load(from, &byte) != 0 || guarded_store(from, byte) != 0 || guarded_load(to, &byte) != 0 || guarded_store(to, byte) != 0) return say(" refused");
   if (have_device) kit_copy(&xe, to, from, 2048);
   else memmove(to, from, 2048);
 }

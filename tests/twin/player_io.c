@@ -59,6 +59,9 @@ static void do_vmsplice(const struct op* op) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return say_result(-1);
   const struct iovec vector = {at_page(op->n[0]), (size_t)bytes_of(op->n[1])};
+  /* Pages of their own: of memory that nobody has touched, the pipe would get the kernel's page of zeroes, which a
+   * device that has been sent the memory has replaced. */
+  store_pattern(op->n[0], bytes_of(op->n[1]) / kPage, (uint64_t)op->n[2] + 1);
   const ssize_t given = vmsplice(ends[1], &vector, 1, SPLICE_F_NONBLOCK);
   say_result(given);
   if (given > 0) {

@@ -108,17 +108,18 @@ static void do_shmat(const struct op* op) {
 }
 static void do_shmdt(const struct op* op) { say_result(shmdt(at_page(op->n[0]))); }
 
-/* pages, from the break that the list found: the heap of malloc is not used here */
+/* pages value: the break goes up and comes back; the heap of malloc is below and stays */
 static void do_brk(const struct op* op) {
-  static unsigned char* first;
-  if (first == NULL) first = (unsigned char*)(((uintptr_t)sbrk(0) + kPage - 1) / kPage * kPage);
-  const int failed = brk(first + op->n[0] * kPage);
+  unsigned char* now = sbrk(0);
+  unsigned char* last = now + op->n[0] * kPage - 1;
+  const int failed = brk(now + op->n[0] * kPage);
   say_result(failed);
-  if (failed == 0 && op->n[0] > 0) {
+  if (failed == 0 && op->n[0] > 1) {
     unsigned char before = 0;
-    unsigned char* last = first + op->n[0] * kPage - 1;
     const int load = guarded_load(last, &before);
     say(" %d %d %d", load, before, guarded_store(last, (unsigned char)op->n[1]));
+    say(" %d", brk(now));
+    say(" %d", op->n[0] > 2 ? guarded_load(last - kPage, &before) : 0);
   }
 }
 

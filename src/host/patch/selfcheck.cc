@@ -1,5 +1,6 @@
 #include "host/patch/selfcheck.h"
 
+#include <dlfcn.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
@@ -35,30 +36,37 @@ alignas(16) unsigned char g_unused_stack[1024];
 
 long as_long(void* pointer) { return reinterpret_cast<long>(pointer); }
 
+/// libc's own function: what this library interposes may not come to the site at all.
+template <typename F>
+F* libc_function(const char* name) {
+  return reinterpret_cast<F*>(dlsym(RTLD_NEXT, name));
+}
+#define SX_LIBC(name) libc_function<decltype(name)>(#name)
+
 // The kernel should never see these calls; if it does, they fail or change nothing.
 constexpr Trigger kTriggers[] = {
-    {SYS_mmap, SYS_mmap, 1, [] { return as_long(mmap(nullptr, 0, 0, MAP_PRIVATE, -1, 0)); }},
-    {SYS_munmap, SYS_munmap, 1, [] { return long{munmap(kNowhere, 0)}; }},
-    {SYS_mprotect, SYS_mprotect, 1, [] { return long{mprotect(kNowhere, kPageSize, 0)}; }},
-    {SYS_mremap, SYS_mremap, 1, [] { return as_long(mremap(kNowhere, kPageSize, kPageSize, 0)); }},
-    {SYS_madvise, SYS_madvise, 1, [] { return long{madvise(kNowhere, kPageSize, MADV_NORMAL)}; }},
-    {SYS_shmat, SYS_shmat, 1, [] { return as_long(shmat(-1, nullptr, 0)); }},
-    {SYS_shmdt, SYS_shmdt, 1, [] { return long{shmdt(kNowhere)}; }},
-    {SYS_mlock, SYS_mlock, 1, [] { return long{mlock(kNowhere, kPageSize)}; }},
-    {SYS_mlock2, SYS_mlock2, 1, [] { return long{mlock2(kNowhere, kPageSize, MLOCK_ONFAULT)}; }},
-    {SYS_mlock, SYS_mlock, 2, [] { return long{mlock2(kNowhere, kPageSize, 0)}; }},
-    {SYS_munlock, SYS_munlock, 1, [] { return long{munlock(kNowhere, kPageSize)}; }},
-    {SYS_mlockall, SYS_mlockall, 1, [] { return long{mlockall(0)}; }},
-    {SYS_munlockall, SYS_munlockall, 1, [] { return long{munlockall()}; }},
+    {SYS_mmap, SYS_mmap, 1, [] { return as_long(SX_LIBC(mmap)(nullptr, 0, 0, MAP_PRIVATE, -1, 0)); }},
+    {SYS_munmap, SYS_munmap, 1, [] { return long{SX_LIBC(munmap)(kNowhere, 0)}; }},
+    {SYS_mprotect, SYS_mprotect, 1, [] { return long{SX_LIBC(mprotect)(kNowhere, kPageSize, 0)}; }},
+    {SYS_mremap, SYS_mremap, 1, [] { return as_long(SX_LIBC(mremap)(kNowhere, kPageSize, kPageSize, 0)); }},
+    {SYS_madvise, SYS_madvise, 1, [] { return long{SX_LIBC(madvise)(kNowhere, kPageSize, MADV_NORMAL)}; }},
+    {SYS_shmat, SYS_shmat, 1, [] { return as_long(SX_LIBC(shmat)(-1, nullptr, 0)); }},
+    {SYS_shmdt, SYS_shmdt, 1, [] { return long{SX_LIBC(shmdt)(kNowhere)}; }},
+    {SYS_mlock, SYS_mlock, 1, [] { return long{SX_LIBC(mlock)(kNowhere, kPageSize)}; }},
+    {SYS_mlock2, SYS_mlock2, 1, [] { return long{SX_LIBC(mlock2)(kNowhere, kPageSize, MLOCK_ONFAULT)}; }},
+    {SYS_mlock, SYS_mlock, 2, [] { return long{SX_LIBC(mlock2)(kNowhere, kPageSize, 0)}; }},
+    {SYS_munlock, SYS_munlock, 1, [] { return long{SX_LIBC(munlock)(kNowhere, kPageSize)}; }},
+    {SYS_mlockall, SYS_mlockall, 1, [] { return long{SX_LIBC(mlockall)(0)}; }},
+    {SYS_munlockall, SYS_munlockall, 1, [] { return long{SX_LIBC(munlockall)()}; }},
     {SYS_remap_file_pages, SYS_remap_file_pages, 1,
-     [] { return long{remap_file_pages(kNowhere, kPageSize, 0, 0, 0)}; }},
-    {SYS_pkey_mprotect, SYS_pkey_mprotect, 1, [] { return long{pkey_mprotect(kNowhere, kPageSize, 0, 1)}; }},
+     [] { return long{SX_LIBC(remap_file_pages)(kNowhere, kPageSize, 0, 0, 0)}; }},
+    {SYS_pkey_mprotect, SYS_pkey_mprotect, 1, [] { return long{SX_LIBC(pkey_mprotect)(kNowhere, kPageSize, 0, 1)}; }},
     {SYS_process_madvise, SYS_process_madvise, 1,
-     [] { return static_cast<long>(process_madvise(-1, nullptr, 0, 0, 0)); }},
-    {SYS_clone, SYS_clone, 2, [] { return long{_Fork()}; }},
+     [] { return static_cast<long>(SX_LIBC(process_madvise)(-1, nullptr, 0, 0, 0)); }},
+    {SYS_clone, SYS_clone, 2, [] { return long{SX_LIBC(_Fork)()}; }},
     {SYS_clone, SYS_clone, 2,
-     [] { return long{clone(never_run, g_unused_stack + sizeof g_unused_stack, 0, nullptr)}; }},
-    {SYS_munmap, kNrAtRunTime, 1, [] { return syscall(SYS_munmap, kNowhere, 0ul); }},
+     [] { return long{SX_LIBC(clone)(never_run, g_unused_stack + sizeof g_unused_stack, 0, nullptr)}; }},
+    {SYS_munmap, kNrAtRunTime, 1, [] { return SX_LIBC(syscall)(SYS_munmap, kNowhere, 0ul); }},
 };
 
 /// The kernel answered a fork trigger after all: ends the child, collects it in the parent.
@@ -70,14 +78,14 @@ void undo_real_fork(long result) {
 /// posix_madvise returns the error instead of setting errno.
 bool trigger_posix_madvise(Probe& probe) {
   probe.last_nr = 0;
-  const int error = posix_madvise(kNowhere, kPageSize, POSIX_MADV_NORMAL);
+  const int error = SX_LIBC(posix_madvise)(kNowhere, kPageSize, POSIX_MADV_NORMAL);
   return probe.last_nr == SYS_madvise && error == kAnswer;
 }
 
 /// Sets the break to where it is. The probe performs brk, because libc remembers the result.
 bool trigger_brk(Probe& probe) {
   probe.last_nr = 0;
-  return brk(sbrk(0)) == 0 && probe.last_nr == SYS_brk;
+  return SX_LIBC(brk)(sbrk(0)) == 0 && probe.last_nr == SYS_brk;
 }
 
 /// A wrapper whose first instruction is the site takes the call's own arguments: munmap and mprotect

@@ -6,6 +6,7 @@
 
 #include "hw/eu/eu_channels.h"
 #include "hw/eu/eu_float_ops.h"
+#include "hw/eu/eu_fused.h"
 #include "hw/eu/eu_number.h"
 #include "hw/eu/eu_operand.h"
 
@@ -73,7 +74,7 @@ void load(const EuThread& thread, const EuInst& inst, Shape shape, Matrices<T>& 
 template <typename T>
 T product_sum(T a, T b, T sum) {
   if constexpr (std::is_same_v<T, float>) {
-    return std::fma(a, b, sum);
+    return eu_fused(a, b, sum);
   } else {
     return a * b + sum;
   }

@@ -9,6 +9,7 @@
 
 #include "hw/eu/eu_channels.h"
 #include "hw/eu/eu_fast.h"
+#include "hw/eu/eu_fused.h"
 #include "hw/eu/eu_math.h"
 #include "hw/eu/eu_number.h"
 #include "hw/eu/eu_operand.h"

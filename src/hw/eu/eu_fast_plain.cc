@@ -1,4 +1,6 @@
 // Fast handlers compiled for what every x86-64 host has.
+#include <immintrin.h>
+
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -7,6 +9,7 @@
 
 #include "hw/eu/eu_channels.h"
 #include "hw/eu/eu_fast.h"
+#include "hw/eu/eu_fused.h"
 #include "hw/eu/eu_math.h"
 #include "hw/eu/eu_number.h"
 #include "hw/eu/eu_operand.h"

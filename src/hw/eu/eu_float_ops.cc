@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "hw/eu/eu_fused.h"
+
 namespace softxe {
 namespace {
 
@@ -18,7 +20,7 @@ T mul(Args<T> a) {
 }
 template <typename T>
 T mad(Args<T> a) {
-  return std::fma(a.s1, a.s2, a.s0);
+  return eu_fused(a.s1, a.s2, a.s0);
 }
 template <typename T>
 T same(Args<T> a) {
@@ -56,14 +58,14 @@ template EuFloatOp<float> eu_float_op<float>(EuOp op);
 template EuFloatOp<double> eu_float_op<double>(EuOp op);
 
 std::uint64_t eu_half_mad(const EuFloatArgs<float>& args, const EuFloatMode& mode) {
-  const float plain = std::fma(args.s1, args.s2, args.s0);
+  const float plain = eu_fused(args.s1, args.s2, args.s0);
   const EuRounder rounder{.rounding = mode.rounding, .denormals = mode.hf};
   if (plain != plain || std::isinf(plain) || plain == 0) {
     // Zeros of f are exact: no sum of such numbers is too small for f. So are infinities and NaNs.
     return eu_round(static_cast<double>(eu_one_nan(plain)), kEuFormatHf, rounder);
   }
   // In units of 2^-48 every product and every addend is whole, and none exceeds 2^81.
-  const auto fixed = [](double value, int unit) { return static_cast<EuWide>(std::ldexp(value, unit)); };
+  const auto fixed = [](double value, int unit) { return static_cast<EuWide>(value * eu_power_of_two(unit)); };
   const EuWide sum = fixed(static_cast<double>(args.s1), 24) * fixed(static_cast<double>(args.s2), 24) +
                      fixed(static_cast<double>(args.s0), 48);
   EuExact exact = EuExact::of(sum);

@@ -6,6 +6,7 @@
 #include "hw/eu/eu_channels.h"
 #include "hw/eu/eu_dpas.h"
 #include "hw/eu/eu_float_ops.h"
+#include "hw/eu/eu_fused.h"
 #include "hw/eu/eu_int_ops.h"
 #include "hw/eu/eu_math.h"
 #include "hw/eu/eu_number.h"
@@ -286,8 +287,8 @@ void set_condition(Work& work) {
     } else if (!eu_is_float(type)) {
       holds = eu_compare(work.inst.cond, eu_int_value(work.result[k], type), EuWide{0});
     } else {
-      const double value =
-          type == EuType::kDF ? eu_df(work.result[k]) : static_cast<double>(small_float(work.result[k], type, work.mode));
+      const double value = type == EuType::kDF ? eu_df(work.result[k])
+                                               : static_cast<double>(small_float(work.result[k], type, work.mode));
       holds = work.inst.cond == EuCond::kOv ? std::isinf(value) : eu_compare(work.inst.cond, value, 0.0);
     }
     bits |= std::uint32_t{holds} << k;
@@ -317,7 +318,7 @@ void do_accumulate(Work& work) {
   for (unsigned k = 0; k < work.inst.exec_size; ++k) {
     if (work.inst.op == EuOp::kMac && is_float) {
       const float acc = eu_acc_float(work.thread, k);
-      const float value = std::fma(float_source<float>(work, 0, k), float_source<float>(work, 1, k), acc);
+      const float value = eu_fused(float_source<float>(work, 0, k), float_source<float>(work, 1, k), acc);
       work.result[k] = work.convert().from(eu_one_nan(value));
       continue;
     }

@@ -140,7 +140,8 @@ double eu_round_to_whole(double value, EuRounding rounding) {
   // Not nearbyint(): it obeys MXCSR, which may hold another mode.
   const double low = std::floor(value);
   const double rest = value - low;
-  const bool up = rest > 0.5 || (rest == 0.5 && std::fmod(low, 2.0) != 0);
+  const bool odd = low * 0.5 != std::floor(low * 0.5);
+  const bool up = rest > 0.5 || (rest == 0.5 && odd);
   return std::copysign(up ? low + 1 : low, value);
 }
 
@@ -202,7 +203,7 @@ std::uint64_t EuConvert::to_int(double value) const {
   if (value != value) return 0;
   const unsigned bits = eu_type_bytes(to) * 8;
   const bool is_signed = eu_class(to) == EuClass::kSigned;
-  const double limit = std::ldexp(1.0, static_cast<int>(is_signed ? bits - 1 : bits));
+  const double limit = eu_power_of_two(static_cast<int>(is_signed ? bits - 1 : bits));
   const std::uint64_t top = is_signed ? (std::uint64_t{1} << (bits - 1)) - 1 : eu_low_bits(~std::uint64_t{0}, bits / 8);
   const double whole = eu_round_to_whole(value, mode.to_int);
   if (whole >= limit) return top;

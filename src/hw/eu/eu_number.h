@@ -72,6 +72,11 @@ struct EuExact {
   static EuExact of(EuWide integer);
 };
 
+/// Exact; -1022 <= exponent <= 1023.
+constexpr double eu_power_of_two(int exponent) {
+  return std::bit_cast<double>(static_cast<std::uint64_t>(exponent + 1023) << 52);
+}
+
 struct EuRounder {
   EuRounding rounding = EuRounding::kNearestEven;
   EuDenormals denormals = EuDenormals::kKeep;
