@@ -42,6 +42,9 @@ Runtime::~Runtime() {
 
 namespace {
 
+/// What the widest vector of OpenCL asks for.
+constexpr size_t kAlignment = 128;
+
 /// Memory that needs no call at all to be given to a kernel: what the program has anyway.
 constexpr size_t kPlainMax = 8 << 20;
 alignas(4096) unsigned char global_memory[kPlainMax];
@@ -60,7 +63,7 @@ void* take(unsigned char* from, size_t& used, size_t bytes) {
 
 /// Gives rows a stack frame to take their memory from.
 void with_stack(const std::function<void()>& body) {
-  unsigned char frame[kPlainMax];
+  alignas(4096) unsigned char frame[kPlainMax];
   stack_memory = frame;
   stack_used = global_used = 0;
   body();
@@ -90,8 +93,11 @@ Block::Block(Runtime& rt, size_t bytes) : rt_(rt), bytes_(bytes) {
       host_ = device_ = rt.function<clSharedMemAllocINTEL_fn>("clSharedMemAllocINTEL")(rt.context, rt.device, nullptr,
                                                                                        bytes, 0, &status);
       break;
-    case Memory::kSvm: host_ = device_ = clSVMAlloc(rt.context, CL_MEM_READ_WRITE, bytes, 0); break;
-    case Memory::kMalloc: host_ = device_ = std::malloc(bytes); break;
+    case Memory::kSvm:
+      host_ = device_ = clSVMAlloc(rt.context, CL_MEM_READ_WRITE, bytes, 0);
+      map();
+      break;
+    case Memory::kMalloc: host_ = device_ = std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment); break;
     case Memory::kMmap:
       host_ = device_ = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
       break;
@@ -110,7 +116,11 @@ Block::~Block() {
     case Memory::kUsmShared:
       rt_.function<clMemBlockingFreeINTEL_fn>("clMemBlockingFreeINTEL")(rt_.context, device_);
       break;
-    case Memory::kSvm: clSVMFree(rt_.context, device_); break;
+    case Memory::kSvm:
+      to_device();
+      clFinish(rt_.queue);
+      clSVMFree(rt_.context, device_);
+      break;
     case Memory::kMalloc: std::free(device_); break;
     case Memory::kMmap: munmap(device_, bytes_); break;
     case Memory::kStack:
@@ -118,8 +128,18 @@ Block::~Block() {
   }
 }
 
+/// Coarse-grained memory is the host's between a map and an unmap.
+void Block::map() {
+  check_cl(clEnqueueSVMMap(rt_.queue, CL_TRUE, CL_MAP_READ | CL_MAP_WRITE, device_, bytes_, 0, nullptr, nullptr), "map");
+  mapped_ = true;
+}
+
 void Block::to_device() {
   switch (rt_.options.memory) {
+    case Memory::kSvm:
+      if (mapped_) check_cl(clEnqueueSVMUnmap(rt_.queue, device_, 0, nullptr, nullptr), "unmap");
+      mapped_ = false;
+      break;
     case Memory::kBuffer:
       check_cl(clEnqueueWriteBuffer(rt_.queue, buffer_, CL_TRUE, 0, bytes_, host_, 0, nullptr, nullptr), "write");
       break;
@@ -134,6 +154,9 @@ void Block::to_device() {
 
 void Block::to_host() {
   switch (rt_.options.memory) {
+    case Memory::kSvm:
+      if (!mapped_) map();
+      break;
     case Memory::kBuffer:
       check_cl(clEnqueueReadBuffer(rt_.queue, buffer_, CL_TRUE, 0, bytes_, host_, 0, nullptr, nullptr), "read");
       break;
@@ -201,6 +224,7 @@ void Kernel::enqueue(const Range& range, cl_command_queue queue, cl_event* event
 }
 
 void Kernel::run(const Range& range) {
+  for (Block* block : blocks_) block->give();
   enqueue(range, rt_.queue);
   check_cl(clFinish(rt_.queue), "clFinish");
   for (Block* block : blocks_) block->to_host();

@@ -61,6 +61,10 @@ class Block {
   size_t bytes() const { return bytes_; }
   void to_device();
   void to_host();
+  /// Before a kernel: memory that the host has not written since it was read is the device's again.
+  void give() {
+    if (mapped_) to_device();
+  }
   void set_arg(cl_kernel kernel, cl_uint index) const;
   /// The address a kernel sees; null for buffers.
   void* device_address() const { return device_; }
@@ -71,6 +75,8 @@ class Block {
   void* host_ = nullptr;
   void* device_ = nullptr;
   cl_mem buffer_ = nullptr;
+  bool mapped_ = false;
+  void map();
   std::vector<unsigned char> staging_;
 };
 
