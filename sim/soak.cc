@@ -119,9 +119,9 @@ class Soak {
 
   const Options options_;
   MigrateLock migrate_lock_{"migrate"};
+  live::LiveHostMm::Owner mm_;  ///< before the device, whose windows are part of it
   std::unique_ptr<Device> device_;
   std::shared_ptr<VmContext> vm_;
-  live::LiveHostMm::Owner mm_;
   std::uint64_t base_ = 0;
 
   std::atomic<bool> stop_{false};
@@ -407,8 +407,8 @@ int Soak::run() {
       last.ranges, last.vmas);
   device_->close_vm(vm_);
   vm_.reset();
-  mm_.reset();
   device_.reset();
+  mm_.reset();
   return 0;
 }
 
