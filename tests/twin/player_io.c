@@ -104,6 +104,7 @@ static void do_proc_mem(const struct op* op) {
 /* page pages: a child that has the memory no more reads the parent's */
 static void do_child_reads(const struct op* op) {
   const pid_t parent = getpid();
+  memset(side, 0, sizeof side);
   const pid_t child = vfork();
   if (child == 0) {
     const struct iovec mine = {side, (size_t)bytes_of(op->n[1])};

@@ -184,12 +184,14 @@ bool CallPlanner::moved_pages(const Row& row, Detail detail, CallPlan& plan) con
   if ((flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | kMremapDontunmap)) != 0) return false;
   if ((fixed || keeps) && (flags & MREMAP_MAYMOVE) == 0) return false;
   std::uint64_t page_bytes = k2M;  // as far as a mapping of huge pages would reach
+  std::optional<HostRange> mapping;
   if (detail == Detail::kExact) {
     const auto vma = maps_->at_or_above(HostVa(call.word(0)));
     if (!vma || !vma->range.contains(HostVa(call.word(0)))) return false;
     // No bytes of shared memory are a second mapping of it; of other memory, a mistake.
     if (call.word(1) == 0 && !vma->shared) return false;
     page_bytes = vma->page_bytes;
+    mapping = vma->range;
   }
   plan.is_widest = detail == Detail::kWidest;
   const auto source = pages_of(call.word(0), rounded(call.word(1), page_bytes));
@@ -209,7 +211,9 @@ bool CallPlanner::moved_pages(const Row& row, Detail detail, CallPlan& plan) con
     }
   }
   if (source) plan.add({*source, row.event, row.pages});
-  if (target) plan.add({*target, row.event, VramPages::kGo});
+  // Since 6.17 several mappings move with the gaps between them, and below a gap the target stays as it was.
+  const bool replaced = !source || (mapping && mapping->contains(*source));
+  if (target) plan.add({*target, row.event, replaced ? VramPages::kGo : VramPages::kComeHome});
   return plan.count != 0;
 }
 
