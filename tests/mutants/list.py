@@ -117,7 +117,7 @@ MUTANTS = [
      "plan.add({*source, row.event, row.pages});", "plan.add({*source, std::nullopt, row.pages});",
      "host LiveHooks.*"),
     ("mremap tells nobody of the target", LIVE + "client_reach.cc",
-     "plan.add({*target, row.event, VramPages::kGo});", "plan.add({*target, std::nullopt, VramPages::kGo});",
+     "if (target) plan.add({*target, row.event, replaced", "if (target) plan.add({*target, std::nullopt, replaced",
      "host LiveHooks.*"),
     ("mremap leaves pages in VRAM", LIVE + "client_reach.cc",
      "plan.add({*source, row.event, row.pages});", "plan.add({*source, row.event, VramPages::kGo});",
