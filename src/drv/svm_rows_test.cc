@@ -274,8 +274,8 @@ TEST(SvmRows, AQueryOfAttributesSeesAFinishedMunmap) {
 
 // --- races ---------------------------------------------------------------------------------------------------
 
-// The last moment at which an munmap can find the range: it dies and is queued. The queue must not keep what is gone, and
-// the reset must not go with it.
+// The last moment at which an munmap can find the range: it dies and is queued. The queue must not keep what is gone,
+// and the reset must not go with it.
 TEST(SvmRows, R36_MunmapBetweenTheUnbindAndTheRemovalQueuesNothingThatIsGone) {
   SimDevice d;
   ASSERT_TRUE(d.bind_mirror(kBase, 8 * k2M));
