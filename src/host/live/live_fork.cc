@@ -62,6 +62,7 @@ void LiveHostMm::fork_after_child() SX_NO_THREAD_SAFETY_ANALYSIS {
 
 /// False: this thread is in a sandbox now that forbids it.
 bool LiveHostMm::may_move_pages() const {
+  if (!res_.unreadable) return true;  // rung none: there is nothing to move
   const HostVa ours = res_.unreadable.range().start();
   const int err = res_.client.ask(ours, ours);
   return err == ENOENT || err == EAGAIN;

@@ -97,6 +97,7 @@ bool Registration::unregister_range(HostRange range) {
 }
 
 bool Registration::is_registered(HostVa page) {
+  if (!res_.unreadable) return false;  // rung none
   std::uint32_t turns = 0;
   for (;;) {
     const int err = res_.client.ask(page, res_.unreadable.range().start());
