@@ -9,6 +9,7 @@
 #include "preload/fd_owner.h"
 #include "preload/interpose.h"
 #include "preload/session.h"
+#include "preload/signal_table.h"
 #include "preload/spin_futex.h"
 
 namespace softxe::preload {
@@ -32,20 +33,6 @@ std::size_t index_of(int signal) {
   return i;
 }
 
-class Hold {
- public:
-  Hold() : mask_(live::block_signals()) { lock.lock(); }
-  ~Hold() {
-    lock.unlock();
-    live::restore_signals(mask_);
-  }
-  Hold(const Hold&) = delete;
-  Hold& operator=(const Hold&) = delete;
-
- private:
-  std::uint64_t mask_;
-};
-
 void on_core_signal(int signal, siginfo_t* info, void*) { die_by_default(signal, *info); }
 
 bool is_default(const struct sigaction& action) {
@@ -66,7 +53,7 @@ struct sigaction our_action() {
 }  // namespace
 
 void take_core_signals() {
-  const Hold hold;
+  const SignalTableHold hold(lock);
   if (taken_in.load() != 0) return;
   for (std::size_t i = 0; i < kCoreSignals.size(); ++i) {
     real_sigaction(kCoreSignals[i], nullptr, &defaults[i]);
@@ -84,7 +71,7 @@ int core_sigaction(int signal, const struct sigaction* wanted, struct sigaction*
   if (wanted != nullptr) copy = *wanted;  // may fault: not under the lock
   struct sigaction old {};
   {
-    const Hold hold;
+    const SignalTableHold hold(lock);
     struct sigaction& client = defaults[index_of(signal)];
     const struct sigaction ours = our_action();
     // A vfork child's table in the kernel is its own, this one is its parent's.

@@ -15,6 +15,7 @@
 #include "preload/engine_scope.h"
 #include "preload/fd_owner.h"
 #include "preload/interpose.h"
+#include "preload/signal_table.h"
 #include "preload/spin_futex.h"
 
 namespace softxe::preload {
@@ -35,21 +36,6 @@ ClientAction* client_action(int signal) {
     if (c.signal == signal) return &c;
   return nullptr;
 }
-
-/// Holds the table, with signals blocked so that no handler wants it on this thread.
-class Hold {
- public:
-  Hold() : mask_(live::block_signals()) { lock.lock(); }
-  ~Hold() {
-    lock.unlock();
-    live::restore_signals(mask_);
-  }
-  Hold(const Hold&) = delete;
-  Hold& operator=(const Hold&) = delete;
-
- private:
-  std::uint64_t mask_;
-};
 
 bool is_default(const struct sigaction& action) {
   return (action.sa_flags & SA_SIGINFO) == 0 && (action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN);
@@ -130,7 +116,7 @@ int chained_sigaction(int signal, const struct sigaction* wanted, struct sigacti
   if (wanted != nullptr) copy = *wanted;
   struct sigaction old {};
   {
-    Hold hold;
+    const SignalTableHold hold(lock);
     old = mine->action;
     if (wanted != nullptr) {
       mine->action = copy;
@@ -155,7 +141,7 @@ sighandler_t plain_signal(int signal, sighandler_t handler, int flags) {
 }  // namespace
 
 void take_memory_signals() {
-  Hold hold;
+  const SignalTableHold hold(lock);
   if (taken.load()) return;
   for (ClientAction& c : client_actions) {
     real_sigaction(c.signal, nullptr, &c.action);
