@@ -68,7 +68,7 @@ conformance: build conformance-root
 	  --softxe $(SOFTXE) $(if $(TESTS),--tests '$(TESTS)') --counts $(RUNTIME_COUNTS))
 	@python3 conformance/run.py --root "$(CONFORMANCE_ROOT)" --softxe $(SOFTXE) \
 	  $(addprefix --add-counts ,$(RUNTIME_COUNTS)) \
-	  $(if $(FAST),--set conformance/fast.txt) $(if $(TESTS),--tests '$(TESTS)') $(CONFORMANCE_ARGS)
+	  $(addprefix --profile ,$(PROFILE)) $(if $(FAST),--set conformance/fast.txt) $(if $(TESTS),--tests '$(TESTS)') $(CONFORMANCE_ARGS)
 
 harmless: build
 	@tools/deps.sh build harmless

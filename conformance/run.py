@@ -2,12 +2,14 @@
 """Runs Intel's unmodified IGT programs under softxe and compares every subtest with what is expected.
 
 Fails on any difference to conformance/expected/*.txt, in either direction: a known failure that
-passes is a difference too. Subtests that another package version adds are run and reported, not
+passes is a difference too. What else is expected of another profile than bmg stands in a folder of
+its name there. Subtests that another package version adds are run and reported, not
 failed. conformance/assertions.txt asks the run's own report for proof that memory moved.
 
     run.py                                   everything that has an expectation file
     run.py --set conformance/fast.txt        the quick set
     run.py --tests 'xe_vm@.*userptr'         a regular expression over binary or binary@subtest
+    run.py --profile cri                     what is expected of that profile only
     run.py --update-expected --tests xe_vm   write what was seen, to be reviewed
 """
 import argparse
@@ -29,6 +31,20 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 BATCH = 100
 
 
+EXPECTED = os.path.join(HERE, "expected")
+DEFAULT_PROFILE = "bmg"
+
+
+def profiles():
+    """Those with expectations, the default first."""
+    return [DEFAULT_PROFILE] + sorted(name for name in os.listdir(EXPECTED)
+                                      if os.path.isdir(os.path.join(EXPECTED, name)))
+
+
+def expected_in(profile):
+    return EXPECTED if profile == DEFAULT_PROFILE else os.path.join(EXPECTED, profile)
+
+
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], epilog=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -39,6 +55,8 @@ def arguments():
                                            "{devices} and {report} are replaced")
     parser.add_argument("--softxe-option", action="append", default=[], metavar="OPTION",
                         help="passed to `softxe run`, e.g. --softxe-option=--vram=1G")
+    parser.add_argument("--profile", action="append", choices=profiles(), default=[],
+                        help="a profile of `softxe run`; without it all that have expectations")
     parser.add_argument("--tests", default=os.environ.get("TESTS") or None, metavar="REGEX")
     parser.add_argument("--set", metavar="FILE", help="a file of regular expressions, one a line")
     parser.add_argument("--devices", type=int, help="overrides the expectation files")
@@ -145,10 +163,11 @@ class Results:
 class BinaryRun:
     """One test program: what is expected of it, what it did."""
 
-    def __init__(self, options, runner, binary, version, assertions, results):
+    def __init__(self, options, runner, profile, binary, version, assertions, results):
         self.options, self.runner, self.binary = options, runner, binary
+        self.label = binary if profile == DEFAULT_PROFILE else f"{profile}:{binary}"
         self.assertions, self.results = assertions, results
-        self.path = os.path.join(HERE, "expected", binary + ".txt")
+        self.path = os.path.join(expected_in(profile), binary + ".txt")
         if os.path.exists(self.path):
             self.expected = expectations.load(self.path)
         else:
@@ -183,7 +202,7 @@ class BinaryRun:
                 self.missing(name)
         if self.options.list:
             for name in chosen:
-                print(f"{self.binary}@{name}")
+                print(f"{self.label}@{name}")
             return
         if not chosen:
             return
@@ -199,13 +218,13 @@ class BinaryRun:
         counts = {}
         for outcome, _ in self.seen.values():
             counts[outcome] = counts.get(outcome, 0) + 1
-        print(f"{self.binary}: " + ", ".join(f"{n} {what}" for what, n in sorted(counts.items())) +
+        print(f"{self.label}: " + ", ".join(f"{n} {what}" for what, n in sorted(counts.items())) +
               f" ({time.monotonic() - start:.0f} s)", flush=True)
         if self.options.update_expected:
             self.update(listed)
 
     def missing(self, name):
-        test = f"{self.binary}@{name}"
+        test = f"{self.label}@{name}"
         if self.same_version:
             self.results.difference(test, "expected, but this program does not have it")
         else:
@@ -224,7 +243,7 @@ class BinaryRun:
         return why
 
     def outcome(self, name, outcome, seconds, output, report, batch_length):
-        test = f"{self.binary}@{name}"
+        test = f"{self.label}@{name}"
         output = list(output)
         verdict, reason = self.expected.verdicts.get(name, (None, None))
         if batch_length == 1:
@@ -235,7 +254,7 @@ class BinaryRun:
                 outcome = "fail"
                 output += [f"passed, but {line}" for line in why]
         self.seen[name] = (outcome, output)
-        row = {"binary": self.binary, "subtest": name, "outcome": outcome, "expected": verdict,
+        row = {"binary": self.label, "subtest": name, "outcome": outcome, "expected": verdict,
                "seconds": seconds, "reason": reason}
         if outcome != "pass":
             row["output"] = output[-20:]
@@ -255,7 +274,7 @@ class BinaryRun:
         if self.options.keep_reports and os.path.exists(report):
             os.makedirs(self.options.keep_reports, exist_ok=True)
             shutil.copyfile(report, os.path.join(self.options.keep_reports,
-                                                 f"{self.binary}@{name}.json"))
+                                                 f"{self.label}@{name}.json"))
 
     def update(self, listed):
         rows = []
@@ -278,12 +297,12 @@ class BinaryRun:
         header = [f"# igt-gpu-tools-tests {version}"] + \
                  [line for line in self.expected.header if not line.startswith("# igt-gpu-tools-tests")]
         expectations.write(self.path, header, rows)
-        print(f"{self.binary}: wrote {os.path.relpath(self.path)}")
+        print(f"{self.label}: wrote {os.path.relpath(self.path)}")
 
 
-def binaries(options):
+def binaries(options, profile):
     """Programs with expectations; with --update-expected --tests also others that match."""
-    names = sorted(name[:-4] for name in os.listdir(os.path.join(HERE, "expected"))
+    names = sorted(name[:-4] for name in os.listdir(expected_in(profile))
                    if name.startswith("xe_") and name.endswith(".txt"))  # others are of other programs
     if options.update_expected and options.tests:
         folder = os.path.join(options.root, igt.TEST_DIR.lstrip("/"))
@@ -298,19 +317,22 @@ def main():
     options = arguments()
     selection = Selection(options.tests, options.set)
     version = root_version(options.root)
-    runner = igt.Runner(options.root, options.softxe, options.launcher, options.softxe_option,
-                        options.verbose)
     if not options.list and not options.launcher and not os.access(options.softxe, os.X_OK):
         sys.exit(f"{options.softxe} is not there: build first, or give --softxe")
     assertions = load_assertions(os.path.join(HERE, "assertions.txt"))
     results = Results()
-    before = machine.snapshot(runner.root)
-    for binary in binaries(options):
-        try:
-            BinaryRun(options, runner, binary, version, assertions, results).run(selection)
-        except (RuntimeError, ValueError) as error:
-            results.difference(binary, str(error))
-    after = machine.snapshot(runner.root)
+    root = os.path.abspath(options.root)
+    before = machine.snapshot(root)
+    for profile in options.profile or profiles():
+        chosen = [] if profile == DEFAULT_PROFILE else [f"--profile={profile}"]
+        runner = igt.Runner(options.root, options.softxe, options.launcher, options.softxe_option + chosen,
+                            options.verbose)
+        for binary in binaries(options, profile):
+            try:
+                BinaryRun(options, runner, profile, binary, version, assertions, results).run(selection)
+            except (RuntimeError, ValueError) as error:
+                results.difference(f"{profile}:{binary}", str(error))
+    after = machine.snapshot(root)
     for change in machine.compare(before, after):
         results.difference("machine", "this run changed " + change)
     machine.put_back(before, after)

@@ -112,7 +112,7 @@ class Running(unittest.TestCase):
                                            update_expected=False, list=False, prove=prove,
                                            keep_reports=os.path.join(self.folder.name, "reports")))()
         results = run.Results()
-        one = run.BinaryRun(options, self.runner, "no_such_file", version, assertions, results)
+        one = run.BinaryRun(options, self.runner, "bmg", "no_such_file", version, assertions, results)
         for line in header.splitlines():
             expectations._directive(one.expected, line[1:].split(None, 1))
         one.expected.verdicts = verdicts
@@ -259,11 +259,12 @@ class Pieces(unittest.TestCase):
                                      {"a": ("pass", None), "b": ("skip", "why")})
 
     def test_the_shipped_files_are_well_formed(self):
-        folder = os.path.join(run.HERE, "expected")
-        for name in os.listdir(folder):
-            if not name.startswith("xe_"):
-                continue  # cl_suite.txt: kernels.py
-            self.assertTrue(expectations.load(os.path.join(folder, name)).verdicts, name)
+        for profile in run.profiles():
+            folder = run.expected_in(profile)
+            for name in os.listdir(folder):
+                if not name.startswith("xe_"):
+                    continue  # cl_suite.txt: kernels.py; folders: profiles
+                self.assertTrue(expectations.load(os.path.join(folder, name)).verdicts, name)
         self.assertTrue(run.load_assertions(os.path.join(run.HERE, "assertions.txt")))
 
     def test_selection(self):

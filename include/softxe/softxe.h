@@ -152,7 +152,7 @@ enum class AttributeReset : std::uint8_t { kFlag, kAlways, kExact };
 enum class Collector : std::uint8_t { kManual, kThread };
 
 struct DeviceOptions {
-  const char* profile = "bmg";   ///< bmg, pvc, lnl
+  const char* profile = "bmg";   ///< bmg, pvc, lnl, cri, nvlp
   std::uint64_t vram_bytes = 0;  ///< per tile; 0: as the profile says
   AttributeReset reset = AttributeReset::kFlag;
   Collector collector = Collector::kManual;

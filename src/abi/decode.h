@@ -133,7 +133,8 @@ class QueueExtensionContext {
   virtual ~QueueExtensionContext() = default;
   virtual Privilege privilege() const = 0;
   virtual TimesliceLimits timeslice_limits() const = 0;
-  /// ENOENT unknown; EINVAL no primary, other VM, other engines, group full.
+  /// ENOENT: unknown. EINVAL: no primary, other VM, other engines. That a group is full shows only when the queue is
+  /// made, behind all properties.
   virtual Status join_group(QueueId primary) = 0;
 };
 Result<ExecQueueProperties> decode_queue_extensions(const ExecQueueCreateRequest& request, const DecodeLimits& limits,

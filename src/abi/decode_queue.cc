@@ -88,6 +88,11 @@ class QueueProperties {
   }
 
  private:
+  GtType gt_type() const {
+    for (const GtFact& gt : device_.gts)
+      if (gt.id == request_.gt) return gt.type;
+    return GtType::kMain;
+  }
   Status set_priority(std::uint64_t value) {
     if (value > 2) return fail(EINVAL, "unknown queue priority");
     if (value == 2 && context_.privilege() == Privilege::kNone) return fail(EPERM, "high priority needs CAP_SYS_NICE");
@@ -117,7 +122,10 @@ class QueueProperties {
     return {};
   }
   Status set_group(std::uint64_t value) {
-    if (!device_.has(DeviceFact::kMultiQueue) || !cls_) return fail(ENODEV, "engine class has no multi-queue groups");
+    // A bind queue counts as one of the copy engines.
+    if (!device_.has_groups(cls_.value_or(EngineClass::kCopy), gt_type()))
+      return fail(ENODEV, "engine class has no multi-queue groups");
+    if (!cls_) return fail(EINVAL, "a bind queue cannot join a group");
     if (request_.width != 1 || result_.group_primary || result_.group_of)
       return fail(EINVAL, "a parallel queue, or one with a group, cannot join a group");
     if (value & DRM_XE_MULTI_GROUP_CREATE) {

@@ -11,9 +11,23 @@ namespace {
 
 class ExtensionContext final : public QueueExtensionContext {
  public:
+  ExtensionContext(const IdTable<ExecQueuePtr>& queues, const ExecQueueCreateRequest& request, const ExecVm& vm)
+      : queues_(queues), request_(request), vm_(vm) {}
   Privilege privilege() const override { return geteuid() == 0 ? Privilege::kSysNice : Privilege::kNone; }
   TimesliceLimits timeslice_limits() const override { return {}; }
-  Status join_group(QueueId) override { return fail(ENOENT, "no multi-queue groups on this device"); }
+  Status join_group(QueueId id) override {
+    ExecQueuePtr found = queues_.find(static_cast<std::uint32_t>(id));
+    if (!found) return fail(ENOENT, "no such primary queue");
+    SX_TRY_VOID(check_join(*found, request_, vm_));
+    primary = std::move(found);
+    return {};
+  }
+  ExecQueuePtr primary;  ///< of the group to join; null: none
+
+ private:
+  const IdTable<ExecQueuePtr>& queues_;
+  const ExecQueueCreateRequest& request_;
+  const ExecVm& vm_;
 };
 
 }  // namespace
@@ -23,12 +37,12 @@ Result<int> DrmFile::exec_queue_create(Bytes bytes) {
   DrmVmPtr vm = vms_.find(static_cast<std::uint32_t>(request.vm));
   if (!vm) return fail(ENOENT, "no such VM");
   SX_TRY_VOID(vm->context->vm.check_usable());
-  ExtensionContext context;
+  ExtensionContext context(queues_, request, *vm->exec);
   SX_TRY(ExecQueueProperties properties, decode_queue_extensions(request, limits(), memory_, context));
-  SX_TRY(ExecQueuePtr queue, device_.exec().create_queue(request, properties, vm->exec));
+  SX_TRY(ExecQueuePtr queue, device_.exec().create_queue(request, properties, vm->exec, context.primary));
   auto id = queues_.add(queue);
   if (!id) {
-    device_.exec().destroy_queue(queue);
+    device_.exec().discard_queue(queue);
     return fail(id.error());
   }
   reply_exec_queue_create(bytes, QueueId{*id});
@@ -55,11 +69,11 @@ Result<int> DrmFile::exec_queue_get_property(Bytes bytes) {
 
 Result<int> DrmFile::exec_queue_set_property(Bytes bytes) {
   SX_TRY(QueuePropertyRequest request, decode_exec_queue_set_property(bytes));
-  if (!queues_.find(static_cast<std::uint32_t>(request.queue))) {
-    return fail(ENOENT, "no such exec queue");
-  }
-  SX_TRY_VOID(check_queue_set_property(request));
-  return fail(EINVAL, "queue is in no group");
+  ExecQueuePtr queue = queues_.find(static_cast<std::uint32_t>(request.queue));
+  if (!queue) return fail(ENOENT, "no such exec queue");
+  SX_TRY(QueuePriority priority, check_queue_set_property(request));
+  SX_TRY_VOID(device_.exec().scheduler().set_group_priority(*queue, priority));
+  return 0;
 }
 
 namespace {

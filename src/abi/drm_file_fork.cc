@@ -61,10 +61,11 @@ std::size_t DrmFile::inherit(const FileImage& image) {
     if (const Status done = restore_vm(device_.device(), *vm->context, entry.image, translate); !done)
       SX_ERROR("VM {} is banned in a fork child: {} ({})", id, done.error().why, done.error().err);
   }
+  DeviceExec::InheritedGroups groups;
   lost += queues_.inherit(image.queues, [&](const ExecQueuePtr& parents) -> ExecQueuePtr {
     const auto vm = exec_of.find(parents->vm().get());
     ExecVmPtr mine = vm == exec_of.end() ? closed_vm(*parents) : vm->second;
-    return mine ? device_.exec().inherit_queue(*parents, std::move(mine)) : nullptr;
+    return mine ? device_.exec().inherit_queue(*parents, std::move(mine), groups) : nullptr;
   });
   syncobjs_.inherit(image.syncobjs);
   return lost;

@@ -202,7 +202,7 @@ Status write_dynamic(const DynamicFile& file, std::string_view text, DeviceFiles
 /// Lines "name: value" in the order of spec/svm.md 9.1.
 std::string stats_text(const CounterSet& counters);
 /// debugfs gt0/pat_sw_config.
-std::string pat_text(const DeviceProfile& profile);
+std::string pat_text(const DeviceProfile& profile, const GtFact& gt);
 /// The real /proc/meminfo with its huge page counts replaced by `huge_pages`, all free.
 std::string meminfo_text(std::string_view real, std::uint64_t huge_pages);
 

@@ -8,7 +8,7 @@ namespace {
 
 const char* yes_no(bool value) { return value ? "yes" : "no"; }
 
-/// "vcs vecs"; multi-queue groups exist on no profile, so that list stays empty on purpose.
+/// " vcs vecs".
 std::string class_list(std::uint32_t classes) {
   std::string text;
   for (unsigned c = 0; c < kEngineClasses; ++c)
@@ -24,8 +24,10 @@ std::string info_text(const DeviceProfile& p) {
       p.graphics_version * 100 + p.gts[0].ip.minor, p.pci_device, p.pci_revision, yes_no(p.has(DeviceFact::kDiscrete)),
       p.tiles, p.page_table_levels - 1, yes_no(p.has(DeviceFact::kFlatCcs)), yes_no(p.has(DeviceFact::kUsm)),
       class_list(p.multi_lrc_classes));
+  // Where there are no groups the empty list stays: without the line IGT assumes copy and compute.
   for (const GtFact& gt : p.gts)
-    text += fmt::format("gt{} force wake 0\ngt{} multi_queue_engine_classes:\n", gt.id, gt.id);
+    text += fmt::format("gt{} force wake 0\ngt{} multi_queue_engine_classes:{}\n", gt.id, gt.id,
+                        class_list(gt.type == GtType::kMain ? p.multi_queue_classes : 0));
   return text;
 }
 
@@ -50,8 +52,8 @@ void add_gt(TreeBuilder& tree, const std::string& device_dir, const DeviceProfil
   tree.dynamic(dir + "/stats", 0644);
   tree.dynamic(dir + "/force_reset", 0644);
   tree.dynamic(dir + "/force_reset_sync", 0644);
-  tree.file(dir + "/pat_sw_config", pat_text(p));
-  tree.file(dir + "/pat", pat_text(p));
+  tree.file(dir + "/pat_sw_config", pat_text(p, gt));
+  tree.file(dir + "/pat", pat_text(p, gt));
   tree.file(dir + "/topology", topology_text(gt));
   tree.file(dir + "/hw_engines", engines_text(p, gt));
   for (const char* name : {"register-save-restore", "register-save-restore-check", "workarounds", "tunings", "mocs",
@@ -61,30 +63,38 @@ void add_gt(TreeBuilder& tree, const std::string& device_dir, const DeviceProfil
   for (const char* name : {"guc_info", "huc_info", "guc_log", "guc_ctb", "guc_pc"}) tree.file(dir + "/uc/" + name, "");
 }
 
+/// "[ 0, 0, 0, 3, 3, 0 ]" of a register in one of the two newer layouts.
+std::string pat_fields(PatLayout layout, std::uint32_t value) {
+  const std::string compressed = layout == PatLayout::kXe2 ? fmt::format(" {},", value >> 9 & 1) : std::string();
+  return fmt::format("[ {},{} {}, {}, {}, {} ]", value >> 10 & 1, compressed, value >> 6 & 3, value >> 4 & 3,
+                     value >> 2 & 3, value & 3);
+}
+
 }  // namespace
 
-std::string pat_text(const DeviceProfile& p) {
-  const bool xe2 = p.graphics_version >= 20;
+std::string pat_text(const DeviceProfile& p, const GtFact& gt) {
   std::string text = "PAT table: (* = reserved entry)\n";
   // As many as the ABI accepts: clients take the last one for the highest valid index.
   for (std::size_t i = 0; i < p.pat_entries; ++i) {
     const PatEntry& e = p.pat[i];
     const char* reserved = e.state == PatState::kReserved ? " *" : "";
-    if (xe2)
-      text += fmt::format("PAT[{:2}] = [ {}, {}, {}, {}, {}, {} ]  ({:>#8x}){}\n", i, e.no_promote,
-                          compresses(e) ? 1 : 0, e.l3_class, e.l3_policy, e.l4_policy,
-                          e.state == PatState::kReserved ? 0 : static_cast<int>(e.coherency), e.value, reserved);
-    else
+    if (p.pat_layout == PatLayout::kTypes)
       text += fmt::format("PAT[{:2}] = [ {}, {} ]  ({:>#8x}){}\n", i, e.value & 3, e.value >> 2, e.value, reserved);
+    else
+      text += fmt::format("PAT[{:2}] = {}  ({:>#8x}){}\n", i, pat_fields(p.pat_layout, e.value), e.value, reserved);
   }
-  if (xe2) {
-    text += fmt::format("Page Table Access:\nPTA_MODE= [ 0, 0, 0, 0, 3, 0 ]  ({:>#8x})\n", 0xc);
-    text += fmt::format("PCIe ATS entry:\nPAT_ATS = [ 0, 0, 0, 0, 3, 3 ]  ({:>#8x})\n", 0xf);
+  if (p.pat_layout != PatLayout::kTypes) {
+    constexpr std::uint32_t kAts = 0xf;
+    text += fmt::format("Page Table Access:\nPTA_MODE= {}  ({:>#8x})\n", pat_fields(p.pat_layout, gt.pat_of_tables),
+                        gt.pat_of_tables);
+    text += fmt::format("PCIe ATS entry:\nPAT_ATS = {}  ({:>#8x})\n", pat_fields(p.pat_layout, kAts), kAts);
   }
   text += fmt::format("IDX[XE_CACHE_NONE] = {}\nIDX[XE_CACHE_WT] = {}\nIDX[XE_CACHE_WB] = {}\n", p.picks.uncached,
                       p.picks.write_through, p.picks.write_back);
   if (p.picks.uncached_compressed != 0xff)
     text += fmt::format("IDX[XE_CACHE_NONE_COMPRESSION] = {}\n", p.picks.uncached_compressed);
+  if (p.picks.write_back_compressed != 0xff)
+    text += fmt::format("IDX[XE_CACHE_WB_COMPRESSION] = {}\n", p.picks.write_back_compressed);
   return text;
 }
 
@@ -99,7 +109,7 @@ void add_debugfs(TreeBuilder& tree, const DeviceConfig& device) {
   tree.dynamic(dir + "/atomic_svm_timeslice_ms", 0644);
   for (const char* name : {"gem_names", "gtt_mm", "forcewake_all", "workarounds", "sriov_info"})
     tree.file(dir + "/" + name, "");
-  tree.file(dir + "/page_reclaim_hw_assist", "0\n", 0644);
+  tree.file(dir + "/page_reclaim_hw_assist", p.has(DeviceFact::kPageReclaim) ? "1\n" : "0\n", 0644);
   if (p.has(DeviceFact::kDiscrete)) {
     tree.file(dir + "/dgfx_pkg_residencies",
               "PACKAGE_G2: 0\nPACKAGE_G6: 0\nPACKAGE_G8: 0\n"

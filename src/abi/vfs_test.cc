@@ -413,7 +413,7 @@ TEST(DynamicFiles, Fdinfo) {
 }
 
 TEST(DynamicFiles, PatListHasEveryEntryAndThePicks) {
-  const std::string text = pat_text(kProfileBmg);
+  const std::string text = pat_text(kProfileBmg, kProfileBmg.gts[0]);
   for (const char* line :
        {"PAT[ 0] = [ 0, 0, 0, 0, 3, 0 ]  (     0xc)\n", "PAT[16] = [ 0, 0, 0, 0, 0, 0 ]  (     0x0) *\n",
         "PAT[27] = ", "IDX[XE_CACHE_NONE] = 3\n", "IDX[XE_CACHE_WT] = 15\n", "IDX[XE_CACHE_WB] = 2\n",

@@ -1,5 +1,7 @@
 // The command line: help and parsing come from the same CLI11 description, so they cannot drift
 // apart.
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
@@ -8,6 +10,7 @@
 
 #include "cli/commands.h"
 #include "cli/va_replay.h"
+#include "drv/profile.h"
 
 namespace softxe::cli {
 
@@ -16,11 +19,26 @@ namespace {
 /// What the chosen verb does; its exit status.
 using Action = std::function<int()>;
 
+/// One line each: "bmg   Arc B580: discrete, ...".
+std::string profile_lines() {
+  std::string text;
+  for (const DeviceProfile* profile : all_profiles())
+    text += fmt::format("{:<5} {}: {}\n", profile->name, profile->product, profile->summary);
+  return text;
+}
+
+/// Empty for a name that there is.
+std::string unknown_profile(const std::string& name) {
+  return find_profile(name) ? std::string() : fmt::format("'{}' is none of\n{}", name, profile_lines());
+}
+
 void add_run(CLI::App& app, Action& action) {
   auto* verb = app.add_subcommand("run", "Run a program as if an Xe GPU were there");
   auto options = std::make_shared<RunOptions>();
   verb->add_option("--devices", options->devices, "Number of cards")->check(CLI::Range(1, 8));
-  verb->add_option("--profile", options->profile, "Which card")->check(CLI::IsMember({"bmg", "pvc", "lnl"}));
+  verb->add_option("--profile", options->profile, "Which card:\n" + profile_lines())
+      ->check(CLI::Validator(unknown_profile, "NAME"))
+      ->default_str("bmg");
   verb->add_option("--vram", options->vram, "VRAM per tile, like 512M or 4G");
   verb->add_option("--visible", options->visible, "CPU-visible part of it (small BAR)");
   verb->add_option("--autoreset", options->autoreset, "When munmap resets memory attributes")

@@ -46,7 +46,7 @@ struct Attrs {
 
 struct DeviceSpec {
   std::string name;     ///< empty: the first device
-  std::string profile;  ///< bmg, pvc, lnl
+  std::string profile;  ///< bmg, pvc, lnl, cri, nvlp
   /// vram, autoreset, dma, order, ... as written; the world refuses what it does not know.
   std::map<std::string, std::string> options;
 };

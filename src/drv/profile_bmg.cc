@@ -64,6 +64,7 @@ constexpr std::uint32_t bit(DeviceFact f) { return static_cast<std::uint32_t>(f)
 constinit const DeviceProfile kProfileBmg = {
     .name = "bmg",
     .product = "Arc B580",
+    .summary = "discrete, 12 GiB of VRAM, 48-bit addresses, Xe2 (the default)",
     .pci_device = 0xe20b,
     .pci_revision = 0x00,
     .subsystem_device = 0x1100,

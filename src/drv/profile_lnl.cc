@@ -37,6 +37,7 @@ constexpr std::uint32_t bit(DeviceFact f) { return static_cast<std::uint32_t>(f)
 constinit const DeviceProfile kProfileLnl = {
     .name = "lnl",
     .product = "Arc 140V",
+    .summary = "integrated, no VRAM, 48-bit addresses, Xe2",
     .pci_device = 0x64a0,
     .pci_revision = 0x04,
     .subsystem_device = 0x2212,

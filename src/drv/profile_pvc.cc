@@ -49,6 +49,7 @@ constexpr std::uint32_t bit(DeviceFact f) { return static_cast<std::uint32_t>(f)
 constinit const DeviceProfile kProfilePvc = {
     .name = "pvc",
     .product = "Data Center GPU Max 1550",
+    .summary = "discrete, two tiles with 64 GiB of VRAM each, 64 KiB pages, 57-bit addresses",
     .pci_device = 0x0bd5,
     .pci_revision = 0x2f,
     .pci_class = 0x038000,
@@ -66,6 +67,7 @@ constinit const DeviceProfile kProfilePvc = {
     .gts = kGts,
     .engines = kEngines,
     .pat = kPat,
+    .pat_layout = PatLayout::kTypes,
     .pat_entries = 8,
     .picks = {.uncached = 0, .write_through = 2, .write_back = 3},
     .guc_submission = {1, 26, 0},

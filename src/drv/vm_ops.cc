@@ -4,6 +4,7 @@
 #include "drv/exec/fence.h"
 #include "svm/prefetch.h"
 #include "svm/self_check.h"
+#include "vm/page_reclaim.h"
 #include "vm/vm_transaction.h"
 
 namespace softxe {
@@ -68,6 +69,7 @@ class BindRunner {
     if (injected) return put_back(fail(ENOSPC, "injected before the commit"));
     if (run_ == BindRun::kDryRun) return {};
     const std::vector<GpuRange> stale = stale_mirrors();
+    if (device_.profile().has(DeviceFact::kPageReclaim)) reclaim_pages();
     change_.commit();
     for (const GpuRange& range : stale) {
       context_.svm->assert_vm_locked();
@@ -97,6 +99,25 @@ class BindRunner {
       }
     }
     return stale;
+  }
+
+  // Mirrors have no entries of their own; what an eviction has zapped has none left.
+  void reclaim_pages() const {
+    std::vector<ReclaimedPart> parts;
+    for (const auto& [vma, range] : change_.gone()) {
+      if (vma->is_mirror() || (vma->tile_present & ~vma->tile_invalidated) == 0) continue;
+      const PatEntry& pat = device_.profile().pat[static_cast<unsigned>(vma->attr.pat)];
+      auto kind = vma->kind() == VmaKind::kUserptr ? ReclaimedPart::Kind::kUserptr : ReclaimedPart::Kind::kObject;
+      if (vma->kind() == VmaKind::kNull || pat.l3_policy == kL3TransientDisplay) kind = ReclaimedPart::Kind::kNothing;
+      parts.push_back({range, vma->offset_bytes() + (range.start() - vma->start()), kind});
+    }
+    const PageReclaim list = count_reclaim(parts);
+    CounterSet& counters = device_.counters();
+    counters.add(Counter::prl_4k_entry_count, list.leaves_4k);
+    counters.add(Counter::prl_64k_entry_count, list.leaves_64k);
+    counters.add(Counter::prl_2m_entry_count, list.leaves_2m);
+    if (list.end == PageReclaim::End::kIssued) counters.add(Counter::prl_issued_count);
+    if (list.end == PageReclaim::End::kAborted) counters.add(Counter::prl_aborted_count);
   }
 
   // May validation evict BOs of this very VM (spec/vm.md 2.1)?

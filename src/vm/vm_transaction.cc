@@ -31,6 +31,7 @@ void VmTransaction::unwind() {
     removed_.erase(owner);
   }
   journal_.clear();
+  gone_.clear();
   inserted_.clear();
   bind_now_.clear();
   bind_at_exec_.clear();
@@ -106,12 +107,14 @@ Status VmTransaction::apply(const VaOps& ops, const VmaTemplate* what, SvmRanges
 
   for (const VaOp& op : ops) {
     if (auto* unmap = std::get_if<UnmapOp>(&op)) {
+      gone_.push_back({static_cast<const Vma*>(unmap->node), unmap->node->range()});
       take_out(static_cast<Vma&>(*unmap->node));
     } else if (auto* remap = std::get_if<RemapOp>(&op)) {
       auto& old = static_cast<Vma&>(*remap->node);
       // Pieces of what has PTEs get them, and so do those of what an operation before made in this array.
       const bool bound =
           old.tile_present != 0 || std::find(bind_now_.begin(), bind_now_.end(), &old) != bind_now_.end();
+      gone_.push_back({&old, remap->hole});
       take_out(old);
       vm_.counters_.add(Counter::vma_split_count);
       for (const auto& side : {remap->prev(), remap->next()}) {

@@ -73,6 +73,12 @@ class VmTransaction {
   const std::vector<Vma*>& inserted() const { return inserted_; }
   /// VMAs taken out; destroyed at commit.
   const std::vector<std::unique_ptr<Vma>>& removed() const { return removed_; }
+  /// What operations took away of VMAs, in their order: pieces that stay are no part of it.
+  struct Gone {
+    const Vma* vma;  ///< one of removed()
+    GpuRange range;
+  };
+  const std::vector<Gone>& gone() const { return gone_; }
   /// True when nothing was touched (an UNMAP of a hole).
   bool empty() const { return journal_.empty(); }
 
@@ -106,6 +112,7 @@ class VmTransaction {
   Vm& vm_;
   std::vector<Entry> journal_;
   std::vector<std::unique_ptr<Vma>> removed_;
+  std::vector<Gone> gone_;
   std::vector<Vma*> inserted_;
   std::vector<Vma*> bind_now_;
   std::vector<Vma*> prefetched_;  ///< bound on all tiles

@@ -17,11 +17,20 @@ DeviceExec::DeviceExec(const Config& config)
 
 DeviceExec::~DeviceExec() { shut_down(); }
 
+Status check_join(const ExecQueue& primary, const ExecQueueCreateRequest& request, const ExecVm& vm) {
+  if (primary.role() != GroupRole::kPrimary) return fail(EINVAL, "that queue is no primary of a group");
+  if (primary.vm().get() != &vm) return fail(EINVAL, "the primary belongs to another VM");
+  const auto* place = std::get_if<EnginePlacement>(&request.placement);
+  if (place == nullptr || place->cls != primary.engine_class() || request.gt != primary.gt() ||
+      place->logical_mask != primary.logical_mask())
+    return fail(EINVAL, "the primary runs on other engines");
+  return {};
+}
+
 Result<ExecQueuePtr> DeviceExec::create_queue(const ExecQueueCreateRequest& request,
-                                              const ExecQueueProperties& properties, ExecVmPtr vm) {
+                                              const ExecQueueProperties& properties, ExecVmPtr vm,
+                                              const ExecQueuePtr& primary) {
   if (vm->closed() || vm->banned()) return fail(ENOENT, "the VM is closed or banned");
-  if (properties.group_primary || properties.group_of)
-    return fail(ENODEV, "no engine of this device has multi-queue groups");
   SX_TRY_VOID(SX_STEP("drv.exec.create_queue"));
   ExecQueuePtr queue(new ExecQueue);
   queue->vm_ = std::move(vm);
@@ -31,9 +40,20 @@ Result<ExecQueuePtr> DeviceExec::create_queue(const ExecQueueCreateRequest& requ
   if (const auto* place = std::get_if<EnginePlacement>(&request.placement)) {
     queue->cls_ = place->cls;
     queue->logical_mask_ = place->logical_mask;
+    queue->group_priority_.store(properties.group_priority, std::memory_order_relaxed);
+    if (properties.group_primary) {
+      queue->role_ = GroupRole::kPrimary;
+      queue->group_ = std::make_shared<QueueGroup>();
+    } else if (primary != nullptr) {
+      // To other contexts a group is one: what is said of the primary counts for it.
+      queue->role_ = GroupRole::kSecondary;
+      queue->group_ = primary->group_;
+      queue->properties_.priority = primary->properties_.priority;
+      queue->properties_.timeslice_us = primary->properties_.timeslice_us;
+    }
+    SX_TRY_VOID(scheduler_->attach(*queue));
     queue->vm_->queues_.fetch_add(1, std::memory_order_acq_rel);
     queue->counted_.store(true);
-    scheduler_->attach(*queue);
   } else {
     queue->cls_ = EngineClass::kVmBind;
     queue->bind_ = make_bind_queue();
@@ -41,7 +61,12 @@ Result<ExecQueuePtr> DeviceExec::create_queue(const ExecQueueCreateRequest& requ
   return queue;
 }
 
-ExecQueuePtr DeviceExec::inherit_queue(const ExecQueue& parents, ExecVmPtr vm) {
+void DeviceExec::discard_queue(const ExecQueuePtr& queue) {
+  scheduler_->give_back_place(*queue);
+  destroy_queue(queue);
+}
+
+ExecQueuePtr DeviceExec::inherit_queue(const ExecQueue& parents, ExecVmPtr vm, InheritedGroups& groups) {
   ExecQueuePtr queue(new ExecQueue);
   queue->vm_ = std::move(vm);
   queue->gt_ = parents.gt_;
@@ -53,9 +78,20 @@ ExecQueuePtr DeviceExec::inherit_queue(const ExecQueue& parents, ExecVmPtr vm) {
     queue->bind_ = make_bind_queue();
     return queue;
   }
+  if (parents.group_ != nullptr) {
+    QueueGroupPtr& group = groups[parents.group_.get()];
+    if (group == nullptr) {
+      group = std::make_shared<QueueGroup>();
+      group->ever.store(parents.group_->ever.load());
+      group->gone.store(parents.group_->gone.load());
+    }
+    queue->group_ = group;
+    queue->role_ = parents.role_;
+    queue->group_priority_.store(parents.group_priority());
+  }
   queue->vm_->queues_.fetch_add(1, std::memory_order_acq_rel);
   queue->counted_.store(true);
-  scheduler_->attach(*queue);
+  scheduler_->attach_inherited(*queue);
   if (parents.reset()) scheduler_->reset(*queue, Scheduler::ResetCause::kKilled);
   return queue;
 }

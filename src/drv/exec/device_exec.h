@@ -13,6 +13,7 @@
 //   close(fd)          destroy_queue() of every queue, then the VMs
 #pragma once
 
+#include <map>
 #include <memory>
 #include <span>
 #include <vector>
@@ -26,6 +27,10 @@
 #include "drv/exec/work_queue.h"
 
 namespace softxe {
+
+/// Whether a queue for these engines of this VM may join the group of `primary`: EINVAL when that is none, or has
+/// other engines or another VM.
+Status check_join(const ExecQueue& primary, const ExecQueueCreateRequest& request, const ExecVm& vm);
 
 /// One per device, owned by it. Thread-safe. No method may be called with a lock of rank >= kVm held, unless
 /// it says so.
@@ -52,12 +57,17 @@ class DeviceExec {
   /// Fences may need work off the signalling thread (user fences of binds, deferred operations).
   WorkQueue& work() { return *work_; }
 
-  /// ENOENT: VM closed or banned. The request and its properties were decoded.
+  /// ENOENT: VM closed or banned. EINVAL: the group is full. The request and its properties were decoded.
+  /// `primary`: of the group that a secondary joins, which passed check_join(); a queue that joins a group that is
+  /// gone is reset from the start.
   Result<ExecQueuePtr> create_queue(const ExecQueueCreateRequest& request, const ExecQueueProperties& properties,
-                                    ExecVmPtr vm);
-  /// In a fork child: a queue like one of the parent's, of which only what never changes is read; reset as
-  /// that one is. Nothing of its jobs is here.
-  ExecQueuePtr inherit_queue(const ExecQueue& parents, ExecVmPtr vm);
+                                    ExecVmPtr vm, const ExecQueuePtr& primary = nullptr);
+  /// Of a queue that nobody could use yet: its place in its group is free again.
+  void discard_queue(const ExecQueuePtr& queue);
+  /// In a fork child: a queue like one of the parent's, of which only what never changes and atomics are read; reset
+  /// as that one is. Nothing of its jobs is here. `groups`: the child's, by the parent's.
+  using InheritedGroups = std::map<const QueueGroup*, QueueGroupPtr>;
+  ExecQueuePtr inherit_queue(const ExecQueue& parents, ExecVmPtr vm, InheritedGroups& groups);
   /// A VM's own bind queue, which has no id.
   std::shared_ptr<BindQueue> make_bind_queue();
   /// Kills: see exec_queue.h. Returns at once; unfinished jobs complete when they have left their engines.

@@ -86,6 +86,7 @@ class Engine {
   std::uint32_t yields_in_row_ = 0;
   std::uint64_t backoff_ns_ = 0;  ///< last polling sleep; doubles
   std::uint64_t rest_ns_ = 0;     ///< sleep this long before the next pick
+  bool found_nothing_ = true;     ///< at its last pick
   bool worker_alive_ = false;
   bool woken_ = false;
   CondVar wake_;

@@ -5,6 +5,8 @@
 //   width 1, n placements      virtual: whichever of the n has least to do, chosen anew at every slice
 //   width n                    parallel: n batches started together on consecutive engines
 //
+// Queues of width 1 may form groups that share an engine as one context: queue_group.h.
+//
 // A queue goes from alive to reset and never back. Reset is what a page fault, a bad command, a job time-out,
 // destroy or close make of it: its jobs complete with an error, EXEC says ECANCELED, BAN reads 1, waiters
 // get EIO (spec/uapi.md 13). All state but `reset` belongs to the Scheduler and its lock.
@@ -21,6 +23,7 @@
 #include "drv/exec/exec_vm.h"
 #include "drv/exec/fence.h"
 #include "drv/exec/job_syncs.h"
+#include "drv/exec/queue_group.h"
 #include "drv/requests.h"
 
 namespace softxe {
@@ -62,6 +65,7 @@ struct QueueContext {
   enum class Mood : std::uint8_t { kBusy, kPolling, kYielded };
   State state = State::kIdle;
   Mood mood = Mood::kBusy;
+  bool in_vain = false;                 ///< waits, and none of its group has got on since it was looked at
   bool begin = false;                   ///< the job's batch has not begun
   bool batch_done = false;              ///< only the user fence is left to write
   bool ended_last = false;              ///< of its job's batches: it writes the user fence
@@ -89,6 +93,11 @@ class ExecQueue : public std::enable_shared_from_this<ExecQueue> {
   EngineClass engine_class() const { return cls_; }
   std::uint16_t width() const { return width_; }
   std::uint16_t gt() const { return gt_; }
+  std::uint32_t logical_mask() const { return logical_mask_; }
+  GroupRole role() const { return role_; }
+  const QueueGroupPtr& group() const { return group_; }
+  /// Inside its group.
+  QueuePriority group_priority() const { return group_priority_.load(std::memory_order_relaxed); }
   const ExecQueueProperties& properties() const { return properties_; }
 
   /// Property BAN, and the EIO of WAIT_USER_FENCE: reset, killed or banned.
@@ -108,11 +117,14 @@ class ExecQueue : public std::enable_shared_from_this<ExecQueue> {
   std::uint16_t gt_ = 0;
   std::uint32_t logical_mask_ = 0;
   ExecQueueProperties properties_;
+  GroupRole role_ = GroupRole::kNone;
+  QueueGroupPtr group_;  ///< null: in none
   std::shared_ptr<BindQueue> bind_;
   std::weak_ptr<Scheduler> scheduler_;  ///< none: a bind queue, or the device is gone
   std::atomic<bool> reset_{false};
   std::atomic<bool> counted_{false};  ///< in ExecVm::queues_
   std::atomic<std::uint64_t> run_time_shown_{0};
+  std::atomic<QueuePriority> group_priority_{QueuePriority::kNormal};  ///< written with the scheduler's lock
 
   // Scheduler's lock:
   std::vector<std::unique_ptr<QueueContext>> contexts_;  ///< one per position

@@ -84,7 +84,7 @@ Scheduler::Scheduler(const SchedulerConfig& config) : config_(config) {
 
 Scheduler::~Scheduler() { stop(); }
 
-void Scheduler::attach(ExecQueue& queue) {
+void Scheduler::make_contexts(ExecQueue& queue) {
   const unsigned first = static_cast<unsigned>(std::countr_zero(queue.logical_mask_));
   for (unsigned i = 0; i < queue.width_; ++i) {
     auto context = std::make_unique<QueueContext>();
@@ -93,16 +93,41 @@ void Scheduler::attach(ExecQueue& queue) {
     context->hw = config_.backends.make_context(engine_at(queue, first + i).id());
     queue.contexts_.push_back(std::move(context));
   }
+}
+
+Status Scheduler::attach(ExecQueue& queue) {
+  make_contexts(queue);
   Guard hold(lock_);
+  if (queue.group_ != nullptr) SX_TRY_VOID(join(queue));
+  enter(queue);
+  return {};
+}
+
+void Scheduler::attach_inherited(ExecQueue& queue) {
+  make_contexts(queue);
+  Guard hold(lock_);
+  enter(queue);
+}
+
+void Scheduler::enter(ExecQueue& queue) {
   queue.scheduler_ = weak_from_this();
   queues_.insert(&queue);
   if (queue.vm_->mode() == VmMode::kFault) group_of_queue(queue).fault_queues.push_back(&queue);
+  QueueGroup* group = queue.group_.get();
+  if (group == nullptr) return;
+  group->members.push_back(&queue);
+  if (queue.group_priority() == QueuePriority::kHigh) group->high += 1;
+  if (group->gone.load(std::memory_order_relaxed)) queue.reset_.store(true, std::memory_order_release);
 }
 
 void Scheduler::forget(ExecQueue& queue) {
   Guard hold(lock_);
   queues_.erase(&queue);
   if (queue.vm_->mode() == VmMode::kFault) std::erase(group_of_queue(queue).fault_queues, &queue);
+  QueueGroup* group = queue.group_.get();
+  // A queue that found its group full has not entered it.
+  if (group == nullptr || std::erase(group->members, &queue) == 0) return;
+  if (queue.group_priority() == QueuePriority::kHigh) group->high -= 1;
 }
 
 Engine& Scheduler::engine_at(const ExecQueue& queue, unsigned instance) const {
@@ -145,7 +170,14 @@ std::vector<Engine*> Scheduler::place(const ExecQueue& queue) const {
 }
 
 bool Scheduler::eligible(const QueueContext& context, const EngineGroup& group) const {
+  return may_run(context, group) && !outranked(context);
+}
+
+/// But for the order inside a multi-queue group.
+bool Scheduler::may_run(const QueueContext& context, const EngineGroup& group) const {
   const ExecVm& vm = *context.queue->vm_;
+  const QueueGroup* const members = context.queue->group_.get();
+  if (members != nullptr && members->current != nullptr && members->current != &context) return false;
   if (vm.pauses_ != 0) return false;
   switch (vm.mode()) {
     case VmMode::kFault: return group.dma_jobs == 0;
@@ -237,6 +269,7 @@ bool Scheduler::pick(Engine& engine, Engine::Pick& pick) {
   Guard hold(lock_);
   const std::uint64_t now = config_.clock.now_ns();
   QueueContext* context = choose(engine, now);
+  engine.found_nothing_ = context == nullptr;
   if (context == nullptr) {
     if (engine.resident_ != nullptr) switch_out(*engine.resident_, now);
     return false;
@@ -247,6 +280,7 @@ bool Scheduler::pick(Engine& engine, Engine::Pick& pick) {
   context->state = QueueContext::State::kRunning;
   context->stop.store(false, std::memory_order_relaxed);
   engine.running_ = context;
+  make_current(*context);
   queue.vm_->running_ += 1;
   if (queue.vm_->mode() == VmMode::kFault) engine.group_.fault_running += 1;
 
@@ -305,6 +339,7 @@ void Scheduler::finish_slice(Engine& engine, Engine::Pick& pick, SliceEnd end) {
     context.state = QueueContext::State::kIdle;
     left_slice(engine, context, after);
     queue.run_time_shown_.store(run_time(*queue.contexts_.front(), now), std::memory_order_relaxed);
+    end_turn(context, end, engine, after);
     if (queue.reset()) {
       switch_out(context, now);
       if (!running(queue)) cancel_jobs(queue, after);
@@ -352,7 +387,12 @@ void Scheduler::requeue(QueueContext& context, SliceEnd end, std::uint64_t now_n
 void Scheduler::back_off(Engine& engine, SliceEnd end) {
   engine.rest_ns_ = 0;
   if (end == SliceEnd::kYield) {
-    if (++engine.yields_in_row_ < engine.run_queue_.size()) return;
+    // What cannot run now, as the members of a group that another engine runs, is no part of the round.
+    const auto round = std::count_if(engine.run_queue_.begin(), engine.run_queue_.end(), [&](const auto* context) {
+      lock_.assert_held();
+      return may_run(*context, engine.group_);
+    });
+    if (++engine.yields_in_row_ < static_cast<std::size_t>(round)) return;
     engine.yields_in_row_ = 0;
   } else if (end != SliceEnd::kPolling) {
     return;

@@ -6,6 +6,7 @@
 //
 //   scheduler.cc        engines, picking, slices, accounting
 //   scheduler_jobs.cc   submission, start, completion, reset, time-outs, group modes, pauses
+//   scheduler_groups.cc multi-queue groups: who may go, joining, priorities
 #pragma once
 
 #include <array>
@@ -52,8 +53,12 @@ class Scheduler : public std::enable_shared_from_this<Scheduler> {
   std::span<const std::unique_ptr<Engine>> engines() const { return engines_; }
   ClassLimits& limits(EngineClass cls) { return limits_[static_cast<std::size_t>(cls)]; }
 
-  /// Makes the contexts of an engine queue and enters it. The queue's own facts are set.
-  void attach(ExecQueue& queue) SX_EXCLUDES(lock_);
+  /// Makes the contexts of an engine queue and enters it. The queue's own facts are set. EINVAL: its group is full.
+  Status attach(ExecQueue& queue) SX_EXCLUDES(lock_);
+  /// The same for one that had its place in its group before a fork.
+  void attach_inherited(ExecQueue& queue) SX_EXCLUDES(lock_);
+  /// Takes back what attach() has done to the count of its group.
+  void give_back_place(ExecQueue& queue) SX_EXCLUDES(lock_);
   void forget(ExecQueue& queue) SX_EXCLUDES(lock_);
 
   /// ECANCELED: queue reset. EAGAIN: 1000 jobs outstanding. First check of EXEC after its decoding.
@@ -64,7 +69,12 @@ class Scheduler : public std::enable_shared_from_this<Scheduler> {
   /// The newest job's fence; a signalled one when there was none.
   FencePtr last_fence(const ExecQueue& queue) const SX_EXCLUDES(lock_);
 
-  enum class ResetCause : std::uint8_t { kKilled, kFault, kBadCommand, kBadKernel, kTimeout, kGtReset };
+  /// From the next choice inside its group on; nothing for a queue that was reset. EINVAL: in no group.
+  Status set_group_priority(ExecQueue& queue, QueuePriority priority) SX_EXCLUDES(lock_);
+
+  /// kGroup: another member of its group was banned.
+  enum class ResetCause : std::uint8_t { kKilled, kFault, kBadCommand, kBadKernel, kTimeout, kGtReset, kGroup };
+  /// A ban is one of the whole group, and so is the end of its primary.
   void reset(ExecQueue& queue, ResetCause cause) SX_EXCLUDES(lock_);
   /// Resets the queues of a VM (its ban in preempt-fence mode, close of the file).
   void reset_vm(const ExecVm& vm, ResetCause cause) SX_EXCLUDES(lock_);
@@ -108,6 +118,18 @@ class Scheduler : public std::enable_shared_from_this<Scheduler> {
   QueueContext* choose(Engine& engine, std::uint64_t now_ns) SX_REQUIRES(lock_);
   QueueContext* steal(Engine& thief, std::uint64_t now_ns) SX_REQUIRES(lock_);
   bool eligible(const QueueContext& context, const EngineGroup& group) const SX_REQUIRES(lock_);
+  bool may_run(const QueueContext& context, const EngineGroup& group) const SX_REQUIRES(lock_);
+
+  // scheduler_groups.cc: multi-queue groups
+  static bool outranked(const QueueContext& context);
+  /// `leaves`: why the member is not the current one any more. `ran_on`: looks for the next one by itself.
+  enum class Leaves : std::uint8_t { kForGood, kWaits };
+  void drop_current(QueueContext& context, Leaves leaves, const Engine* ran_on, After& after) SX_REQUIRES(lock_);
+  void make_current(QueueContext& context) SX_REQUIRES(lock_);
+  static void look_at_all(const QueueGroup& group);
+  void end_turn(QueueContext& context, SliceEnd end, const Engine& ran_on, After& after) SX_REQUIRES(lock_);
+  void wake_members(const QueueGroup& group, Leaves why, const Engine* but, After& after) SX_REQUIRES(lock_);
+  Status join(ExecQueue& queue) SX_REQUIRES(lock_);
   void make_resident(Engine& engine, QueueContext& context, std::uint64_t now_ns) SX_REQUIRES(lock_);
   void switch_out(QueueContext& context, std::uint64_t now_ns) SX_REQUIRES(lock_);
   void account_busy(Engine& engine, std::uint64_t now_ns) SX_REQUIRES(lock_);
@@ -131,6 +153,9 @@ class Scheduler : public std::enable_shared_from_this<Scheduler> {
   void left_slice(Engine& engine, QueueContext& context, After& after) SX_REQUIRES(lock_);
   void position_done(QueueContext& context, After& after) SX_REQUIRES(lock_);
   void reset_locked(ExecQueue& queue, ResetCause cause, After& after) SX_REQUIRES(lock_);
+  void reset_one(ExecQueue& queue, ResetCause cause, After& after) SX_REQUIRES(lock_);
+  void make_contexts(ExecQueue& queue);
+  void enter(ExecQueue& queue) SX_REQUIRES(lock_);
   void cancel_jobs(ExecQueue& queue, After& after) SX_REQUIRES(lock_);
   void check_timeout(ExecQueue& queue, std::uint64_t now_ns, After& after) SX_REQUIRES(lock_);
   void check_orphan(QueueContext& context, SliceEnd end, std::uint64_t now_ns, After& after) SX_REQUIRES(lock_);

@@ -27,6 +27,7 @@ CauseFacts facts_of(Scheduler::ResetCause cause) {
     case Scheduler::ResetCause::kBadKernel: return {"illegal or unsupported kernel", EIO};
     case Scheduler::ResetCause::kTimeout: return {"job time-out", ETIME};
     case Scheduler::ResetCause::kGtReset: return {"GT reset", EIO};
+    case Scheduler::ResetCause::kGroup: return {"another queue of its group", ECANCELED};
   }
   return {"unknown", EIO};
 }
@@ -177,9 +178,22 @@ void Scheduler::reset(ExecQueue& queue, ResetCause cause) {
   pay(after);
 }
 
+void Scheduler::reset_locked(ExecQueue& queue, ResetCause cause, After& after) {
+  if (queue.reset()) return;
+  const QueueGroupPtr group = queue.group_;
+  const bool killed = cause == ResetCause::kKilled;
+  const bool all = group != nullptr && (!killed || queue.role_ == GroupRole::kPrimary);
+  if (all) group->gone.store(true, std::memory_order_relaxed);
+  reset_one(queue, cause, after);
+  if (!all) return;
+  // A reset of the GT is nobody's doing: it hits whoever had started.
+  const ResetCause of_others = killed || cause == ResetCause::kGtReset ? cause : ResetCause::kGroup;
+  for (ExecQueue* member : group->members) reset_one(*member, of_others, after);
+}
+
 /// Jobs complete when no context is on an engine any more: their fences promise that the GPU is done
 /// with the memory.
-void Scheduler::reset_locked(ExecQueue& queue, ResetCause cause, After& after) {
+void Scheduler::reset_one(ExecQueue& queue, ResetCause cause, After& after) {
   if (queue.reset()) return;
   queue.reset_.store(true, std::memory_order_release);
   queue.first_error_ = facts_of(cause).error;
@@ -197,6 +211,8 @@ void Scheduler::reset_locked(ExecQueue& queue, ResetCause cause, After& after) {
     switch_out(*context, now);
     std::erase(context->engine->run_queue_, context.get());
     context->state = QueueContext::State::kIdle;
+    drop_current(*context, Leaves::kForGood, nullptr, after);
+    if (queue.group_ != nullptr) wake_members(*queue.group_, Leaves::kWaits, nullptr, after);  // whom it outranked
   }
   after.notify_waiters = true;
   if (!running(queue)) cancel_jobs(queue, after);
