@@ -3,7 +3,7 @@
 #   make demo          build, run four unmodified Xe client programs without a GPU, print the report
 #   make check         build, run all tests but the long ones
 #   make conformance   Intel's own IGT programs and runtimes in a Debian root (TESTS=REGEX for a part, FAST=1 for
-#                      the CI set)
+#                      the CI set, PROFILE=NAME for one device profile)
 #   make harmless      ordinary programs with and without softxe: same results (ONLY=REGEX for a part)
 #   make twin          drawn programs of memory calls, plain and under softxe, for MINUTES=10 minutes
 #   make bench         the cost table

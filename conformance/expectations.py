@@ -5,6 +5,7 @@
     # limit 120                            seconds for one subtest (60 when absent)
     # env NAME=VALUE                       environment of the program
     # arg --device=...                     an argument of the program
+    # only REGEX                           the file is about these subtests (matched in full), and the rest does not run
     # alone REGEX                          these run in a process of their own (matched in full)
     # proof EXPRESSION                     holds in the report of each pass that ran alone (report.py)
     basic-store          pass
@@ -31,6 +32,7 @@ class Expected:
         self.devices, self.limit_s = 1, None
         self.args, self.env = [], {}
         self.proof = None      # expression that holds when a subtest has done anything
+        self.only = None       # pattern of the subtests that the file is about
         self.alone = []        # patterns of subtests that share no process with others
         self.header = []       # comment lines, as they stand
         self.verdicts = {}     # subtest -> (verdict, reason)
@@ -74,6 +76,8 @@ def _directive(expected, words):
         expected.limit_s = float(value)
     elif key == "proof":
         expected.proof = value
+    elif key == "only":
+        expected.only = re.compile(f"^(?:{value})$")
     elif key == "alone":
         expected.alone.append(re.compile(f"^(?:{value})$"))
     elif key == "arg":

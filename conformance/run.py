@@ -196,7 +196,9 @@ class BinaryRun:
 
     def run(self, selection):
         listed = self.runner.list_subtests(self.binary)
-        chosen = [name for name in listed if selection.has(self.binary, name)]
+        only = self.expected.only
+        chosen = [name for name in listed
+                  if selection.has(self.binary, name) and (only is None or only.fullmatch(name))]
         for name in self.expected.verdicts:
             if name not in listed and selection.has(self.binary, name):
                 self.missing(name)

@@ -127,6 +127,10 @@ class Running(unittest.TestCase):
             sys.stdout = stdout
         return results
 
+    def test_only_what_the_file_is_about_runs(self):
+        results = self.compare({"good": ("pass", None)}, header="# only good|never")
+        self.assertEqual((results.passed, results.different), (1, []))
+
     def test_agreement(self):
         results = self.compare(AGREE)
         self.assertEqual((results.different, results.passed, results.skipped, results.known),

@@ -86,9 +86,8 @@ class FakeQueueContext final : public QueueExtensionContext {
 };
 
 TEST(Decode, QueueExtensionRows) {
-  DeviceProfile grouped_profile = kProfileBmg;
-  grouped_profile.facts |= static_cast<std::uint32_t>(DeviceFact::kMultiQueue);
-  const DecodeLimits grouped{.profile = &grouped_profile};
+  constexpr DecodeLimits grouped{.profile = &kProfileNvlp};
+  constexpr std::uint16_t kMedia = 1;  ///< a GT
   struct Link {
     std::uint32_t property;
     std::uint64_t value;
@@ -101,6 +100,7 @@ TEST(Decode, QueueExtensionRows) {
     EngineClass cls = EngineClass::kCopy;
     std::uint16_t width = 1;
     Privilege nice = Privilege::kNone;
+    std::uint16_t gt = 0;
   };
   constexpr std::uint64_t kCreate = 1ull << 63;
   constexpr std::uint64_t kImage = 0x20000;
@@ -125,7 +125,17 @@ TEST(Decode, QueueExtensionRows) {
       {"4 create", {{4, kCreate}}, 0, &grouped},
       {"4 create bits", {{4, kCreate | 1}}, EINVAL, &grouped},
       {"4 twice", {{4, kCreate}, {4, kCreate}}, EINVAL, &grouped},
-      {"4 parallel", {{4, kCreate}}, EINVAL, &grouped, EngineClass::kVideoDecode, 2},
+      {"4.1 compute", {{4, kCreate}}, 0, &grouped, EngineClass::kCompute},
+      {"4.1 render", {{4, kCreate}}, ENODEV, &grouped, EngineClass::kRender},
+      {"4.1 video", {{4, kCreate}}, ENODEV, &grouped, EngineClass::kVideoDecode},
+      {"4.1 a class with groups on a media GT", {{4, kCreate}}, ENODEV, &grouped, copy, 1, Privilege::kNone, kMedia},
+      {"4.1 bind queue without groups", {{4, kCreate}}, ENODEV, &kBmg, EngineClass::kVmBind},
+      {"4.3 bind queue", {{4, kCreate}}, EINVAL, &grouped, EngineClass::kVmBind},
+      {"4.4 parallel", {{4, kCreate}}, EINVAL, &grouped, copy, 2},
+      {"4.5 create, then join", {{4, kCreate}, {4, 3}}, EINVAL, &grouped},
+      {"4.5 before 4.6", {{4, kCreate}, {4, kCreate | 1}}, EINVAL, &grouped},
+      {"4.6 keep-active", {{4, kCreate | 1ull << 62}}, EINVAL, &grouped},
+      {"4.7 before 4.8", {{4, 1ull << 32 | 9}}, EINVAL, &grouped},
       {"4 join", {{4, 3}}, 0, &grouped},
       {"4 join unknown", {{4, 9}}, ENOENT, &grouped},
       {"4 join bits", {{4, 1ull << 32 | 3}}, EINVAL, &grouped},
@@ -133,7 +143,11 @@ TEST(Decode, QueueExtensionRows) {
       {"join then priority", {{4, 3}, {0, 1}}, EINVAL, &grouped},
       {"priority, join, group priority", {{0, 1}, {4, 3}, {5, 1}}, EINVAL, &grouped},
       {"join, group priority", {{4, 3}, {5, 2}}, 0, &grouped},
+      {"primary takes all", {{0, 1}, {4, kCreate}, {1, 10}, {5, 0}}, 0, &grouped},
+      {"group priority first", {{5, 2}, {4, 3}}, 0, &grouped},
       {"5 alone", {{5, 1}}, EINVAL, &grouped},
+      {"5 where there are no groups", {{5, 1}}, EINVAL},
+      {"5 too high before the chain's end", {{5, 3}}, EINVAL, &grouped},
       {"5 too high", {{4, kCreate}, {5, 3}}, EINVAL, &grouped},
       {"6 copy", {{6, 1}}, EOPNOTSUPP},
       {"6 render", {{6, 1}}, 0, &kBmg, EngineClass::kRender},
@@ -148,7 +162,9 @@ TEST(Decode, QueueExtensionRows) {
     }
     ExecQueueCreateRequest request;
     request.width = row.width;
-    request.placement = EnginePlacement{row.cls, 1};
+    request.gt = row.gt;
+    request.placement = BindQueuePlacement{};
+    if (row.cls != EngineClass::kVmBind) request.placement = EnginePlacement{row.cls, 1};
     request.extensions = HostVa(row.chain.empty() ? 0 : kChain);
     FakeQueueContext context;
     context.nice = row.nice;

@@ -40,7 +40,8 @@ Result<int> DrmFile::exec_queue_create(Bytes bytes) {
   ExtensionContext context(queues_, request, *vm->exec);
   SX_TRY(ExecQueueProperties properties, decode_queue_extensions(request, limits(), memory_, context));
   SX_TRY(ExecQueuePtr queue, device_.exec().create_queue(request, properties, vm->exec, context.primary));
-  auto id = queues_.add(queue);
+  const Status named = SX_STEP("abi.exec_queue.id");
+  const auto id = named ? queues_.add(queue) : Result<std::uint32_t>(fail(named.error()));
   if (!id) {
     device_.exec().discard_queue(queue);
     return fail(id.error());

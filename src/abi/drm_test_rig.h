@@ -222,14 +222,31 @@ class DrmRig {
 
   // --- jobs -------------------------------------------------------------------------------------------
 
-  std::uint32_t queue(std::uint32_t vm_id, std::uint16_t engine_class = DRM_XE_ENGINE_CLASS_COPY) {
+  struct Property {
+    std::uint32_t id;
+    std::uint64_t value;
+  };
+  std::uint32_t queue(std::uint32_t vm_id, std::uint16_t engine_class = DRM_XE_ENGINE_CLASS_COPY,
+                      const std::vector<Property>& properties = {}) {
     drm_xe_engine_class_instance place{};
     place.engine_class = engine_class;
+    return queue_at(vm_id, {place}, properties);
+  }
+  /// On any of several engines; 0 and `last` when it failed.
+  std::uint32_t queue_at(std::uint32_t vm_id, const std::vector<drm_xe_engine_class_instance>& places,
+                         const std::vector<Property>& properties) {
+    std::vector<drm_xe_ext_set_property> chain(properties.size());
+    for (std::size_t i = 0; i < chain.size(); ++i) {
+      chain[i].property = properties[i].id;
+      chain[i].value = properties[i].value;
+      if (i != 0) chain[i - 1].base.next_extension = reinterpret_cast<std::uint64_t>(&chain[i]);
+    }
     drm_xe_exec_queue_create create{};
     create.width = 1;
-    create.num_placements = 1;
+    create.num_placements = static_cast<std::uint16_t>(places.size());
     create.vm_id = vm_id;
-    create.instances = reinterpret_cast<std::uint64_t>(&place);
+    create.instances = reinterpret_cast<std::uint64_t>(places.data());
+    if (!chain.empty()) create.extensions = reinterpret_cast<std::uint64_t>(chain.data());
     last = call(DRM_IOCTL_XE_EXEC_QUEUE_CREATE, create);
     return last == 0 ? create.exec_queue_id : 0;
   }

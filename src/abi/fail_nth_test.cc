@@ -65,9 +65,9 @@ class NoDescriptors final : public FdLayer {
 /// A device over a simulated process, one open file, and what most requests need.
 class Rig {
  public:
-  explicit Rig(ResetMode reset) : mm(clock) {
+  explicit Rig(ResetMode reset, const DeviceProfile& profile = kProfileBmg) : mm(clock) {
     set_self_check(SelfCheck::kOn);
-    options.profile = &kProfileBmg;
+    options.profile = &profile;
     options.vram_bytes = 64ull << 20;
     options.reset = reset;
     options.fds = &descriptors;
@@ -103,13 +103,23 @@ class Rig {
     last = file->ioctl(DRM_IOCTL_XE_GEM_CREATE, &request);
     return request.handle;
   }
-  int create_queue() {
+  /// As a member of a group: kCreate for its primary, or the primary's id. 0: of none.
+  static constexpr std::uint64_t kCreate = DRM_XE_MULTI_GROUP_CREATE;
+  int create_queue(std::uint64_t group = 0) {
+    drm_xe_ext_set_property priority{};
+    priority.property = DRM_XE_EXEC_QUEUE_SET_PROPERTY_MULTI_QUEUE_PRIORITY;
+    priority.value = 2;
+    drm_xe_ext_set_property member{};
+    member.base.next_extension = reinterpret_cast<std::uint64_t>(&priority);
+    member.property = DRM_XE_EXEC_QUEUE_SET_PROPERTY_MULTI_GROUP;
+    member.value = group;
     drm_xe_engine_class_instance instance{};
     instance.engine_class = DRM_XE_ENGINE_CLASS_COPY;
     drm_xe_exec_queue_create request{};
     request.width = request.num_placements = 1;
     request.vm_id = dma_vm;
     request.instances = reinterpret_cast<std::uint64_t>(&instance);
+    if (group != 0) request.extensions = reinterpret_cast<std::uint64_t>(&member);
     const int result = file->ioctl(DRM_IOCTL_XE_EXEC_QUEUE_CREATE, &request);
     queue = request.exec_queue_id;
     return result;
@@ -154,7 +164,7 @@ class Rig {
   ProcessOptions options;
   std::unique_ptr<DrmProcess> process;
   std::unique_ptr<DrmFile> file;
-  std::uint32_t dma_vm = 0, fault_vm = 0, system_bo = 0, vram_bo = 0, queue = 0;
+  std::uint32_t dma_vm = 0, fault_vm = 0, system_bo = 0, vram_bo = 0, queue = 0, primary = 0;
   int last = 0;
 };
 
@@ -213,6 +223,13 @@ void bound_and_queue(Rig& r) {
   bound(r);
   ASSERT_EQ(r.create_queue(), 0);
 }
+/// A group with one place left.
+void nearly_full_group(Rig& r) {
+  bound(r);
+  ASSERT_EQ(r.create_queue(Rig::kCreate), 0);
+  r.primary = r.queue;
+  for (int i = 1; i < 63; ++i) ASSERT_EQ(r.create_queue(r.primary), 0);
+}
 void bound_and_evicted(Rig& r) {
   bound_and_queue(r);
   ASSERT_TRUE(r.device().vram(0).evict_all({}).has_value());
@@ -231,6 +248,7 @@ struct Row {
   void (*arrange)(Rig&);
   int (*request)(Rig&);
   ResetMode reset = ResetMode::kFlag;
+  const DeviceProfile* profile = &kProfileBmg;
 };
 
 constexpr std::uint32_t kImmediate = DRM_XE_VM_BIND_FLAG_IMMEDIATE;
@@ -247,6 +265,12 @@ const Row kRows[] = {
     {"GemCreateInVram", Keeps::kAll, nothing, [](Rig& r) { return r.create_bo(2), r.last; }},
     {"GemCreateInEither", Keeps::kAll, nothing, [](Rig& r) { return r.create_bo(1), r.last; }},
     {"ExecQueueCreate", Keeps::kAll, nothing, [](Rig& r) { return r.create_queue(); }},
+    {"ExecQueueCreateWithGroup", Keeps::kAll, nothing, [](Rig& r) { return r.create_queue(Rig::kCreate); },
+     ResetMode::kFlag, &kProfileCri},
+    {"ExecQueueCreateOfTheLastMember", Keeps::kAll, nearly_full_group, [](Rig& r) { return r.create_queue(r.primary); },
+     ResetMode::kFlag, &kProfileCri},
+    {"ExecOfAMember", Keeps::kAll, nearly_full_group, [](Rig& r) { return r.exec(kVa); }, ResetMode::kFlag,
+     &kProfileCri},
     {"Exec", Keeps::kAll, bound_and_queue, [](Rig& r) { return r.exec(kVa); }},
     {"ExecAfterAnEviction", Keeps::kTree, bound_and_evicted, [](Rig& r) { return r.exec(kVa); }},
     {"MapSystem", Keeps::kAll, nothing, [](Rig& r) { return r.bind(r.dma_vm, {map(r.system_bo, kVa, k2M)}); }},
@@ -370,7 +394,7 @@ std::size_t vms_left(Device& device) {
 
 /// Runs the request with step `nth` failing. False: it has fewer steps.
 bool fails_cleanly(const Row& row, unsigned nth, FailNth::Repeat repeat) {
-  Rig rig(row.reset);
+  Rig rig(row.reset, *row.profile);
   row.arrange(rig);
   const std::string before = digest(rig, row.keeps);
   int result = 0;

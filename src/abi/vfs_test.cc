@@ -113,9 +113,8 @@ TEST(Paths, FileSystemsAndDeviceNodes) {
 
 // ---- the tree ------------------------------------------------------------------------------------
 
-std::map<std::string, VfsNode> tree_by_path() {
+std::map<std::string, VfsNode> tree_by_path(const std::vector<DeviceConfig>& devices = two_devices()) {
   std::map<std::string, VfsNode> by_path;
-  const auto devices = two_devices();
   for (VfsNode& node : build_tree(devices)) {
     const std::string path = node.path;
     EXPECT_TRUE(by_path.emplace(path, std::move(node)).second) << path;
@@ -183,6 +182,30 @@ TEST(Tree, FilesClientsNeed) {
                            "multi_lrc_engine_classes: vcs vecs\n", "gt0 multi_queue_engine_classes:\n"})
     EXPECT_NE(info.find(line), std::string::npos) << line;
   EXPECT_EQ(tree.at(pci + "/config").content.size(), 256u);
+}
+
+TEST(Tree, NewProfilesSayWhatTheyHave) {
+  const auto tree = tree_by_path({default_config(kProfileCri, 0), default_config(kProfileNvlp, 1)});
+  const auto has = [&](const char* path, std::initializer_list<const char*> lines) {
+    const std::string& text = tree.at(path).content;
+    for (const char* line : lines) EXPECT_NE(text.find(line), std::string::npos) << path << ": " << line;
+  };
+  has("/sys/kernel/debug/dri/0/info",
+      {"graphics_verx100 3511\n", "devid 0x674c\n", "is_dgfx yes\n", "has_flat_ccs no\n",
+       "gt0 multi_queue_engine_classes: bcs ccs\n", "gt1 multi_queue_engine_classes:\n"});
+  has("/sys/kernel/debug/dri/1/info",
+      {"graphics_verx100 3510\n", "devid 0xd750\n", "is_dgfx no\n", "gt0 multi_queue_engine_classes: bcs ccs\n"});
+  has("/sys/kernel/debug/dri/0/page_reclaim_hw_assist", {"0\n"});
+  has("/sys/kernel/debug/dri/1/page_reclaim_hw_assist", {"1\n"});
+  // Without compression there is a column less.
+  has("/sys/kernel/debug/dri/0/gt0/pat_sw_config",
+      {"PAT[ 2] = [ 0, 0, 0, 0, 3 ]  (     0x3)\n", "PAT[ 3] = [ 0, 0, 3, 3, 0 ]  (    0x3c)\n",
+       "PAT[31] = [ 0, 3, 0, 0, 3 ]  (    0xc3)\n", "PTA_MODE= [ 0, 0, 0, 0, 3 ]", "IDX[XE_CACHE_WT] = 3\n"});
+  has("/sys/kernel/debug/dri/1/gt0/pat_sw_config",
+      {"PAT[16] = [ 0, 1, 0, 0, 3, 2 ]", "PAT[17] = [ 0, 0, 0, 0, 0, 0 ]  (     0x0) *\n",
+       "PAT[18] = [ 1, 0, 0, 2, 3, 0 ]", "PAT[19] = [ 1, 0, 0, 2, 3, 2 ]", "PTA_MODE= [ 0, 0, 0, 0, 0, 3 ]",
+       "IDX[XE_CACHE_WB_COMPRESSION] = 16\n"});
+  has("/sys/kernel/debug/dri/1/gt1/pat_sw_config", {"PTA_MODE= [ 0, 0, 0, 0, 0, 2 ]"});
 }
 
 /// A private folder that is gone with the test.

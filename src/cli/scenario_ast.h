@@ -55,6 +55,11 @@ struct GpuFill { GpuTarget gpu; Span span; std::uint8_t value; };
 
 struct GpuKernel { KernelSpec kernel; };
 
+struct QueueDestroy { std::string queue; };
+struct QueuePriorityChange { std::string queue; QueueRank rank; };
+struct RunEngines { std::optional<std::uint64_t> slices; };
+struct WaitJob { std::string job; };
+
 struct Evict { std::optional<Span> span; };
 struct Gc { std::string vm; };
 struct Sleep { std::uint64_t ns; };
@@ -95,6 +100,8 @@ struct ExpectPtes {
 };
 struct ExpectCounter { std::string name; Relation relation; std::uint64_t value; bool since_mark; };
 struct ExpectVm { std::string vm; std::string state; };
+struct ExpectQueue { std::string queue; std::string state; };
+struct ExpectJob { std::string job; std::string state; };
 // clang-format on
 
 // --- structure --------------------------------------------------------------------------------------
@@ -116,10 +123,11 @@ struct AtStep {
   std::vector<Statement> action;  ///< CPU calls only
 };
 
-using Command = std::variant<DeviceSpec, VmSpec, VmDestroy, BoSpec, BindSpec, Madvise, Prefetch, CpuCall, GpuRead,
-                             GpuWrite, GpuAtomic, GpuCopy, GpuFill, GpuKernel, Evict, Gc, Sleep, Only, Mark, FailStep,
-                             ExpectVmas, ExpectAttrs, ExpectVmaCount, ExpectRanges, ExpectPages, ExpectPtes,
-                             ExpectCounter, ExpectVm, Block, AtStep>;
+using Command =
+    std::variant<DeviceSpec, VmSpec, VmDestroy, BoSpec, BindSpec, Madvise, Prefetch, CpuCall, GpuRead, GpuWrite,
+                 GpuAtomic, GpuCopy, GpuFill, GpuKernel, QueueSpec, QueueDestroy, QueuePriorityChange, ExecSpec,
+                 RunEngines, WaitJob, Evict, Gc, Sleep, Only, Mark, FailStep, ExpectVmas, ExpectAttrs, ExpectVmaCount,
+                 ExpectRanges, ExpectPages, ExpectPtes, ExpectCounter, ExpectVm, ExpectQueue, ExpectJob, Block, AtStep>;
 
 struct Statement {
   int line = 0;

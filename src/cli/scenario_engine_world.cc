@@ -40,6 +40,7 @@ void EngineWorld::Faults::livelock(const PageFault& fault, std::uint64_t rounds)
 }
 
 void EngineWorld::close_vms() {
+  for (auto& card : cards_) card->queues.reset();
   for (auto& [name, vm] : vms_) {
     vm.engines.clear();
     if (!vm.context->vm.closed()) vm.card->device->close_vm(vm.context);
@@ -137,6 +138,7 @@ Status EngineWorld::vm_create(const VmSpec& spec) {
 Status EngineWorld::vm_destroy(const std::string& name) {
   SX_TRY(OpenVm * vm, find_vm(name));
   if (vm->context->vm.closed()) return fail(ENOENT, "VM is closed");
+  if (vm->card->queues) SX_TRY_VOID(vm->card->queues->check_close(*vm->context));
   vm->engines.clear();
   vm->card->device->close_vm(vm->context);
   return {};

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/scenario_queues.h"
 #include "cli/scenario_world.h"
 #include "drv/device.h"
 #include "drv/gem_bo.h"
@@ -37,6 +38,15 @@ class EngineWorld : public ScenarioWorld {
   Status gpu_fill(const GpuTarget& gpu, Span span, std::uint8_t value) override;
   Status gpu_kernel(const KernelSpec& kernel) override;
 
+  Status queue_create(const QueueSpec& spec) override;
+  Status queue_destroy(const std::string& queue) override;
+  Status queue_priority(const std::string& queue, QueueRank rank) override;
+  Status exec(const ExecSpec& spec) override;
+  Status run(const std::optional<std::uint64_t>& slices) override;
+  Status wait(const std::string& job) override;
+  Result<std::string> job_state(const std::string& job) override;
+  Result<std::string> queue_state(const std::string& queue) override;
+
   Status evict(const std::optional<Span>& span) override;
   Status gc(const std::string& vm) override;
 
@@ -53,6 +63,7 @@ class EngineWorld : public ScenarioWorld {
   struct Card {
     std::string name;
     std::unique_ptr<Device> device;
+    std::unique_ptr<Queues> queues{};  ///< made with the first one
   };
 
   // --- for the backend ------------------------------------------------------------------------------
@@ -102,6 +113,9 @@ class EngineWorld : public ScenarioWorld {
 
   Status check_counters();
   Status store_code(const KernelSpec& kernel);
+  Result<Queues*> queues_with(const std::string& queue);
+  Result<Queues*> queues_with_job(const std::string& job);
+  bool run_slice();
   Result<Card*> find_card(const std::string& name);
   Result<OpenVm*> find_vm(const std::string& name);
   Result<Engine*> find_engine(const GpuTarget& gpu);

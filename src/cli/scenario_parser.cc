@@ -200,6 +200,12 @@ Command Parser::command(const std::string& verb) {
   if (verb == "prefetch") return prefetch();
   if (verb == "cpu" || verb.starts_with("cpu:")) return cpu(verb);
   if (verb == "gpu") return gpu();
+  if (verb == "queue") return queue();
+  if (verb == "queue_destroy") return QueueDestroy{word("a queue")};
+  if (verb == "queue_priority") return queue_priority();
+  if (verb == "exec") return exec();
+  if (verb == "run") return run_engines();
+  if (verb == "wait") return WaitJob{word("a job")};
   if (verb == "evict") return evict();
   if (verb == "gc") return Gc{word("a VM")};
   if (verb == "sleep_us") return Sleep{number("microseconds") * 1000};

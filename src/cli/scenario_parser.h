@@ -1,6 +1,6 @@
 // Text of a scenario file to ScenarioFile, with errors that name file and line.
 // Next: scenario_parser.cc (structure, binds), scenario_parser_calls.cc (cpu, gpu),
-// scenario_parser_expect.cc (expectations).
+// scenario_parser_queues.cc (queues and jobs), scenario_parser_expect.cc (expectations).
 #pragma once
 
 #include <string>
@@ -72,6 +72,17 @@ class Parser {
   Command gpu_kernel(const GpuTarget& target);
   std::vector<std::byte> kernel_code(unsigned lanes);
   std::vector<std::uint64_t> numbers_from(std::string_view text, const char* what, std::size_t count_max);
+  // queues (scenario_parser_queues.cc)
+  Command queue();
+  Command queue_priority();
+  Command exec();
+  Command run_engines();
+  std::vector<BatchCommand> batch();
+  QueueRank queue_rank_from(std::string_view text);
+  bool queue_option(QueueSpec& queue);
+  Command expect_queue();
+  Command expect_job();
+
   Command evict();
   CpuMmap cpu_mmap();
   CpuMremap cpu_mremap();

@@ -6,13 +6,15 @@
 namespace softxe::scenario::detail {
 
 Command Parser::expect() {
-  std::string what = word("vmas, attrs, ranges, page, pages, ptes, counter or vm");
+  std::string what = word("vmas, attrs, ranges, page, pages, ptes, counter, vm, queue or job");
   if (what == "vmas") return expect_vmas();
   if (what == "attrs") return expect_attrs();
   if (what == "ranges") return expect_ranges();
   if (what == "page" || what == "pages") return expect_pages(what);
   if (what == "ptes") return expect_ptes();
   if (what == "counter") return expect_counter();
+  if (what == "queue") return expect_queue();
+  if (what == "job") return expect_job();
   if (what == "vm") {
     std::string vm = word("a VM");
     return ExpectVm{vm, word("open, banned or closed")};

@@ -211,6 +211,12 @@ Runner::Answer Runner::execute(const Command& command) {
                         [&](const GpuCopy& c) { return from(world_.gpu_copy(c.gpu, c.to, c.from)); },
                         [&](const GpuFill& c) { return from(world_.gpu_fill(c.gpu, c.span, c.value)); },
                         [&](const GpuKernel& c) { return from(world_.gpu_kernel(c.kernel)); },
+                        [&](const QueueSpec& c) { return from(world_.queue_create(c)); },
+                        [&](const QueueDestroy& c) { return from(world_.queue_destroy(c.queue)); },
+                        [&](const QueuePriorityChange& c) { return from(world_.queue_priority(c.queue, c.rank)); },
+                        [&](const ExecSpec& c) { return from(world_.exec(c)); },
+                        [&](const RunEngines& c) { return from(world_.run(c.slices)); },
+                        [&](const WaitJob& c) { return from(world_.wait(c.job)); },
                         [&](const Evict& c) { return from(world_.evict(c.span)); },
                         [&](const Gc& c) { return from(world_.gc(c.vm)); },
                         [&](const Sleep& c) { return from(world_.sleep_ns(c.ns)); },
@@ -309,11 +315,19 @@ Runner::Answer Runner::execute_expect(const Command& command) {
     return {};
   }
   if (const auto* e = std::get_if<ExpectCounter>(&command)) return expect_counter(*e);
+  if (const auto* e = std::get_if<ExpectQueue>(&command))
+    return is_state("queue " + e->queue, e->state, world_.queue_state(e->queue));
+  if (const auto* e = std::get_if<ExpectJob>(&command))
+    return is_state("job " + e->job, e->state, world_.job_state(e->job));
   const auto& e = std::get<ExpectVm>(command);
-  auto state = world_.vm_state(e.vm);
-  if (!state) return unknown(state.error());
-  if (*state == e.state) return {};
-  return Answer{0, {}, fmt::format("VM {}: expected {}, actual {}", e.vm, e.state, *state)};
+  return is_state("VM " + e.vm, e.state, world_.vm_state(e.vm));
+}
+
+Runner::Answer Runner::is_state(const std::string& what, const std::string& expected,
+                                const Result<std::string>& state) {
+  if (!state) return Answer{state.error().err, state.error().why, {}};
+  if (*state == expected) return {};
+  return Answer{0, {}, fmt::format("{}: expected {}, actual {}", what, expected, *state)};
 }
 
 Runner::Answer Runner::expect_counter(const ExpectCounter& expect) {

@@ -62,6 +62,8 @@ class Runner final : public StepActions {
   static Answer from(const Status& status);
   static Answer checked(const Result<std::uint64_t>& got, const std::optional<std::uint64_t>& expected);
 
+  static Answer is_state(const std::string& what, const std::string& expected, const Result<std::string>& state);
+
   bool run_statement(const Statement& statement);
   bool run_body(const std::vector<Statement>& body);
   bool run_block(const Block& block);

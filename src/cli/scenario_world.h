@@ -130,6 +130,40 @@ struct KernelSpec {
   std::array<std::uint64_t, 4> arguments{};
 };
 
+enum class QueueRank : std::uint8_t { kLow, kNormal, kHigh };
+
+struct QueueSpec {
+  std::string name;
+  std::string vm;
+  std::string engine_class;           ///< copy, compute, render
+  std::vector<unsigned> instances{};  ///< of the class; empty: 0
+  bool makes_group = false;
+  std::string joins{};  ///< the group of this queue
+  QueueRank in_group = QueueRank::kNormal;
+  bool has_rank_in_group = false;
+  QueueRank priority = QueueRank::kNormal;
+};
+
+/// One command of a batch.
+struct BatchCommand {
+  enum class Kind : std::uint8_t {
+    kStore,
+    kWait,  ///< a semaphore: until the word has the value; another member of the group may go meanwhile
+    kSpin,  ///< the same by a loop, which lets nobody in; ends the batch
+    kBad,   ///< what no engine decodes
+  };
+  Kind kind = Kind::kStore;
+  std::uint64_t address = 0;
+  std::uint32_t value = 0;
+};
+
+struct ExecSpec {
+  std::string queue;
+  std::string job;
+  std::uint64_t address = 0;        ///< of the batch
+  std::vector<BatchCommand> batch;  ///< stored there first, by the client; empty: what is there runs
+};
+
 // --- answers ----------------------------------------------------------------------------------------
 
 struct VmaInfo {
@@ -210,6 +244,21 @@ class ScenarioWorld {
   /// ETIME: it does not end.
   virtual Status gpu_kernel(const KernelSpec& kernel) = 0;
 
+  // queues; engines run only in run() and wait(), on the caller's thread
+  virtual Status queue_create(const QueueSpec&) { return no_queues(); }
+  virtual Status queue_destroy(const std::string&) { return no_queues(); }
+  /// Inside its group.
+  virtual Status queue_priority(const std::string&, QueueRank) { return no_queues(); }
+  virtual Status exec(const ExecSpec&) { return no_queues(); }
+  /// So many slices of any engine, in turn; none: until nothing can run. ETIME: that does not come.
+  virtual Status run(const std::optional<std::uint64_t>&) { return no_queues(); }
+  /// Runs until the job is complete; the errno of its fence. ETIME: it does not complete.
+  virtual Status wait(const std::string&) { return no_queues(); }
+  /// pending, or the errno of the job's fence.
+  virtual Result<std::string> job_state(const std::string&) { return fail(ENOSYS, "no queues in this world"); }
+  /// alive or banned.
+  virtual Result<std::string> queue_state(const std::string&) { return fail(ENOSYS, "no queues in this world"); }
+
   // the driver
   /// VRAM pressure on the allocations with a page in `span`; none: on everything evictable.
   virtual Status evict(const std::optional<Span>& span) = 0;
@@ -235,6 +284,9 @@ class ScenarioWorld {
   virtual Result<std::uint64_t> vm_size(const std::string& vm) = 0;
   /// Aborts or reports when an invariant of the engine is broken; run after every statement.
   virtual Status check_invariants() { return {}; }
+
+ private:
+  static Status no_queues() { return fail(ENOSYS, "no queues in this world"); }
 };
 
 using WorldFactory = std::function<std::unique_ptr<ScenarioWorld>()>;

@@ -98,15 +98,15 @@ PageReclaim model(const std::vector<ReclaimedPart>& parts) {
 TEST(PageReclaim, AgreesWithThePageByPageModel) {
   Prng prng(1);
   for (int i = 0; i < 3000; ++i) {
-    std::vector<ReclaimedPart> parts(prng.below(5));
+    std::vector<ReclaimedPart> parts;
     std::uint64_t at = k1G - 4 * k2M;
-    for (ReclaimedPart& p : parts) {
+    for (std::uint64_t count = prng.below(5); count != 0; --count) {
       const std::uint64_t unit = prng.chance(1, 3) ? k2M : prng.chance(1, 2) ? k64K : kPageSize;
       at = align_up(at + prng.below(4) * kPageSize, unit);
       const std::uint64_t bytes = (1 + prng.below(40)) * unit;
       const std::uint64_t offset = prng.chance(1, 4) ? prng.below(64) * kPageSize : at;
       const Kind kind = prng.chance(1, 6) ? Kind::kUserptr : prng.chance(1, 8) ? Kind::kNothing : Kind::kObject;
-      p = part(at, bytes, offset, kind);
+      parts.push_back(part(at, bytes, offset, kind));
       at += bytes;
     }
     ASSERT_EQ(count_reclaim(parts), model(parts)) << "program " << i;

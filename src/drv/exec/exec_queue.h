@@ -73,6 +73,7 @@ struct QueueContext {
   std::uint64_t run_time_ns = 0;        ///< up to resident_since_ns
   std::uint64_t resident_since_ns = 0;  ///< 0: switched out
   std::uint32_t passed_over = 0;        ///< times a higher priority went first
+  std::uint64_t progress_before = 0;    ///< of `hw`, when it became the current one of its group
   std::uint64_t progress_seen = 0;      ///< of `hw`, at ...
   std::uint64_t progress_ns = 0;        ///< ... the last time it had changed
 };

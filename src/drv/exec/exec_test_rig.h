@@ -37,13 +37,16 @@ struct SliceView {
   EngineId engine;
   std::uint64_t run_time_ns = 0;
   const std::atomic<bool>& stop;
+  std::uint64_t& progress;  ///< what the context has carried out so far
 };
 using Program = std::function<SliceEnd(const SliceView&)>;
 
 class FakeContext final : public HwContext {
  public:
   void start_batch(GpuVa at) override { batch = at; }
+  std::uint64_t progress() const override { return steps; }
   GpuVa batch;
+  std::uint64_t steps = 0;
 };
 
 /// One event per batch slice and per ring store, in order. Thread-safe.
@@ -78,11 +81,12 @@ class FakeEngine final : public EngineBackend {
   FakeEngine(FakeHardware& hw, const EngineId& id) : hw_(hw), id_(id) {}
   SliceEnd run(HwContext& context, const ExecVmPtr&, const SliceLimits& limits,
                const std::atomic<bool>& stop) override {
-    const std::uint64_t batch = static_cast<FakeContext&>(context).batch.value();
+    auto& fake = static_cast<FakeContext&>(context);
+    const std::uint64_t batch = fake.batch.value();
     if (hw_.clock != nullptr) hw_.clock->advance_ns(hw_.slice_ns);
     auto program = hw_.programs.find(batch);
     const SliceEnd end =
-        program == hw_.programs.end() ? SliceEnd::kDone : program->second({id_, limits.run_time_ns, stop});
+        program == hw_.programs.end() ? SliceEnd::kDone : program->second({id_, limits.run_time_ns, stop, fake.steps});
     if (end == SliceEnd::kDone) hw_.note(fmt::format("batch {:#x}", batch));
     return end;
   }
@@ -101,10 +105,10 @@ inline std::unique_ptr<EngineBackend> FakeHardware::make_engine(const EngineId& 
   return std::make_unique<FakeEngine>(*this, id);
 }
 
-/// A device of the bmg profile with fake hardware. Manual policy unless said otherwise.
+/// A device with fake hardware. Manual policy unless said otherwise.
 struct Rig {
-  explicit Rig(ExecPolicy policy = ExecPolicy::kManual)
-      : exec({.profile = kProfileBmg,
+  explicit Rig(ExecPolicy policy = ExecPolicy::kManual, const DeviceProfile& profile = kProfileBmg)
+      : exec({.profile = profile,
               .clock = policy == ExecPolicy::kManual ? static_cast<const Clock&>(manual) : steady,
               .counters = counters,
               .backends = hw,

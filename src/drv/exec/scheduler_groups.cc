@@ -67,6 +67,7 @@ void Scheduler::make_current(QueueContext& context) {
   QueueGroup* group = context.queue->group_.get();
   if (group == nullptr || group->current == &context) return;
   group->current = &context;
+  context.progress_before = context.hw->progress();
   // Everybody has been looked at: the next round.
   if (context.in_vain) look_at_all(*group);
 }
@@ -82,7 +83,7 @@ void Scheduler::end_turn(QueueContext& context, SliceEnd end, const Engine& ran_
   if (queue.group_ == nullptr) return;
   if ((end == SliceEnd::kBudget || end == SliceEnd::kPolling) && !queue.reset()) return;
   const bool waits = end == SliceEnd::kYield;
-  if (!waits || context.hw->progress() != context.progress_seen) look_at_all(*queue.group_);
+  if (!waits || context.hw->progress() != context.progress_before) look_at_all(*queue.group_);
   context.in_vain = waits;
   drop_current(context, waits ? Leaves::kWaits : Leaves::kForGood, &ran_on, after);
 }

@@ -1,0 +1,96 @@
+// The part of EngineWorld that is about queues: which card's, and how long engines run.
+#include "cli/scenario_engine_world.h"
+#include "cli/scenario_text.h"
+
+namespace softxe::scenario {
+
+namespace {
+
+/// Spinners and semaphores that nobody satisfies never end.
+constexpr std::uint64_t kSlicesMax = 20'000;
+
+VmMode mode_of(const VmModes& modes) {
+  if (modes.fault) return VmMode::kFault;
+  return modes.lr ? VmMode::kPreemptFence : VmMode::kDmaFence;
+}
+
+}  // namespace
+
+Result<Queues*> EngineWorld::queues_with(const std::string& queue) {
+  for (auto& card : cards_)
+    if (card->queues && card->queues->has(queue)) return card->queues.get();
+  return fail(ENOENT, "no queue of that name");
+}
+
+Result<Queues*> EngineWorld::queues_with_job(const std::string& job) {
+  for (auto& card : cards_)
+    if (card->queues && card->queues->has_job(job)) return card->queues.get();
+  return fail(ENOENT, "no job of that name");
+}
+
+Status EngineWorld::queue_create(const QueueSpec& spec) {
+  SX_TRY(OpenVm * vm, find_vm(spec.vm));
+  Card& card = *vm->card;
+  if (!card.queues) card.queues = std::make_unique<Queues>(*card.device, clock());
+  return card.queues->create(spec, vm->context, mode_of(vm->context->vm.config().modes));
+}
+
+Status EngineWorld::queue_destroy(const std::string& queue) {
+  SX_TRY(Queues * queues, queues_with(queue));
+  return queues->destroy(queue);
+}
+
+Status EngineWorld::queue_priority(const std::string& queue, QueueRank rank) {
+  SX_TRY(Queues * queues, queues_with(queue));
+  return queues->set_priority(queue, rank);
+}
+
+/// The client stores the batch, as it does kernels.
+Status EngineWorld::exec(const ExecSpec& spec) {
+  SX_TRY(Queues * queues, queues_with(spec.queue));
+  if (!spec.batch.empty()) {
+    std::uint64_t at = spec.address;
+    for (std::uint64_t quad : encode_batch(spec.batch, spec.address)) {
+      SX_TRY_VOID(cpu_write({}, {at, sizeof quad, quad}));
+      at += sizeof quad;
+    }
+  }
+  return queues->exec(spec);
+}
+
+bool EngineWorld::run_slice() {
+  for (auto& card : cards_)
+    if (card->queues && card->queues->run_once()) return true;
+  return false;
+}
+
+Status EngineWorld::run(const std::optional<std::uint64_t>& slices) {
+  for (std::uint64_t i = 0; i < slices.value_or(kSlicesMax); ++i)
+    if (!run_slice()) return {};
+  if (slices) return {};
+  return fail(ETIME, "there is always something that can run");
+}
+
+Status EngineWorld::wait(const std::string& job) {
+  SX_TRY(Queues * queues, queues_with_job(job));
+  for (std::uint64_t i = 0; i < kSlicesMax; ++i) {
+    SX_TRY(const int error, queues->job_error(job));
+    if (error == 0) return {};
+    if (error > 0) return fail(error, "the job failed");
+    if (!run_slice()) return fail(ETIME, "nothing can run, and the job is not complete");
+  }
+  return fail(ETIME, "the job does not complete");
+}
+
+Result<std::string> EngineWorld::job_state(const std::string& job) {
+  SX_TRY(Queues * queues, queues_with_job(job));
+  SX_TRY(const int error, queues->job_error(job));
+  return error < 0 ? std::string("pending") : errno_name(error);
+}
+
+Result<std::string> EngineWorld::queue_state(const std::string& queue) {
+  SX_TRY(Queues * queues, queues_with(queue));
+  return queues->queue_state(queue);
+}
+
+}  // namespace softxe::scenario
