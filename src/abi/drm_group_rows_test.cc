@@ -185,7 +185,9 @@ TEST(QueueGroups, EndOfThePrimary) {
     EXPECT_EQ(r.destroy_vm(r.vm_id), mode.flags == DrmRig::kLr ? -EBUSY : 0) << mode.name;
     EXPECT_EQ(r.destroy(2), 0) << mode.name;
     EXPECT_EQ(r.destroy(3), 0) << mode.name;
-    if (mode.flags == DrmRig::kLr) EXPECT_EQ(r.destroy_vm(r.vm_id), 0);
+    if (mode.flags == DrmRig::kLr) {
+      EXPECT_EQ(r.destroy_vm(r.vm_id), 0);
+    }
   }
 }
 

@@ -73,7 +73,9 @@ TEST(PageReclaimRows, AFailedCallAndADeviceWithoutCountNothing) {
   ASSERT_EQ(r.bind(r.vm_id, {r.mapped(kAt, k2M)}), 0);
   {
     FailNth failure("vm.bind.reserve", 2, ENOMEM);
+    set_step_hook(&failure);
     EXPECT_EQ(r.bind(r.vm_id, {r.unmap(kAt, k2M), r.mapped(kAt, k2M)}), -ENOMEM);
+    set_step_hook(nullptr);
   }
   EXPECT_EQ(counts(r), (Counts{0, 0, 0, 0, 0}));
   ReclaimRig lnl(kProfileLnl);

@@ -125,8 +125,8 @@ void Scheduler::forget(ExecQueue& queue) {
   queues_.erase(&queue);
   if (queue.vm_->mode() == VmMode::kFault) std::erase(group_of_queue(queue).fault_queues, &queue);
   QueueGroup* group = queue.group_.get();
-  // A queue that found its group full has not entered it.
-  if (group == nullptr || std::erase(group->members, &queue) == 0) return;
+  if (group == nullptr) return;
+  std::erase(group->members, &queue);
   if (queue.group_priority() == QueuePriority::kHigh) group->high -= 1;
 }
 
