@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 
 #include <ostream>
-#include <set>
 #include <string>
 
 #include "hw/cs/cs_fake_memory.h"
@@ -229,39 +228,6 @@ TEST(CsBlitTest, TiledRoundTripsAreTheIdentity) {
     }
     EXPECT_TRUE(moved) << t.name << ": the surface in between is linear";
   }
-}
-
-TEST(TiledSurfaceTest, LayoutsAreInvertibleAndRunsContiguous) {
-  for (const Tiled& t : kTiled) {
-    const TiledSurface s{.base = 0x10000, .pitch_bytes = 1024, .tiling = t.tiling};
-    std::set<std::uint64_t> seen;
-    for (std::uint64_t y = 0; y < 128; ++y) {
-      for (std::uint64_t x = 0; x < 1024; ++x) {
-        const std::uint64_t at = s.address_of({x, y});
-        ASSERT_TRUE(at >= 0x10000 && at < 0x10000 + 1024 * 128) << t.name;
-        seen.insert(at);
-        if (s.run_bytes({x, y}, 2) == 2) {
-          ASSERT_EQ(s.address_of({x + 1, y}), at + 1) << t.name;
-        }
-      }
-    }
-    EXPECT_EQ(seen.size(), 1024u * 128u) << t.name;
-  }
-}
-
-TEST(TiledSurfaceTest, Tile4BlocksAreInTheirOrder) {
-  // The numbers of the 64-byte blocks in the upper half of a tile.
-  const std::uint64_t order[4][8] = {{0, 1, 2, 3, 8, 9, 10, 11},
-                                     {4, 5, 6, 7, 12, 13, 14, 15},
-                                     {16, 17, 18, 19, 24, 25, 26, 27},
-                                     {20, 21, 22, 23, 28, 29, 30, 31}};
-  const TiledSurface s{.base = 0, .pitch_bytes = 256, .tiling = Tiling::kTile4};
-  for (std::uint64_t by = 0; by < 4; ++by) {
-    for (std::uint64_t bx = 0; bx < 8; ++bx) {
-      EXPECT_EQ(s.address_of({bx * 16 + 3, by * 4 + 2}), order[by][bx] * 64 + 2ull * 16 + 3);
-    }
-  }
-  EXPECT_EQ(s.address_of({128, 32}), 3u * 4096) << "tiles are row-major";
 }
 
 }  // namespace

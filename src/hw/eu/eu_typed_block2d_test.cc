@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "hw/eu/eu_send_rig.h"
-#include "hw/eu/eu_surface.h"
+#include "hw/eu/eu_image.h"
 
 namespace softxe {
 namespace {
@@ -103,7 +103,7 @@ TEST_F(EuTypedBlock2dTest, WorkedOffsetsOfTile4) {
   Image image{.tile = kTile4, .pitch = 128};
   EXPECT_EQ(offset_of(image, 20, 7), 0x174u);
   EXPECT_EQ(offset_of(image, 100, 31), 0xFB4u);
-  const auto decoded = eu_image2d({state_of(image)}, (std::uint64_t{1} << 48) - 1);
+  const auto decoded = eu_image_of({state_of(image)}, (std::uint64_t{1} << 48) - 1);
   ASSERT_TRUE(decoded);
   EXPECT_EQ(decoded->memory.address_of({20, 7}), kImage + 0x174);
   EXPECT_EQ(decoded->memory.address_of({100, 31}), kImage + 0xFB4);
