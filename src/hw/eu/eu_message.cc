@@ -33,11 +33,11 @@ constexpr std::array<LscRow, 64> make_lsc_rows() {
   std::array<LscRow, 64> rows{};
   rows[0x00] = {Form::kLanes, Action::kLoad, Layout::kRows, "image message: typed load", ""};
   rows[0x01] = {Form::kLanes, Action::kLoad, Layout::kStrided, "image message: typed strided load", ""};
-  rows[0x02] = {Form::kLanes, Action::kLoad, Layout::kQuad, "image message: typed load of a quad (read_image)", ""};
+  rows[0x02] = {Form::kLanes, Action::kLoad, Layout::kQuad, "", ""};
   rows[0x03] = {Form::kBlock2d, Action::kLoad, Layout::kRows, "", ""};
   rows[0x04] = {Form::kLanes, Action::kStore, Layout::kRows, "image message: typed store", ""};
   rows[0x05] = {Form::kLanes, Action::kStore, Layout::kStrided, "image message: typed strided store", ""};
-  rows[0x06] = {Form::kLanes, Action::kStore, Layout::kQuad, "image message: typed store of a quad (write_image)", ""};
+  rows[0x06] = {Form::kLanes, Action::kStore, Layout::kQuad, "", ""};
   rows[0x07] = {Form::kBlock2d, Action::kStore, Layout::kRows, "", ""};
   for (unsigned op = 0x08; op <= 0x1A; ++op) {
     rows[op] = {Form::kAtomic, Action::kLoad, Layout::kRows, "image message: typed atomic", ""};

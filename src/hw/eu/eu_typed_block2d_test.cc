@@ -193,17 +193,14 @@ TEST_F(EuTypedBlock2dTest, SurfacesThatAreNotHadAreNamedAndChangeNothing) {
     std::uint32_t clear;
     const char* reason;
   } kRows[] = {
-      {0, 0, 7u << 29, "unsupported: image message to a surface that is no 2D image"},  // 1D
-      {0, 2u << 29, 7u << 29, "unsupported: image message to a surface that is no 2D image"},
-      {0, 4u << 29, 7u << 29, "unsupported: image message to a surface that is no 2D image"},
-      {0, kTile64 << 12, 3u << 12, "unsupported: image message to a Tile64 image"},
+      {0, 0, 7u << 29 | 3u << 12, "unsupported: 2D block message to an image that is not 2D"},  // 1D
+      {0, 2u << 29 | kTile64 << 12, 7u << 29 | 3u << 12, "unsupported: 2D block message to an image that is not 2D"},
+      {0, 3u << 29, 7u << 29, "unsupported: image message to a surface that is no image"},
       {0, 0x182u << 18, 0x1FFu << 18, "unsupported: image message to an image of this format"},
-      {1, 1u << 19, 0, "unsupported: image message to a mip level"},
+      {1, 1u << 19, 0, "illegal: image message to a mip level that its image does not have"},
       {4, 1u << 3, 0, "unsupported: image message to a multisampled image"},
-      {5, 1u << 4, 0, "unsupported: image message to a mip level"},
-      {5, 1u << 21, 0, "unsupported: image message to a view with an offset"},
-      {5, 1u << 25, 0, "unsupported: image message to a view with an offset"},
-      {3, 63, 0x3FFFF, "illegal: image message to a tiled image whose pitch is no number of tiles"},
+      {5, 1u << 4, 0, "illegal: image message to a mip level that its image does not have"},
+      {3, 63, 0x3FFFF, "illegal: the pitch of a tiled surface is not a number of tiles"},
       {9, 2, 0xFFFF, "fault: test: page is not there"},
   };
   const auto before = rig_.thread().grf;
