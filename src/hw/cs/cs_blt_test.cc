@@ -160,7 +160,10 @@ TEST(CsBlitTest, Refusals) {
       {0x5050100a, 255, 0, xy(1, 1), kDst, 0, 0, 0, 127, kSrc, 0, 0},                       // resolve
       {0x5050000b, 255, 0, xy(1, 1), kDst, 0, 0, 0, 127, kSrc, 0, 0, 0},                    // 13 dwords
       {0x568a0008, 15, 0, 0, 0, kSrc, 0, kDst, 0, 0},                                       // page and matrix
-      {0x56800007, 0, 0, 0, 0, kSrc, 0, kDst, 0},                                           // short
+      {0x50500014, 255, 0, xy(1, 1), kDst, 0, 0, 0, 127, kSrc, 0, 0, 0, 0, 0, 0, 1u << 29, 1, 0, 0, 0, 0},  // mip level
+      {0x50600014, 3u << 30 | 127, 0, xy(1, 1), kDst, 0, 0, 0, 127, kSrc, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+       0},                                         // 96 bits tiled
+      {0x56800007, 0, 0, 0, 0, kSrc, 0, kDst, 0},  // short
   };
   for (const Dwords& blit : refused) {
     Machine m;
@@ -203,6 +206,98 @@ struct Tiled {
   Tiling tiling;
 };
 const Tiled kTiled[] = {{"x", 1, Tiling::kX}, {"tile4", 2, Tiling::kTile4}, {"tile64", 3, Tiling::kTile64}};
+
+/// What the runtime sends for slice 1 of a 3D image of 40 x 20 x 10 floats: a linear side, and one of Tile64 whose base
+/// is that of the whole image.
+TEST(CsBlitTest, ASliceOfA3dImageGoesToItsPlaceInTheTiles) {
+  Machine m;
+  const std::uint32_t kImage = 0x800000;
+  m.memory.map(kImage, 2 * 20 * 65536);
+  ASSERT_EQ(
+      m.run({0x50500014, 0xC000003F, 0,          0x00140028, kImage,     0, 0, 0, 0x0000009F, kSrc, 0, 0, 0, 0, 0, 0,
+             0x4009C013, 0x01200080, 0x00200F00, 0x2009C013, 0x01200050, 0})
+          .kind,
+      K::kBatchDone);
+  const auto image = Surface::make({.base = kImage,
+                                    .pitch_bytes = 256,
+                                    .tiling = Tiling::kTile64,
+                                    .shape = SurfaceShape::k3d,
+                                    .element_bytes = 4,
+                                    .slice_rows = 32});
+  ASSERT_TRUE(image);
+  for (std::uint64_t y = 0; y < 20; ++y) {
+    for (std::uint64_t x = 0; x < 160; ++x) {
+      ASSERT_EQ(m.memory.byte(image->address_of({x, y, 1})), source_byte(y * 160 + x)) << x << " " << y;
+      ASSERT_EQ(m.memory.byte(image->address_of({x, y, 0})), 0) << "another slice";
+    }
+  }
+}
+
+/// Element sizes by the depth code, with pitches (in dwords - 1) of one tile each.
+TEST(CsBlitTest, Tile64GoesByTheSizeOfAnElementInBothDirections) {
+  static constexpr struct {
+    std::uint32_t depth, bytes, pitch_dwords;
+  } kRows[] = {{0, 1, 64}, {1, 2, 128}, {2, 4, 128}, {3, 8, 256}, {5, 16, 256}};
+  for (const auto& row : kRows) {
+    Machine m;
+    const std::uint32_t linear = 64 * row.bytes, header = 0x50400014 | row.depth << 19,
+                        tiled = 3u << 30 | (row.pitch_dwords - 1);
+    ASSERT_EQ(m.run({header, tiled, xy(1, 3), xy(34, 23), kDst,         0, 0, xy(2, 1),     linear - 1, kSrc, 0, 0,
+                     0,      0,     0,        0,          1u << 29 | 1, 0, 0, 1u << 29 | 1, 0,          0})
+                  .kind,
+              K::kBatchDone);
+    const auto to = Surface::make(
+        {.base = kDst, .pitch_bytes = row.pitch_dwords * 4, .tiling = Tiling::kTile64, .element_bytes = row.bytes});
+    ASSERT_TRUE(to);
+    for (std::uint64_t y = 0; y < 20; ++y) {
+      for (std::uint64_t x = 0; x < 33 * row.bytes; ++x) {
+        ASSERT_EQ(m.memory.byte(to->address_of({row.bytes + x, 3 + y})),
+                  source_byte((1 + y) * linear + 2 * row.bytes + x))
+            << row.bytes;
+      }
+    }
+    ASSERT_EQ(m.run({header, linear - 1, xy(2, 1), xy(35, 21), kBack,        0, 0, xy(1, 3),     tiled, kDst, 0, 0,
+                     0,      0,          0,        0,          1u << 29 | 1, 0, 0, 1u << 29 | 1, 0,     0})
+                  .kind,
+              K::kBatchDone);
+    for (std::uint64_t i = linear + 2 * row.bytes; i < linear + 35 * row.bytes; ++i)
+      ASSERT_EQ(m.memory.byte(kBack + i), source_byte(i));
+  }
+}
+
+/// The array index of a 2D surface is a layer: as many rows away as its distance field says.
+TEST(CsBlitTest, ALayerOfAnArrayIsItsDistanceInRowsAway) {
+  Machine m;
+  const std::uint32_t rows = 32;
+  ASSERT_EQ(m.run({0x50500014,
+                   255,
+                   0,
+                   xy(4, 2),
+                   kDst,
+                   0,
+                   0,
+                   0,
+                   255,
+                   kSrc,
+                   0,
+                   0,
+                   0,
+                   0,
+                   0,
+                   0,
+                   1u << 29 | 1,
+                   rows / 4 << 4,
+                   3u << 21,
+                   1u << 29 | 1,
+                   rows / 4 << 4,
+                   1u << 21})
+                .kind,
+            K::kBatchDone);
+  for (std::uint64_t x = 0; x < 16; ++x) {
+    EXPECT_EQ(m.memory.byte(kDst + 3 * rows * 256 + x), source_byte(rows * 256 + x));
+    EXPECT_EQ(m.memory.byte(kDst + x), 0);
+  }
+}
 
 TEST(CsBlitTest, TiledRoundTripsAreTheIdentity) {
   for (const Tiled& t : kTiled) {
