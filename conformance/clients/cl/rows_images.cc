@@ -330,6 +330,106 @@ void many_at_once(Runtime& rt) {
   }
 }
 
+/// Sizes of one mip level of an image, and where calls want its number.
+struct MipLevel {
+  size_t origin[4] = {0, 0, 0, 0};
+  Size region{1, 1, 1};
+
+  MipLevel(const Shape& shape, unsigned level) {
+    const unsigned spatial = images::dimensions(shape.type), all = spatial + images::is_array(shape.type);
+    for (unsigned i = 0; i < 3; ++i) region[i] = i < spatial ? std::max<size_t>(shape.size[i] >> level, 1) : shape.size[i];
+    origin[all] = level;
+  }
+};
+
+cl_mem make_mipmap(Runtime& rt, const Shape& shape, const Format& format, unsigned levels) {
+  cl_image_desc desc{};
+  desc.image_type = shape.type;
+  desc.image_width = shape.size[0];
+  if (images::dimensions(shape.type) >= 2) desc.image_height = shape.size[1];
+  if (shape.type == CL_MEM_OBJECT_IMAGE3D) desc.image_depth = shape.size[2];
+  if (images::is_array(shape.type)) desc.image_array_size = shape.size[images::dimensions(shape.type)];
+  desc.num_mip_levels = levels;
+  cl_int status = 0;
+  const cl_mem image = clCreateImage(rt.context, CL_MEM_READ_WRITE, &format.cl, &desc, nullptr, &status);
+  check_cl(status, "clCreateImage with mip levels");
+  return image;
+}
+
+unsigned char mip_byte(size_t i, unsigned level) { return static_cast<unsigned char>(i * 7 + level * 31 + i / 251); }
+
+/// Every level keeps its bytes while the others are written.
+void mip_levels(Runtime& rt) {
+  if (!rt.has("cl_khr_mipmap_image")) fail("no cl_khr_mipmap_image");
+  const Shape shapes[] = {{CL_MEM_OBJECT_IMAGE2D, {512, 256, 1}},      {CL_MEM_OBJECT_IMAGE2D, {100, 37, 1}},
+                          {CL_MEM_OBJECT_IMAGE3D, {64, 40, 20}},       {CL_MEM_OBJECT_IMAGE2D_ARRAY, {100, 60, 3}},
+                          {CL_MEM_OBJECT_IMAGE1D, {300, 1, 1}},        {CL_MEM_OBJECT_IMAGE1D_ARRAY, {70, 4, 1}}};
+  constexpr unsigned kLevels = 5;
+  for (const Shape& shape : shapes) {
+    for (const cl_image_format& cl : {kSizes[0], kSizes[2], kSizes[4]}) {
+      const Format format{cl};
+      const cl_mem image = make_mipmap(rt, shape, format, kLevels);
+      std::vector<unsigned char> bytes;
+      for (unsigned pass = 0; pass < 2; ++pass) {
+        for (unsigned level = 0; level < kLevels; ++level) {
+          const MipLevel at(shape, level);
+          bytes.assign(at.region[0] * at.region[1] * at.region[2] * format.bytes(), 0);
+          if (pass == 0) {
+            for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = mip_byte(i, level);
+            check_cl(clEnqueueWriteImage(rt.queue, image, CL_TRUE, at.origin, at.region.data(), 0, 0, bytes.data(), 0, nullptr, nullptr),
+                     "clEnqueueWriteImage of a level");
+            continue;
+          }
+          check_cl(clEnqueueReadImage(rt.queue, image, CL_TRUE, at.origin, at.region.data(), 0, 0, bytes.data(), 0, nullptr, nullptr),
+                   "clEnqueueReadImage of a level");
+          for (size_t i = 0; i < bytes.size(); ++i) {
+            if (bytes[i] != mip_byte(i, level)) fail("%s of %u bytes: byte %zu of level %u", images::name_of(shape.type), format.bytes(), i, level);
+          }
+        }
+      }
+      clReleaseMemObject(image);
+    }
+  }
+}
+
+/// A level by its number, and by how fast coordinates change.
+void mip_samples(Runtime& rt) {
+  if (!rt.has("cl_khr_mipmap_image")) fail("no cl_khr_mipmap_image");
+  const Shape shape{CL_MEM_OBJECT_IMAGE2D, {512, 256, 1}};
+  const Format format{{CL_R, CL_FLOAT}};
+  const cl_mem image = make_mipmap(rt, shape, format, 5);
+  for (unsigned level = 0; level < 5; ++level) {
+    const MipLevel at(shape, level);
+    const std::vector<float> value(at.region[0] * at.region[1], static_cast<float>(level));
+    check_cl(clEnqueueWriteImage(rt.queue, image, CL_TRUE, at.origin, at.region.data(), 0, 0, value.data(), 0, nullptr, nullptr), "write");
+  }
+  float last = 10;
+  cl_uint last_bits = 0;
+  std::memcpy(&last_bits, &last, 4);
+  const cl_sampler_properties properties[] = {CL_SAMPLER_NORMALIZED_COORDS, CL_TRUE, CL_SAMPLER_ADDRESSING_MODE,
+                                              CL_ADDRESS_CLAMP_TO_EDGE, CL_SAMPLER_FILTER_MODE, CL_FILTER_LINEAR,
+                                              CL_SAMPLER_MIP_FILTER_MODE, CL_FILTER_LINEAR, CL_SAMPLER_LOD_MIN, 0,
+                                              CL_SAMPLER_LOD_MAX, last_bits, 0};
+  cl_int status = 0;
+  const cl_sampler sampler = clCreateSamplerWithProperties(rt.context, properties, &status);
+  check_cl(status, "clCreateSamplerWithProperties");
+  kit::Kernel kernel(rt,
+                     "#pragma OPENCL EXTENSION cl_khr_mipmap_image : enable\n"
+                     "kernel void k(global float* o, read_only image2d_t a, sampler_t s) {"
+                     " for (int i = 0; i < 9; ++i) o[i] = read_imagef(a, s, (float2)(0.3f, 0.6f), i * 0.5f).x;"
+                     " for (int i = 0; i < 5; ++i) { float step = (1 << i) / 512.0f;"
+                     "  o[9 + i] = read_imagef(a, s, (float2)(0.3f, 0.6f), (float2)(step, 0), (float2)(0, step)).x; }"
+                     " o[14] = get_image_num_mip_levels(a); }");
+  kit::Array<float> out(rt, 15);
+  kernel.arg(out).value(image).value(sampler).run({.global = {1}});
+  for (size_t i = 0; i < 15; ++i) {
+    const double want = i < 9 ? i * 0.5 : i < 14 ? double(i - 9) : 5.0;
+    if (out[i] < want - 0.01 || out[i] > want + 0.01) fail("value %zu is %.9g, not %.9g", i, double(out[i]), want);
+  }
+  clReleaseSampler(sampler);
+  clReleaseMemObject(image);
+}
+
 #define TRIPS(name, type, count) {name, [](Runtime& rt) { round_trips(rt, type, count); }}
 const kit::Row kRows[] = {
     TRIPS("image-round-trips-1d", CL_MEM_OBJECT_IMAGE1D, 24),
@@ -342,6 +442,8 @@ const kit::Row kRows[] = {
     {"image-from-buffer", from_buffer},
     {"image-host-memory", host_memory},
     {"image-many-at-once", many_at_once},
+    {"image-mip-levels", mip_levels},
+    {"image-mip-samples", mip_samples},
 };
 
 }  // namespace

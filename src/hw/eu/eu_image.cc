@@ -31,7 +31,7 @@ EuChannel select(const EuFormat& format, std::uint32_t code) {
 constexpr std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) { return (value + unit - 1) / unit * unit; }
 
 /// Where levels begin: level 1 below level 0, level 2 right of level 1, the others below level 2. Those of the tail
-/// share the tile at which the first of them would begin.
+/// share the tile at which the first of them would begin. In 1D each stands right of the one before.
 class LevelPlaces {
  public:
   LevelPlaces(const EuSurfaceState& state, const EuImage& image) : image_(image) {
@@ -42,6 +42,7 @@ class LevelPlaces {
     width_ = whole_tiles ? 1u << tiles->width_log2 : kBytes[bits(state.words[0], 15, 14)];
     height_ = whole_tiles ? 1u << tiles->height_log2 : kRows[bits(state.words[0], 17, 16)];
     tail_ = whole_tiles ? bits(state.words[5], 11, 8) : EuImage::kLevelsMax;
+    if (image.coordinates == 1) width_ = kElementsIn1d * image.format->bytes;
   }
 
   void place(unsigned number, EuImage::Level& level) {
@@ -57,7 +58,7 @@ class LevelPlaces {
     const std::uint64_t width = round_up(std::uint64_t{before_.width} * image_.format->bytes, width_);
     const std::uint64_t height = round_up(before_.height, height_);
     if (number == 0) return;
-    if (number == 2) {
+    if (number == 2 || image_.coordinates == 1) {
       x_ += width;
     } else {
       y_ += height;
@@ -70,6 +71,8 @@ class LevelPlaces {
     for (unsigned i = 0; i < number; ++i) ((i & 1) == 0 ? width : height) /= 2;
     ((number & 1) == 0 ? level.x_bytes : level.y) += ((number & 1) == 0 ? width : height) / 2;
   }
+
+  static constexpr std::uint64_t kElementsIn1d = 64;  ///< that levels are rounded up to
 
   const EuImage& image_;
   std::uint64_t width_ = 1;   ///< what levels are rounded up to, bytes; in the tail: the tile

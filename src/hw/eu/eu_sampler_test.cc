@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <set>
 #include <string>
 
 #include "hw/eu/eu_float_mode.h"
@@ -60,6 +61,68 @@ TEST(EuImageState, StatesOfTheRuntimeAreReadAsTheImagesThatTheyDescribe) {
     EXPECT_EQ(image->level[0].depth, row.depth);
     EXPECT_EQ(image->format->bytes, row.bytes);
     EXPECT_EQ(image->memory.address_of(row.point), 0x8002'0001'0000 + row.offset);
+  }
+}
+
+/// 512 x 256 elements of four bytes with five levels, as the runtime describes it: three levels of whole tiles, two in
+/// a tail.
+TEST(EuImageState, MipLevelsStandBelowAndBesideEachOther) {
+  EuSurfaceState state{{0x231D5000, 96, 0x00FF01FF, 0x7FF, 0, 0x304, 0, 0x09770000}};
+  const auto image = eu_image_of(state, kVaMask);
+  ASSERT_TRUE(image);
+  static constexpr struct {
+    std::uint64_t x_bytes, y;
+    std::uint32_t width, height;
+  } kLevels[] = {
+      {0, 0, 512, 256}, {0, 256, 256, 128}, {1024, 256, 128, 64}, {1024 + 256, 384, 64, 32}, {1024, 384 + 64, 32, 16}};
+  ASSERT_EQ(image->levels, 5u);
+  for (unsigned number = 0; number < 5; ++number) {
+    EXPECT_EQ(image->level[number].x_bytes, kLevels[number].x_bytes) << number;
+    EXPECT_EQ(image->level[number].y, kLevels[number].y) << number;
+    EXPECT_EQ(image->level[number].width, kLevels[number].width) << number;
+    EXPECT_EQ(image->level[number].height, kLevels[number].height) << number;
+  }
+  state.words[5] |= 2u << 4;
+  EXPECT_EQ(eu_image_of(state, kVaMask)->first_level, 2u);
+  state.words[5] |= 5u << 4;
+  EXPECT_FALSE(eu_image_of(state, kVaMask)) << "there is no level 7";
+}
+
+/// No byte belongs to two levels, whatever the size, in 1D, 2D and 3D.
+TEST(EuImageState, MipLevelsShareNoBytes) {
+  for (const std::uint32_t type : {0u, 1u, 2u}) {
+    for (const std::uint32_t format : {0x143u, 0xCBu, 0x002u}) {
+      for (const std::uint32_t width : {1u, 30u, 64u, 130u}) {
+        // The tail begins where a level fits into half a tile (spec/eu-images.md 5); in 1D there is none.
+        const std::uint32_t bytes = format == 0x143 ? 1 : format == 0xCB ? 4 : 16;
+        const std::uint32_t half = type == 2    ? (bytes == 1   ? 32
+                                                   : bytes == 4 ? 16
+                                                                : 8)
+                                   : bytes == 1 ? 128
+                                   : bytes == 4 ? 64
+                                                : 32;
+        std::uint32_t tail = 0;
+        while ((width >> tail) > half) ++tail;
+        const std::uint32_t tile = type == 0 ? 0 : 1;
+        EuSurfaceState state{{type << 29 | format << 18 | tile << 12, 256 / 4, 15u << 16 | (width - 1),
+                              16383 | 7u << 21, 0, tail << 8 | 4}};
+        const auto image = eu_image_of(state, kVaMask);
+        ASSERT_TRUE(image);
+        std::set<std::uint64_t> seen;
+        std::size_t elements = 0;
+        for (unsigned number = 0; number < image->levels; ++number) {
+          const EuImage::Level& level = image->level[number];
+          for (std::uint32_t z = 0; z < level.depth; ++z) {
+            for (std::uint32_t y = 0; y < level.height; ++y) {
+              for (std::uint32_t x = 0; x < level.width; ++x, ++elements) {
+                seen.insert(image->memory.address_of({level.x_bytes + std::uint64_t{x} * bytes, level.y + y, z}));
+              }
+            }
+          }
+        }
+        EXPECT_EQ(seen.size(), elements) << "type " << type << " format " << format << " width " << width;
+      }
+    }
   }
 }
 
@@ -148,6 +211,50 @@ TEST_F(EuSamplerTest, SizesAreWhatTheClientAskedFor) {
       EXPECT_EQ(rig_.get<std::uint32_t>(30 + c, 5), 0u) << "a level that is not there";
     }
   }
+}
+
+/// Levels are told apart by what they hold: level n has 1000 n + its column everywhere.
+TEST_F(EuSamplerTest, LevelsAreChosenAndMixedAsTheSamplerSays) {
+  auto words = image_.state();
+  words[2] = 15u << 16 | 15;
+  words[5] = 0xF03;  // four levels
+  bind(words);
+  const auto image = eu_image_of({words}, kVaMask);
+  ASSERT_TRUE(image);
+  for (unsigned number = 0; number < 4; ++number) {
+    const EuImage::Level& level = image->level[number];
+    for (unsigned y = 0; y < level.height; ++y) {
+      for (unsigned x = 0; x < level.width; ++x) {
+        rig_.memory.put<float>(image->memory.address_of({level.x_bytes + std::uint64_t{x} * 4, level.y + y}),
+                               1000.0f * static_cast<float>(number));
+      }
+    }
+  }
+  naive::Sampler s;
+  s.normalized = true;
+  auto state = s.state(0);
+  for (unsigned lane = 0; lane < 16; ++lane) {
+    rig_.put<float>(10, lane, 0.25f * static_cast<float>(lane) - 0.5f);  // the level comes first
+    rig_.put<float>(11, lane, 0.5f);
+    rig_.put<float>(12, lane, 0.5f);
+  }
+  // Nearest: ties go down. Linear: by the fraction. None: the first. All within the sampler's limits and the image's.
+  const auto nearest = [](float lod) { return lod <= 0.5f ? 0.0f : lod <= 1.5f ? 1.0f : lod <= 2.5f ? 2.0f : 3.0f; };
+  const auto linear = [](float lod) { return std::clamp(lod, 0.0f, 3.0f); };
+  const auto check = [&](std::uint32_t mip, const auto& want) {
+    state[0] = (state[0] & ~(3u << 20)) | mip << 20;
+    put_sampler(kDynamic + 0x40, state);
+    ASSERT_EQ(reason(message(0x02)), "done");
+    for (unsigned lane = 0; lane < 16; ++lane) {
+      EXPECT_FLOAT_EQ(rig_.get<float>(30, lane), 1000.0f * want(0.25f * static_cast<float>(lane) - 0.5f))
+          << mip << " lane " << lane;
+    }
+  };
+  check(1, nearest);
+  check(3, linear);
+  check(0, [](float) { return 0.0f; });
+  state[1] = 256u << 20 | 512u << 8;  // levels 1 to 2
+  check(3, [](float lod) { return std::clamp(lod, 1.0f, 2.0f); });
 }
 
 TEST_F(EuSamplerTest, AnAnswerHasAsManyChannelsAsRegisters) {
