@@ -42,7 +42,6 @@ class LevelPlaces {
     width_ = whole_tiles ? 1u << tiles->width_log2 : kBytes[bits(state.words[0], 15, 14)];
     height_ = whole_tiles ? 1u << tiles->height_log2 : kRows[bits(state.words[0], 17, 16)];
     tail_ = whole_tiles ? bits(state.words[5], 11, 8) : EuImage::kLevelsMax;
-    if (image.coordinates == 1) width_ = kElementsIn1d * image.format->bytes;
   }
 
   void place(unsigned number, EuImage::Level& level) {
@@ -71,8 +70,6 @@ class LevelPlaces {
     for (unsigned i = 0; i < number; ++i) ((i & 1) == 0 ? width : height) /= 2;
     ((number & 1) == 0 ? level.x_bytes : level.y) += ((number & 1) == 0 ? width : height) / 2;
   }
-
-  static constexpr std::uint64_t kElementsIn1d = 64;  ///< that levels are rounded up to
 
   const EuImage& image_;
   std::uint64_t width_ = 1;   ///< what levels are rounded up to, bytes; in the tail: the tile

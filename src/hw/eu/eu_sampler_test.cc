@@ -88,6 +88,18 @@ TEST(EuImageState, MipLevelsStandBelowAndBesideEachOther) {
   EXPECT_FALSE(eu_image_of(state, kVaMask)) << "there is no level 7";
 }
 
+/// The runtime's own for an array of 4 times 70 elements with five levels: layers are 288 elements apart.
+TEST(EuImageState, MipLevelsIn1dStandInARow) {
+  const auto image = eu_image_of({{0x135dc000, 0x48, 0x45, 0x0060017f, 0x180, 4, 0, 0x09770000}}, kVaMask);
+  ASSERT_TRUE(image);
+  static constexpr std::uint64_t kElements[] = {0, 96, 160, 192, 224};
+  for (unsigned number = 0; number < 5; ++number) {
+    EXPECT_EQ(image->level[number].x_bytes, kElements[number] * 4) << number;
+    EXPECT_EQ(image->level[number].y, 0u);
+  }
+  EXPECT_EQ(image->memory.z_part(1), 288u * 4);
+}
+
 /// No byte belongs to two levels, whatever the size, in 1D, 2D and 3D.
 TEST(EuImageState, MipLevelsShareNoBytes) {
   for (const std::uint32_t type : {0u, 1u, 2u}) {
@@ -104,7 +116,7 @@ TEST(EuImageState, MipLevelsShareNoBytes) {
         std::uint32_t tail = 0;
         while ((width >> tail) > half) ++tail;
         const std::uint32_t tile = type == 0 ? 0 : 1;
-        EuSurfaceState state{{type << 29 | format << 18 | tile << 12, 256 / 4, 15u << 16 | (width - 1),
+        EuSurfaceState state{{type << 29 | format << 18 | 3u << 14 | tile << 12, 256 / 4, 15u << 16 | (width - 1),
                               16383 | 7u << 21, 0, tail << 8 | 4}};
         const auto image = eu_image_of(state, kVaMask);
         ASSERT_TRUE(image);
