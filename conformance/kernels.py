@@ -25,23 +25,27 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 LIMIT_S = 900
 KEYS = {"NEOReadDebugKeys": "1"}
 
+# Images are the runtime's own memory, whatever kind the other arguments are of.
+NO_IMAGES = r"image-"
 # name, options of `softxe run`, arguments of the suite, environment, what the report says, kernels left out
 CONFIGURATIONS = [
     ("default", [], [], {}, ["total.gpu_fault_failed_count == 0", "total.exec_banned_count == 0"]),
     ("opt-disable", [], ["--build", "-cl-opt-disable"], {}, []),
-    ("fast-math", [], ["--build", "-cl-fast-relaxed-math"], {}, []),
+    ("fast-math", [], ["--build", "-cl-fast-relaxed-math"], {}, [], NO_IMAGES),
     ("large-registers", [], ["--build", "-cl-intel-256-GRF-per-thread"], {}, []),
     ("one-worker", ["--eu-threads", "1"], [], {}, []),
-    ("usm-host", [], ["--memory", "usm-host"], {}, []),
-    ("usm-device", [], ["--memory", "usm-device"], {}, []),
-    ("usm-shared", [], ["--memory", "usm-shared"], {}, []),
-    ("svm", [], ["--memory", "svm"], {}, []),
+    ("usm-host", [], ["--memory", "usm-host"], {}, [], NO_IMAGES),
+    ("usm-device", [], ["--memory", "usm-device"], {}, [], NO_IMAGES),
+    ("usm-shared", [], ["--memory", "usm-shared"], {}, [], NO_IMAGES),
+    ("svm", [], ["--memory", "svm"], {}, [], NO_IMAGES),
     ("malloc", [], ["--memory", "malloc"], {},
-     ["total.gpu_fault_count > 0", "total.svm_migrate_to_vram_bytes > 0", "total.svm_migrate_to_system_bytes > 0"]),
-    ("mmap", [], ["--memory", "mmap"], {}, ["total.svm_migrate_to_vram_bytes > 0", "total.svm_unmap_event_count > 0"]),
+     ["total.gpu_fault_count > 0", "total.svm_migrate_to_vram_bytes > 0", "total.svm_migrate_to_system_bytes > 0"],
+     NO_IMAGES),
+    ("mmap", [], ["--memory", "mmap"], {}, ["total.svm_migrate_to_vram_bytes > 0", "total.svm_unmap_event_count > 0"],
+     NO_IMAGES),
     # Atomics want their page in VRAM, and what a thread in the runtime stands on stays where it is (DEVIATIONS).
-    ("stack", [], ["--memory", "stack"], {}, ["total.gpu_fault_count > 0"], r"atomic-"),
-    ("global", [], ["--memory", "global"], {}, ["total.gpu_fault_count > 0"]),
+    ("stack", [], ["--memory", "stack"], {}, ["total.gpu_fault_count > 0"], r"atomic-", NO_IMAGES),
+    ("global", [], ["--memory", "global"], {}, ["total.gpu_fault_count > 0"], NO_IMAGES),
     ("malloc-little-vram", ["--vram", "512M"], ["--memory", "malloc"], {}, []),
     ("no-direct-submission", [], [], {**KEYS, "EnableDirectSubmission": "0"}, []),
     ("runtime-local-ids", [], [], {**KEYS, "EnableHwGenerationLocalIds": "0"}, []),

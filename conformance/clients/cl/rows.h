@@ -8,3 +8,5 @@ void add_flow_rows(std::vector<kit::Row>& rows);
 void add_group_rows(std::vector<kit::Row>& rows);
 void add_atomic_rows(std::vector<kit::Row>& rows);
 void add_dispatch_rows(std::vector<kit::Row>& rows);
+void add_image_rows(std::vector<kit::Row>& rows);
+void add_sample_rows(std::vector<kit::Row>& rows);

@@ -174,5 +174,7 @@ std::vector<kit::Row> kit::all_rows() {
   add_group_rows(rows);
   add_atomic_rows(rows);
   add_dispatch_rows(rows);
+  add_image_rows(rows);
+  add_sample_rows(rows);
   return rows;
 }

@@ -20,10 +20,36 @@ Rect rect_of(std::uint32_t corner1, std::uint32_t corner2) {
   return {.x1 = corner1 & 0xffff, .y1 = corner1 >> 16, .x2 = corner2 & 0xffff, .y2 = corner2 >> 16};
 }
 
-/// Tiled pitches count dwords.
-TiledSurface surface_of(std::uint64_t base, std::uint64_t pitch, Tiling tiling) {
-  return {.base = base, .pitch_bytes = tiling == Tiling::kLinear ? pitch : pitch * 4, .tiling = tiling};
-}
+/// One side of a blit. Fields that short forms of the commands do not have are 0.
+struct Side {
+  std::uint64_t base = 0;
+  std::uint64_t pitch = 0;  ///< dwords of tiled surfaces, bytes of linear ones
+  std::uint32_t tiling = 0;
+  std::uint64_t pixel_bytes = 1;
+  std::uint32_t size = 0;    ///< 31:29 type
+  std::uint32_t slices = 0;  ///< 3:0 mip level, 18:4 rows of a slice / 4
+  std::uint32_t index = 0;   ///< 31:21 slice or layer
+
+  Result<Surface> surface() const {
+    if (cs_bits(slices, 3, 0) != 0) return bad_command("blits of mip levels are not supported");
+    const std::uint32_t type = cs_bits(size, 31, 29);
+    const auto made = Surface::make({.base = base,
+                                     .pitch_bytes = tiling == 0 ? pitch : pitch * 4,
+                                     .tiling = static_cast<Tiling>(tiling),
+                                     .shape = has_type() && type == 0 ? SurfaceShape::k1d
+                                              : type == 2             ? SurfaceShape::k3d
+                                                                      : SurfaceShape::k2d,
+                                     .element_bytes = static_cast<std::uint32_t>(pixel_bytes),
+                                     .slice_rows = std::uint64_t{cs_bits(slices, 18, 4)} * 4});
+    if (!made) return bad_command(made.error().why);
+    return *made;
+  }
+  std::uint64_t slice() const { return cs_bits(index, 31, 21); }
+
+ private:
+  /// Type 0 of a surface without width and height is that of a command without these fields.
+  bool has_type() const { return size != 0; }
+};
 
 /// Bytes per pixel of the depth code of XY_FAST_COPY_BLT; 0 when reserved.
 std::uint32_t fast_copy_pixel_bytes(std::uint32_t code) {
@@ -40,9 +66,6 @@ std::uint32_t block_pixel_bytes(std::uint32_t code) {
 }  // namespace
 
 Result<CsFlow> CsExecutor::start_blit(const CsLongBlit& blit) {
-  if (!blit.to.pitch_is_sound() || !blit.from.pitch_is_sound()) {
-    return bad_command("the pitch of a tiled surface is not a number of tiles");
-  }
   if (blit.rows == 0 || blit.row_bytes == 0) return CsFlow::kNext;
   ctx_.blit = blit;
   ctx_.blit.command_header = header_;
@@ -70,7 +93,7 @@ Result<CsFlow> CsExecutor::continue_blit() {
 
 /// What is contiguous on both sides, `bytes_max` at most.
 Status CsExecutor::blit_piece(CsLongBlit& blit, std::uint64_t bytes_max, std::uint64_t& bytes_done) {
-  const TiledSurface::Point to{blit.to_corner.x_bytes + blit.offset, blit.to_corner.y + blit.row};
+  const Surface::Point to{blit.to_corner.x_bytes + blit.offset, blit.to_corner.y + blit.row, blit.to_corner.z};
   std::uint64_t bytes = std::min(bytes_max, blit.row_bytes - blit.offset);
   bytes = blit.to.run_bytes(to, bytes);
   const GpuVa to_va = strip(blit.to.address_of(to));
@@ -81,7 +104,7 @@ Status CsExecutor::blit_piece(CsLongBlit& blit, std::uint64_t bytes_max, std::ui
     bytes_done = bytes;
     return {};
   }
-  const TiledSurface::Point from{blit.from_corner.x_bytes + blit.offset, blit.from_corner.y + blit.row};
+  const Surface::Point from{blit.from_corner.x_bytes + blit.offset, blit.from_corner.y + blit.row, blit.from_corner.z};
   bytes = blit.from.run_bytes(from, bytes);
   SX_TRY_VOID(mem_.copy({.to = to_va, .from = strip(blit.from.address_of(from)), .bytes = bytes}));
   bytes_done = bytes;
@@ -130,12 +153,14 @@ Result<CsFlow> CsExecutor::fast_copy() {
   if (pixel == 0) return bad_command("reserved colour depth");
   const Rect rect = rect_of(d[2], d[3]);
   if (rect.empty()) return CsFlow::kNext;
-  // Code 2 is tile4 on all modelled parts; bits 30 and 31 only tell it from the Y tiles of older
-  // ones.
   // Code 2 is tile4 on all modelled parts; bits 30 and 31 only tell it from the Y tiles of older ones.
   CsLongBlit blit{.kind = CsLongBlit::Kind::kCopy};
-  blit.to = surface_of(cs_join(d[4], d[5]), d[1] & 0xffff, static_cast<Tiling>(cs_bits(header_, 14, 13)));
-  blit.from = surface_of(cs_join(d[8], d[9]), d[7] & 0xffff, static_cast<Tiling>(cs_bits(header_, 21, 20)));
+  const Side to{
+      .base = cs_join(d[4], d[5]), .pitch = d[1] & 0xffff, .tiling = cs_bits(header_, 14, 13), .pixel_bytes = pixel};
+  const Side from{
+      .base = cs_join(d[8], d[9]), .pitch = d[7] & 0xffff, .tiling = cs_bits(header_, 21, 20), .pixel_bytes = pixel};
+  SX_TRY(blit.to, to.surface());
+  SX_TRY(blit.from, from.surface());
   blit.to_corner = {rect.x1 * pixel, rect.y1};
   blit.from_corner = {(d[6] & 0xffff) * pixel, d[6] >> 16};
   blit.row_bytes = (rect.x2 - rect.x1) * pixel;
@@ -145,10 +170,7 @@ Result<CsFlow> CsExecutor::fast_copy() {
 
 Result<CsFlow> CsExecutor::block_copy() {
   if (dwords_ != 12 && dwords_ != 22) return bad_command("a block copy has 12 or 22 dwords");
-  std::array<std::uint32_t, 12> d{};
-  for (std::uint32_t i = 1; i < d.size(); ++i) {
-    SX_TRY(d[i], dword(i));
-  }
+  SX_TRY(const auto d, body_so_far<22>());
   const std::uint64_t pixel = block_pixel_bytes(cs_bits(header_, 21, 19));
   if (pixel == 0) return bad_command("reserved colour depth");
   if (cs_bits(header_, 13, 12) != 0) return bad_command("resolving blits are not supported");
@@ -156,11 +178,25 @@ Result<CsFlow> CsExecutor::block_copy() {
   const Rect rect = rect_of(d[2], d[3]);
   if (rect.empty()) return CsFlow::kNext;
   CsLongBlit blit{.kind = CsLongBlit::Kind::kCopy};
-  blit.to = surface_of(cs_join(d[4], d[5]), std::uint64_t{cs_bits(d[1], 17, 0)} + 1, static_cast<Tiling>(d[1] >> 30));
-  blit.from =
-      surface_of(cs_join(d[9], d[10]), std::uint64_t{cs_bits(d[8], 17, 0)} + 1, static_cast<Tiling>(d[8] >> 30));
-  blit.to_corner = {(rect.x1 + cs_bits(d[6], 13, 0)) * pixel, rect.y1 + cs_bits(d[6], 29, 16)};
-  blit.from_corner = {((d[7] & 0xffff) + cs_bits(d[11], 13, 0)) * pixel, (d[7] >> 16) + cs_bits(d[11], 29, 16)};
+  const Side to{.base = cs_join(d[4], d[5]),
+                .pitch = std::uint64_t{cs_bits(d[1], 17, 0)} + 1,
+                .tiling = d[1] >> 30,
+                .pixel_bytes = pixel,
+                .size = d[16],
+                .slices = d[17],
+                .index = d[18]};
+  const Side from{.base = cs_join(d[9], d[10]),
+                  .pitch = std::uint64_t{cs_bits(d[8], 17, 0)} + 1,
+                  .tiling = d[8] >> 30,
+                  .pixel_bytes = pixel,
+                  .size = d[19],
+                  .slices = d[20],
+                  .index = d[21]};
+  SX_TRY(blit.to, to.surface());
+  SX_TRY(blit.from, from.surface());
+  blit.to_corner = {(rect.x1 + cs_bits(d[6], 13, 0)) * pixel, rect.y1 + cs_bits(d[6], 29, 16), to.slice()};
+  blit.from_corner = {((d[7] & 0xffff) + cs_bits(d[11], 13, 0)) * pixel, (d[7] >> 16) + cs_bits(d[11], 29, 16),
+                      from.slice()};
   blit.row_bytes = (rect.x2 - rect.x1) * pixel;
   blit.rows = rect.y2 - rect.y1;
   return start_blit(blit);
@@ -174,8 +210,15 @@ Result<CsFlow> CsExecutor::fast_color() {
   const Rect rect = rect_of(d[2], d[3]);
   if (rect.empty()) return CsFlow::kNext;
   CsLongBlit blit{.kind = CsLongBlit::Kind::kFill};
-  blit.to = surface_of(cs_join(d[4], d[5]), std::uint64_t{cs_bits(d[1], 17, 0)} + 1, static_cast<Tiling>(d[1] >> 30));
-  blit.to_corner = {std::uint64_t{rect.x1 + cs_bits(d[6], 13, 0)} * pixel, rect.y1 + cs_bits(d[6], 29, 16)};
+  const Side to{.base = cs_join(d[4], d[5]),
+                .pitch = std::uint64_t{cs_bits(d[1], 17, 0)} + 1,
+                .tiling = d[1] >> 30,
+                .pixel_bytes = pixel,
+                .size = d[13],
+                .slices = d[14],
+                .index = d[15]};
+  SX_TRY(blit.to, to.surface());
+  blit.to_corner = {std::uint64_t{rect.x1 + cs_bits(d[6], 13, 0)} * pixel, rect.y1 + cs_bits(d[6], 29, 16), to.slice()};
   blit.row_bytes = std::uint64_t{rect.x2 - rect.x1} * pixel;
   blit.rows = rect.y2 - rect.y1;
   blit.pattern_bytes = pixel;

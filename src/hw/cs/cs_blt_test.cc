@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 
 #include <ostream>
-#include <set>
 #include <string>
 
 #include "hw/cs/cs_fake_memory.h"
@@ -161,7 +160,10 @@ TEST(CsBlitTest, Refusals) {
       {0x5050100a, 255, 0, xy(1, 1), kDst, 0, 0, 0, 127, kSrc, 0, 0},                       // resolve
       {0x5050000b, 255, 0, xy(1, 1), kDst, 0, 0, 0, 127, kSrc, 0, 0, 0},                    // 13 dwords
       {0x568a0008, 15, 0, 0, 0, kSrc, 0, kDst, 0, 0},                                       // page and matrix
-      {0x56800007, 0, 0, 0, 0, kSrc, 0, kDst, 0},                                           // short
+      {0x50500014, 255, 0, xy(1, 1), kDst, 0, 0, 0, 127, kSrc, 0, 0, 0, 0, 0, 0, 1u << 29, 1, 0, 0, 0, 0},  // mip level
+      {0x50600014, 3u << 30 | 127, 0, xy(1, 1), kDst, 0, 0, 0, 127, kSrc, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+       0},                                         // 96 bits tiled
+      {0x56800007, 0, 0, 0, 0, kSrc, 0, kDst, 0},  // short
   };
   for (const Dwords& blit : refused) {
     Machine m;
@@ -205,6 +207,98 @@ struct Tiled {
 };
 const Tiled kTiled[] = {{"x", 1, Tiling::kX}, {"tile4", 2, Tiling::kTile4}, {"tile64", 3, Tiling::kTile64}};
 
+/// What the runtime sends for slice 1 of a 3D image of 40 x 20 x 10 floats: a linear side, and one of Tile64 whose base
+/// is that of the whole image.
+TEST(CsBlitTest, ASliceOfA3dImageGoesToItsPlaceInTheTiles) {
+  Machine m;
+  const std::uint32_t kImage = 0x800000;
+  m.memory.map(kImage, 2 * 20 * 65536);
+  ASSERT_EQ(
+      m.run({0x50500014, 0xC000003F, 0,          0x00140028, kImage,     0, 0, 0, 0x0000009F, kSrc, 0, 0, 0, 0, 0, 0,
+             0x4009C013, 0x01200080, 0x00200F00, 0x2009C013, 0x01200050, 0})
+          .kind,
+      K::kBatchDone);
+  const auto image = Surface::make({.base = kImage,
+                                    .pitch_bytes = 256,
+                                    .tiling = Tiling::kTile64,
+                                    .shape = SurfaceShape::k3d,
+                                    .element_bytes = 4,
+                                    .slice_rows = 32});
+  ASSERT_TRUE(image);
+  for (std::uint64_t y = 0; y < 20; ++y) {
+    for (std::uint64_t x = 0; x < 160; ++x) {
+      ASSERT_EQ(m.memory.byte(image->address_of({x, y, 1})), source_byte(y * 160 + x)) << x << " " << y;
+      ASSERT_EQ(m.memory.byte(image->address_of({x, y, 0})), 0) << "another slice";
+    }
+  }
+}
+
+/// Element sizes by the depth code, with pitches (in dwords - 1) of one tile each.
+TEST(CsBlitTest, Tile64GoesByTheSizeOfAnElementInBothDirections) {
+  static constexpr struct {
+    std::uint32_t depth, bytes, pitch_dwords;
+  } kRows[] = {{0, 1, 64}, {1, 2, 128}, {2, 4, 128}, {3, 8, 256}, {5, 16, 256}};
+  for (const auto& row : kRows) {
+    Machine m;
+    const std::uint32_t linear = 64 * row.bytes, header = 0x50400014 | row.depth << 19,
+                        tiled = 3u << 30 | (row.pitch_dwords - 1);
+    ASSERT_EQ(m.run({header, tiled, xy(1, 3), xy(34, 23), kDst,         0, 0, xy(2, 1),     linear - 1, kSrc, 0, 0,
+                     0,      0,     0,        0,          1u << 29 | 1, 0, 0, 1u << 29 | 1, 0,          0})
+                  .kind,
+              K::kBatchDone);
+    const auto to = Surface::make(
+        {.base = kDst, .pitch_bytes = row.pitch_dwords * 4, .tiling = Tiling::kTile64, .element_bytes = row.bytes});
+    ASSERT_TRUE(to);
+    for (std::uint64_t y = 0; y < 20; ++y) {
+      for (std::uint64_t x = 0; x < 33 * row.bytes; ++x) {
+        ASSERT_EQ(m.memory.byte(to->address_of({row.bytes + x, 3 + y})),
+                  source_byte((1 + y) * linear + 2 * row.bytes + x))
+            << row.bytes;
+      }
+    }
+    ASSERT_EQ(m.run({header, linear - 1, xy(2, 1), xy(35, 21), kBack,        0, 0, xy(1, 3),     tiled, kDst, 0, 0,
+                     0,      0,          0,        0,          1u << 29 | 1, 0, 0, 1u << 29 | 1, 0,     0})
+                  .kind,
+              K::kBatchDone);
+    for (std::uint64_t i = linear + 2 * row.bytes; i < linear + 35 * row.bytes; ++i)
+      ASSERT_EQ(m.memory.byte(kBack + i), source_byte(i));
+  }
+}
+
+/// The array index of a 2D surface is a layer: as many rows away as its distance field says.
+TEST(CsBlitTest, ALayerOfAnArrayIsItsDistanceInRowsAway) {
+  Machine m;
+  const std::uint32_t rows = 32;
+  ASSERT_EQ(m.run({0x50500014,
+                   255,
+                   0,
+                   xy(4, 2),
+                   kDst,
+                   0,
+                   0,
+                   0,
+                   255,
+                   kSrc,
+                   0,
+                   0,
+                   0,
+                   0,
+                   0,
+                   0,
+                   1u << 29 | 1,
+                   rows / 4 << 4,
+                   3u << 21,
+                   1u << 29 | 1,
+                   rows / 4 << 4,
+                   1u << 21})
+                .kind,
+            K::kBatchDone);
+  for (std::uint64_t x = 0; x < 16; ++x) {
+    EXPECT_EQ(m.memory.byte(kDst + 3 * rows * 256 + x), source_byte(rows * 256 + x));
+    EXPECT_EQ(m.memory.byte(kDst + x), 0);
+  }
+}
+
 TEST(CsBlitTest, TiledRoundTripsAreTheIdentity) {
   for (const Tiled& t : kTiled) {
     Machine m;
@@ -229,39 +323,6 @@ TEST(CsBlitTest, TiledRoundTripsAreTheIdentity) {
     }
     EXPECT_TRUE(moved) << t.name << ": the surface in between is linear";
   }
-}
-
-TEST(TiledSurfaceTest, LayoutsAreInvertibleAndRunsContiguous) {
-  for (const Tiled& t : kTiled) {
-    const TiledSurface s{.base = 0x10000, .pitch_bytes = 1024, .tiling = t.tiling};
-    std::set<std::uint64_t> seen;
-    for (std::uint64_t y = 0; y < 128; ++y) {
-      for (std::uint64_t x = 0; x < 1024; ++x) {
-        const std::uint64_t at = s.address_of({x, y});
-        ASSERT_TRUE(at >= 0x10000 && at < 0x10000 + 1024 * 128) << t.name;
-        seen.insert(at);
-        if (s.run_bytes({x, y}, 2) == 2) {
-          ASSERT_EQ(s.address_of({x + 1, y}), at + 1) << t.name;
-        }
-      }
-    }
-    EXPECT_EQ(seen.size(), 1024u * 128u) << t.name;
-  }
-}
-
-TEST(TiledSurfaceTest, Tile4BlocksAreInTheirOrder) {
-  // The numbers of the 64-byte blocks in the upper half of a tile.
-  const std::uint64_t order[4][8] = {{0, 1, 2, 3, 8, 9, 10, 11},
-                                     {4, 5, 6, 7, 12, 13, 14, 15},
-                                     {16, 17, 18, 19, 24, 25, 26, 27},
-                                     {20, 21, 22, 23, 28, 29, 30, 31}};
-  const TiledSurface s{.base = 0, .pitch_bytes = 256, .tiling = Tiling::kTile4};
-  for (std::uint64_t by = 0; by < 4; ++by) {
-    for (std::uint64_t bx = 0; bx < 8; ++bx) {
-      EXPECT_EQ(s.address_of({bx * 16 + 3, by * 4 + 2}), order[by][bx] * 64 + 2ull * 16 + 3);
-    }
-  }
-  EXPECT_EQ(s.address_of({128, 32}), 3u * 4096) << "tiles are row-major";
 }
 
 }  // namespace

@@ -11,7 +11,7 @@
 #include "hw/eu/eu_dispatch.h"
 #include "hw/eu/eu_state.h"
 #include "hw/eu/eu_units.h"
-#include "hw/tiled_surface.h"
+#include "hw/surface.h"
 
 namespace softxe {
 
@@ -42,10 +42,10 @@ struct CsLongBlit {
   Kind kind = Kind::kNone;
   std::uint32_t command_header = 0;
   std::uint32_t command_dwords = 0;
-  TiledSurface to{};
-  TiledSurface from{};  ///< kCopy only
-  TiledSurface::Point to_corner{};
-  TiledSurface::Point from_corner{};
+  Surface to{};
+  Surface from{};  ///< kCopy only
+  Surface::Point to_corner{};
+  Surface::Point from_corner{};
   std::uint64_t row_bytes = 0;
   std::uint64_t rows = 0;
   std::array<std::uint8_t, 16> pattern{};  ///< kFill only

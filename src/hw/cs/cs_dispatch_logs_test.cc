@@ -113,7 +113,7 @@ void expect_line(const std::string& line, const EuWalker& w, const EuState& stat
     EXPECT_EQ(w.first, dec3("start"));
   } else if (line.find("   idd ") == 0) {
     EXPECT_EQ(w.kernel.value(), hex("ksp") & kVaMask);
-    EXPECT_EQ(w.samplers, hex("dw3") & 0xFFFFFFE0);
+    EXPECT_EQ(w.bases.samplers, hex("dw3") & 0xFFFFFFE0);
     EXPECT_EQ(w.bases.binding_table.value(), (state.binding_table_pool + (hex("dw4") & 0x1FFFE0)).value());
   } else if (line.find("   threads/group ") == 0) {
     EXPECT_EQ(w.threads, words_behind(line, "threads/group", 10, 1).at(0));

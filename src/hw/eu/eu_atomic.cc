@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/result.h"
+#include "hw/eu/eu_half.h"
 
 namespace softxe {
 
@@ -29,41 +30,6 @@ class DataPortFloatMode {
   const unsigned found_;
 };
 
-/// Keeps a value on its side of a change of mode: the compiler does not see that arithmetic depends on it.
-template <typename F>
-F pinned(F value) {
-  asm volatile("" : "+x"(value));
-  return value;
-}
-
-// --- half -----------------------------------------------------------------------------------------
-
-float float_of_half(std::uint16_t half) {
-  const std::uint32_t sign = (half & 0x8000u) << 16;
-  const std::uint32_t rest = half & 0x7FFFu;
-  if (rest >= 0x7C00u) return std::bit_cast<float>(sign | 0x7F800000u | (rest & 0x3FFu) << 13);
-  // A denormal half is a small integer times 2^-24.
-  if (rest < 0x400u)
-    return std::bit_cast<float>(std::bit_cast<std::uint32_t>(static_cast<float>(rest) * 0x1p-24f) | sign);
-  return std::bit_cast<float>(sign | ((rest << 13) + ((127u - 15u) << 23)));
-}
-
-/// To nearest even.
-std::uint16_t half_of_float(float value) {
-  const std::uint32_t word = std::bit_cast<std::uint32_t>(value);
-  const auto sign = static_cast<std::uint16_t>(word >> 16 & 0x8000u);
-  const std::uint32_t magnitude = word & 0x7FFFFFFFu;
-  if (magnitude > 0x7F800000u) return sign | 0x7E00u;
-  if (magnitude >= 0x477FF000u) return sign | 0x7C00u;  // 65520 and above round to infinity
-  if (magnitude < 0x38800000u) {                        // below 2^-14: the sum leaves the half in the low bits
-    const float sum = pinned(std::bit_cast<float>(magnitude) + 0.5f);
-    return static_cast<std::uint16_t>(sign | (std::bit_cast<std::uint32_t>(sum) - 0x3F000000u));
-  }
-  const std::uint32_t odd = magnitude >> 13 & 1;
-  const std::uint32_t rounded = magnitude - ((127u - 15u) << 23) + 0xFFFu + odd;
-  return static_cast<std::uint16_t>(sign | rounded >> 13);
-}
-
 // --- operations by width --------------------------------------------------------------------------
 
 template <typename U>
@@ -72,8 +38,8 @@ template <>
 struct Width<std::uint16_t> {
   using Signed = std::int16_t;
   static constexpr std::uint16_t kQuiet = 0x200;
-  static float number(std::uint16_t v) { return float_of_half(v); }
-  static std::uint16_t word(float f) { return half_of_float(f); }
+  static float number(std::uint16_t v) { return eu_float_of_half(v); }
+  static std::uint16_t word(float f) { return eu_half_of_float(f); }
 };
 template <>
 struct Width<std::uint32_t> {
@@ -103,15 +69,15 @@ U float_pick(bool found_wins, U found, U operand) {
 template <typename U>
 U apply_float(EuAtomicOp op, U found, U operand, U compare) {
   const DataPortFloatMode mode;
-  const auto f = pinned(Width<U>::number(found));
-  const auto o = pinned(Width<U>::number(operand));
+  const auto f = eu_pinned(Width<U>::number(found));
+  const auto o = eu_pinned(Width<U>::number(operand));
   switch (op) {
     case EuAtomicOp::kFadd:
     case EuAtomicOp::kFsub:
       // Which NaN stays is left to nobody: compilers swap the operands of an addition.
       if (f != f) return found | Width<U>::kQuiet;
       if (o != o) return operand | Width<U>::kQuiet;
-      return Width<U>::word(pinned(op == EuAtomicOp::kFadd ? f + o : f - o));
+      return Width<U>::word(eu_pinned(op == EuAtomicOp::kFadd ? f + o : f - o));
     case EuAtomicOp::kFmin: return float_pick<U>(f <= o, found, operand);
     case EuAtomicOp::kFmax: return float_pick<U>(f >= o, found, operand);
     default: return f == Width<U>::number(compare) ? operand : found;

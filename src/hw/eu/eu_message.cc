@@ -33,11 +33,11 @@ constexpr std::array<LscRow, 64> make_lsc_rows() {
   std::array<LscRow, 64> rows{};
   rows[0x00] = {Form::kLanes, Action::kLoad, Layout::kRows, "image message: typed load", ""};
   rows[0x01] = {Form::kLanes, Action::kLoad, Layout::kStrided, "image message: typed strided load", ""};
-  rows[0x02] = {Form::kLanes, Action::kLoad, Layout::kQuad, "image message: typed load of a quad (read_image)", ""};
+  rows[0x02] = {Form::kLanes, Action::kLoad, Layout::kQuad, "", ""};
   rows[0x03] = {Form::kBlock2d, Action::kLoad, Layout::kRows, "", ""};
   rows[0x04] = {Form::kLanes, Action::kStore, Layout::kRows, "image message: typed store", ""};
   rows[0x05] = {Form::kLanes, Action::kStore, Layout::kStrided, "image message: typed strided store", ""};
-  rows[0x06] = {Form::kLanes, Action::kStore, Layout::kQuad, "image message: typed store of a quad (write_image)", ""};
+  rows[0x06] = {Form::kLanes, Action::kStore, Layout::kQuad, "", ""};
   rows[0x07] = {Form::kBlock2d, Action::kStore, Layout::kRows, "", ""};
   for (unsigned op = 0x08; op <= 0x1A; ++op) {
     rows[op] = {Form::kAtomic, Action::kLoad, Layout::kRows, "image message: typed atomic", ""};
@@ -175,11 +175,28 @@ EuMessage typed_block2d_message(const LscRow& row, const EuDescriptors& words) {
   return EuTypedBlock2dMessage{.action = row.action, .address = address};
 }
 
+EuMessage typed_message(const LscRow& row, const EuDescriptors& words) {
+  const EuAddressing address = addressing_of(words);
+  if (address.space == EuSpace::kGlobal || address.space == EuSpace::kStateless) {
+    return EuIllegalMessage{"image message without a surface"};
+  }
+  if (address.address_bytes != 4) return EuUnsupportedMessage{"image message with coordinates that have not 32 bits"};
+  if (bits(words.desc, 11, 9) != 2) return EuUnsupportedMessage{"image message with data that have not 32 bits"};
+  if (address.offset != 0) return EuUnsupportedMessage{"image message with an offset"};
+  const auto components = static_cast<std::uint8_t>(bits(words.desc, 15, 12));
+  if (components == 0) return EuIllegalMessage{"message of a quad without components"};
+  return EuTypedMessage{.action = row.action,
+                        .address = address,
+                        .components = components,
+                        .src0_registers = static_cast<std::uint8_t>(bits(words.desc, 28, 25))};
+}
+
 EuMessage lsc_message(const EuDescriptors& words) {
   const LscRow& row = kLscRows[bits(words.desc, 5, 0)];
   if (row.form == Form::kNone) return EuIllegalMessage{row.missing};
   if (row.form == Form::kFence) return EuFenceMessage{};
   if (words.sfid == EuSfid::kTgm && row.form == Form::kBlock2d) return typed_block2d_message(row, words);
+  if (words.sfid == EuSfid::kTgm && row.layout == Layout::kQuad) return typed_message(row, words);
   if (words.sfid == EuSfid::kTgm) return EuUnsupportedMessage{row.typed};
   if (row.form == Form::kMissing) return EuUnsupportedMessage{row.missing};
   if (row.form == Form::kBlock2d) return block2d_message(row, words);
@@ -225,23 +242,11 @@ EuMessage gateway_message(const EuDescriptors& words) {
   return EuUnsupportedMessage{kGatewayReasons[op]};
 }
 
-struct SamplerRow {
-  std::uint8_t code;
-  const char* reason;
-};
-constexpr SamplerRow kSamplerRows[] = {
-    {0x00, "sampler message: sample"},     {0x01, "sampler message: sample_b"},  {0x02, "sampler message: sample_l"},
-    {0x03, "sampler message: sample_c"},   {0x04, "sampler message: sample_d"},  {0x05, "sampler message: sample_b_c"},
-    {0x06, "sampler message: sample_l_c"}, {0x07, "sampler message: ld"},        {0x08, "sampler message: gather4"},
-    {0x0A, "sampler message: resinfo"},    {0x18, "sampler message: sample_lz"}, {0x1A, "sampler message: ld_lz"},
-};
-
 EuMessage sampler_message(const EuDescriptors& words) {
-  const std::uint32_t code = bits(words.desc, 16, 12) | bits(words.desc, 31, 31) << 5;
-  for (const SamplerRow& row : kSamplerRows) {
-    if (row.code == code) return EuUnsupportedMessage{row.reason};
-  }
-  return EuUnsupportedMessage{"sampler message"};
+  EuSamplerMessage message;
+  const char* reason = eu_decode_sampler(words, message);
+  if (reason != nullptr) return EuUnsupportedMessage{reason};
+  return message;
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 
 #include "hw/eu/eu_atomic.h"
 #include "hw/eu/eu_inst.h"
+#include "hw/eu/eu_sampler_message.h"
 
 namespace softxe {
 
@@ -82,6 +83,14 @@ struct EuTypedBlock2dMessage {
   EuAddressing address{};
 };
 
+/// An element of an image for every channel, 32 bits for each component.
+struct EuTypedMessage {
+  EuLanesMessage::Action action = EuLanesMessage::Action::kLoad;
+  EuAddressing address{};
+  std::uint8_t components = 1;      ///< bits x y z w, at least one: each has a row of data
+  std::uint8_t src0_registers = 1;  ///< coordinates
+};
+
 struct EuFenceMessage {};
 struct EuBarrierMessage {};
 /// The gateway's end of thread; the bit itself may stand in other messages, too.
@@ -95,8 +104,10 @@ struct EuUnsupportedMessage {
   const char* reason;
 };
 
-using EuMessage = std::variant<EuLanesMessage, EuAtomicMessage, EuBlock2dMessage, EuTypedBlock2dMessage, EuFenceMessage,
-                               EuBarrierMessage, EuEndMessage, EuUnsupportedMessage, EuIllegalMessage>;
+using EuMessage =
+    std::variant<EuLanesMessage, EuAtomicMessage, EuBlock2dMessage, EuTypedBlock2dMessage, EuTypedMessage,
+                 EuSamplerMessage, EuFenceMessage, EuBarrierMessage, EuEndMessage, EuUnsupportedMessage,
+                 EuIllegalMessage>;
 
 EuMessage eu_decode_message(const EuDescriptors& words);
 

@@ -46,6 +46,16 @@ struct Describe {
     return (m.action == EuLanesMessage::Action::kLoad ? "load typed block2d " : "store typed block2d ") +
            text_of(m.address);
   }
+  std::string operator()(const EuTypedMessage& m) const {
+    return (m.action == EuLanesMessage::Action::kLoad ? "typed load " : "typed store ") +
+           fmt::format("components {:x} of {} registers {}", m.components, m.src0_registers, text_of(m.address));
+  }
+  std::string operator()(const EuSamplerMessage& m) const {
+    static constexpr const char* kForms[] = {"sample_lz", "sample_l", "sample_d", "ld", "ld_lz", "resinfo"};
+    return fmt::format("{} simd{}{}{} surface {}{:#x} sampler {} src0 {} response {}",
+                       kForms[static_cast<unsigned>(m.form)], m.simd, m.header ? " header" : "", m.half ? " half" : "",
+                       m.bindless ? "bss " : "", m.surface, m.sampler, m.src0_registers, m.response_registers);
+  }
   std::string operator()(const EuFenceMessage&) const { return "fence"; }
   std::string operator()(const EuBarrierMessage&) const { return "barrier"; }
   std::string operator()(const EuEndMessage&) const { return "end"; }
@@ -115,8 +125,8 @@ TEST(EuMessage, ImmediateDescriptorsMeanWhatTheTableSays) {
       {kGtwy, 0x02000004, 0, "barrier"},
       {kGtwy, 0x02000010, 0, "end"},
       // What is not there yet, by name.
-      {kTgm, 0x2440F502, 0, "unsupported: image message: typed load of a quad (read_image)"},
-      {kTgm, 0x2200F506, 0, "unsupported: image message: typed store of a quad (write_image)"},
+      {kTgm, 0x2440F502, 0, "typed load components f of 2 registers bss a32"},
+      {kTgm, 0x2200F506, 0, "typed store components f of 1 registers bss a32"},
       {kTgm, 0x2400050C, 0, "unsupported: image message: typed atomic"},
       {kUgm, 0x0400059B, 0, "unsupported: message load_status"},
       {kUgm, 0x0400059C, 0, "unsupported: message store_uncompressed"},
@@ -125,9 +135,19 @@ TEST(EuMessage, ImmediateDescriptorsMeanWhatTheTableSays) {
       {kUgm, 0x02808283, 0, "unsupported: 2D block message both transposed and transformed"},
       {kGtwy, 0x02000001, 0, "unsupported: gateway message: signal an event"},
       {kGtwy, 0x02000008, 0, "unsupported: gateway message: save a barrier"},
-      {EuSfid::kSmpl, 0x0212A0FC, 0, "unsupported: sampler message: resinfo"},
-      {EuSfid::kSmpl, 0x024B80FC, 0, "unsupported: sampler message: sample_lz"},
-      {EuSfid::kSmpl, 0x0485A0FC, 0, "unsupported: sampler message: ld_lz"},
+      {EuSfid::kSmpl, 0x0212A0FC, 0, "resinfo simd16 surface bss 0x0 sampler 0 src0 1 response 1"},
+      {EuSfid::kSmpl, 0x024B80FC, 0, "sample_lz simd16 header surface bss 0x0 sampler 0 src0 1 response 4"},
+      {EuSfid::kSmpl, 0x028D82FC, 0x1234567F,
+       "sample_lz simd32 header surface bss 0x12345640 sampler 2 src0 1 response 8"},
+      {EuSfid::kSmpl, 0x424D8005, 0, "sample_lz simd32 header half surface 0x5 sampler 0 src0 1 response 4"},
+      {EuSfid::kSmpl, 0x0485A0FC, 0, "ld_lz simd32 surface bss 0x0 sampler 0 src0 2 response 8"},
+      {EuSfid::kSmpl, 0x08427003, 0, "ld simd16 surface 0x3 sampler 0 src0 4 response 4"},
+      {EuSfid::kSmpl, 0x028C20FC, 0, "sample_l simd32 header surface bss 0x0 sampler 0 src0 1 response 8"},
+      {EuSfid::kSmpl, 0x0E4A40FC, 0, "sample_d simd16 header surface bss 0x0 sampler 0 src0 7 response 4"},
+      {EuSfid::kSmpl, 0x024A00FC, 0, "unsupported: sampler message: sample"},
+      {EuSfid::kSmpl, 0x0248A0FC, 0, "unsupported: sampler message of this number of lanes"},
+      {EuSfid::kSmpl, 0x224B80FC, 0, "unsupported: sampler message with half parameters"},
+      {EuSfid::kSmpl, 0x024B80FA, 0, "unsupported: sampler message to a surface of no kind"},
       {EuSfid::kSmpl, 0x824B80FC, 0, "unsupported: sampler message"},
       {EuSfid::kUrb, 0, 0, "unsupported: message to the unified return buffer (urb)"},
       {EuSfid::kRta, 0, 0, "unsupported: message to the ray tracing unit (rta)"},
@@ -137,6 +157,10 @@ TEST(EuMessage, ImmediateDescriptorsMeanWhatTheTableSays) {
       // What is no message.
       {kTgm, 0x02400003, 0, "illegal: image message without a surface"},
       {kTgm, 0x62400003, 0xFF000000, "illegal: image message without a surface"},
+      {kTgm, 0x0440F502, 0, "illegal: image message without a surface"},
+      {kTgm, 0x24400502, 0, "illegal: message of a quad without components"},
+      {kTgm, 0x2440F582, 0, "unsupported: image message with coordinates that have not 32 bits"},
+      {kTgm, 0x2440F302, 0, "unsupported: image message with data that have not 32 bits"},
       {kTgm, 0x22400083, 0, "illegal: image message: 2D block that is transposed or transformed"},
       {kTgm, 0x22408003, 0, "illegal: image message: 2D block that is transposed or transformed"},
       {EuSfid::kDc0, 0x04200580, 0, "illegal: message to a unit that does not exist"},

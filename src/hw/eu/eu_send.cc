@@ -6,6 +6,7 @@
 
 #include "hw/eu/eu_lsc.h"
 #include "hw/eu/eu_message.h"
+#include "hw/eu/eu_sampler.h"
 
 namespace softxe {
 
@@ -47,6 +48,8 @@ struct Carry {
   EuSendResult operator()(const EuLanesMessage& m) const { return eu_send_lanes(call, m); }
   EuSendResult operator()(const EuAtomicMessage& m) const { return eu_send_atomic(call, m); }
   EuSendResult operator()(const EuBlock2dMessage& m) const { return eu_send_block2d(call, m); }
+  EuSendResult operator()(const EuTypedMessage& m) const { return eu_send_typed(call, m); }
+  EuSendResult operator()(const EuSamplerMessage& m) const { return eu_send_sampler(call, m); }
   EuSendResult operator()(const EuTypedBlock2dMessage& m) const { return eu_send_typed_block2d(call, m); }
   /// What a load of the destination waits for has happened when the instruction is over: any content will do.
   EuSendResult operator()(const EuFenceMessage&) const {

@@ -45,7 +45,7 @@ void fill_r0(EuThread& thread, const EuWalker& walker, const EuThreadPlace& plac
   r0[kIndirectData] = walker.indirect_data;
   r0[kGroupX] = place.group[0];
   r0[kThreads] = walker.threads << 24 | place.thread;
-  r0[kSamplers] = walker.samplers;
+  r0[kSamplers] = walker.bases.samplers;
   r0[kScratch] = walker.scratch | place.hw_id;
   r0[kGroupY] = place.group[1];
   r0[kGroupZ] = place.group[2];

@@ -39,7 +39,7 @@ EuWalker walker_3d() {
   w.last_mask = ~0u;
   w.indirect_data = 0xffb00000;
   w.scratch = 0x800;
-  w.samplers = 0x1040;
+  w.bases.samplers = 0x1040;
   w.rounding = 3;
   w.has_inline_data = true;
   for (std::uint32_t i = 0; i < 8; ++i) w.inline_data[i] = 0x100 + i;

@@ -12,10 +12,10 @@ struct BaseField {
   GpuVa EuState::*base;
 };
 
-// Sizes, the sampler bases and the reserved pair at dword 8 have no effect here: bounds need not be enforced.
+// Sizes and the reserved pair at dword 8 have no effect here: bounds need not be enforced.
 constexpr BaseField kBaseFields[] = {
     {1, &EuState::general_state}, {4, &EuState::surface_state},           {6, &EuState::dynamic_state},
-    {10, &EuState::instruction},  {16, &EuState::bindless_surface_state},
+    {10, &EuState::instruction},  {16, &EuState::bindless_surface_state}, {19, &EuState::bindless_sampler},
 };
 
 }  // namespace

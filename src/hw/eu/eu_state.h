@@ -20,6 +20,7 @@ struct EuState {
   GpuVa dynamic_state{};
   GpuVa instruction{};
   GpuVa bindless_surface_state{};
+  GpuVa bindless_sampler{};
   GpuVa binding_table_pool{};
   std::optional<std::uint64_t> system_routine{};   ///< STATE_SIP: bytes from the instruction base
   std::uint32_t scratch = 0;                       ///< CFE_STATE dword 1, bits 31:10 in place

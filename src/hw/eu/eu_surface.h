@@ -3,7 +3,7 @@
 //
 // States lie in memory that clients rewrite between walkers without any command. They are therefore read and decoded
 // anew for every message; whoever keeps a decoded one must compare all 16 dwords. Read next: eu_window.h (buffers),
-// eu_typed_block2d.cc (images).
+// eu_image.h (images).
 #pragma once
 
 #include <array>
@@ -12,7 +12,6 @@
 
 #include "base/result.h"
 #include "hw/eu/eu_lsc.h"
-#include "hw/tiled_surface.h"
 
 namespace softxe {
 
@@ -48,19 +47,14 @@ struct EuNoSurface {
 };
 EuSendResult eu_no_surface(const EuNoSurface& none);
 
+inline std::uint64_t eu_va_mask(const EuSendCall& call) {
+  return (std::uint64_t{1} << call.env.group.bases().va_bits) - 1;
+}
+/// State that stands in memory, read as one piece.
+Status eu_read_state(const EuSendCall& call, GpuVa va, std::span<std::uint32_t> dwords);
+
 /// The state that an address of the spaces kBti, kSurface and kBindless names, by way of the binding table for the
 /// first. Reads the call's memory: kFault when that is refused.
 tl::expected<EuSurfaceState, EuNoSurface> eu_read_surface(const EuSendCall& call, const EuAddressing& address);
-
-/// A 2D image, all measures in bytes and rows. Empty (a null surface): nothing is inside.
-struct EuImage2d {
-  TiledSurface memory{};
-  std::uint32_t width_bytes = 0;
-  std::uint32_t height = 0;
-};
-
-/// kUnsupported names what softxe does not have (other types, Tile64, mip levels, samples, offsets); kIllegal: a state
-/// that breaks a rule, such as the pitch of a tiled image that is no number of tiles.
-tl::expected<EuImage2d, EuNoSurface> eu_image2d(const EuSurfaceState& state, std::uint64_t va_mask);
 
 }  // namespace softxe

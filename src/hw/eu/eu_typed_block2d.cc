@@ -5,7 +5,7 @@
 #include <bit>
 
 #include "hw/eu/eu_lanes.h"
-#include "hw/eu/eu_surface.h"
+#include "hw/eu/eu_image.h"
 
 namespace softxe {
 
@@ -37,16 +37,20 @@ constexpr unsigned kWidthMax = 64;
 /// Pieces of the block that lie in the image, in the order of rows.
 class Pieces {
  public:
-  Pieces(const Block& block, const EuImage2d& image) : block_(block) {
+  Pieces(const Block& block, const EuImage& image) : block_(block), first_(image.level[image.first_level]) {
+    layer_ = image.first_layer;
+    // Of a null surface nothing is inside.
+    const std::int64_t width_bytes = image.null() ? 0 : std::int64_t{first_.width} * image.format->bytes;
+    const std::int64_t height = image.null() ? 0 : first_.height;
     const auto part = [](std::int64_t from, std::int64_t limit, unsigned count) {
       return static_cast<unsigned>(std::clamp<std::int64_t>(limit - from, 0, count));
     };
     x_start_ = part(block.x, 0, block.width);
-    x_end_ = part(block.x, image.width_bytes, block.width);
+    x_end_ = part(block.x, width_bytes, block.width);
     y_start_ = part(block.y, 0, block.height);
-    y_end_ = part(block.y, image.height, block.height);
+    y_end_ = part(block.y, height, block.height);
     const auto ends = static_cast<std::uint64_t>(block.x + x_start_) | static_cast<std::uint64_t>(block.x + x_end_);
-    bytes_ = ends % 4 == 0 ? 4 : 1;
+    bytes_ = (ends | first_.x_bytes) % 4 == 0 ? 4 : 1;
   }
   /// Of one piece. Tilings keep 16 bytes together, so that an aligned dword is never split.
   unsigned bytes() const { return bytes_; }
@@ -56,8 +60,8 @@ class Pieces {
   bool each(const Body& body) const {
     for (unsigned y = y_start_; y < y_end_; ++y) {
       for (unsigned x = x_start_; x < x_end_; x += bytes_) {
-        const TiledSurface::Point point{static_cast<std::uint64_t>(block_.x + x),
-                                        static_cast<std::uint64_t>(block_.y + y)};
+        const Surface::Point point{first_.x_bytes + static_cast<std::uint64_t>(block_.x + x),
+                                   first_.y + static_cast<std::uint64_t>(block_.y + y), layer_};
         if (!body(point, y * block_.row_bytes() + x)) return false;
       }
     }
@@ -66,6 +70,8 @@ class Pieces {
 
  private:
   const Block block_;
+  const EuImage::Level& first_;
+  std::uint64_t layer_ = 0;
   unsigned x_start_ = 0;
   unsigned x_end_ = 0;
   unsigned y_start_ = 0;
@@ -112,12 +118,12 @@ class Transfer {
   std::size_t count_ = 0;
 };
 
-EuSendResult move(const EuSendCall& call, Action action, const EuImage2d& image, const Block& block, std::byte* data) {
-  const std::uint64_t va_mask = (std::uint64_t{1} << call.env.group.bases().va_bits) - 1;
+EuSendResult move(const EuSendCall& call, Action action, const EuImage& image, const Block& block, std::byte* data) {
+  const std::uint64_t va_mask = eu_va_mask(call);
   const Pieces pieces(block, image);
   Transfer transfer(call.env.memory, action, pieces.bytes(), data);
   EuSendResult result;
-  const bool all = pieces.each([&](const TiledSurface::Point& point, unsigned at) {
+  const bool all = pieces.each([&](const Surface::Point& point, unsigned at) {
     const std::uint64_t va = image.memory.address_of(point) & va_mask;
     if (va + (pieces.bytes() - 1) > va_mask) {
       result = kEuPastTheEnd;
@@ -151,10 +157,11 @@ EuSendResult eu_send_typed_block2d(const EuSendCall& call, const EuTypedBlock2dM
   if (registers == nullptr) return kEuNoRegisters;
   registers += skipped;
 
-  const auto state = eu_read_surface(call, message.address);
-  if (!state) return eu_no_surface(state.error());
-  const auto image = eu_image2d(*state, (std::uint64_t{1} << call.env.group.bases().va_bits) - 1);
+  const auto image = eu_open_image(call, message.address);
   if (!image) return eu_no_surface(image.error());
+  if (!image->null() && image->type != EuSurfaceType::k2d) {
+    return {EuSendKind::kUnsupported, "2D block message to an image that is not 2D"};
+  }
   if (store) return move(call, message.action, *image, block, registers);
   alignas(64) std::byte data[kEuDataBytesMax];
   const unsigned bytes = eu_round_to_grf(block.bytes());

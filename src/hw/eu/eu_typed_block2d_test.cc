@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "hw/eu/eu_send_rig.h"
-#include "hw/eu/eu_surface.h"
+#include "hw/eu/eu_image.h"
 
 namespace softxe {
 namespace {
@@ -103,7 +103,7 @@ TEST_F(EuTypedBlock2dTest, WorkedOffsetsOfTile4) {
   Image image{.tile = kTile4, .pitch = 128};
   EXPECT_EQ(offset_of(image, 20, 7), 0x174u);
   EXPECT_EQ(offset_of(image, 100, 31), 0xFB4u);
-  const auto decoded = eu_image2d({state_of(image)}, (std::uint64_t{1} << 48) - 1);
+  const auto decoded = eu_image_of({state_of(image)}, (std::uint64_t{1} << 48) - 1);
   ASSERT_TRUE(decoded);
   EXPECT_EQ(decoded->memory.address_of({20, 7}), kImage + 0x174);
   EXPECT_EQ(decoded->memory.address_of({100, 31}), kImage + 0xFB4);
@@ -193,17 +193,14 @@ TEST_F(EuTypedBlock2dTest, SurfacesThatAreNotHadAreNamedAndChangeNothing) {
     std::uint32_t clear;
     const char* reason;
   } kRows[] = {
-      {0, 0, 7u << 29, "unsupported: image message to a surface that is no 2D image"},  // 1D
-      {0, 2u << 29, 7u << 29, "unsupported: image message to a surface that is no 2D image"},
-      {0, 4u << 29, 7u << 29, "unsupported: image message to a surface that is no 2D image"},
-      {0, kTile64 << 12, 3u << 12, "unsupported: image message to a Tile64 image"},
+      {0, 0, 7u << 29 | 3u << 12, "unsupported: 2D block message to an image that is not 2D"},  // 1D
+      {0, 2u << 29 | kTile64 << 12, 7u << 29 | 3u << 12, "unsupported: 2D block message to an image that is not 2D"},
+      {0, 3u << 29, 7u << 29, "unsupported: image message to a surface that is no image"},
       {0, 0x182u << 18, 0x1FFu << 18, "unsupported: image message to an image of this format"},
-      {1, 1u << 19, 0, "unsupported: image message to a mip level"},
+      {1, 1u << 19, 0, "illegal: image message to a mip level that its image does not have"},
       {4, 1u << 3, 0, "unsupported: image message to a multisampled image"},
-      {5, 1u << 4, 0, "unsupported: image message to a mip level"},
-      {5, 1u << 21, 0, "unsupported: image message to a view with an offset"},
-      {5, 1u << 25, 0, "unsupported: image message to a view with an offset"},
-      {3, 63, 0x3FFFF, "illegal: image message to a tiled image whose pitch is no number of tiles"},
+      {5, 1u << 4, 0, "illegal: image message to a mip level that its image does not have"},
+      {3, 63, 0x3FFFF, "illegal: the pitch of a tiled surface is not a number of tiles"},
       {9, 2, 0xFFFF, "fault: test: page is not there"},
   };
   const auto before = rig_.thread().grf;

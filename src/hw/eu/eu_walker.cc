@@ -112,6 +112,9 @@ Result<EuWalker> eu_decode_walker(Command d, const EuState& state, unsigned va_b
   walker.bases.general_state = state.general_state;
   walker.bases.surface_state = state.surface_state;
   walker.bases.bindless_surface_state = state.bindless_surface_state;
+  walker.bases.dynamic_state = state.dynamic_state;
+  walker.bases.bindless_sampler = state.bindless_sampler;
+  walker.bases.samplers = d[kDescriptor + 3] & ~31u;
   walker.bases.binding_table = from(state.binding_table_pool, d[kDescriptor + 4] & 0x1FFFE0);
   walker.bases.va_bits = va_bits;
   if (state.system_routine) {
@@ -119,7 +122,6 @@ Result<EuWalker> eu_decode_walker(Command d, const EuState& state, unsigned va_b
   }
   walker.indirect_data = d[3] & ~63u;
   walker.scratch = state.scratch;
-  walker.samplers = d[kDescriptor + 3] & ~31u;
   walker.large_grf = state.large_grf();
   walker.cooperative = bit(d[4], 0);
   walker.has_inline_data = bit(d[4], 25);

@@ -45,7 +45,6 @@ struct EuWalker {
   std::uint32_t slm_bytes = 0;       ///< of a group
   std::uint32_t indirect_data = 0;   ///< offset from the general state base, bits 31:6
   std::uint32_t scratch = 0;         ///< bits 31:10 of r0.5
-  std::uint32_t samplers = 0;        ///< bits 31:5 of r0.3
   std::uint32_t rounding = 0;        ///< as in cr0.0 bits 5:4
   std::uint32_t exceptions = 0;      ///< that threads begin with: bits of EuException
   bool large_grf = false;
