@@ -22,7 +22,7 @@ sys.dont_write_bytecode = True
 import abi
 import draw
 
-LIMIT_S = 120
+LIMIT_S = 300
 # Options of `softxe run`, environment.
 VARIANTS = {
     "bmg": ([], {}),

@@ -89,9 +89,10 @@ class Twin:
             size //= 2
         return lines
 
-    def report(self, name, lines, variant):
+    def report(self, name, lines, variant, first):
+        print(f"DIFFERENT {name} ({variant}):\n{first}", flush=True)
         lines = self.shrink(lines, variant)
-        print(f"DIFFERENT {name} ({variant}), {len(lines)} operations:")
+        print(f"shrunk to {len(lines)} operations:")
         print(self.difference(lines, variant) or "(not every time)")
         print(generate.as_c(lines))
         if self.options.keep:
@@ -144,7 +145,8 @@ def main():
         for number, (name, lines) in enumerate(work(options, twin)):
             for variant in variants if options.list else [variants[number % len(variants)]]:
                 # What differs once must differ again: plain runs that differ among themselves are no oracle.
-                if twin.difference(lines, variant) is None:
+                first = twin.difference(lines, variant)
+                if first is None:
                     passed += 1
                     continue
                 plain = [twin.play(lines, None)[:2] for _ in range(2)]
@@ -152,7 +154,7 @@ def main():
                     print(f"not an oracle: {name} gives different results without softxe")
                     continue
                 failed += 1
-                twin.report(name, lines, variant)
+                twin.report(name, lines, variant, first)
             if failed >= options.differences_max:
                 break
     print(f"{passed} passed, {failed} failed")
