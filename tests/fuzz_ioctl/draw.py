@@ -4,7 +4,7 @@ Variables by kind and file, so that most lists get somewhere: a list that only f
 """
 import abi
 from draw_batches import Batches
-from draw_lines import FILES, OF_FILE, PAT
+from draw_lines import FILES, OBJECTS, OF_FILE, PAT
 
 # What a field of that name means; a structure's own word goes before.
 MEANS = {"vm_id": "vm", "exec_queue_id": "queue", "handle": "bo", "obj": "bo", "fd": "shared_fd", "fd2": "shared_fd",
@@ -124,7 +124,7 @@ class Draw(Batches):
     def bind_op(self, file):
         addr, size = self.data(1024)
         if self.chance(0.3):
-            addr = self.pick(0x1000000, 0x2000000, 0x40000000, 1 << 40)
+            addr = self.pick(*OBJECTS)
         op = self.pick("object", "object", "userptr", "null", "unmap", "prefetch", "unmap_all", "mirror")
         values = {"addr": addr, "range": size, "pat_index": self.pick(*[PAT] * 8, 0, 3)}
         if op == "object":
@@ -281,7 +281,7 @@ class Draw(Batches):
         self.emit("memory", call, at, size, more)
 
     def descriptors(self, file):
-        kind = self.pick("close", "dup", "reopen", "close_shared")
+        kind = self.pick("close", "dup", "reopen", "close_shared", "show", "show")
         if kind == "close":
             self.emit("close", f"${file}")
             if self.chance(0.8):
@@ -290,6 +290,8 @@ class Draw(Batches):
             self.emit("dup", self.random.randrange(FILES), f"${file}")
         elif kind == "reopen":
             self.set_up(file)
+        elif kind == "show":
+            self.emit("show", f"${file}")
         else:
             self.emit("close", self.var("shared_fd", file))
 

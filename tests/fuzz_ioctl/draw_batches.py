@@ -16,7 +16,7 @@ class Batches(Lines):
     def batch(self):
         """Writes a batch; its address."""
         at = BATCHES + self.random.randrange(0x300) * 0x400
-        here, to, source = f"@{at:#x}", self.data()[0], self.data()[0]
+        here, to, source = f"@{at:#x}", self.target(), self.target()
         kind = self.pick("store", "store", "store", "copy", "copy", "atomic", "walker", "walker", "walker", "endless", "jump",
                          "own_words", "dwords", "commands", "commands", "wait", "no_end")
         end = 0x05000000
@@ -45,7 +45,7 @@ class Batches(Lines):
             header = self.random.choice(HEADERS) ^ (1 << self.random.randrange(32) if self.chance(0.2) else 0)
             words.append(header)
             for _ in range(min(header & 0xff, 40)):
-                words.append(self.data()[0] if self.chance(0.3) else self.edge(4))
+                words.append(self.target() if self.chance(0.3) else self.edge(4))
         return [*words, end]
 
     def kernel(self):

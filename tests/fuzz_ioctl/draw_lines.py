@@ -9,6 +9,8 @@ SHARED = {"shared_fd": (52, 6), "offset": (58, 5)}
 PAT = "$63"  # the player sets it: write-back of this device
 # The arena: arguments, fences, batches, kernels, data, a hole, what is read only (player.h).
 FENCES, BATCHES, KERNELS, DATA_PAGES, HOLE, READ_ONLY = 0x80000, 0x100000, 0x1c0000, (0x200, 0xe00), 0xe00000, 0xf00000
+ARENA = 0x200000000000
+OBJECTS = [0x1000000, 0x2000000, 0x40000000, 1 << 40]  # GPU addresses of no memory of the process
 EDGES = [0, 1, 2, 3, 4, 7, 8, 16, 31, 64, 255, 256, 4095, 4096, 4097, 0x7fff, 0xffff, 0x10000, 1024, 1025, 0x200000,
          0x7fffffff, 0x80000000, 0xffffffff, 1 << 32, 1 << 47, (1 << 47) - 4096, (1 << 48) - 4096, 1 << 48, 1 << 57,
          (1 << 63) - 1, 1 << 63, (1 << 64) - 4096, (1 << 64) - 1]
@@ -67,6 +69,12 @@ class Lines:
         first, end = DATA_PAGES
         pages = min(self.pick(1, 1, 2, 4, 16, 64, 512, 1024), pages_max)
         return f"@{(first + self.random.randrange(end - first)) * 4096:#x}", pages * 4096
+
+    def target(self):
+        """An address for the GPU: memory of the process, or where objects are bound."""
+        if self.chance(0.8):
+            return self.data()[0]
+        return f"@{(self.pick(*OBJECTS) + self.random.randrange(16) * 4096 - ARENA) % (1 << 64):#x}"
 
     def fence(self):
         """A word that user fences write and waits read."""

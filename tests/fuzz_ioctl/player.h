@@ -10,7 +10,7 @@
  * A line is `THREAD STEP ARGUMENTS`. A number may be `$N` (variable N), `@N` (the arena's byte N) or `!N` (the start of
  * the runtime's N-th mapping, which is not the client's). fuzz.py makes such lines from readable ones.
  *
- *   open VAR MINOR                    close FD              dup VAR FD
+ *   open VAR MINOR                    close FD              dup VAR FD              show FD
  *   ioctl FD REQUEST [BYTE:SIZE=NUMBER]... [> BYTE:SIZE:VAR ...]       the argument lies outside of the arena
  *   ioctl_at FD REQUEST ADDRESS                                       and here wherever ADDRESS is
  *   at ADDRESS [BYTE:SIZE=NUMBER]...  words ADDRESS NUMBER...          (a number with @, $ or ! is two words)

@@ -231,13 +231,23 @@ static void do_close(char** rest) {
   if (fd >= 0) close(fd);
 }
 
+/* What /proc says of a descriptor: usage of the device. */
+static void do_show(char** rest) {
+  char text[4096];
+  snprintf(text, sizeof text, "/proc/self/fdinfo/%d", list_fd(strtok_r(NULL, " ", rest)));
+  const int file = open(text, O_RDONLY | O_CLOEXEC);
+  while (file >= 0 && read(file, text, sizeof text) > 0) {
+  }
+  if (file >= 0) close(file);
+}
+
 void run_step(char* text) {
   static const struct {
     const char* name;
     void (*run)(char** rest);
-  } kSteps[] = {{"ioctl", do_ioctl},   {"ioctl_at", do_ioctl_at},    {"at", do_at},     {"words", do_words},
-                {"walker", do_walker}, {"memory", do_memory},        {"open", do_open}, {"close", do_close},
-                {"dup", do_dup},       {"map_object", do_map_object}};
+  } kSteps[] = {{"ioctl", do_ioctl},   {"ioctl_at", do_ioctl_at},     {"at", do_at},     {"words", do_words},
+                {"walker", do_walker}, {"memory", do_memory},         {"open", do_open}, {"close", do_close},
+                {"dup", do_dup},       {"map_object", do_map_object}, {"show", do_show}};
   char* rest = NULL;
   const char* name = strtok_r(text, " ", &rest);
   for (size_t i = 0; name != NULL && i < sizeof kSteps / sizeof kSteps[0]; ++i)
