@@ -173,8 +173,11 @@ class Draw(Batches):
 
     def exec(self, file):
         count, syncs = self.syncs(file)
-        self.ioctl(file, "XE_EXEC", exec_queue_id=self.var("queue", file), num_syncs=count, syncs=syncs, address=self.batch(),
+        batch, useful = self.batch()
+        self.ioctl(file, "XE_EXEC", exec_queue_id=self.var("queue", file), num_syncs=count, syncs=syncs, address=batch,
                    num_batch_buffer=self.pick(*[1] * 12, 0, 2))
+        if not useful and self.chance(0.7):  # its queue is of no more use
+            self.queue_create(file, self.pick(1, 4))
 
     def wait(self, file):
         if self.chance(0.5):
