@@ -72,8 +72,10 @@ class Lines:
 
     def target(self):
         """An address for the GPU: memory of the process, or where objects are bound."""
-        if self.chance(0.8):
+        if self.chance(0.75):
             return self.data()[0]
+        if self.chance(0.3):  # what it must not write: read only, and on both sides of the mirror
+            return self.pick(f"@{READ_ONLY + 0x3000:#x}", "@0x1000000", "@0x1000040", f"@{(1 << 64) - 0x1000:#x}")
         return f"@{(self.pick(*OBJECTS) + self.random.randrange(16) * 4096 - ARENA) % (1 << 64):#x}"
 
     def fence(self):
