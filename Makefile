@@ -6,6 +6,7 @@
 #                      the CI set, PROFILE=NAME for one device profile)
 #   make harmless      ordinary programs with and without softxe: same results (ONLY=REGEX for a part)
 #   make twin          drawn programs of memory calls, plain and under softxe, for MINUTES=10 minutes
+#   make fuzz          drawn sequences of ioctls and batches, for MINUTES=10 minutes
 #   make bench         the cost table
 #   make soak          random work for MINUTES=1 minutes
 #   make mutants       sabotages the source line by line: every mutant must be caught
@@ -26,7 +27,7 @@ SOFTXE   = $(BUILD)/src/cli/softxe
 EXAMPLES = svm_stores madvise_reset shared_counters saxpy
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo check conformance conformance-root harmless twin bench soak mutants lint install clean
+.PHONY: help deps build demo check conformance conformance-root harmless twin fuzz bench soak mutants lint install clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
@@ -75,10 +76,15 @@ harmless: build
 	@python3 tests/harmless/run.py --long --softxe $(SOFTXE) --opener $(BUILD)/tests/harmless/harmless-opener.so \
 	  --only '$(ONLY)'
 
+LONG_SECONDS = $$(( $(if $(filter command line,$(origin MINUTES)),$(MINUTES),10) * 60 ))
+
 twin: build
-	@seconds=$$(( $(if $(filter command line,$(origin MINUTES)),$(MINUTES),10) * 60 )); \
-	python3 tests/twin/twin.py --softxe $(SOFTXE) --player $(BUILD)/tests/twin/softxe-twin-player \
-	  --seed $$(date +%s) --seconds $$seconds --keep build/twin
+	@python3 tests/twin/twin.py --softxe $(SOFTXE) --player $(BUILD)/tests/twin/softxe-twin-player \
+	  --seed $$(date +%s) --seconds $(LONG_SECONDS) --keep build/twin
+
+fuzz: build
+	@python3 tests/fuzz_ioctl/fuzz.py --softxe $(SOFTXE) --player $(BUILD)/tests/fuzz_ioctl/softxe-fuzz-player \
+	  --seed $$(date +%s) --seconds $(LONG_SECONDS) --keep build/fuzz-finds --counts
 
 bench:
 	@$(MAKE) --no-print-directory deps build/release/build.ninja

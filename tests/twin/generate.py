@@ -158,6 +158,39 @@ class Draw:
         else:
             self.emit(name)
 
+    def looked_into(self):
+        self.emit(self.some([("debugged", 1), ("debugs", 1), ("child_mem", 1)]), self.page(),
+                  self.random.choice([1, 4, 16, 40]), self.random.choice([0, 0, 7]))
+
+    def signalled(self):
+        name = self.some([("handler", 3), ("jump", 2), ("stack", 3), ("mask", 1)])
+        more = [self.page(), self.random.choice([4, 8, 16])] if name == "stack" else []
+        self.emit(name, self.page(), self.random.randrange(1, 200), *more)
+
+    def descriptors(self):
+        name = self.some([("dup", 5), ("close", 2), ("close_range", 1), ("flags", 2), ("write_there", 2),
+                          ("closing_child", 2), ("spawn_with", 1)])
+        number = lambda: self.random.choice([0, 1, 2, 3, 10, 11, 49])
+        if name == "dup":
+            self.emit(name, self.random.choice([0, 1, 2, 3, 10, 11]), number(), self.random.choice([-1, -1, -2, 0, 0o2000000, 5]))
+        elif name == "close_range":
+            self.emit(name, number(), number(), self.random.choice([0, 0, 4, 99]))
+        elif name == "flags":
+            self.emit(name, number(), self.random.randrange(8))
+        elif name == "write_there":
+            self.emit(name, number(), self.page(), self.random.choice([1, 3, 16]))
+        elif name == "closing_child":
+            self.emit(name, self.random.randrange(4), self.page(), self.random.randrange(200))
+        elif name == "spawn_with":
+            self.emit(name, self.random.randrange(3), self.random.choice([0, 0, 1]))
+        else:
+            self.emit(name, number())
+
+    def lasting_io(self):
+        name = self.some([("direct", 1), ("aio", 1), ("uring", 1), ("pinned", 1)])
+        seed = self.random.randrange(1, 200)
+        self.emit(name, self.page(), self.random.choice([1, 2, 4, 16]), seed if name == "pinned" else self.random.choice([0, seed]))
+
     def storm(self):
         """Threads load and store while calls come that must not disturb them, failing ones most of all."""
         first, count = self.window[0], self.random.choice([8, 40, 200])
@@ -198,7 +231,8 @@ class Draw:
         for _ in range(3):
             self.plain_memory()
         while len(self.lines) < length:
-            self.random.choices([self.memory_call, self.access, self.process, self.storm], [10, 10, 0.7, 0.5])[0]()
+            self.random.choices([self.memory_call, self.access, self.process, self.storm, self.looked_into, self.signalled,
+                                 self.descriptors, self.lasting_io], [10, 10, 0.7, 0.5, 0.5, 1, 1, 1])[0]()
             if self.random.random() < 0.12:
                 self.emit("sum", self.window[0], self.window[1])
             if self.random.random() < 0.05:

@@ -24,15 +24,20 @@ void say(const char* format, ...) {
 }
 
 void say_result(int64_t result) {
-  if (result == -1) say(" %s", strerrorname_np(errno));
-  else say(" %lld", (long long)result);
+  if (result == -1)
+    say(" %s", strerrorname_np(errno));
+  else
+    say(" %lld", (long long)result);
 }
 
 void say_address(const void* result) {
   const unsigned char* p = result;
-  if (result == MAP_FAILED) say(" %s", strerrorname_np(errno));
-  else if (p >= ARENA && p < ARENA + (int64_t)kArenaPages * kPage) say(" A+%#llx", (unsigned long long)(p - ARENA));
-  else say(" elsewhere");
+  if (result == MAP_FAILED)
+    say(" %s", strerrorname_np(errno));
+  else if (p >= ARENA && p < ARENA + (int64_t)kArenaPages * kPage)
+    say(" A+%#llx", (unsigned long long)(p - ARENA));
+  else
+    say(" elsewhere");
 }
 
 /* ---- accesses that may fault ---- */
@@ -116,9 +121,10 @@ void store_pattern(int64_t page, int64_t pages, uint64_t seed) {
 /* ---- the list ---- */
 
 static const struct named_operation* find(const char* name) {
-  static const struct named_operation* const kTables[] = {memory_operations, io_operations, process_operations,
-                                                          gpu_operations};
-  for (size_t t = 0; t < 4; ++t)
+  static const struct named_operation* const kTables[] = {memory_operations, io_operations,    process_operations,
+                                                          gpu_operations,    debug_operations, signal_operations,
+                                                          fd_operations,     async_operations};
+  for (size_t t = 0; t < sizeof kTables / sizeof kTables[0]; ++t)
     for (const struct named_operation* o = kTables[t]; o->name != NULL; ++o)
       if (strcmp(o->name, name) == 0) return o;
   return NULL;

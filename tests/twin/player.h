@@ -5,6 +5,10 @@
  *   player_memory.c    calls that change mappings, loads and stores
  *   player_io.c        the kernel reading and writing the memory: pipes, files, /proc/self/mem, process_vm_*
  *   player_process.c   fork, spawn, threads that load and store meanwhile
+ *   player_debug.c     another process looking in
+ *   player_signals.c   handlers
+ *   player_fds.c       descriptors, and children that close them
+ *   player_async.c     I/O that lasts, or pins pages
  *   player_gpu.c       what a device does with the memory; without a device, the CPU does the same
  *
  * All memory lies in one arena at a fixed address, so that results can be compared. Nothing here uses malloc: the
@@ -56,10 +60,13 @@ struct named_operation {
   const char* name;
   operation* run;
 };
-extern const struct named_operation memory_operations[], io_operations[], process_operations[], gpu_operations[];
+extern const struct named_operation memory_operations[], io_operations[], process_operations[], gpu_operations[],
+    debug_operations[], signal_operations[], fd_operations[], async_operations[];
 
 /* Ends the storm that is under way, if there is one, and says whether it found wrong words. */
 void calm_down(void);
+/* To VRAM, where there is one. */
+void send_away(int64_t page, int64_t pages);
 /* Called before the first operation; without a device nothing happens. */
 void gpu_start(void);
 

@@ -21,24 +21,28 @@ void gpu_start(void) {
   have_device = 1;
 }
 
-/* page pages: to VRAM; any answer is fine */
-static void do_send(const struct op* op) {
+void send_away(int64_t page, int64_t pages) {
   if (!have_device) return;
   struct drm_xe_vm_bind bind = {.vm_id = xe.vm_id, .num_binds = 1};
   bind.bind.op = DRM_XE_VM_BIND_OP_PREFETCH;
-  bind.bind.addr = (uint64_t)(uintptr_t)at_page(op->n[0]);
-  bind.bind.range = (uint64_t)op->n[1] * kPage;
+  bind.bind.addr = (uint64_t)(uintptr_t)at_page(page);
+  bind.bind.range = (uint64_t)pages * kPage;
   bind.bind.prefetch_mem_region_instance = 1;
   kit_ioctl(xe.fd, DRM_IOCTL_XE_VM_BIND, &bind);
 }
+
+/* page pages: to VRAM; any answer is fine */
+static void do_send(const struct op* op) { send_away(op->n[0], op->n[1]); }
 
 /* page value: only where the CPU may store, too */
 static void do_gpu_store(const struct op* op) {
   unsigned char byte = 0;
   unsigned char* to = at_page(op->n[0]) + 1024;
   if (guarded_load(to, &byte) != 0 || guarded_store(to, byte) != 0) return say(" refused");
-  if (have_device) kit_store32(&xe, to, (uint32_t)op->n[1]);
-  else *(volatile uint32_t*)to = (uint32_t)op->n[1];
+  if (have_device)
+    kit_store32(&xe, to, (uint32_t)op->n[1]);
+  else
+    *(volatile uint32_t*)to = (uint32_t)op->n[1];
 }
 
 /* to from: half a page. The mirror is writable, so the GPU reads what it may write (spec/svm.md 4). */
@@ -46,9 +50,13 @@ static void do_gpu_copy(const struct op* op) {
   unsigned char byte = 0;
   unsigned char* to = at_page(op->n[0]);
   unsigned char* from = at_page(op->n[1]) + 2048;
-  if (guarded_load(from, &byte) != 0 || guarded_store(from, byte) != 0 || guarded_load(to, &byte) != 0 || guarded_store(to, byte) != 0) return say(" refused");
-  if (have_device) kit_copy(&xe, to, from, 2048);
-  else memmove(to, from, 2048);
+  if (guarded_load(from, &byte) != 0 || guarded_store(from, byte) != 0 || guarded_load(to, &byte) != 0 ||
+      guarded_store(to, byte) != 0)
+    return say(" refused");
+  if (have_device)
+    kit_copy(&xe, to, from, 2048);
+  else
+    memmove(to, from, 2048);
 }
 
 /* page pages preferred(-1 system, 0 device) */

@@ -31,6 +31,27 @@ VARIANTS = {
 }
 
 
+# There system calls on pages in VRAM are EFAULT (docs/DEVIATIONS.md): operations in which the kernel itself reads or
+# writes the memory have no oracle; of madvise, that is POPULATE_READ and POPULATE_WRITE. Registration follows what the
+# list sent there, so that mremap to another size meets its borders often: a known gap.
+KERNEL_TOUCHES = {"write_file", "read_file", "vmsplice", "vm_read", "vm_write", "proc_mem", "child_reads", "getcwd",
+                  "debugged", "child_mem", "stack", "mask", "write_there", "direct", "aio", "uring", "pinned"}
+
+
+def playable(lines, variant):
+    """The part of a list that has an oracle in the variant."""
+    if variant != "user-only":
+        return lines
+
+    def has_oracle(line):
+        name, *numbers = line.split()
+        populates = name == "madvise" and numbers[2] in ("22", "23")
+        resizes = name == "mremap" and numbers[1] != numbers[2]
+        return name not in KERNEL_TOUCHES and not populates and not resizes
+
+    return [line for line in lines if has_oracle(line)]
+
+
 class Twin:
     def __init__(self, options, folder):
         self.options = options
@@ -89,9 +110,10 @@ class Twin:
             size //= 2
         return lines
 
-    def report(self, name, lines, variant):
+    def report(self, name, lines, variant, first):
+        print(f"DIFFERENT {name} ({variant}):\n{first}", flush=True)
         lines = self.shrink(lines, variant)
-        print(f"DIFFERENT {name} ({variant}), {len(lines)} operations:")
+        print(f"shrunk to {len(lines)} operations:")
         print(self.difference(lines, variant) or "(not every time)")
         print(generate.as_c(lines))
         if self.options.keep:
@@ -101,7 +123,7 @@ class Twin:
         sys.stdout.flush()
 
 
-def work(options, twin):
+def work(options):
     """Yields (name, lines)."""
     if options.list:
         for path in options.list:
@@ -141,10 +163,12 @@ def main():
     passed = failed = 0
     with tempfile.TemporaryDirectory(prefix="softxe-twin-") as folder:
         twin = Twin(options, folder)
-        for number, (name, lines) in enumerate(work(options, twin)):
+        for number, (name, drawn) in enumerate(work(options)):
             for variant in variants if options.list else [variants[number % len(variants)]]:
+                lines = playable(drawn, variant)
                 # What differs once must differ again: plain runs that differ among themselves are no oracle.
-                if twin.difference(lines, variant) is None:
+                first = twin.difference(lines, variant)
+                if first is None:
                     passed += 1
                     continue
                 plain = [twin.play(lines, None)[:2] for _ in range(2)]
@@ -152,7 +176,7 @@ def main():
                     print(f"not an oracle: {name} gives different results without softxe")
                     continue
                 failed += 1
-                twin.report(name, lines, variant)
+                twin.report(name, lines, variant, first)
             if failed >= options.differences_max:
                 break
     print(f"{passed} passed, {failed} failed")
