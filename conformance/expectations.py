@@ -38,7 +38,7 @@ class Expected:
         self.verdicts = {}     # subtest -> (verdict, reason)
 
 
-def load(path):
+def load(path, package="igt-gpu-tools-tests"):
     """The file's content; ValueError with file and line when it is malformed."""
     expected = Expected()
     with open(path, encoding="utf-8") as file:
@@ -48,7 +48,7 @@ def load(path):
                 continue
             if text.startswith("#"):
                 expected.header.append(text)
-                _directive(expected, text[1:].split(None, 1))
+                _directive(expected, text[1:].split(None, 1), package)
                 continue
             match = LINE.match(text)
             if not match or match.group(2) not in VERDICTS:
@@ -60,15 +60,15 @@ def load(path):
                 raise ValueError(f"{path}:{number}: {name} is there twice")
             expected.verdicts[name] = (verdict, reason)
     if not expected.version:
-        raise ValueError(f"{path}: no line `# igt-gpu-tools-tests VERSION`")
+        raise ValueError(f"{path}: no line `# {package} VERSION`")
     return expected
 
 
-def _directive(expected, words):
+def _directive(expected, words, package="igt-gpu-tools-tests"):
     if len(words) != 2:
         return
     key, value = words[0], words[1].strip()
-    if key == "igt-gpu-tools-tests":
+    if key == package:
         expected.version = value
     elif key == "devices" and value.isdigit():
         expected.devices = int(value)

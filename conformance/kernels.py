@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""OpenCL kernels over Intel's own compiler and runtime, under softxe, each against a result computed on the CPU.
+"""OpenCL and Level Zero programs over Intel's own compiler and runtimes, under softxe, each against a result computed
+on the CPU.
 
-The suite is ours (clients/cl); compiler, runtime and loader are those of a Debian root
-(`make_root.sh --with-drivers`). It runs once for each configuration below; a row is a kernel in a configuration.
+The suites are ours (clients/cl, clients/ze); compiler, runtimes and loaders are those of a Debian root
+(`make_root.sh --with-drivers`). They run once for each configuration below; a row is a test in a configuration.
 
     kernels.py --root DIR --softxe CMD [--tests REGEX] [--counts FILE] [-v]
 
-Expected results: expected/cl_suite.txt, lines `NAME known-fail # reason` or `CONFIGURATION@NAME known-fail # reason`;
-all other rows must pass. With --counts the numbers are added to those in FILE, for the last line of run.py.
+Expected results: expected/SUITE_suite.txt, lines `NAME known-fail # reason` or `CONFIGURATION@NAME known-fail #
+reason`; all other rows must pass. With --counts the numbers are added to those in FILE, for the last line of run.py.
 """
 import argparse
 import json
@@ -27,8 +28,8 @@ KEYS = {"NEOReadDebugKeys": "1"}
 
 # Images are the runtime's own memory, whatever kind the other arguments are of.
 NO_IMAGES = r"image-"
-# name, options of `softxe run`, arguments of the suite, environment, what the report says, kernels left out
-CONFIGURATIONS = [
+# name, options of `softxe run`, arguments of the suite, environment, what the report says, tests left out
+OPENCL = [
     ("default", [], [], {}, ["total.gpu_fault_failed_count == 0", "total.exec_banned_count == 0"]),
     ("opt-disable", [], ["--build", "-cl-opt-disable"], {}, []),
     ("fast-math", [], ["--build", "-cl-fast-relaxed-math"], {}, [], NO_IMAGES),
@@ -50,26 +51,39 @@ CONFIGURATIONS = [
     ("no-direct-submission", [], [], {**KEYS, "EnableDirectSubmission": "0"}, []),
     ("runtime-local-ids", [], [], {**KEYS, "EnableHwGenerationLocalIds": "0"}, []),
 ]
+# An indirect launch has a jump over commands that it changes. The runtime copies short immediate lists into its ring,
+# the jump then leads back into the list, which ends in a jump to itself: such a launch never ends on this runtime's
+# direct submission (it does with DirectSubmissionFlatRingBuffer=0).
+LEVEL_ZERO = [
+    ("default", [], [], {},
+     ["total.gpu_fault_count > 0", "total.svm_migrate_to_vram_bytes > 0", "total.svm_migrate_to_system_bytes > 0",
+      "total.gpu_fault_failed_count == 0", "total.exec_banned_count == 0"], r"indirect-immediate"),
+    ("one-worker", ["--eu-threads", "1"], [], {}, [], r"indirect-immediate"),
+    ("little-vram", ["--vram", "512M"], [], {}, [], r"indirect-immediate"),
+    ("no-direct-submission", [], [], {**KEYS, "EnableDirectSubmission": "0"}, []),
+]
+# name (of clients/NAME and expected/NAME_suite.txt), libraries, configurations
+SUITES = [("cl", ["-lOpenCL"], OPENCL), ("ze", ["-lze_loader", "-lOpenCL"], LEVEL_ZERO)]
 
 
 class Refused(Exception):
     """The rows cannot be run here."""
 
 
-def build_suite(folder):
+def build_suite(folder, name, libraries):
     """The suite for the root, with the C++ library inside: the root may have another one."""
-    source = os.path.join(HERE, "clients", "cl")
-    to = os.path.join(folder, "cl_suite")
+    source = os.path.join(HERE, "clients", name)
+    to = os.path.join(folder, f"{name}_suite")
     files = sorted(os.path.join(source, name) for name in os.listdir(source) if name.endswith(".cc"))
-    command = ["g++", "-std=c++20", "-O1", "-pthread", "-static-libstdc++", "-static-libgcc", "-o", to, *files, "-lOpenCL"]
+    command = ["g++", "-std=c++20", "-O1", "-pthread", "-static-libstdc++", "-static-libgcc", "-o", to, *files, *libraries]
     built = subprocess.run(command, capture_output=True, text=True, check=False)
     if built.returncode != 0:
-        raise Refused(f"the suite does not build (tools/deps.sh conformance):\n{built.stderr[-3000:]}")
+        raise Refused(f"the {name} suite does not build (tools/deps.sh conformance):\n{built.stderr[-3000:]}")
 
 
-def expected_failures():
+def expected_failures(suite):
     """{'NAME' or 'CONFIGURATION@NAME': reason}"""
-    path = os.path.join(HERE, "expected", "cl_suite.txt")
+    path = os.path.join(HERE, "expected", f"{suite}_suite.txt")
     reasons = {}
     with open(path, encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
@@ -82,18 +96,18 @@ def expected_failures():
     return reasons
 
 
-def run_configuration(options, inside, configuration, pattern, listed):
-    """({kernel: (passed, text)}, problems of the run as a whole)"""
+def run_configuration(options, program, suite, configuration, pattern, listed):
+    """({test: (passed, text)}, problems of the run as a whole)"""
     name, flags, arguments, environment, expressions, *without = configuration
-    listed = [kernel for kernel in listed if not any(re.match(regex, kernel) for regex in without)]
-    wanted = [kernel for kernel in listed if pattern.search(f"cl@{name}@{kernel}")]
+    listed = [test for test in listed if not any(re.match(regex, test) for regex in without)]
+    wanted = [test for test in listed if pattern.search(f"{suite}@{name}@{test}")]
     if not wanted:
         return {}, []
-    regex = "^(" + "|".join(re.escape(kernel) for kernel in wanted) + ")$"
+    regex = "^(" + "|".join(re.escape(test) for test in wanted) + ")$"
     with tempfile.TemporaryDirectory() as folder:
         report = os.path.join(folder, "report.json")
         command = [options.softxe, "run", *flags, "--root", options.root, "--report", report, "--",
-                   f"{inside}/cl_suite", *arguments, regex]
+                   program, *arguments, regex]
         problems = []
         try:
             ended = subprocess.run(command, env={**os.environ, **environment}, timeout=LIMIT_S, check=False,
@@ -108,45 +122,52 @@ def run_configuration(options, inside, configuration, pattern, listed):
             found = re.match(r"^(pass|FAIL) ([^\s:]+)(.*)$", line)
             if found:
                 results[found.group(2)] = (found.group(1) == "pass", found.group(3).lstrip(": "))
-        for kernel in wanted:
-            results.setdefault(kernel, (False, f"no result; the run ended with status {status}"))
+        for test in wanted:
+            results.setdefault(test, (False, f"no result; the run ended with status {status}"))
         if len(wanted) == len(listed) and not problems:
             problems += [problem for expression in expressions if (problem := report_check.check(report, expression))]
     if options.verbose:
-        print(f"== {name}: status {status}")
+        print(f"== {suite}@{name}: status {status}")
         for line in lines[-5:]:
             print(f"    | {line}")
     return results, problems
 
 
+def run_suite(options, folder, suite, pattern, counts):
+    name, libraries, configurations = suite
+    failures = expected_failures(name)
+    build_suite(folder, name, libraries)
+    listed = subprocess.run([os.path.join(folder, f"{name}_suite"), "--list"], capture_output=True, text=True,
+                            check=True).stdout.split()
+    for configuration in configurations:
+        program = f"/tmp/{os.path.basename(folder)}/{name}_suite"
+        results, problems = run_configuration(options, program, name, configuration, pattern, listed)
+        for test, (passed, text) in results.items():
+            row = f"{configuration[0]}@{test}"
+            reason = failures.get(row, failures.get(test))
+            if passed == (reason is None):
+                counts["passed"] += passed
+                continue
+            counts["failed"] += 1
+            print(f"DIFFERENT {name}@{row}: " + (text if not passed else f"passes, but is expected to fail: {reason}"))
+        for problem in problems:
+            counts["failed"] += 1
+            print(f"DIFFERENT {name}@{configuration[0]}: {problem}")
+        sys.stdout.flush()
+
+
 def run_all(options):
     counts = {"passed": 0, "failed": 0}
-    pattern = re.compile(options.tests or "")
-    if options.tests and "cl@" not in options.tests:
+    suites = [suite for suite in SUITES if not options.tests or f"{suite[0]}@" in options.tests]
+    if not suites:
         return counts  # other programs' tests
     if not os.path.exists(os.path.join(options.root, "usr/bin/clinfo")):
         raise Refused(f"{options.root} has no drivers: run make_root.sh --with-drivers {options.root}")
-    failures = expected_failures()
     folder = tempfile.mkdtemp(prefix="softxe-kernels-", dir=os.path.join(options.root, "tmp"))
     try:
         os.chmod(folder, 0o755)
-        build_suite(folder)
-        listed = subprocess.run([os.path.join(folder, "cl_suite"), "--list"], capture_output=True, text=True,
-                                check=True).stdout.split()
-        for configuration in CONFIGURATIONS:
-            results, problems = run_configuration(options, "/tmp/" + os.path.basename(folder), configuration, pattern, listed)
-            for kernel, (passed, text) in results.items():
-                row = f"{configuration[0]}@{kernel}"
-                reason = failures.get(row, failures.get(kernel))
-                if passed == (reason is None):
-                    counts["passed"] += passed
-                    continue
-                counts["failed"] += 1
-                print(f"DIFFERENT cl@{row}: " + (text if not passed else f"passes, but is expected to fail: {reason}"))
-            for problem in problems:
-                counts["failed"] += 1
-                print(f"DIFFERENT cl@{configuration[0]}: {problem}")
-            sys.stdout.flush()
+        for suite in suites:
+            run_suite(options, folder, suite, re.compile(options.tests or ""), counts)
     finally:
         shutil.rmtree(folder)
     return counts
@@ -157,7 +178,7 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", required=True)
     parser.add_argument("--softxe", default="build/dev/src/cli/softxe")
-    parser.add_argument("--tests", metavar="REGEX", help="over `cl@CONFIGURATION@KERNEL`; without `cl@` none run")
+    parser.add_argument("--tests", metavar="REGEX", help="over `SUITE@CONFIGURATION@TEST`; without `SUITE@` none run")
     parser.add_argument("--counts", metavar="FILE")
     parser.add_argument("--verbose", "-v", action="store_true")
     options = parser.parse_args()

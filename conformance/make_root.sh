@@ -1,8 +1,9 @@
 #!/bin/sh
 # Makes the userland that the conformance runs happen in: a small Debian root with Intel's own IGT
-# test programs (and, as a second variant, Intel's compute and Vulkan drivers).
+# test programs (as a second variant, Intel's compute and Vulkan drivers as well; as a third, OpenCL
+# programs of many authors, and PoCL to compare with).
 #
-#   make_root.sh [--with-drivers] [--force] DIR
+#   make_root.sh [--with-drivers | --with-programs] [--force] DIR
 #
 # The mirror is the one this machine's apt uses (or $SOFTXE_MIRROR). The suite is forky, or sid when
 # forky lacks a package (or $SOFTXE_SUITE). Works as root and, with uidmap installed, as a user
@@ -12,6 +13,8 @@ set -eu
 
 base_packages="igt-gpu-tools-tests"
 driver_packages="intel-opencl-icd libze-intel-gpu1 libze1 clinfo vulkan-tools mesa-vulkan-drivers"
+opencl_programs="clpeak hashcat darktable clblast-tests clblast-utils libclblast-dev
+  python3-pyopencl python3-pytest pocl-opencl-icd libegl1"
 
 die() { echo "make_root: $*" >&2; exit 1; }
 
@@ -21,19 +24,21 @@ dir=
 while [ $# -gt 0 ]; do
   case $1 in
     --with-drivers) variant=drivers ;;
+    --with-programs) variant=programs ;;
     --force) force=yes ;;
-    -h|--help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h|--help) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 0 ;;
     -*) die "unknown option $1" ;;
     *) dir=$1 ;;
   esac
   shift
 done
-[ -n "$dir" ] || die "usage: make_root.sh [--with-drivers] [--force] DIR"
+[ -n "$dir" ] || die "usage: make_root.sh [--with-drivers | --with-programs] [--force] DIR"
 case $dir in /*) ;; *) dir=$PWD/$dir ;; esac
 [ "$dir" != / ] || die "refusing to write to /"
 
 packages=$base_packages
 [ "$variant" = minimal ] || packages="$packages $driver_packages"
+[ "$variant" != programs ] || packages="$packages $opencl_programs"
 
 have_all() {
   [ -f "$dir/softxe-versions" ] || return 1
@@ -82,6 +87,10 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 mkdir -p "$(dirname "$dir")"
 
+# Reached by the hook through its own name: hooks are words of a shell in mmdebstrap.
+extract=true
+[ "$variant" != programs ] || extract=$(cd "$(dirname "$0")" && pwd)/root_programs.sh
+
 bootstrap() {
   suite=$1
   # shellcheck disable=SC2086  # $trim and $mirror are lists of options on purpose
@@ -93,6 +102,7 @@ bootstrap() {
     --aptopt='Acquire::Retries "3"' \
     ${proxy:+--aptopt="Acquire::http::Proxy \"$proxy\""} \
     $trim \
+    --customize-hook="'$extract' \"\$1\"" \
     --customize-hook='rm -rf "$1"/var/cache/apt "$1"/var/lib/apt/lists "$1"/etc/machine-id' \
     "$suite" "$new" $mirror
 }
@@ -111,6 +121,7 @@ versions=$(mktemp)
   echo "suite $used"
   echo "variant $variant"
   dpkg-query --admindir="$new/var/lib/dpkg" -W -f='package ${Package} ${Version}\n' $packages libc6
+  [ "$variant" != programs ] || cat "$new/usr/src/softxe-parts"
 } > "$versions"
 # In unshare mode the root belongs to a sub-uid: write to it from inside its user namespace.
 if [ $mode = root ]; then install -m 644 "$versions" "$new/softxe-versions"
