@@ -1,7 +1,7 @@
 // `softxe run`: the runner stays beside the program (design decision 19).
 //
 //   runner                     program (and its children)
-//   makes the run folder       LD_PRELOAD, SOFTXE_* in the environment
+//   makes the run folder       LD_PRELOAD, ASAN_OPTIONS, SOFTXE_* in the environment
 //   forks, waits, forwards     processes add up their counts in slots of a shared file
 //   signals, reaps orphans
 //   writes the report, ends as the program ended
@@ -98,9 +98,10 @@ void set_environment(const RunOptions& options, const RunFolder& folder) {
   if (!options.visible.empty()) setenv("SOFTXE_VISIBLE", options.visible.c_str(), 1);
 }
 
-std::string preload_list(const std::string& library) {
-  const char* before = getenv("LD_PRELOAD");
-  return before != nullptr && *before != '\0' ? library + ":" + before : library;
+/// The variable as a list between colons, with `entry` in front.
+std::string list_with(const std::string& entry, const char* variable) {
+  const char* before = getenv(variable);
+  return before != nullptr && *before != '\0' ? entry + ":" + before : entry;
 }
 
 /// The files that stand for /dev/dri and /sys, made once for all processes of the run.
@@ -131,9 +132,10 @@ Status enter_root(const std::string& root) {
   return {};
 }
 
-[[noreturn]] void start_program(const RunOptions& options, const std::string& file, const std::string& preload) {
+[[noreturn]] void start_program(const RunOptions& options, const std::string& file, const std::string& library) {
   // Only here: what the runner itself starts must not be a client.
-  setenv("LD_PRELOAD", preload.c_str(), 1);
+  setenv("LD_PRELOAD", list_with(library, "LD_PRELOAD").c_str(), 1);
+  setenv("ASAN_OPTIONS", list_with(preload::kAsanOption, "ASAN_OPTIONS").c_str(), 1);
   if (!options.root.empty()) {
     if (Status entered = enter_root(options.root); !entered) {
       _exit(complain(options.root.c_str(),
@@ -223,7 +225,7 @@ int run(RunOptions options) {
     if (child_pid > 0) forward_signals();
   }
   if (child_pid < 0) return complain("fork", std::strerror(errno), kExitCannotRun);
-  if (child_pid == 0) start_program(options, *file, preload_list(library));
+  if (child_pid == 0) start_program(options, *file, library);
   const int status = wait_for_program();
 
   if (int error = deliver_report(folder.slots(), {.file = options.report, .summary = options.summary})) {

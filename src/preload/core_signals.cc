@@ -8,6 +8,7 @@
 #include "preload/engine_scope.h"
 #include "preload/fd_owner.h"
 #include "preload/interpose.h"
+#include "preload/own_libc.h"
 #include "preload/session.h"
 #include "preload/signal_table.h"
 #include "preload/spin_futex.h"
@@ -17,7 +18,9 @@ namespace {
 
 using live::raw_syscall;
 
-constinit Real<int(int, const struct sigaction*, struct sigaction*)> real_sigaction{"sigaction"};
+using Sigaction = int(int, const struct sigaction*, struct sigaction*);
+constinit Real<Sigaction> real_sigaction{"sigaction"};    ///< of what the client asks for
+constinit OwnLibc<Sigaction> own_sigaction{"sigaction"};  ///< of our handlers: the kernel's table itself
 
 /// signal(7), action "Core".
 constexpr std::array kCoreSignals{SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGFPE, SIGSYS, SIGXCPU, SIGXFSZ};
@@ -50,16 +53,25 @@ struct sigaction our_action() {
   return action;
 }
 
+/// Where the client has asked for the default. In one step, but for who stands between us and libc and keeps a record
+/// of his own (a sanitizer).
+int put_back_ours(int signal, const struct sigaction& client, struct sigaction& before) {
+  const struct sigaction ours = our_action();
+  if (real_sigaction.pointer() == own_sigaction.pointer()) return own_sigaction(signal, &ours, &before);
+  if (real_sigaction(signal, &client, &before) != 0) return -1;
+  return own_sigaction(signal, &ours, nullptr);
+}
+
 }  // namespace
 
 void take_core_signals() {
   const SignalTableHold hold(lock);
   if (taken_in.load() != 0) return;
   for (std::size_t i = 0; i < kCoreSignals.size(); ++i) {
-    real_sigaction(kCoreSignals[i], nullptr, &defaults[i]);
+    own_sigaction(kCoreSignals[i], nullptr, &defaults[i]);
     if (!is_default(defaults[i])) continue;
     const struct sigaction ours = our_action();
-    real_sigaction(kCoreSignals[i], &ours, nullptr);
+    own_sigaction(kCoreSignals[i], &ours, nullptr);
   }
   taken_in.store(raw_syscall(SYS_getpid));
 }
@@ -73,11 +85,11 @@ int core_sigaction(int signal, const struct sigaction* wanted, struct sigaction*
   {
     const SignalTableHold hold(lock);
     struct sigaction& client = defaults[index_of(signal)];
-    const struct sigaction ours = our_action();
     // A vfork child's table in the kernel is its own, this one is its parent's.
     const bool own = owns_signal_handlers();
     const bool ends = own && wanted != nullptr && is_default(copy);
-    const int result = real_sigaction(signal, wanted == nullptr ? nullptr : ends ? &ours : &copy, &old);
+    const int result =
+        ends ? put_back_ours(signal, copy, old) : real_sigaction(signal, wanted == nullptr ? nullptr : &copy, &old);
     if (result != 0) return result;
     if (is_ours(old)) old = client;
     if (ends) client = copy;
@@ -100,7 +112,7 @@ void die_by_default(int signal, const siginfo_t& info) {
   }
   struct sigaction fatal {};
   fatal.sa_handler = SIG_DFL;
-  real_sigaction(signal, &fatal, nullptr);
+  own_sigaction(signal, &fatal, nullptr);
   send_to_self(info);
 }
 

@@ -2,6 +2,8 @@
 
 #include <dlfcn.h>
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <cstring>
 #include <string>
@@ -10,20 +12,26 @@
 
 #include "base/guarded.h"
 #include "preload/session.h"
+#include "preload/settings.h"
 
 namespace softxe::preload {
 namespace {
 
-constexpr std::string_view kLibraryName = "libsoftxe-preload.so";
-constexpr std::string_view kPreload = "LD_PRELOAD=";
+/// A variable with entries between colons, one of which is ours; it is known by `mark`, which ends where it ends.
+struct ListVariable {
+  std::string_view name;
+  const char* mark;
+};
+constexpr std::array kLists{ListVariable{"LD_PRELOAD=", "libsoftxe-preload.so"},
+                            ListVariable{"ASAN_OPTIONS=", kAsanOption}};
 constexpr std::string_view kActive = "SOFTXE_ACTIVE=";
 constexpr std::string_view kRunFolder = "SOFTXE_RUN_DIR=";
 constexpr std::size_t kVariablesMax = 64;
 
 /// Made in the constructor, never destroyed.
 struct Told {
-  std::string library;
-  std::vector<std::string> variables;  ///< SOFTXE_NAME=value
+  std::array<std::string, kLists.size()> entries;  ///< of the lists
+  std::vector<std::string> variables;              ///< SOFTXE_NAME=value
 };
 constinit Told* told = nullptr;
 
@@ -38,8 +46,6 @@ bool begins(const char* text, std::string_view start) {
   return true;
 }
 
-bool holds_library(const char* list) { return std::strstr(list, kLibraryName.data()) != nullptr; }
-
 std::string own_path() {
   Dl_info info{};
   if (dladdr(reinterpret_cast<const void*>(&note_environment), &info) == 0 || info.dli_fname == nullptr) return {};
@@ -49,7 +55,7 @@ std::string own_path() {
 }  // namespace
 
 void note_environment(char** environment) {
-  told = new Told{.library = own_path(), .variables = {}};
+  told = new Told{.entries = {own_path(), kAsanOption}, .variables = {}};
   for (; environment != nullptr && *environment != nullptr; ++environment) {
     const std::string_view variable(*environment);
     if (variable.starts_with("SOFTXE_") && told->variables.size() < kVariablesMax)
@@ -58,7 +64,7 @@ void note_environment(char** environment) {
 }
 
 EnvironmentPlan::EnvironmentPlan(char* const* environment) : client_(environment) {
-  if (told == nullptr || told->library.empty()) return;
+  if (told == nullptr || told->entries.front().empty()) return;
   const std::size_t known = told->variables.size();
   missing_ = known == kVariablesMax ? ~0ull : (1ull << known) - 1;
   bool other_run = false;
@@ -67,10 +73,9 @@ EnvironmentPlan::EnvironmentPlan(char* const* environment) : client_(environment
     if (!guarded_load64(client_ + count_, word)) return;  // the kernel will say so
     const auto* text = reinterpret_cast<const char*>(word);
     if (text == nullptr) break;
-    if (begins(text, kPreload)) {
-      library_missing_ = !holds_library(text);
-      preload_ = library_missing_ ? client_ + count_ : nullptr;
-    } else if (begins(text, "SOFTXE_")) {
+    for (std::size_t i = 0; i < kLists.size(); ++i)
+      if (begins(text, kLists[i].name)) look_at(client_ + count_, i);
+    if (begins(text, "SOFTXE_")) {
       for (std::size_t i = 0; i < known; ++i) {
         const std::string_view mine(told->variables[i]);
         if (begins(text, mine.substr(0, name_length(mine)))) missing_ &= ~(1ull << i);
@@ -83,29 +88,42 @@ EnvironmentPlan::EnvironmentPlan(char* const* environment) : client_(environment
   add_missing();
 }
 
+void EnvironmentPlan::look_at(char* const* variable, std::size_t list) {
+  const bool missing = std::strstr(*variable, kLists[list].mark) == nullptr;
+  lists_[list] = {.missing = missing, .variable = missing ? variable : nullptr};
+}
+
 void EnvironmentPlan::add_missing() {
-  needed_ = missing_ != 0 || library_missing_;
-  words_ = count_ + static_cast<std::size_t>(__builtin_popcountll(missing_)) + 2;
-  bytes_ = kPreload.size() + told->library.size() + 1;
-  if (preload_ != nullptr) bytes_ += std::strlen(*preload_) - kPreload.size() + 1;
+  needed_ = missing_ != 0;
+  words_ = count_ + static_cast<std::size_t>(__builtin_popcountll(missing_)) + kLists.size() + 1;
+  for (std::size_t i = 0; i < kLists.size(); ++i) {
+    if (!lists_[i].missing) continue;
+    needed_ = true;
+    bytes_ += kLists[i].name.size() + told->entries[i].size() + 1;
+    if (lists_[i].variable != nullptr) bytes_ += std::strlen(*lists_[i].variable) - kLists[i].name.size() + 1;
+  }
 }
 
 char** EnvironmentPlan::make(char** list, char* text) const {
   std::size_t made = 0;
+  const auto replaced = [this](char* const* variable) {
+    return std::any_of(lists_.begin(), lists_.end(), [variable](const List& l) { return l.variable == variable; });
+  };
   for (std::size_t i = 0; i < count_; ++i)
-    if (client_ + i != preload_) list[made++] = client_[i];
+    if (!replaced(client_ + i)) list[made++] = client_[i];
   for (std::size_t i = 0; i < told->variables.size(); ++i)
     if ((missing_ >> i & 1) != 0) list[made++] = told->variables[i].data();
-  if (library_missing_) {
+  for (std::size_t i = 0; i < kLists.size(); ++i) {
+    if (!lists_[i].missing) continue;
     list[made++] = text;
-    char* end = std::copy(kPreload.begin(), kPreload.end(), text);
-    end = std::copy(told->library.begin(), told->library.end(), end);
-    if (preload_ != nullptr) {
-      *end++ = ':';
-      const std::string_view rest(*preload_ + kPreload.size());
-      end = std::copy(rest.begin(), rest.end(), end);
+    text = std::copy(kLists[i].name.begin(), kLists[i].name.end(), text);
+    text = std::copy(told->entries[i].begin(), told->entries[i].end(), text);
+    if (lists_[i].variable != nullptr) {
+      *text++ = ':';
+      const std::string_view rest(*lists_[i].variable + kLists[i].name.size());
+      text = std::copy(rest.begin(), rest.end(), text);
     }
-    *end = '\0';
+    *text++ = '\0';
   }
   list[made] = nullptr;
   return list;

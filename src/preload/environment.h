@@ -1,12 +1,15 @@
 // What a program needs in its environment to find the devices of the run, and how it gets there.
 //
 // On a real machine a device does not hang on the environment. So whatever environment a client gives to a program it
-// starts, the variables of the run are added where they are missing: LD_PRELOAD gets the library in front, the
-// SOFTXE_* are as they were when this process started. Who sets SOFTXE_ACTIVE to something else, or SOFTXE_RUN_DIR to
-// another run, is taken at his word.
+// starts, the variables of the run are added where they are missing: the SOFTXE_* are as they were when this process
+// started, and the two lists get an entry in front: LD_PRELOAD the library, ASAN_OPTIONS that a program built with
+// -fsanitize=address does not insist on being the first library. Who sets SOFTXE_ACTIVE to something else, or
+// SOFTXE_RUN_DIR to another run, is taken at his word.
 #pragma once
 
+#include <array>
 #include <cstddef>
+#include <string_view>
 
 namespace softxe::preload {
 
@@ -27,12 +30,18 @@ class EnvironmentPlan {
   char** make(char** list, char* text) const;
 
  private:
+  /// A variable that is a list, and the client's of that name.
+  struct List {
+    bool missing = true;              ///< our entry
+    char* const* variable = nullptr;  ///< the client's, if there is one without our entry
+  };
+
+  void look_at(char* const* variable, std::size_t list);
   void add_missing();
 
   char* const* client_;
-  std::size_t count_ = 0;           ///< variables of the client's
-  char* const* preload_ = nullptr;  ///< its LD_PRELOAD, if there is one without the library
-  bool library_missing_ = true;
+  std::size_t count_ = 0;  ///< variables of the client's
+  std::array<List, 2> lists_{};
   unsigned long long missing_ = 0;  ///< bits: variables of the run
   bool needed_ = false;
   std::size_t words_ = 0;

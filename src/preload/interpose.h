@@ -41,11 +41,10 @@ template <typename R, typename... A>
 class Real<R(A...)> {
  public:
   constexpr explicit Real(const char* name) : name_(name) {}
-  R operator()(A... arguments) { return get()(arguments...); }
+  R operator()(A... arguments) { return pointer()(arguments...); }
 
- private:
   using Pointer = R (*)(A...);
-  Pointer get() {
+  Pointer pointer() {
     void* found = pointer_.load(std::memory_order_acquire);
     if (found == nullptr) {
       const int before = errno;
@@ -57,6 +56,7 @@ class Real<R(A...)> {
     return reinterpret_cast<Pointer>(found);
   }
 
+ private:
   const char* name_;
   std::atomic<void*> pointer_{nullptr};
 };

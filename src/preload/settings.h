@@ -22,6 +22,9 @@
 namespace softxe::preload {
 
 inline constexpr unsigned kDevicesMax = 8;
+/// In ASAN_OPTIONS of every program of a run: the runtime that gcc links programs to with -fsanitize=address insists on
+/// being the first library else.
+inline constexpr const char* kAsanOption = "verify_asan_link_order=0";
 
 struct Settings {
   std::string run_dir;

@@ -15,13 +15,16 @@
 #include "preload/engine_scope.h"
 #include "preload/fd_owner.h"
 #include "preload/interpose.h"
+#include "preload/own_libc.h"
 #include "preload/signal_table.h"
 #include "preload/spin_futex.h"
 
 namespace softxe::preload {
 namespace {
 
-constinit Real<int(int, const struct sigaction*, struct sigaction*)> real_sigaction{"sigaction"};
+using Sigaction = int(int, const struct sigaction*, struct sigaction*);
+constinit Real<Sigaction> real_sigaction{"sigaction"};    ///< of what the client asks for
+constinit OwnLibc<Sigaction> own_sigaction{"sigaction"};  ///< of our handlers: the kernel's table itself
 
 struct ClientAction {
   int signal;
@@ -54,7 +57,7 @@ bool answer_wild_pointer(siginfo_t* info, ucontext_t* context) {
     sigdelset(&context->uc_sigmask, SIGSEGV);
     struct sigaction fatal {};
     fatal.sa_handler = SIG_DFL;
-    real_sigaction(SIGSEGV, &fatal, nullptr);
+    own_sigaction(SIGSEGV, &fatal, nullptr);
   }
   send_to_self(*info);
   return true;
@@ -63,7 +66,7 @@ bool answer_wild_pointer(siginfo_t* info, ucontext_t* context) {
 void reset_borrowed(int signal) {
   struct sigaction action {};
   action.sa_handler = SIG_DFL;
-  real_sigaction(signal, &action, nullptr);
+  own_sigaction(signal, &action, nullptr);
 }
 
 void on_memory_signal(int signal, siginfo_t* info, void* context) {
@@ -95,7 +98,7 @@ int install(int signal, const struct sigaction& client) {
   struct sigaction ours = client;
   ours.sa_sigaction = on_memory_signal;
   ours.sa_flags = static_cast<int>((static_cast<unsigned>(client.sa_flags) & ~SA_RESETHAND) | SA_SIGINFO);
-  return real_sigaction(signal, &ours, nullptr);
+  return own_sigaction(signal, &ours, nullptr);
 }
 
 /// In a vfork child: the kernel's table is its own, ours is the parent's, who must find it as it was.
@@ -145,6 +148,8 @@ void take_memory_signals() {
   if (taken.load()) return;
   for (ClientAction& c : client_actions) {
     real_sigaction(c.signal, nullptr, &c.action);
+    // A sanitizer may have a handler that it tells nobody of.
+    if (is_default(c.action)) own_sigaction(c.signal, nullptr, &c.action);
     install(c.signal, c.action);
   }
   taken.store(true, std::memory_order_release);

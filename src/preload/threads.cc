@@ -11,9 +11,11 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "host/live/engine_section.h"
+#include "host/live/engine_stack.h"
 #include "host/live/futex.h"
 #include "preload/engine_alloc.h"
 #include "preload/engine_scope.h"
+#include "preload/own_libc.h"
 #include "preload/session.h"
 #include "preload/spin_futex.h"
 
@@ -39,14 +41,20 @@ struct Errand {
 };
 
 struct EngineThread {
-  EngineThread() : stack(engine_allocate(kStackBytes, 65536)) {}
+  EngineThread() : stack_bytes(live::thread_stack_bytes(kStackBytes)), stack(engine_allocate(stack_bytes, 65536)) {}
   ~EngineThread() { engine_release(stack); }
   EngineThread(const EngineThread&) = delete;
   EngineThread& operator=(const EngineThread&) = delete;
 
+  std::size_t stack_bytes;
   void* stack;
   pthread_t id{};
 };
+
+/// The keeper itself is made by what the program has for it, the others by libc: nobody else is to know of threads that
+/// come and go, a sanitizer for one would call those leaked that have just ended.
+constinit OwnLibc<int(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*)> own_create{"pthread_create"};
+constinit OwnLibc<int(pthread_t, void**)> own_join{"pthread_join"};
 
 /// The thread that makes and joins all others. Engine threads come and go, and a new one has what its maker has: a
 /// client's thread may be in a sandbox by now (seccomp), where the engine could not work. Nor may a client's thread
@@ -118,10 +126,11 @@ class Nursery {
     Cradle cradle{this, role, thread.get()};
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
-    pthread_attr_setstack(&attributes, thread->stack, kStackBytes);
+    pthread_attr_setstack(&attributes, thread->stack, thread->stack_bytes);
     const std::uint64_t mask = live::block_signals();  // inherited by the new thread
     created_.store(0, std::memory_order_relaxed);
-    const int error = pthread_create(&thread->id, &attributes, thread_main, &cradle);
+    const auto make = role == Role::kKeeper ? pthread_create : own_create.pointer();
+    const int error = make(&thread->id, &attributes, thread_main, &cradle);
     if (error == 0) wait_while(created_, 0);
     live::restore_signals(mask);
     pthread_attr_destroy(&attributes);
@@ -158,7 +167,7 @@ class Nursery {
       }
       lock_.unlock();
       if (thread == nullptr) return;
-      pthread_join(thread->id, nullptr);
+      own_join(thread->id, nullptr);
     }
   }
 

@@ -8,6 +8,7 @@
 #include <ctime>
 
 #include "host/live/engine_section.h"
+#include "host/live/engine_stack.h"
 #include "host/live/futex.h"
 #include "host/live/live_host_mm.h"
 #include "host/live/raw_syscall.h"
@@ -24,12 +25,13 @@ Status FaultReader::start(Arena& arena) {
   if (int err = errno_of(fd)) return fail(err, "eventfd refused");
   kick_fd_ = static_cast<int>(fd);
   // A page of slack so that the stack can be aligned; its thread-local storage lies at its top.
-  auto stack = static_cast<std::byte*>(arena.take(kReaderStackBytes + kPageSize));
+  const std::uint64_t stack_bytes = thread_stack_bytes(kReaderStackBytes);
+  auto stack = static_cast<std::byte*>(arena.take(stack_bytes + kPageSize));
   if (stack == nullptr) return fail(ENOMEM, "the arena is too small");
   stack = reinterpret_cast<std::byte*>(align_up(number_of(stack), kPageSize));
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
-  pthread_attr_setstack(&attributes, stack, kReaderStackBytes);
+  pthread_attr_setstack(&attributes, stack, stack_bytes);
   const std::uint64_t mask = block_signals();
   const int err = pthread_create(&thread_, &attributes, main, this);
   restore_signals(mask);

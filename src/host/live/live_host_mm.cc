@@ -1,13 +1,13 @@
 // Life of a LiveHostMm, looking at mappings, notifiers, device windows, pins.
 #include "host/live/live_host_mm.h"
 
-#include <link.h>
 #include <sys/mman.h>
 
 #include <cstring>
 
 #include "base/log.h"
 #include "host/live/client_call.h"
+#include "host/live/engine_stack.h"
 #include "host/live/logical_mappings.h"
 #include "host/live/raw_syscall.h"
 
@@ -21,22 +21,6 @@ namespace softxe::live {
 namespace {
 
 std::atomic<std::uint64_t> next_instance{1};
-
-/// An upper bound of what lies below every thread's thread pointer: the TLS of all loaded modules.
-std::uint64_t static_tls_bytes() {
-  std::uint64_t total = 0;
-  dl_iterate_phdr(
-      [](dl_phdr_info* info, std::size_t, void* sum) {
-        for (int i = 0; i < info->dlpi_phnum; ++i) {
-          const auto& header = info->dlpi_phdr[i];
-          if (header.p_type != PT_TLS) continue;
-          *static_cast<std::uint64_t*>(sum) += header.p_memsz + header.p_align;
-        }
-        return 0;
-      },
-      &total);
-  return total;
-}
 
 }  // namespace
 

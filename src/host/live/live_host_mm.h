@@ -107,7 +107,8 @@ class LiveHostMm final : public HostMm {
   /// For mincore(): marks the pages of `range` that are in VRAM, one byte each in engine memory; how many.
   std::size_t mark_resident(HostRange range, std::span<std::uint8_t> pages);
 
-  /// Around fork(): everything comes home, and the mm lock is held until one of the other two.
+  /// Around fork(), and while all other threads stand still: everything comes home, and the mm lock is held until one
+  /// of the other two.
   void fork_before();
   void fork_after_parent();
   /// Drops all state: later calls give EFAULT, hooks pass through. Closes what was inherited.
