@@ -7,6 +7,7 @@
 #   make harmless      ordinary programs with and without softxe: same results (ONLY=REGEX for a part)
 #   make twin          drawn programs of memory calls, plain and under softxe, for MINUTES=10 minutes
 #   make fuzz          drawn sequences of ioctls and batches, for MINUTES=10 minutes
+#   make pictures      pages and screenshots of three traced runs (wants chromium)
 #   make bench         the cost table
 #   make soak          random work for MINUTES=1 minutes
 #   make mutants       sabotages the source line by line: every mutant must be caught
@@ -27,7 +28,7 @@ SOFTXE   = $(BUILD)/src/cli/softxe
 EXAMPLES = svm_stores madvise_reset shared_counters saxpy
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo check conformance conformance-root harmless twin fuzz bench soak mutants lint install clean
+.PHONY: help deps build demo check conformance conformance-root harmless pictures twin fuzz bench soak mutants lint install clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
@@ -48,8 +49,14 @@ demo: deps $(BUILD)/build.ninja
 	@$(SOFTXE) doctor || true
 	@set -e; for example in $(EXAMPLES); do \
 	  echo; echo "\$$ softxe run --summary -- $(BUILD)/examples/$$example"; \
-	  $(SOFTXE) run --summary -- $(BUILD)/examples/$$example; \
+	  $(SOFTXE) run --summary --trace $(BUILD)/demo.sxt -- $(BUILD)/examples/$$example; \
 	done
+	@$(SOFTXE) view $(BUILD)/demo.sxt -o $(BUILD)/demo.html
+	@echo; echo "what happened in the last run, as a page for a browser: $(BUILD)/demo.html"
+
+# Pages and screenshots of three runs; wants Debian's chromium.
+pictures: build
+	@python3 tests/trace/page.py $(SOFTXE) tests/trace $(BUILD)/pictures --pictures $(BUILD)/examples
 
 check: build
 	@tools/deps.sh check || echo "check: tests that need these packages are skipped"

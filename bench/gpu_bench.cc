@@ -312,7 +312,8 @@ class Grown {
   // Far apart: chunks of neighbours would share windows and tables.
   static std::uint64_t address(std::uint64_t i) { return 0x10'0000'0000 + i * 2 * kPageSize; }
 
-  SimDevice sim_{SimDevice::Options{.vram_bytes = k1G, .reset = ResetMode::kFlag}};
+  SimDevice sim_{
+      SimDevice::Options{.vram_bytes = k1G, .reset = ResetMode::kFlag, .events = SimDevice::Options::Events::kOff}};
 };
 
 void bench_growth(Report& report) {

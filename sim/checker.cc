@@ -41,6 +41,7 @@ std::string World::compare() {
     if (what.empty()) what = compare_vram(card);
     if (what.empty()) what = compare_counters(card);
   }
+  if (what.empty()) what = compare_events();
   return what;
 }
 
@@ -201,6 +202,19 @@ std::string World::compare_vram(Card& card) {
     if (used != bytes) return fmt::format("VRAM in use: {}, allocations and objects hold {}", used, bytes);
   }
   return "";
+}
+
+// Every event has a cause, and counters are the sums over events.
+std::string World::compare_events() {
+  tap_.drain();
+  static_cast<void>(tap_.take());
+  if (tap_.lost()) return "events were lost";
+  std::string broken = tap_.check().broken();
+  for (std::size_t i = 0; i < cards_.size() && broken.empty(); ++i) {
+    broken =
+        tap_.check().compare(static_cast<unsigned>(i), [&](Counter c) { return cards_[i].device->counters().get(c); });
+  }
+  return broken;
 }
 
 // I15, and identities of the report.

@@ -73,6 +73,7 @@ class World::Interleaved final : public StepHook {
 World::World(const Config& config, std::function<void(const Happened&)> on_happened)
     : config_(config), mm_(clock_, {.ram_bytes = 256ull << 20, .brk_base = HostVa(kBrkBase)}) {
   happened_.tell = std::move(on_happened);
+  const EventScope begins(emit({.kind = EventKind::kStatement}));
   for (unsigned i = 0; i < config.devices; ++i) {
     DeviceOptions options;
     options.config = default_config(*config.profile, i);
@@ -106,6 +107,7 @@ World::World(const Config& config, std::function<void(const Happened&)> on_happe
 }
 
 World::~World() {
+  const EventScope ends(emit({.kind = EventKind::kStatement}));
   for (OpenVm& vm : vms_) close_vm(vm);
   for (Object& object : objects_) object.bo.reset();
   mm_.cpu_exit(Pid::kMain);
@@ -123,6 +125,7 @@ std::string World::run(const Op& op) {
 }
 
 std::string World::do_op(const Op& op) {
+  const EventScope doing(emit({.word = steps_, .kind = EventKind::kStatement}));
   switch (op.kind) {
     case Kind::kFork:
     case Kind::kExit: return fork_or_exit(op);

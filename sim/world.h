@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/event_tap.h"
 #include "base/step.h"
 #include "drv/device.h"
 #include "drv/vm_ops.h"
@@ -122,11 +123,13 @@ class World {
   std::string compare_pte(OpenVm& vm, std::uint64_t at, const Translation* pte, unsigned tile);
   std::string compare_vram(Card& card);
   std::string compare_counters(Card& card);
+  std::string compare_events();
   std::vector<ModelVma> engine_vmas(OpenVm& vm);
   std::map<std::uint64_t, ModelRange> engine_ranges(OpenVm& vm);
 
   const Config config_;
   ManualClock clock_;
+  EventTap tap_{clock_, EventStream::Threads::kUnnumbered};
   SimHostMm mm_;
   MigrateLock migrate_lock_{"migrate"};
   std::vector<Card> cards_;

@@ -9,7 +9,7 @@ set -eu
 
 build="g++ cmake ninja-build ccache pkg-config python3 libfmt-dev libcli11-dev nlohmann-json3-dev
   libexpected-dev libboost-dev libboost-context-dev libcapstone-dev libgtest-dev libgmock-dev
-  libbenchmark-dev librapidcheck-dev libabsl-dev libdrm-dev sqlite3"
+  libbenchmark-dev librapidcheck-dev libabsl-dev libdrm-dev libzstd-dev libprotozero-dev sqlite3"
 check="gdb valgrind"
 conformance="mmdebstrap debian-archive-keyring uidmap libze-dev opencl-headers
   ocl-icd-opencl-dev"

@@ -66,6 +66,8 @@ struct ProcessOptions {
   CounterWords* counters = nullptr;
   /// Likewise for one VM of a device; empty or null: private.
   std::function<CounterWords*(unsigned device, std::uint32_t asid)> vm_counters{};
+  /// The most VRAM in use at a time, by tile of a device; null: nowhere.
+  std::function<std::span<std::atomic<std::uint64_t>>(unsigned device)> vram_peak_bytes{};
   ThreadStarter start_thread = default_thread_starter();
   /// kManual: no thread at all; waits run what can run (tests, simulators).
   ExecPolicy policy = ExecPolicy::kThreads;

@@ -1,6 +1,7 @@
 // Dispatch, close and mmap of one open file.
 #include "abi/drm_device.h"
 #include "abi/uapi.h"
+#include "base/event_ring.h"
 #include "base/log.h"
 
 namespace softxe {
@@ -21,6 +22,7 @@ DrmFile::DrmFile(DrmProcess& process, unsigned device_index, DrmNode node)
 
 // The order of spec/uapi.md 2: syncobjs, GEM handles, then all queues, then all VMs.
 DrmFile::~DrmFile() {
+  const EventScope closes(emit({.kind = EventKind::kTask, .cause = EventCause::kClose}));
   syncobjs_.clear();
   bos_.drain();
   for (const ExecQueuePtr& queue : queues_.drain()) device_.exec().destroy_queue(queue);

@@ -146,7 +146,11 @@ Result<int> DrmFile::exec(Bytes bytes) {
   SX_TRY_VOID(decode_syncs(request.syncs, SyncUse::kExec, queue->vm()->mode(), memory_, sink));
   SX_TRY(std::vector<GpuVa> batches, read_batch_addresses(request, limits(), memory_));
   process_.options().before_submit();
-  device_.device().counters().add(Counter::exec_count);
+  const auto& vm = static_cast<ContextVm&>(*queue->vm()).context().vm;
+  const EventScope executes(device_.device().counters().count({.address = batches.empty() ? 0 : batches.front().value(),
+                                                               .word = batches.size(),
+                                                               .asid = vm.config().asid,
+                                                               .kind = EventKind::kExec}));
   if (batches.empty()) {
     SX_TRY_VOID(device_.exec().submit(queue, std::move(batches), syncs));
   } else {

@@ -123,6 +123,7 @@ Result<std::unique_ptr<DrmProcess>> DrmProcess::create(HostMm& host, const Proce
     device.start_thread = options.start_thread;
     if (options.policy == ExecPolicy::kManual) device.collector = GcWorker::Mode::kManual;
     if (options.counters != nullptr) device.counters = &options.counters[index];
+    if (options.vram_peak_bytes) device.vram_peak_bytes = options.vram_peak_bytes(index);
     if (options.vm_counters) {
       device.vm_counters = [make = options.vm_counters, index](std::uint32_t asid) { return make(index, asid); };
     }

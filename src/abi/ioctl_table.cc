@@ -6,6 +6,7 @@
 #include <new>
 
 #include "abi/uapi.h"
+#include "base/event_ring.h"
 #include "base/log.h"
 
 namespace softxe {
@@ -177,11 +178,16 @@ int run_ioctl(const IoctlCaller& caller, UserMemory& memory, std::uint32_t reque
   ArgumentBuffer buffer;
   if (auto in = buffer.fill(memory, argument, transfer, row.size_bytes); !in) return refuse(row.name, in.error());
 
+  const EventScope asked(emit({.word = row.nr, .kind = EventKind::kIoctl}));
   Result<int> result = 0;
   if (auto allowed = check_ioctl_access(row, caller); !allowed)
     result = fail(allowed.error());
   else
     result = handler.handle(row, {buffer.data(), row.size_bytes});
+  if (!result) {
+    const auto err = static_cast<std::uint16_t>(result.error().err);
+    emit({.word = row.nr, .err = err, .kind = EventKind::kIoctlFailed});
+  }
 
   if (auto out = memory.write(argument, {buffer.data(), transfer.out}); !out) return refuse(row.name, out.error());
   return result ? *result : refuse(row.name, result.error());

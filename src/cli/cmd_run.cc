@@ -12,6 +12,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,12 +20,17 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
+#include "cli/expect.h"
 #include "cli/report.h"
+#include "cli/run.h"
 #include "cli/run_folder.h"
 #include "cli/run_program.h"
+#include "cli/trace_drain.h"
 #include "preload/settings.h"
 
 namespace softxe::cli {
@@ -185,9 +191,68 @@ int end_as(int status) {
   return 128 + signal;
 }
 
+/// Those that make a difference to what is counted.
+RunFacts facts_of(const RunOptions& options) {
+  RunFacts facts;
+  facts.command = options.program;
+  utsname machine{};
+  if (uname(&machine) == 0) facts.kernel = machine.release;
+  facts.options = {{"devices", fmt::format("{}", options.devices)},
+                   {"profile", options.profile},
+                   {"autoreset", options.autoreset},
+                   {"dma", options.dma}};
+  if (!options.vram.empty()) facts.options.emplace_back("vram", options.vram);
+  if (!options.visible.empty()) facts.options.emplace_back("visible", options.visible);
+  if (options.eu_threads != 0) facts.options.emplace_back("eu-threads", fmt::format("{}", options.eu_threads));
+  facts.started_unix = time(nullptr);
+  facts.started_ns = SteadyClock().now_ns();
+  return facts;
+}
+
+/// What reads the events of a run: the sink and the thread that feeds it.
+class Listening {
+ public:
+  /// A line says what is wrong.
+  Status begin(RunFolder& folder, const SinkFactory& make_sink, const RunFacts& facts) {
+    if (!make_sink) return {};
+    SX_TRY(sink_, make_sink(facts_json(facts)));
+    if (const int error = folder.make_events()) return fail(error, "the file of the event rings cannot be made");
+    drain_.emplace(folder.slots(), folder.events_fd(), *sink_);
+    return {};
+  }
+  void start() {
+    if (drain_) drain_->start();
+  }
+  /// `descendants`: some go on, and so do their counters.
+  Status end(const nlohmann::json& report, bool descendants) {
+    if (!drain_) return {};
+    drain_->finish();
+    nlohmann::json ending = report;
+    ending.erase("processes");
+    ending["descendants"] = descendants;
+    sink_->inform(trace::kAboutRun, ending);
+    return sink_->finish();
+  }
+
+ private:
+  std::unique_ptr<trace::EventSink> sink_;
+  std::optional<trace::RunDrain> drain_;
+};
+
 }  // namespace
 
 int run(RunOptions options) {
+  if (options.trace.empty()) return run_with(std::move(options), {});
+  const std::string path = std::filesystem::absolute(options.trace).string();
+  return run_with(std::move(options), [path](const nlohmann::json& head) -> Result<std::unique_ptr<trace::EventSink>> {
+    SX_TRY(auto writer, trace::TraceWriter::create(path, head));
+    return std::unique_ptr<trace::EventSink>(std::move(writer));
+  });
+}
+
+int run_with(RunOptions options, const SinkFactory& make_sink) {
+  const auto wanted = wanted_of(options.tests);
+  if (!wanted) return complain("--expect", wanted.error().c_str(), kExitUsage);
   if (!options.root.empty()) options.root = std::filesystem::absolute(options.root).string();
   const std::string& name = options.program.front();
   auto file = find_program(options.root, name);
@@ -217,6 +282,11 @@ int run(RunOptions options) {
     return complain("shadow tree", made.error().why, kExitUsage);
   }
 
+  RunFacts facts = facts_of(options);
+  Listening listening;
+  if (Status ready = listening.begin(folder, make_sink, facts); !ready) {
+    return complain(ready.error().why, std::strerror(ready.error().err), kExitCannotRun);
+  }
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   fflush(nullptr);
   {
@@ -226,18 +296,32 @@ int run(RunOptions options) {
   }
   if (child_pid < 0) return complain("fork", std::strerror(errno), kExitCannotRun);
   if (child_pid == 0) start_program(options, *file, library);
-  const int status = wait_for_program();
+  listening.start();
+  facts.wait_status = wait_for_program();
+  facts.duration_ns = SteadyClock().now_ns() - facts.started_ns;
 
-  if (int error = deliver_report(folder.slots(), {.file = options.report, .summary = options.summary})) {
+  const nlohmann::json report = make_report(folder.slots(), facts);
+  if (int error = deliver_report(report, {.file = options.report, .summary = options.summary})) {
     complain(options.report.c_str(), std::strerror(error), 0);
   }
+  const bool descendants = descendants_live();
+  if (Status whole = listening.end(report, descendants); !whole) {
+    complain(whole.error().why, std::strerror(whole.error().err), 0);
+  }
+  std::vector<Judged> verdicts = judge(report, *wanted);
+  const bool succeeded = WIFEXITED(facts.wait_status) && WEXITSTATUS(facts.wait_status) == 0;
+  if (!options.tests.junit.empty()) {
+    verdicts.insert(verdicts.begin(),
+                    {.name = name, .holds = succeeded, .text = name + ": the program itself to succeed"});
+  }
+  const bool good = pass_judgement("softxe run", options.tests, verdicts);
   // A signal may end us below, without destructors. Descendants that go on keep their devices.
-  if (descendants_live()) {
+  if (descendants) {
     folder.leave();
   } else {
     folder.remove();
   }
-  return end_as(status);
+  return succeeded && !good ? options.error_exitcode : end_as(facts.wait_status);
 }
 
 }  // namespace softxe::cli

@@ -1,10 +1,13 @@
 #include <cstdio>
 #include <cstdlib>
+#include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
 #include "cli/scenario_live_world.h"
+#include "cli/scenario_parser.h"
 #include "cli/scenario_runner.h"
 #include "cli/scenario_sim_world.h"
+#include "cli/trace_writer.h"
 #include "hw/eu/eu_trace.h"
 
 namespace softxe::cli {
@@ -31,15 +34,51 @@ bool trace_chosen() {
   return false;
 }
 
+int list_scenarios(const ScenarioOptions& options) {
+  for (const std::string& path : options.files) {
+    const auto file = scenario::parse_scenario_file(path);
+    if (!file) {
+      std::fprintf(stderr, "%s\n", file.error().text.c_str());
+      return 1;
+    }
+    for (const scenario::Scenario& one : file->scenarios) {
+      const bool wanted =
+          path.find(options.filter) != std::string::npos || one.name.find(options.filter) != std::string::npos;
+      if (wanted) std::printf("%s:%d: %s\n", path.c_str(), one.line, one.name.c_str());
+    }
+  }
+  return 0;
+}
+
 }  // namespace
 
 int run_scenarios(const ScenarioOptions& options) {
+  if (options.list) return list_scenarios(options);
   if (!trace_chosen()) return kExitCannotRun;
   if (options.live && !live_memory_works()) return kExitCannotRun;
   scenario::WorldFactory on_sim = [] { return std::make_unique<scenario::SimWorld>(); };
   scenario::WorldFactory on_live = [] { return std::make_unique<scenario::LiveWorld>(); };
-  const auto summary =
-      scenario::run_scenario_files(options.files, options.live ? on_live : on_sim, {.seed = options.seed});
+  scenario::RunOptions how{.seed = options.seed, .filter = options.filter};
+  if (options.verbose) how.say = [](const std::string& line) { std::printf("%s\n", line.c_str()); };
+  std::unique_ptr<trace::TraceWriter> writer;
+  std::uint16_t recorded = 0;  // scenarios so far: each numbers its events from 1
+  if (!options.trace.empty()) {
+    auto made = trace::TraceWriter::create(
+        options.trace, {{"softxe", SOFTXE_VERSION}, {"scenarios", options.files}, {"seed", options.seed}});
+    if (!made) {
+      std::fprintf(stderr, "softxe scenario: %s: %s\n", options.trace.c_str(), made.error().why);
+      return kExitCannotRun;
+    }
+    writer = std::move(*made);
+    how.on_begin = [&](const std::string& path, const scenario::Scenario& one) {
+      writer->inform(recorded++, {{"exe", path + ":" + std::to_string(one.line) + " " + one.name}});
+    };
+    how.on_events = [&](std::span<const Event> events) { writer->take(recorded - 1, events); };
+  }
+  const auto summary = scenario::run_scenario_files(options.files, options.live ? on_live : on_sim, how);
+  if (writer) {
+    if (const Status whole = writer->finish(); !whole) std::fprintf(stderr, "softxe scenario: %s\n", whole.error().why);
+  }
   for (const std::string& message : summary.messages) std::printf("%s\n", message.c_str());
   std::printf("%s\n", summary.last_line().c_str());
   return summary.failed == 0 ? 0 : 1;

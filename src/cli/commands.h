@@ -4,10 +4,18 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace softxe::cli {
+
+/// What must hold for a run, or its report, to be good.
+struct TestOptions {
+  std::vector<std::string> expect;  ///< COUNTER OP NUMBER
+  std::string rung{};               ///< of every process; empty: any
+  std::string junit;                ///< file; empty: none
+};
 
 struct RunOptions {
   unsigned devices = 1;
@@ -20,18 +28,26 @@ struct RunOptions {
   std::string report;
   std::string root;
   bool summary = false;
+  std::string trace;  ///< file for the events; empty: none
+  TestOptions tests;
+  int error_exitcode = 1;  ///< when a test does not hold and the program itself has ended with 0
   std::vector<std::string> program;
 };
 
 struct ReportOptions {
   std::string file;
   bool check = false;
+  TestOptions tests;
 };
 
 struct ScenarioOptions {
   std::vector<std::string> files;
   std::uint64_t seed = 1;
   bool live = false;
+  std::string trace;   ///< file for the events; empty: none
+  std::string filter;  ///< of names and files; empty: all
+  bool list = false;
+  bool verbose = false;
 };
 
 struct VaReplayOptions {
@@ -51,9 +67,46 @@ struct AsmOptions {
   bool hex = false;
 };
 
+struct TraceOptions {
+  std::string file;  ///< empty: `run` is run, and printed while it runs
+  RunOptions run;
+  std::string kinds;
+  std::string address;
+  std::optional<std::uint32_t> asid;
+  std::optional<double> since;
+  std::optional<double> until;
+  std::string out;  ///< empty: standard output, or the error stream of a run
+  enum class Form : std::uint8_t { kText, kCsv, kJsonLines, kSummary } form = Form::kText;
+  std::string sqlite;    ///< database to make; empty: none
+  std::string perfetto;  ///< file to make; empty: none
+  bool check = false;
+};
+
+struct ExplainOptions {
+  std::string file;
+  std::string address;
+  std::optional<double> at;  ///< seconds of the run
+  enum class Theme : std::uint8_t { kAddress, kReset, kMoved, kFailed } theme = Theme::kAddress;
+};
+
+struct ViewOptions {
+  std::string file;
+  std::string out;
+};
+
+struct DiffOptions {
+  std::string first;
+  std::string second;
+  std::vector<std::string> tolerances;  ///< COUNTER=PERCENT, or PERCENT for all
+};
+
 // Each runs its verb and says with which status the command ends.
 int run(RunOptions options);
 int doctor();
+int trace_run_or_file(TraceOptions options);
+int explain(const ExplainOptions& options);
+int view(const ViewOptions& options);
+int diff(const DiffOptions& options);
 int show_report(const ReportOptions& options);
 int run_scenarios(const ScenarioOptions& options);
 int disassemble(const DisasmOptions& options);

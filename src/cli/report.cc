@@ -1,6 +1,8 @@
 #include "cli/report.h"
 
 #include <fmt/format.h>
+#include <sys/wait.h>
+
 #include <nlohmann/json.hpp>
 
 #include <cerrno>
@@ -10,12 +12,13 @@
 
 #include "base/counter_check.h"
 #include "cli/commands.h"
+#include "cli/expect.h"
 
 namespace softxe::cli {
 
 namespace {
 
-constexpr const char* kSchema = "softxe-report-1";
+constexpr const char* kSchema = "softxe-report-2";
 
 nlohmann::json counters_json(const CounterWords& words) {
   nlohmann::json counters = nlohmann::json::object();
@@ -77,34 +80,25 @@ nlohmann::json kernel_failures_json(const preload::ProcessSlot& slot) {
   return failures;
 }
 
-/// schema "softxe-report-1": processes (pid, exe, profile, rung, devices with their counters and those of
-/// their VMs, failed kernels) and the total by counter name. Counter names: base/counters.h. A VM has its ASID and
-/// the counters that moved; beyond kVmSlotsMax VMs in a run, a device's others are one entry with
-/// ASID 0 and their number.
-nlohmann::json make_report(const preload::SlotFile& slots) {
-  nlohmann::json processes = nlohmann::json::array();
-  std::array<std::uint64_t, kCounterCount> total{};
-  const std::uint32_t used = std::min(slots.used.load(), preload::kSlotsMax);
-  for (std::uint32_t i = 0; i < used; ++i) {
-    const preload::ProcessSlot& slot = slots.slots[i];
-    if (slot.pid.load() == 0) continue;
-    nlohmann::json devices = nlohmann::json::array();
-    for (std::uint32_t d = 0; d < slot.device_count && d < preload::kSlotDevices; ++d) {
-      devices.push_back({{"index", d}, {"counters", counters_json(slot.devices[d])}, {"vms", vms_json(slots, i, d)}});
-      for (std::size_t c = 0; c < kCounterCount; ++c) {
-        total[c] += slot.devices[d].value[c].load(std::memory_order_relaxed);
-      }
-    }
-    processes.push_back({{"pid", slot.pid.load()},
-                         {"exe", slot.exe},
-                         {"profile", slot.profile},
-                         {"rung", slot.rung},
-                         {"kernel_failures", kernel_failures_json(slot)},
-                         {"devices", std::move(devices)}});
+std::uint64_t peak_of(const preload::ProcessSlot& slot, std::uint32_t device) {
+  std::uint64_t bytes = 0;
+  for (const auto& tile : slot.vram_peak_bytes[device]) bytes += tile.load(std::memory_order_relaxed);
+  return bytes;
+}
+
+nlohmann::json process_json(const preload::SlotFile& slots, std::uint32_t index) {
+  const preload::ProcessSlot& slot = slots.slots[index];
+  nlohmann::json devices = nlohmann::json::array();
+  for (std::uint32_t d = 0; d < slot.device_count && d < preload::kSlotDevices; ++d) {
+    devices.push_back({{"index", d},
+                       {"vram_peak_bytes", peak_of(slot, d)},
+                       {"counters", counters_json(slot.devices[d])},
+                       {"vms", vms_json(slots, index, d)}});
   }
-  nlohmann::json sums = nlohmann::json::object();
-  for (std::size_t c = 0; c < kCounterCount; ++c) sums[kCounterNames[c]] = total[c];
-  return {{"schema", kSchema}, {"processes", std::move(processes)}, {"total", std::move(sums)}};
+  return {{"pid", slot.pid.load()},       {"exe", slot.exe},
+          {"profile", slot.profile},      {"rung", slot.rung},
+          {"opened_ns", slot.opened_ns},  {"kernel_failures", kernel_failures_json(slot)},
+          {"devices", std::move(devices)}};
 }
 
 /// The first thing in the report that cannot be (base/counter_check.h); empty when all numbers fit.
@@ -199,8 +193,43 @@ std::string summary_text(const nlohmann::json& report) {
 
 }  // namespace
 
-int deliver_report(const preload::SlotFile& slots, const ReportWish& wish) {
-  const nlohmann::json report = make_report(slots);
+nlohmann::json facts_json(const RunFacts& facts) {
+  nlohmann::json options = nlohmann::json::object();
+  for (const auto& [name, value] : facts.options) options[name] = value;
+  return {{"softxe", SOFTXE_VERSION}, {"command", facts.command},           {"options", std::move(options)},
+          {"kernel", facts.kernel},   {"started_unix", facts.started_unix}, {"started_ns", facts.started_ns}};
+}
+
+nlohmann::json make_report(const preload::SlotFile& slots, const RunFacts& facts) {
+  nlohmann::json processes = nlohmann::json::array();
+  std::array<std::uint64_t, kCounterCount> total{};
+  std::uint64_t peak_bytes = 0;  // of processes one after the other or together: the largest of one
+  const std::uint32_t used = std::min(slots.used.load(), preload::kSlotsMax);
+  for (std::uint32_t i = 0; i < used; ++i) {
+    const preload::ProcessSlot& slot = slots.slots[i];
+    if (slot.pid.load() == 0) continue;
+    for (std::uint32_t d = 0; d < slot.device_count && d < preload::kSlotDevices; ++d) {
+      peak_bytes = std::max(peak_bytes, peak_of(slot, d));
+      for (std::size_t c = 0; c < kCounterCount; ++c) {
+        total[c] += slot.devices[d].value[c].load(std::memory_order_relaxed);
+      }
+    }
+    processes.push_back(process_json(slots, i));
+  }
+  nlohmann::json sums = nlohmann::json::object();
+  for (std::size_t c = 0; c < kCounterCount; ++c) sums[kCounterNames[c]] = total[c];
+  sums["vram_peak_bytes"] = peak_bytes;
+  nlohmann::json report = facts_json(facts);
+  report["schema"] = kSchema;
+  report["duration_ns"] = facts.duration_ns;
+  if (WIFEXITED(facts.wait_status)) report["exit_status"] = WEXITSTATUS(facts.wait_status);
+  if (WIFSIGNALED(facts.wait_status)) report["signal"] = WTERMSIG(facts.wait_status);
+  report["processes"] = std::move(processes);
+  report["total"] = std::move(sums);
+  return report;
+}
+
+int deliver_report(const nlohmann::json& report, const ReportWish& wish) {
   const int error = wish.file.empty() ? 0 : write_report(report, wish.file);
   if (wish.summary) std::fprintf(stderr, "%s", summary_text(report).c_str());
   return error;
@@ -214,6 +243,12 @@ int show_report(const ReportOptions& options) {
     return kExitUsage;
   }
   std::printf("%s", summary_text(report).c_str());
+  auto wanted = wanted_of(options.tests);
+  if (!wanted) {
+    std::fprintf(stderr, "softxe report: %s\n", wanted.error().c_str());
+    return kExitUsage;
+  }
+  if (!pass_judgement("softxe report", options.tests, judge(report, *wanted))) return 1;
   if (!options.check) return 0;
   const std::string broken = check_report(report);
   if (!broken.empty()) std::printf("the numbers do not fit: %s\n", broken.c_str());

@@ -1,19 +1,40 @@
 // The report of a run: made from the counter slots, shown as JSON or as text.
 #pragma once
 
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <vector>
 
 #include "preload/slots.h"
 
 namespace softxe::cli {
+
+/// What the runner knows of a run.
+struct RunFacts {
+  std::vector<std::string> command;
+  std::string kernel;  ///< release of the machine's
+  std::vector<std::pair<std::string, std::string>> options;
+  std::int64_t started_unix = 0;  ///< seconds
+  std::uint64_t started_ns = 0;   ///< CLOCK_MONOTONIC
+  std::uint64_t duration_ns = 0;
+  int wait_status = 0;  ///< as waitpid() says it
+};
+/// For the head of a trace, and for a report.
+nlohmann::json facts_json(const RunFacts& facts);
+
+/// Schema "softxe-report-2": what was run and how it ended (facts_json()); processes (pid, exe, profile, rung, devices
+/// with their counters and those of their VMs, failed kernels) and the total by counter name. Counter names:
+/// base/counters.h. A VM has its ASID and the counters that moved; beyond kVmSlotsMax VMs in a run, a device's others
+/// are one entry with ASID 0 and their number. "softxe-report-1", without the facts, is read, too.
+nlohmann::json make_report(const preload::SlotFile& slots, const RunFacts& facts);
 
 struct ReportWish {
   std::string file;      ///< JSON goes there; empty: nowhere
   bool summary = false;  ///< text on the error stream
 };
 
-/// Makes the report of the run's slots and brings it where `wish` says. EXXX when the file cannot
-/// be written.
-int deliver_report(const preload::SlotFile& slots, const ReportWish& wish);
+/// Brings the report where `wish` says. EXXX when the file cannot be written.
+int deliver_report(const nlohmann::json& report, const ReportWish& wish);
 
 }  // namespace softxe::cli

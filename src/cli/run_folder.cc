@@ -98,6 +98,8 @@ void RunFolder::remove() {
 void RunFolder::leave() {
   if (slots_ != nullptr) munmap(slots_, sizeof(preload::SlotFile));
   slots_ = nullptr;
+  if (events_fd_ >= 0) close(events_fd_);
+  events_fd_ = -1;
   path_.clear();
 }
 
@@ -128,6 +130,15 @@ int RunFolder::make(const std::string& root) {
   chmod(file.c_str(), 0666);
   return 0;
 }
+
+int RunFolder::make_events() {
+  const std::string file = path_ + "/events";
+  events_fd_ = open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  if (events_fd_ < 0 || ftruncate(events_fd_, sizeof(preload::EventFile)) != 0) return errno;
+  chmod(file.c_str(), 0666);
+  return 0;
+}
+
 void remove_abandoned_folders(const std::string& root) {
   std::error_code error;
   std::vector<fs::path> abandoned;

@@ -25,6 +25,9 @@ class RunFolder {
   /// `root` empty: none. 0, or EXXX of the failing call.
   int make(const std::string& root);
   const std::string& path() const { return path_; }
+  /// The file of the processes' event rings, for a run that is traced. 0, or EXXX of the failing call.
+  int make_events();
+  int events_fd() const { return events_fd_; }
   /// As the program sees it, that is without the root.
   const std::string& inside() const { return inside_; }
   const preload::SlotFile& slots() const { return *slots_; }
@@ -33,6 +36,7 @@ class RunFolder {
   std::string path_;
   std::string inside_;
   preload::SlotFile* slots_ = nullptr;
+  int events_fd_ = -1;
 };
 
 /// Removes what earlier runs of this user left behind, where the runner and all its descendants have ended.

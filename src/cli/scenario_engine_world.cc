@@ -30,7 +30,6 @@ FaultReply EngineWorld::Faults::page_fault(const PageFault& fault) {
   Status status = device_.faults().serve(fault);
   if (status) return FaultReply::kRetry;
   last = status.error();
-  device_.counters().add(Counter::gpu_fault_failed_count);
   return FaultReply::kFail;
 }
 
@@ -102,7 +101,7 @@ Status EngineWorld::device(const DeviceSpec& spec) {
   set_self_check(SelfCheck::kOn);
   SX_TRY(const DeviceProfile* profile, find_profile(spec.profile));
   DeviceOptions options;
-  options.config = default_config(*profile, 0);
+  options.config = default_config(*profile, static_cast<std::uint32_t>(cards_.size()));
   options.collector = GcWorker::Mode::kManual;
   for (const auto& [key, value] : spec.options) {
     if (key == "vram") {
@@ -117,6 +116,11 @@ Status EngineWorld::device(const DeviceSpec& spec) {
   }
   const auto same_name = [&](const auto& card) { return !spec.name.empty() && card->name == spec.name; };
   if (std::ranges::any_of(cards_, same_name)) return fail(EEXIST, "a device of that name exists");
+  if (!tap_) {
+    const bool same_bytes = parallel() == Parallel::kInterleave;
+    tap_ = std::make_unique<EventTap>(clock(),
+                                      same_bytes ? EventStream::Threads::kUnnumbered : EventStream::Threads::kNumbered);
+  }
   SX_TRY(HostMm * mm, host());
   SX_TRY(auto made, Device::create(*mm, migrate_lock_, options));
   cards_.push_back(std::make_unique<Card>(Card{spec.name, std::move(made)}));
@@ -474,6 +478,25 @@ Status EngineWorld::check_counters() {
   return {};
 }
 
+// Only where nothing counts beside this thread. Events that were lost are no mistake of the engine.
+Status EngineWorld::check_events() {
+  if (!tap_) return {};
+  tap_->drain();
+  const EventCheck& check = tap_->check();
+  std::string broken = check.broken();
+  for (std::size_t i = 0; i < cards_.size() && broken.empty() && !tap_->lost(); ++i) {
+    broken = check.compare(static_cast<unsigned>(i), [&](Counter c) { return cards_[i]->device->counters().get(c); });
+  }
+  if (broken.empty()) return {};
+  fmt::print(stderr, "events do not fit: {}\n", broken);
+  return fail(EPROTO, "events and counters do not fit together");
+}
+
+Status EngineWorld::check_at_rest() {
+  settle();
+  return check_events();
+}
+
 Status EngineWorld::check_invariants() {
   check_host();
   for (auto& [name, vm] : vms_) {
@@ -482,7 +505,9 @@ Status EngineWorld::check_invariants() {
     broken_ = broken_invariant(*vm.context);
     if (!broken_.empty()) return fail(EIO, broken_.c_str());
   }
-  return parallel() == Parallel::kInterleave ? check_counters() : Status{};
+  if (parallel() != Parallel::kInterleave) return {};
+  SX_TRY_VOID(check_counters());
+  return check_events();
 }
 
 }  // namespace softxe::scenario

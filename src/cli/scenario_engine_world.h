@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cli/scenario_queues.h"
+#include "base/event_tap.h"
 #include "cli/scenario_world.h"
 #include "drv/device.h"
 #include "drv/gem_bo.h"
@@ -58,6 +59,8 @@ class EngineWorld : public ScenarioWorld {
   Result<std::string> vm_state(const std::string& vm) override;
   Result<std::uint64_t> vm_size(const std::string& vm) override;
   Status check_invariants() override;
+  Status check_at_rest() override;
+  std::vector<Event> take_events() override { return tap_ ? tap_->take() : std::vector<Event>{}; }
 
  protected:
   struct Card {
@@ -75,6 +78,8 @@ class EngineWorld : public ScenarioWorld {
   /// VRAM pressure on the allocations that have a page in `span`.
   virtual Status evict_pages(Span span) = 0;
   virtual void check_host() {}
+  /// Waits until no thread of the machine counts any more.
+  virtual void settle() {}
 
   /// For destructors of backends: VMs go first, then the process, then the devices.
   void close_vms();
@@ -112,6 +117,7 @@ class EngineWorld : public ScenarioWorld {
   };
 
   Status check_counters();
+  Status check_events();
   Status store_code(const KernelSpec& kernel);
   Result<Queues*> queues_with(const std::string& queue);
   Result<Queues*> queues_with_job(const std::string& job);
@@ -134,6 +140,7 @@ class EngineWorld : public ScenarioWorld {
     return fail(engine->faults.last);
   }
 
+  std::unique_ptr<EventTap> tap_;  ///< from the first device on; goes last
   MigrateLock migrate_lock_{"migrate"};
   std::vector<std::unique_ptr<Card>> cards_;
   std::map<std::string, OpenVm> vms_;

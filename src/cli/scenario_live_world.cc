@@ -90,6 +90,13 @@ Status LiveWorld::evict_pages(Span span) {
                                 Residency::kIgnore);
 }
 
+// Whoever was served under the mm lock has been counted under it.
+void LiveWorld::settle() {
+  if (!mm_) return;
+  static_cast<void>(
+      mm_->migrate_to_system(HostRange::of(HostVa(kPageSize), kPageSize), MoveCause::kEviction, Residency::kIgnore));
+}
+
 Status LiveWorld::sleep_ns(std::uint64_t ns) {
   timespec time{.tv_sec = static_cast<time_t>(ns / 1'000'000'000), .tv_nsec = static_cast<long>(ns % 1'000'000'000)};
   while (nanosleep(&time, &time) != 0 && errno == EINTR) {

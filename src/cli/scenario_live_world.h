@@ -47,6 +47,7 @@ class LiveWorld final : public EngineWorld {
   Result<HostMm*> host() override;
   const Clock& clock() const override { return clock_; }
   Status evict_pages(Span span) override;
+  void settle() override;
 
   Result<std::uint64_t> perform(const std::string& process, const live_client::Call& call);
   Status system_call(const std::string& process, long number, const std::array<long, 6>& args);

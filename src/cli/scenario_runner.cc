@@ -2,12 +2,15 @@
 
 #include <fmt/format.h>
 #include <algorithm>
+#include <fstream>
 #include <thread>
 
+#include "base/event_ring.h"
 #include "base/prng.h"
 #include "cli/scenario_check.h"
 #include "cli/scenario_parser.h"
 #include "cli/scenario_text.h"
+#include "cli/trace_text.h"
 
 namespace softxe::scenario {
 namespace {
@@ -87,14 +90,18 @@ Verdict Runner::run(const Scenario& scenario) {
   });
   run_body(scenario.body);
   if (skipped_) {
-    return {Verdict::Kind::kSkipped, fmt::format("{}:{}: not for {}", path_, scenario.line, world_.backend())};
+    return {Verdict::Kind::kSkipped, fmt::format("{}:{}: not for {}", path_, scenario.line, world_.backend()), {}};
   }
   if (auto unfired = steps_.unfired(); !failed() && unfired.line != 0) {
     fail_at(unfired.line, fmt::format("the step {} was not reached", unfired.step));
   }
+  if (Status sound = world_.check_at_rest(); !sound && !failed()) {
+    fail_at(scenario.line, fmt::format("an invariant is broken: {}", sound.error().why));
+  }
+  pass_events_on();
   std::lock_guard lock(failures_mutex_);
   if (failures_.empty()) return {};
-  return {Verdict::Kind::kFailed, failures_.front()};
+  return {Verdict::Kind::kFailed, failures_.front(), story()};
 }
 
 bool Runner::run_body(const std::vector<Statement>& body) {
@@ -122,7 +129,7 @@ bool Runner::run_statement(const Statement& statement) {
     steps_.add_action(*at, statement.line, *this);
     return true;
   }
-  Answer answer = execute(statement.command);
+  Answer answer = execute(statement);
   if (!answer.mismatch.empty()) {
     fail_at(statement.line, answer.mismatch);
   } else if (!statement.outcome.accepts(answer.err)) {
@@ -131,13 +138,17 @@ bool Runner::run_statement(const Statement& statement) {
   } else if (Status sound = world_.check_invariants(); !sound) {
     fail_at(statement.line, fmt::format("an invariant is broken: {}", sound.error().why));
   }
+  if (world_.parallel() == ScenarioWorld::Parallel::kInterleave) {
+    say_statement(statement, answer);
+    pass_events_on();
+  }
   return !failed();
 }
 
 /// No invariant check here: the engine is in the middle of something.
 void Runner::run_at_step(const std::vector<Statement>& actions) {
   for (const Statement& action : actions) {
-    Answer answer = execute(action.command);
+    Answer answer = execute(action);
     if (!answer.mismatch.empty()) {
       fail_at(action.line, answer.mismatch);
     } else if (!action.outcome.accepts(answer.err)) {
@@ -193,7 +204,41 @@ bool Runner::run_threads(const Block& block) {
   return !failed();
 }
 
+void Runner::say_statement(const Statement& statement, const Answer& answer) {
+  if (!options_.say) return;
+  if (source_.empty()) {
+    std::ifstream file(path_);
+    for (std::string line; std::getline(file, line);) source_.push_back(line);
+  }
+  const auto at = static_cast<std::size_t>(statement.line);
+  const std::string text = at >= 1 && at <= source_.size() ? source_[at - 1] : "";
+  options_.say(fmt::format("{}:{}: {}", path_, statement.line, text));
+  if (answer.err != 0) options_.say(fmt::format("  -> {}: {}", errno_name(answer.err), answer.why));
+}
+
+std::string Runner::story() const {
+  std::string text;
+  for (const Event& event : last_events_) text += "    " + trace::line_of(0, event, {}) + '\n';
+  return text.empty() ? text : fmt::format("  the last events (seed {}):\n{}", options_.seed, text);
+}
+
+void Runner::pass_events_on() {
+  const std::vector<Event> events = world_.take_events();
+  if (options_.on_events) options_.on_events(events);
+  for (const Event& event : events) {
+    if (options_.say) options_.say("    " + trace::line_of(0, event, {}));
+    if (last_events_.size() == kEventsKept) last_events_.pop_front();
+    last_events_.push_back(event);
+  }
+}
+
 // --- commands -----------------------------------------------------------------------------------------
+
+/// Whatever happens now happens because the file says so.
+Runner::Answer Runner::execute(const Statement& statement) {
+  const EventScope doing(emit({.word = static_cast<std::uint64_t>(statement.line), .kind = EventKind::kStatement}));
+  return execute(statement.command);
+}
 
 Runner::Answer Runner::execute(const Command& command) {
   return std::visit(Overloaded{
@@ -372,6 +417,10 @@ Summary run_scenario_files(const std::vector<std::string>& paths, const WorldFac
       continue;
     }
     for (const Scenario& scenario : file->scenarios) {
+      const bool wanted =
+          path.find(options.filter) != std::string::npos || scenario.name.find(options.filter) != std::string::npos;
+      if (!wanted) continue;
+      if (options.on_begin) options.on_begin(path, scenario);
       Verdict verdict = run_scenario(path, scenario, factory, options);
       switch (verdict.kind) {
         case Verdict::Kind::kPassed: ++summary.passed; break;
@@ -382,6 +431,7 @@ Summary run_scenario_files(const std::vector<std::string>& paths, const WorldFac
       std::string name = scenario.name.empty() ? "" : fmt::format(" ({})", scenario.name);
       bool skip = verdict.kind == Verdict::Kind::kSkipped;
       summary.messages.push_back((skip ? "skipped: " : "") + verdict.text + name);
+      if (!verdict.story.empty()) summary.messages.back() += '\n' + verdict.story;
     }
   }
   return summary;

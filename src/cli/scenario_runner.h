@@ -5,11 +5,15 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
+#include <functional>
 #include <map>
 #include <mutex>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "base/event.h"
 #include "cli/scenario_ast.h"
 #include "cli/scenario_steps.h"
 #include "cli/scenario_world.h"
@@ -18,12 +22,21 @@ namespace softxe::scenario {
 
 struct RunOptions {
   std::uint64_t seed = 1;  ///< of parallel blocks that name none
+  /// Hears what happened, in order, statement by statement.
+  std::function<void(std::span<const Event>)> on_events{};
+  /// Only scenarios whose name or file has this in it; empty: all.
+  std::string filter{};
+  /// Hears of each statement, its result and its events, as text; empty: nobody does.
+  std::function<void(const std::string& line)> say{};
+  /// Hears that a scenario begins, before its events.
+  std::function<void(const std::string& path, const Scenario& scenario)> on_begin{};
 };
 
 struct Verdict {
   enum class Kind : std::uint8_t { kPassed, kFailed, kSkipped };
   Kind kind = Kind::kPassed;
-  std::string text;  ///< why it failed or was skipped, with file and line
+  std::string text{};   ///< why it failed or was skipped, with file and line
+  std::string story{};  ///< of a failure: the last events, and the seed
 };
 
 /// Runs one scenario in a world of its own. Installs a step hook meanwhile: one at a time per process.
@@ -72,11 +85,15 @@ class Runner final : public StepActions {
   void fail_at(int line, const std::string& text);
   bool failed();
 
+  Answer execute(const Statement& statement);
   Answer execute(const Command& command);
   Answer execute_cpu(const CpuCall& call);
   Answer execute_expect(const Command& command);
   Answer expect_counter(const ExpectCounter& expect);
   void mark();
+  void pass_events_on();
+  void say_statement(const Statement& statement, const Answer& answer);
+  std::string story() const;
 
   const std::string path_;
   ScenarioWorld& world_;
@@ -84,6 +101,9 @@ class Runner final : public StepActions {
   const RunOptions options_;
   std::map<std::string, std::uint64_t> marked_;  ///< counters named in the scenario
   bool skipped_ = false;
+  static constexpr std::size_t kEventsKept = 10;
+  std::deque<Event> last_events_;
+  std::vector<std::string> source_;  ///< lines of the file, where somebody hears of statements
 
   // --- under failures_mutex_ ---
   std::mutex failures_mutex_;  // plain: world and engine locks may be held when a step action fails

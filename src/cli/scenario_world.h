@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "base/event.h"
 #include "base/result.h"
 #include "vm/mem_attr.h"
 
@@ -284,6 +285,10 @@ class ScenarioWorld {
   virtual Result<std::uint64_t> vm_size(const std::string& vm) = 0;
   /// Aborts or reports when an invariant of the engine is broken; run after every statement.
   virtual Status check_invariants() { return {}; }
+  /// The same for what can only be checked when all threads of the world rest; at the end of a scenario.
+  virtual Status check_at_rest() { return {}; }
+  /// What happened since this was asked last, as far as check_invariants() or check_at_rest() has seen it.
+  virtual std::vector<Event> take_events() { return {}; }
 
  private:
   static Status no_queues() { return fail(ENOSYS, "no queues in this world"); }

@@ -9,7 +9,7 @@ namespace softxe {
 Device::Device(HostMm& host, MigrateLock& migrate_lock, const DeviceOptions& options)
     : host_(host), migrate_lock_(migrate_lock), options_(options) {
   CounterWords& words = options_.counters != nullptr ? *options_.counters : own_words_;
-  counters_ = std::make_unique<CounterSet>(words);
+  counters_ = std::make_unique<CounterSet>(words, nullptr, owner(0));
   faults_ = std::make_unique<FaultService>(
       FaultService::Config{.vms = asids_, .atomic_timeslice_ns = atomic_timeslice_ns_, .counters = *counters_});
 }
@@ -56,6 +56,7 @@ Status Device::make_tiles() {
     made.vram = std::make_unique<VramManager>(VramBuddy::Config{
         .bytes = bytes, .visible_bytes = options_.config.visible_bytes, .page_bytes = p.vram_page_bytes()});
     SX_TRY_VOID(made.vram->ready());
+    if (tile < options_.vram_peak_bytes.size()) made.vram->note_peak_in(options_.vram_peak_bytes[tile]);
     made.map = std::make_unique<VramMap>(made.window.base(), bytes);
     SX_TRY_VOID(made.map->ready());
     made.pagemap = std::make_shared<VramPagemap>(VramPagemapConfig{.host = host_,
@@ -100,7 +101,7 @@ Result<std::shared_ptr<VmContext>> Device::create_vm(const VmCreateRequest& requ
   config.discrete = profile().has(DeviceFact::kDiscrete);
   config.smem_atomics = profile().has(DeviceFact::kSmemAtomics);
   CounterWords* words = options_.vm_counters ? options_.vm_counters(asid) : nullptr;
-  auto context = std::make_shared<VmContext>(config, tables_, invalidations_, counters_.get(), words);
+  auto context = std::make_shared<VmContext>(config, tables_, invalidations_, *counters_, owner(asid), words);
   if (request.fault_mode) {
     SvmConfig svm{.host = mirror == MirrorOf::kThisProcess ? host_ : parent_mm_,
                   .invalidations = invalidations_,

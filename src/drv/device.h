@@ -12,6 +12,7 @@
 #include <array>
 #include <atomic>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "base/counters.h"
@@ -38,6 +39,8 @@ struct DeviceOptions {
   CounterWords* counters = nullptr;
   /// Likewise for one VM, named by its ASID; empty or null: privately.
   std::function<CounterWords*(std::uint32_t asid)> vm_counters{};
+  /// Where the most VRAM that was in use at a time goes, by tile; empty: nowhere. Outlives the device.
+  std::span<std::atomic<std::uint64_t>> vram_peak_bytes{};
 };
 
 inline constexpr unsigned kGtsMax = 4;
@@ -107,6 +110,9 @@ class Device {
   };
   Device(HostMm& host, MigrateLock& migrate_lock, const DeviceOptions& options);
   Status make_tiles();
+  CounterOwner owner(std::uint32_t asid) const {
+    return {.device = static_cast<std::uint8_t>(options_.config.index), .asid = asid};
+  }
   PageTableConfig page_table_config() const;
 
   HostMm& host_;

@@ -4,6 +4,8 @@
 #include <memory>
 #include <thread>
 
+#include "base/event_ring.h"
+
 namespace softxe {
 
 ThreadStarter default_thread_starter() {
@@ -29,6 +31,7 @@ GcWorker::~GcWorker() {
 }
 
 void GcWorker::kick() {
+  cause_.store(current_cause(), std::memory_order_relaxed);
   if (pending_.exchange(1) != 0) return;
   pending_.notify_one();
 }
@@ -38,6 +41,7 @@ void GcWorker::run() {
     pending_.wait(0);
     pending_.store(0);
     if (stop_.load()) return;
+    const EventScope kicked(cause_.load(std::memory_order_relaxed));
     pass_();
   }
 }

@@ -33,6 +33,7 @@ class GcWorker {
 
   std::function<void()> pass_;
   std::atomic<std::uint32_t> pending_{0};
+  std::atomic<std::uint64_t> cause_{0};  ///< of the newest kick, as an event
   std::atomic<bool> stop_{false};
   std::function<void()> join_;
 };

@@ -312,8 +312,7 @@ Status GemBo::evict_block(VramBlock&) {
   }
   memory_.zap_everywhere(*this);
   if (memory_.counters != nullptr) {
-    memory_.counters->add(Counter::bo_eviction_count);
-    memory_.counters->add(Counter::bo_eviction_bytes, size_bytes_);
+    memory_.counters->count({.size = size_bytes_, .kind = EventKind::kEvictBo});
   }
   const bool unclaimed = give_back(tile);
   if (purgeable() == PurgeableState::kDontNeed) purge();

@@ -26,9 +26,18 @@ inline bool present(const void* at) {
 class LiveSvm : public ::testing::Test, protected LiveDevice {
  protected:
   void SetUp() override {
+    listen();
     const Status made = make({});
     if (!made && made.error().err == ENOTSUP) GTEST_SKIP() << made.error().why;
     ASSERT_TRUE(made) << made.error().why;
+  }
+
+  void TearDown() override {
+    if (IsSkipped()) return;
+    gpu().mmu().leave();
+    if (!vm().vm.closed()) close();
+    static_cast<void>(count(Counter::gpu_fault_count));
+    EXPECT_EQ(broken_events(), "");
   }
 
   /// A 2M-aligned anonymous mapping.

@@ -1,6 +1,7 @@
 // A Device over this process's own memory, for tests and benchmarks: one VM that mirrors everything, one engine.
 #pragma once
 
+#include "base/event_tap.h"
 #include "base/guarded.h"
 #include "drv/device.h"
 #include "drv/vm_ops.h"
@@ -57,6 +58,18 @@ class LiveDevice {
     return {};
   }
 
+  /// Before make(): listens to its own events. Everything it does is the doing of this thread's test.
+  void listen() {
+    tap_.emplace(clock_, EventStream::Threads::kNumbered);
+    test_.emplace(emit({.kind = EventKind::kStatement}));
+  }
+  /// What does not fit between events and counters; empty when all does. Nothing moves any more.
+  std::string broken_events() {
+    tap_->drain();
+    if (!tap_->check().broken().empty() || tap_->lost()) return tap_->check().broken();
+    return tap_->check().compare(0, [this](Counter c) { return device_->counters().get(c); });
+  }
+
   /// Closes the VM, which stays an object.
   void close() { device_->close_vm(vm_); }
 
@@ -67,6 +80,9 @@ class LiveDevice {
   EngineMemory& gpu() { return *gpu_; }
 
  private:
+  SteadyClock clock_;
+  std::optional<EventTap> tap_;  ///< goes last
+  std::optional<EventScope> test_;
   MigrateLock migrate_lock_{"migrate"};
   live::LiveHostMm::Owner mm_;
   std::unique_ptr<Device> device_;

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/at_step.h"
+#include "base/event_tap.h"
 #include "drv/device.h"
 #include "drv/vm_ops.h"
 #include "host/sim/sim_host_mm.h"
@@ -21,10 +22,13 @@ class SimDevice {
     std::uint64_t vram_bytes = 64ull << 20;
     ResetMode reset = ResetMode::kAlways;
     bool scratch = false;
+    /// What it counts is what its events say, or the program ends. Benchmarks do without.
+    enum class Events : std::uint8_t { kChecked, kOff } events = Events::kChecked;
   };
 
   SimDevice() : SimDevice(Options{}) {}
   explicit SimDevice(const Options& options) : mm(clock) {
+    if (options.events == Options::Events::kChecked && !events_on()) listen();
     DeviceOptions device_options;
     device_options.config = default_config(*options.profile, 0);
     device_options.config.vram_bytes = options.vram_bytes;
@@ -45,7 +49,22 @@ class SimDevice {
     device->close_vm(vm);
     vm.reset();
     mm.cpu_exit(Pid::kMain);
+    if (tap) check_events();
     device.reset();
+  }
+
+  void listen() {
+    tap.emplace(clock, EventStream::Threads::kUnnumbered);
+    test.emplace(emit({.kind = EventKind::kStatement}));
+  }
+  void check_events() {
+    tap->drain();
+    std::string broken = tap->check().broken();
+    if (broken.empty() && !tap->lost()) {
+      broken = tap->check().compare(0, [this](Counter c) { return device->counters().get(c); });
+    }
+    if (!broken.empty()) fmt::print(stderr, "events do not fit: {}\n", broken);
+    SX_ASSERT(broken.empty());
   }
 
   std::unique_ptr<EngineMemory> make_engine(unsigned tile) {
@@ -148,6 +167,8 @@ class SimDevice {
   std::uint64_t count(Counter counter) { return device->counters().get(counter); }
 
   ManualClock clock;
+  std::optional<EventTap> tap;
+  std::optional<EventScope> test;  ///< the root of everything that the test does
   SimHostMm mm;
   MigrateLock migrate_lock{"migrate"};
   std::unique_ptr<Device> device;

@@ -45,6 +45,36 @@ Result<std::shared_ptr<void>> watch_userptr(Device& device, VmContext& context, 
 
 namespace {
 
+/// The word of a mapping: PAT index, then auto-reset and read-only; of a prefetch: its region plus 1.
+struct BindOpWords {
+  Event& event;
+  const BindOp& op;
+
+  void set(EventCause cause, std::uint64_t word) const {
+    event.cause = cause;
+    event.word = word;
+  }
+  void operator()(const BindMap& map) const { std::visit(*this, map.backing); }
+  void operator()(const BindMirror& mirror) const {
+    set(EventCause::kMirror, flags() | (mirror.autoreset == AutoReset::kOn ? 1u << 16 : 0u));
+  }
+  void operator()(const BindBo&) const { set(EventCause::kObject, flags()); }
+  void operator()(const BindUserptr&) const { set(EventCause::kUserptr, flags()); }
+  void operator()(const BindNull&) const { set(EventCause::kNullPages, flags()); }
+  void operator()(const BindUnmap&) const { set(EventCause::kUnbind, 0); }
+  void operator()(const BindUnmapAll&) const { set(EventCause::kUnbind, 0); }
+  void operator()(const BindPrefetch& prefetch) const {
+    set(EventCause::kPrefetch, prefetch.region ? std::uint64_t{*prefetch.region} + 1 : 0);
+  }
+  std::uint64_t flags() const { return op.pat_index | (op.read_only ? 1u << 17 : 0u); }
+};
+
+Event event_of_op(const BindOp& op) {
+  Event event{.address = op.range.start.value(), .size = op.range.size_bytes, .kind = EventKind::kBindOp};
+  std::visit(BindOpWords{event, op}, op.what);
+  return event;
+}
+
 /// The operations of one VM_BIND, applied to one transaction. Vm lock (w) held throughout.
 class BindRunner {
  public:
@@ -57,6 +87,7 @@ class BindRunner {
     assert_locked();
     std::optional<unsigned> injected;
     for (const ResolvedBind& op : ops) {
+      if (run_ == BindRun::kExecute) context_.counters.count(event_of_op(op.op));
       if (op.op.inject_error && run_ == BindRun::kExecute) injected = device_.next_injection();
       SX_TRY_VOID(std::visit([&](const auto& what) { return apply(op, what); }, op.op.what));
     }
@@ -248,7 +279,9 @@ Status vm_bind(Device& device, VmContext& context, std::span<const ResolvedBind>
                std::shared_ptr<UserFence> user_fence) {
   Guard hold(context.vm.lock);
   SX_TRY_VOID(context.vm.check_usable());
-  if (run == BindRun::kExecute) context.counters.add(Counter::vm_bind_count);
+  Event event{.word = ops.size(), .kind = EventKind::kBind};
+  if (run == BindRun::kDryRun) event.kind = EventKind::kBindCheck;
+  const EventScope binds(context.counters.count(event));
   Status done = BindRunner(device, context, run, std::move(user_fence)).run(ops);
   self_check(context, "VM_BIND");
   return done;

@@ -85,30 +85,13 @@ std::size_t VramPagemap::live_allocations() const {
 }
 
 void VramPagemap::moved_to_system(const DevmemAllocation& allocation, const MovedHome& moved) {
-  CounterSet& counters = config_.counters;
-  const std::uint64_t bytes = moved.pages * kPageSize;
-  counters.add(Counter::svm_migrate_to_system_count);
-  counters.add(Counter::svm_migrate_to_system_bytes, bytes);
-  counters.add(Counter::svm_cpu_copy_kb, bytes / 1024);
-  counters.add(counter_for_size(Counter::svm_4K_cpu_copy_kb, allocation.block.size()), bytes / 1024);
-  counters.add(Counter::svm_cpu_copy_us, moved.took_ns / 1000);
-  counters.add(counter_for_size(Counter::svm_4K_cpu_copy_us, allocation.block.size()), moved.took_ns / 1000);
-  switch (moved.cause) {
-    case MoveCause::kCpuFault:
-      counters.add(Counter::svm_cpu_fault_count);
-      counters.add(Counter::svm_cpu_fault_bytes, bytes);
-      break;
-    case MoveCause::kEviction:
-      counters.add(Counter::svm_eviction_count);
-      counters.add(Counter::svm_eviction_bytes, bytes);
-      break;
-    case MoveCause::kFork: counters.add(Counter::svm_fork_evict_count); break;
-    case MoveCause::kMapping: counters.add(Counter::svm_mapping_evict_count); break;
-    case MoveCause::kGpuFault:
-    case MoveCause::kPrefetch:
-    case MoveCause::kRangeEvict:
-    case MoveCause::kTeardown: break;
-  }
+  config_.counters.count({.address = moved.at.value(),
+                          .size = moved.pages * kPageSize,
+                          .word = event_word(moved.took_ns / 1000, allocation.block.size() / 1024),
+                          .kind = EventKind::kHome,
+                          .cause = event_cause(moved.cause),
+                          .from = vram_of_tile(config_.tile),
+                          .to = EventPlace::kSystem});
 }
 
 }  // namespace softxe

@@ -91,6 +91,7 @@ struct Engine::Impl {
   template <typename Access>
   Status access(Access run) {
     const EngineCall call;
+    const EventScope accesses(emit({.kind = EventKind::kGpuAccess}));
     const softxe::Status done = run(memory);
     return done ? Status{} : faults.refused(done.error());
   }

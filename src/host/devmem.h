@@ -15,6 +15,7 @@
 #include <cstdint>
 
 #include "base/address.h"
+#include "base/event.h"
 
 namespace softxe {
 
@@ -33,10 +34,25 @@ enum class MoveCause : std::uint8_t {
   kTeardown,
 };
 
+constexpr EventCause event_cause(MoveCause cause) {
+  switch (cause) {
+    case MoveCause::kGpuFault: return EventCause::kGpuFault;
+    case MoveCause::kPrefetch: return EventCause::kPrefetch;
+    case MoveCause::kCpuFault: return EventCause::kCpuTouch;
+    case MoveCause::kEviction: return EventCause::kEviction;
+    case MoveCause::kRangeEvict: return EventCause::kRangeEvict;
+    case MoveCause::kFork: return EventCause::kFork;
+    case MoveCause::kMapping: return EventCause::kMapping;
+    case MoveCause::kTeardown: return EventCause::kTeardown;
+  }
+  return EventCause::kNone;
+}
+
 struct DevmemAllocation;
 
 /// Pages of one allocation that have just returned to system memory.
 struct MovedHome {
+  HostVa at{};  ///< the first one
   std::uint64_t pages = 0;
   std::uint64_t took_ns = 0;
   MoveCause cause = MoveCause::kCpuFault;

@@ -46,6 +46,17 @@ enum class HostEvent : std::uint8_t {
   kRelease,  ///< the address space goes away
 };
 
+constexpr EventCause event_cause(HostEvent event) {
+  switch (event) {
+    case HostEvent::kUnmap: return EventCause::kNone;  // has a kind of its own
+    case HostEvent::kProtect: return EventCause::kProtect;
+    case HostEvent::kClear: return EventCause::kClear;
+    case HostEvent::kMigrate: return EventCause::kMigration;
+    case HostEvent::kRelease: return EventCause::kRelease;
+  }
+  return EventCause::kNone;
+}
+
 /// Receiver of CPU-side events for a fixed window of addresses (kernel: mmu interval notifier).
 class IntervalNotifier
     : public boost::intrusive::set_base_hook<boost::intrusive::link_mode<boost::intrusive::safe_link>> {

@@ -86,8 +86,26 @@ ClaimedSlot claim_slot() {
   slot.device_count = static_cast<std::uint32_t>(settings().devices.size());
   std::strncpy(slot.profile, settings().profile->name, sizeof slot.profile - 1);
   raw_syscall(SYS_readlink, "/proc/thread-self/exe", slot.exe, sizeof slot.exe - 1);
+  slot.opened_ns = SteadyClock().now_ns();
   slot.pid.store(static_cast<std::uint32_t>(getpid()));
   return {file, index};
+}
+
+/// The ring of this process, where the run is traced; it lasts as long as the process does.
+void start_events(const ClaimedSlot& claimed) {
+  static constinit SteadyClock* clock = nullptr;
+  const std::string path = settings().run_dir + "/events";
+  const long fd = raw_syscall(SYS_openat, AT_FDCWD, path.c_str(), O_RDWR | O_CLOEXEC, 0);
+  if (fd < 0) return;
+  const std::uint64_t offset = claimed.index * sizeof(EventRing);
+  const long at = raw_syscall(SYS_mmap, nullptr, sizeof(EventRing), PROT_READ | PROT_WRITE, MAP_SHARED, fd, offset);
+  raw_syscall(SYS_close, fd);
+  if (live::errno_of(at) != 0) return;
+  auto* ring = reinterpret_cast<EventRing*>(at);
+  static_cast<void>(note_engine_memory(live::range_at(ring, sizeof(EventRing))));
+  raw_syscall(SYS_madvise, at, sizeof(EventRing), MADV_DONTDUMP);
+  if (clock == nullptr) clock = new SteadyClock;
+  set_event_stream(new EventStream(*ring, *clock, EventStream::Threads::kNumbered));
 }
 
 /// Where a VM of this process counts: a slot of its own, or the one its device's other VMs share.
@@ -168,8 +186,10 @@ Result<Session*> make_session() {
   options.visible_bytes = settings().visible_bytes;
   options.reset = settings().reset;
   if (const ClaimedSlot slot = claim_slot(); slot.file != nullptr) {
+    start_events(slot);
     std::strncpy(slot.process().rung, live::rung_name(made->mm->rung()), sizeof slot.process().rung - 1);
     options.counters = slot.process().devices.data();
+    options.vram_peak_bytes = [slot](unsigned device) { return std::span(slot.process().vram_peak_bytes[device]); };
     options.kernel_failed = [slot](unsigned device, const KernelFailure& failure) {
       note_kernel_failure(slot.process(), device, failure);
     };
@@ -275,6 +295,7 @@ void note_fork_child() {
 }
 
 void abandon_session() {
+  forget_events_of_parent();
   current.store(nullptr);
   current_mm.store(nullptr);
   make_lock.store(nullptr);

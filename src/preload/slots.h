@@ -8,13 +8,15 @@
 #include <cstdint>
 
 #include "base/counters.h"
+#include "base/event_ring.h"
 #include "base/kernel_failure.h"
 
 namespace softxe::preload {
 
-inline constexpr std::uint32_t kSlotsMagic = 0x58535832;
+inline constexpr std::uint32_t kSlotsMagic = 0x58535833;
 inline constexpr std::uint32_t kSlotsMax = 8192;
 inline constexpr unsigned kSlotDevices = 8;
+inline constexpr unsigned kSlotTiles = 2;
 inline constexpr std::uint32_t kKernelFailuresMax = 4;  ///< of a process, the first ones; all are counted
 /// VMs of all processes together that have a slot of their own; later ones share one per device.
 inline constexpr std::uint32_t kVmSlotsMax = 16384;
@@ -26,6 +28,8 @@ struct ProcessSlot {
   char profile[16];
   char rung[16];  ///< of live memory: full, user-only, none
   char exe[216];
+  std::uint64_t opened_ns;             ///< CLOCK_MONOTONIC when it opened a device
+  std::atomic<std::uint64_t> vram_peak_bytes[kSlotDevices][kSlotTiles];  ///< most that was in use at a time
   std::array<CounterWords, kSlotDevices> devices;
   std::array<std::atomic<std::uint32_t>, kSlotDevices> other_vm_count;
   std::array<CounterWords, kSlotDevices> other_vms;  ///< the VMs that found no slot
@@ -44,6 +48,12 @@ struct VmSlot {
   std::uint32_t device;
   std::uint32_t asid;
   CounterWords counters;
+};
+
+/// The second file of a run that is traced: the ring of process slot i is the i-th. Sparse; the runner frees what it has
+/// read of processes that have ended.
+struct EventFile {
+  std::array<EventRing, kSlotsMax> rings;
 };
 
 struct SlotFile {

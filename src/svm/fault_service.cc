@@ -44,7 +44,7 @@ class MirrorFault {
   Status run(std::uint64_t rounds_max) {
     svm_.assert_vm_locked();
     for (std::uint64_t round = 0; round < rounds_max; ++round) {
-      if (round != 0) vm_.counters().add(Counter::svm_fault_retry_count);
+      if (round != 0) vm_.counters().count({.address = at_.value(), .size = kPageSize, .kind = EventKind::kFaultRetry});
       SX_TRY(CollectOutcome collected, svm_.collect_garbage());
       if (collected == CollectOutcome::kVmasChanged) return fail(EAGAIN, "VMAs changed");
       SX_MARK("svm.fault.after_gc");
@@ -80,8 +80,7 @@ class MirrorFault {
     if (!found) return done(fail(found.error()));
     SvmRange& range = **found;
     bytes_ = range.extent().size();
-    CounterSet& counters = vm_.counters();
-    counters.add(counter_for_size(Counter::svm_4K_pagefault_count, bytes_));
+    vm_.counters().count(event_of(EventKind::kFaultRange, range.extent()));
 
     // What was collected is not what is there: an unmapped end of a file, a protection changed behind our back.
     if (std::exchange(refused_, false)) svm_.forget_pages(range);
@@ -92,7 +91,7 @@ class MirrorFault {
     const auto bit = static_cast<TileMask>(1u << tile_);
     const SvmRangeState state = svm_.state_of(range);
     if (state.valid_on(bit) && (required_ == nullptr || state.heap() == required_)) {
-      counters.add(counter_for_size(Counter::svm_4K_valid_pagefault_count, bytes_));
+      vm_.counters().count(event_of(EventKind::kFaultValid, range.extent()));
       return done({});
     }
     if (required_ != nullptr && bytes_ < required_->page_bytes()) return too_small();
@@ -153,9 +152,9 @@ class MirrorFault {
   Status move(SvmRange& range, Pagemap& target) {
     svm_.assert_vm_locked();
     const std::uint64_t begin_ns = svm_.host().clock().now_ns();
+    const EventScope moves(vm_.counters().count(event_of(EventKind::kFaultMove, range.extent())));
     Status moved = svm_.migrate(range, target, slice_ns_, MoveCause::kGpuFault);
     slice_ns_ *= 2;
-    vm_.counters().add(counter_for_size(Counter::svm_4K_migrate_count, bytes_));
     add_us(Counter::svm_4K_migrate_us, begin_ns);
     return moved;
   }
@@ -217,14 +216,10 @@ Status FaultService::serve_and_record(const PageFault& fault) {
   const auto context = config_.vms.find(fault.asid);
   Status status = serve_in(context.get(), fault);
   if (status) return status;
-  config_.counters.add(Counter::gpu_fault_failed_count);
   SX_INFO("GPU fault failed: ASID {} address {:#x} access {} type {} level {} class {}: {} ({})", fault.asid,
           fault.page.value(), static_cast<int>(fault.access), static_cast<int>(fault.type), fault.level,
           fault.engine.engine_class, status.error().why, status.error().err);
   if (context) record(*context, fault);
-  if (fault.origin == FaultOrigin::kPrefetch) {
-    config_.counters.add(Counter::invalid_prefetch_pagefault_count);
-  }
   return status;
 }
 
@@ -247,14 +242,53 @@ Status FaultService::serve(const PageFault& fault) {
   return serve_in(context.get(), fault);
 }
 
+namespace {
+
+EventCause cause_of(AccessType access) {
+  switch (access) {
+    case AccessType::kRead: return EventCause::kRead;
+    case AccessType::kWrite: return EventCause::kWrite;
+    case AccessType::kAtomic: break;
+  }
+  return EventCause::kAtomic;
+}
+
+Event begin_of(const PageFault& fault) {
+  const std::uint64_t what = static_cast<std::uint64_t>(fault.type) | std::uint64_t{fault.level} << 8;
+  const EngineId& engine = fault.engine;
+  const std::uint64_t who = std::uint64_t{engine.engine_class} | std::uint64_t{engine.instance} << 8 |
+                            std::uint64_t{engine.gt} << 16 | std::uint64_t{engine.tile} << 24;
+  return {.address = fault.page.value(),
+          .size = kPageSize,
+          .word = event_word(what, who),
+          .asid = fault.asid,
+          .kind = EventKind::kFaultBegin,
+          .cause = cause_of(fault.access)};
+}
+
+Event end_of(const PageFault& fault, const Status& status) {
+  Event end{.address = fault.page.value(), .size = kPageSize, .asid = fault.asid, .kind = EventKind::kFaultEnd};
+  if (status) return end;
+  end.err = static_cast<std::uint16_t>(status.error().err);
+  if (fault.origin == FaultOrigin::kPrefetch) end.cause = EventCause::kPrefetch;
+  return end;
+}
+
+}  // namespace
+
 Status FaultService::serve_in(VmContext* found, const PageFault& fault) {
-  if (found == nullptr) return fail(EINVAL, "no VM with this ASID");
-  VmContext& context = *found;
-  CounterSet& counters = context.counters;
-  counters.add(Counter::gpu_fault_count);
-  counters.add(fault.access == AccessType::kRead    ? Counter::gpu_fault_read_count
-               : fault.access == AccessType::kWrite ? Counter::gpu_fault_write_count
-                                                    : Counter::gpu_fault_atomic_count);
+  if (found == nullptr) {
+    Status unknown = fail(EINVAL, "no VM with this ASID");
+    config_.counters.count(end_of(fault, unknown));
+    return unknown;
+  }
+  const EventScope serves(found->counters.count(begin_of(fault)));
+  Status status = serve_known(*found, fault);
+  found->counters.count(end_of(fault, status));
+  return status;
+}
+
+Status FaultService::serve_known(VmContext& context, const PageFault& fault) {
   if (!context.vm.config().modes.fault) return fail(EINVAL, "VM is not in fault mode");
 
   Guard hold(context.vm.lock);
@@ -275,6 +309,12 @@ Status FaultService::serve_in(VmContext* found, const PageFault& fault) {
 }
 
 namespace {
+
+Event look_of(const Vma& vma) {
+  Event look = event_of(EventKind::kFaultLook, vma.range());
+  look.word = vma.attr.as_word();
+  return look;
+}
 
 // Says once why pages that should be in VRAM stay where they are.
 void give_way(const Svm& svm, const PageFault& fault) {
@@ -305,13 +345,13 @@ Status FaultService::serve_mirror(VmContext& context, const PageFault& fault, Vm
       SX_ASSERT(fault.engine.tile < local.size());  // only a device with VRAM says that it is needed
       required = local[fault.engine.tile];
     }
-    vm.counters().add(Counter::svm_pagefault_count);
+    vm.counters().count(look_of(*vma));
     const MirrorFault::Mandatory mandatory{required, config_.atomic_timeslice_ns.load(std::memory_order_relaxed)};
     Status status = MirrorFault(svm, vm, fault, *vma, mandatory, optional).run(kRoundsMax);
     // Each EAGAIN consumed a collector entry, and entries come only from new CPU unmaps: the loop ends
     // unless the process unmaps for ever, and then the fault must wait (spec/vm.md 7.2).
     if (status || status.error().err != EAGAIN) return status;
-    vm.counters().add(Counter::svm_fault_again_count);
+    vm.counters().count({.address = fault.page.value(), .size = kPageSize, .kind = EventKind::kFaultAgain});
     SX_MARK("svm.fault.again");
     vma = vm.find(fault.page);
     if (vma == nullptr) return fail(EINVAL, "no VMA at the faulting address after collection");
@@ -323,8 +363,7 @@ Status FaultService::serve_mirror(VmContext& context, const PageFault& fault, Vm
 Status FaultService::serve_owned(VmContext& context, const PageFault& fault, Vma& vma) {
   Vm& vm = context.vm;
   vm.lock.assert_held();
-  vm.counters().add(Counter::vma_pagefault_count);
-  vm.counters().add(Counter::vma_pagefault_kb, vma.range().size() / 1024);
+  vm.counters().count(event_of(EventKind::kFaultOwned, vma.range()));
   const bool atomic = fault.access == AccessType::kAtomic;
   SX_TRY(bool need, vm.need_vram(vma, atomic));
   if (need && vma.kind() == VmaKind::kUserptr) return fail(EACCES, "atomic on a userptr needs VRAM");

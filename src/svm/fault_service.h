@@ -60,6 +60,7 @@ class FaultService final : public FaultSink {
 
   /// `context`: null when the fault's ASID is nobody's.
   Status serve_in(VmContext* context, const PageFault& fault);
+  Status serve_known(VmContext& context, const PageFault& fault);
   static void record(VmContext& context, const PageFault& fault);
   // Both with the context's Vm lock held for writing.
   Status serve_mirror(VmContext& context, const PageFault& fault, Vma* vma) SX_REQUIRES(context.vm.lock);

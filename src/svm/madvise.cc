@@ -29,7 +29,11 @@ class Madvise {
         stale.push_back(vma);
       }
     }
-    vm_.counters().add(Counter::madvise_zap_count, vm_.zap_vmas(stale));
+    if (const std::size_t zapped = vm_.zap_vmas(stale); zapped != 0) {
+      Event zap = event_of(EventKind::kAdviceZap, range_);
+      zap.word = zapped;
+      vm_.counters().count(zap);
+    }
     return result_;
   }
 
@@ -125,6 +129,25 @@ class Madvise {
   AdviseResult result_;
 };
 
+Event event_of_advice(GpuRange range, const Advice& advice) {
+  Event event = event_of(EventKind::kAdvice, range);
+  if (const auto* preferred = std::get_if<SetPreferred>(&advice)) {
+    event.cause = EventCause::kPreferred;
+    event.word = event_word(static_cast<std::uint32_t>(preferred->location.devmem_fd),
+                            static_cast<std::uint64_t>(preferred->location.policy));
+  } else if (const auto* atomic = std::get_if<SetAtomic>(&advice)) {
+    event.cause = EventCause::kAtomicAccess;
+    event.word = static_cast<std::uint64_t>(atomic->access);
+  } else if (const auto* pat = std::get_if<SetPat>(&advice)) {
+    event.cause = EventCause::kPat;
+    event.word = static_cast<std::uint64_t>(pat->pat);
+  } else if (const auto* purgeable = std::get_if<SetPurgeable>(&advice)) {
+    event.cause = EventCause::kPurgeable;
+    event.word = static_cast<std::uint64_t>(purgeable->state);
+  }
+  return event;
+}
+
 }  // namespace
 
 Result<AdviseResult> madvise(VmContext& context, GpuRange range, const Advice& advice) {
@@ -132,7 +155,7 @@ Result<AdviseResult> madvise(VmContext& context, GpuRange range, const Advice& a
   SX_TRY_VOID(context.vm.check_usable());
   if (range.end().value() > context.vm.size_bytes()) return fail(EINVAL, "range outside the VM");
   SX_TRY_VOID(SX_STEP("svm.madvise.enter"));
-  context.vm.counters().add(Counter::madvise_count);
+  const EventScope advised(context.vm.counters().count(event_of_advice(range, advice)));
   Result<AdviseResult> done = Madvise(context, range).run(advice);
   self_check(context, "MADVISE");
   return done;

@@ -243,7 +243,11 @@ class Svm final : public MirrorRanges {
   /// Unmapped intervals not yet reset. kExact: all; else those of dead ranges that the collector has not seen. Capacity
   /// is reserved: the callback must not allocate; when it is used up the last interval grows to the hull.
   static constexpr std::size_t kUnmappedMax = 4096;
-  std::vector<HostRange> unmapped_ SX_GUARDED_BY(gc_lock_);
+  struct Unmapped {
+    HostRange range;
+    std::uint64_t cause;  ///< event that says so
+  };
+  std::vector<Unmapped> unmapped_ SX_GUARDED_BY(gc_lock_);
   std::unique_ptr<UnmapWatcher> unmap_watcher_;  ///< Vm lock (w)
 };
 

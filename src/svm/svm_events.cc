@@ -32,8 +32,8 @@ Svm::Zapped Svm::zap_intersecting(SvmNotifier& window, HostRange range, Invalida
 
 void Svm::finish(InvalidationBatch& batch) {
   InvalidationCount done = batch.wait();
-  vm_.counters().add(Counter::tlb_inval_count, done.invalidations);
-  vm_.counters().add(Counter::pte_zap_count, done.pages);
+  if (done.invalidations == 0 && done.pages == 0) return;
+  vm_.counters().count({.word = event_word(done.invalidations, done.pages), .kind = EventKind::kTlb});
 }
 
 bool Svm::take_pages(SvmNotifier& window, HostRange range, HostEvent kind) {
@@ -46,6 +46,11 @@ bool Svm::take_pages(SvmNotifier& window, HostRange range, HostEvent kind) {
     const auto extent =
         range.contains(it->extent()) ? svm_state::Dead::Extent::kWhole : svm_state::Dead::Extent::kPartial;
     if (!state.kill(extent)) continue;
+    it->death = vm_.counters().count(
+        {.address = it->extent().start().value(),
+         .size = it->extent().size(),
+         .kind = EventKind::kRangeDie,
+         .cause = extent == svm_state::Dead::Extent::kWhole ? EventCause::kWhole : EventCause::kPartial});
     Guard hold_gc(gc_lock_);
     garbage_.push_back(*it);
     queued = true;
@@ -56,13 +61,16 @@ bool Svm::take_pages(SvmNotifier& window, HostRange range, HostEvent kind) {
 void Svm::on_event(SvmNotifier& window, HostRange range, HostEvent kind) {
   SX_MARK("svm.event.enter");
   bool queued = false;
+  std::optional<EventScope> told;
   {
     Guard hold(notifier_lock_);
     auto first = first_ending_above(window, range.start());
     if (first == window.ranges_.end() || !(first->extent().start() < range.end())) return;
 
-    vm_.counters().add(kind == HostEvent::kUnmap ? Counter::svm_unmap_event_count
-                                                 : Counter::svm_invalidate_event_count);
+    told.emplace(vm_.counters().count({.address = range.start().value(),
+                                       .size = range.size(),
+                                       .kind = kind == HostEvent::kUnmap ? EventKind::kUnmap : EventKind::kInvalidate,
+                                       .cause = event_cause(kind)}));
     InvalidationBatch batch(config_.invalidations);
     const std::uint64_t begin_ns = config_.host.clock().now_ns();
     const Zapped zapped = zap_intersecting(window, range, batch);
@@ -71,7 +79,7 @@ void Svm::on_event(SvmNotifier& window, HostRange range, HostEvent kind) {
     // them gone finds the VM closed.
     const bool closed = vm_.closed();
     if (closed) config_.invalidations.invalidate_all();
-    vm_.counters().add(Counter::svm_tlb_inval_count, zapped.mappings);
+    if (zapped.mappings != 0) vm_.counters().count({.word = zapped.mappings, .kind = EventKind::kZap});
     if (zapped.pages != 0) {
       vm_.counters().add(Counter::svm_tlb_inval_us, (config_.host.clock().now_ns() - begin_ns) / 1000);
     }

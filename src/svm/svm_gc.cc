@@ -17,12 +17,13 @@ void UnmapWatcher::invalidate(HostRange range, HostEvent kind) {
 }
 
 void Svm::on_unmap(HostRange range) {
+  const EventScope told(vm_.counters().count(event_of(EventKind::kUnmapped, range)));
   {
     Guard hold(gc_lock_);
     if (unmapped_.size() < kUnmappedMax) {
-      unmapped_.push_back(range);
+      unmapped_.push_back({range, current_cause()});
     } else {
-      unmapped_.back() = unmapped_.back().hull(range);
+      unmapped_.back().range = unmapped_.back().range.hull(range);
     }
   }
   config_.kick_collector();
@@ -57,14 +58,15 @@ void Svm::make_room_for_reset(const Vma& vma, GpuRange part) {
 Result<CollectOutcome> Svm::reset_unmapped() {
   CollectOutcome outcome = CollectOutcome::kNothing;
   for (;;) {
-    std::optional<HostRange> interval;
+    std::optional<Unmapped> interval;
     {
       Guard hold(gc_lock_);
       if (unmapped_.empty()) return outcome;
       interval = unmapped_.back();
       unmapped_.pop_back();
     }
-    const GpuRange range = mirror_of(*interval);
+    const EventScope unmapped(interval->cause);
+    const GpuRange range = mirror_of(interval->range);
     for (GpuVa at = range.start(); at < range.end();) {
       Vma* vma = vm_.find_at_or_above(at);
       if (vma == nullptr || !(vma->start() < range.end())) break;
@@ -108,22 +110,27 @@ void Svm::unbind(SvmRange& range) {
 
 void Svm::discard(SvmRange& range) {
   unbind(range);
-  vm_.counters().add(Counter::svm_range_removed_count);
+  vm_.counters().count(event_of(EventKind::kRangeRemove, range.extent()));
   remove_range(range, Reset::kByNextPass);
 }
 
 Result<CollectOutcome> Svm::collect_garbage() {
   SX_TRY_VOID(vm_.check_usable());
   CollectOutcome outcome = CollectOutcome::kNothing;
+  std::uint64_t pass = kNoEvent;
   while (SvmRange* range = pop_garbage()) {
     const GpuRange extent = range->gpu_extent();
+    if (pass == kNoEvent) pass = vm_.counters().count({.kind = EventKind::kPass});
+    const EventScope died(range->death);
     if (Status may = SX_STEP("svm.gc.unbind"); !may) {
       vm_.kill("collector could not unbind a range");
       return fail(may.error());
     }
+    Event collected = event_of(EventKind::kRangeCollect, range->extent());
+    collected.word = pass;
+    const EventScope collects(vm_.counters().count(collected));
     unbind(*range);
     remove_range(*range, Reset::kByCaller);
-    vm_.counters().add(Counter::svm_range_collected_count);
     SX_MARK("svm.gc.removed");
     if (vm_.config().reset == ResetMode::kExact) continue;
     SX_TRY(ResetOutcome reset, vm_.reset_attributes(extent));
@@ -145,7 +152,9 @@ std::uint64_t Svm::zap(GpuRange range) {
     }
   }
   finish(batch);
-  if (pages != 0) vm_.counters().add(Counter::madvise_zap_count);
+  if (pages != 0)
+    vm_.counters().count(
+        {.address = range.start().value(), .size = range.size(), .word = 1, .kind = EventKind::kAdviceZap});
   return pages;
 }
 

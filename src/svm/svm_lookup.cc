@@ -9,7 +9,6 @@ Svm::Svm(Vm& vm, SvmConfig config) : vm_(vm), config_(std::move(config)) { vm_.s
 
 Svm::~Svm() {
   vm_.set_mirror_ranges(nullptr);
-  vm_.counters().add(Counter::svm_range_removed_count, range_count_);
   if (unmap_watcher_) config_.host.unwatch(*unmap_watcher_);
   while (!windows_.empty()) {
     SvmNotifier& window = *windows_.begin();
@@ -19,7 +18,10 @@ Svm::~Svm() {
       Guard hold(gc_lock_);
       garbage_.clear();
     }
-    window.ranges_.clear_and_dispose([](SvmRange* range) { delete range; });
+    window.ranges_.clear_and_dispose([this](SvmRange* range) {
+      vm_.counters().count(event_of(EventKind::kRangeRemove, range->extent()));
+      delete range;
+    });
     delete &window;
   }
 }
@@ -139,7 +141,7 @@ Result<SvmRange*> Svm::look_or_create(HostVa at, const Vma& vma, const ChunkRule
   if (window.sequence() != sequence) return nullptr;
   window.ranges_.insert(*range);
   ++range_count_;
-  vm_.counters().add(Counter::svm_range_created_count);
+  vm_.counters().count(event_of(EventKind::kRangeCreate, *chunk));
   return range.release();
 }
 
@@ -162,7 +164,7 @@ void Svm::remove_range(SvmRange& range, Reset reset) {
     Guard hold_gc(gc_lock_);
     if (range.queued()) {
       garbage_.erase(garbage_.iterator_to(range));
-      if (pass_on) unmapped_.push_back(range.extent());
+      if (pass_on) unmapped_.push_back({range.extent(), range.death});
     }
   }
   discard_window_if_empty(window);

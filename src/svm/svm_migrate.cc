@@ -12,7 +12,7 @@ bool Svm::should_migrate(const SvmRange& range, const Pagemap& target) const {
 }
 
 Status Svm::evict(SvmRange& range) {
-  vm_.counters().add(Counter::svm_range_evict_count);
+  const EventScope evicts(vm_.counters().count(event_of(EventKind::kEvictRange, range.extent())));
   return config_.host.migrate_to_system(range.extent(), MoveCause::kRangeEvict, Residency::kHonour);
 }
 
@@ -42,7 +42,6 @@ Status Svm::migrate(SvmRange& range, Pagemap& target, std::uint64_t residency_ns
   // Another VM moved them, or a part of the mapping around them has gone: they are where they should be (5.3).
   if (config_.host.stands_in(range.extent(), target)) return {};
   const std::uint64_t bytes = range.extent().size();
-  CounterSet& counters = vm_.counters();
   const std::uint64_t begin_ns = config_.host.clock().now_ns();
 
   Result<MigrateCounts> moved = [&] {
@@ -57,20 +56,21 @@ Status Svm::migrate(SvmRange& range, Pagemap& target, std::uint64_t residency_ns
     moved = populate(config_.host, range, target, residency_ns);
   }
   if (!moved) {
-    counters.add(Counter::svm_migrate_to_vram_failed_count);
+    Event refused = event_of(EventKind::kMigrate, range.extent());
+    refused.cause = event_cause(cause);
+    refused.err = static_cast<std::uint16_t>(moved.error().err);
+    vm_.counters().count(refused);
     SX_DEBUG("migration of [{:#x}, +{:#x}) to VRAM refused: {}", range.extent().start().value(), bytes,
              moved.error().why);
     return fail(moved.error());
   }
   const std::uint64_t us = (config_.host.clock().now_ns() - begin_ns) / 1000;
-  counters.add(Counter::svm_migrate_to_vram_count);
-  counters.add(Counter::svm_migrate_to_vram_bytes, bytes);
-  counters.add(cause == MoveCause::kPrefetch ? Counter::svm_migrate_to_vram_prefetch_count
-                                             : Counter::svm_migrate_to_vram_gpu_fault_count);
-  counters.add(Counter::svm_device_copy_us, us);
-  counters.add(counter_for_size(Counter::svm_4K_device_copy_us, bytes), us);
-  counters.add(Counter::svm_device_copy_kb, bytes / 1024);
-  counters.add(counter_for_size(Counter::svm_4K_device_copy_kb, bytes), bytes / 1024);
+  Event done = event_of(EventKind::kMigrate, range.extent());
+  done.word = us;
+  done.cause = event_cause(cause);
+  done.from = EventPlace::kSystem;
+  done.to = vram_of_tile(target.tile());
+  vm_.counters().count(done);
   return {};
 }
 

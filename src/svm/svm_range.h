@@ -19,6 +19,7 @@
 #include <variant>
 
 #include "base/address.h"
+#include "base/event.h"
 #include "vm/vma.h"
 
 namespace softxe {
@@ -125,6 +126,8 @@ class SvmRange : public boost::intrusive::set_base_hook<>,
   friend bool operator<(const SvmRange& a, const SvmRange& b) { return a.extent_.start() < b.extent_.start(); }
 
   SvmNotifier* notifier = nullptr;  ///< the window it belongs to; set at insertion
+  /// The event of its death; before it, none. Written under the notifier lock, read by who has taken it off the list.
+  std::uint64_t death = kNoEvent;
 
  private:
   HostRange extent_;

@@ -17,9 +17,9 @@ namespace softxe {
 class VmContext {
  public:
   /// `shared_words`: where to count, in memory that outlives this object; null: privately.
-  VmContext(const VmConfig& config, TablePool& tables, InvalidationDomain& invalidations, CounterSet* parent,
-            CounterWords* shared_words = nullptr)
-      : counters(shared_words != nullptr ? *shared_words : words, parent),
+  VmContext(const VmConfig& config, TablePool& tables, InvalidationDomain& invalidations, CounterSet& parent,
+            CounterOwner owner, CounterWords* shared_words = nullptr)
+      : counters(shared_words != nullptr ? *shared_words : words, &parent, owner),
         vm(config, tables, invalidations, counters) {}
   ~VmContext() {
     SX_ASSERT(vm.closed());

@@ -46,6 +46,13 @@ struct MemAttr {
     return atomic == AtomicAccess::kUndefined && pat == default_pat && preferred.devmem_fd == kPreferDefaultDevice &&
            preferred.policy == MigrationPolicy::kAllPages;
   }
+  /// For events: descriptor, then atomic access, policy, PAT and the bind's PAT, a byte each (docs/TRACE.md).
+  std::uint64_t as_word() const {
+    const std::uint64_t bytes = static_cast<std::uint64_t>(atomic) | static_cast<std::uint64_t>(preferred.policy) << 8 |
+                                (static_cast<std::uint64_t>(pat) & 0xff) << 16 |
+                                (static_cast<std::uint64_t>(default_pat) & 0xff) << 24;
+    return static_cast<std::uint32_t>(preferred.devmem_fd) | bytes << 32;
+  }
   /// Back to what MAP gave, keeping the bind's PAT (quirk Q11 is fixed here).
   void reset() { *this = defaults(default_pat); }
 };

@@ -28,6 +28,7 @@ Status Vm::check_usable() const {
 
 void Vm::kill(const char* why) {
   if (banned_.exchange(true)) return;
+  counters_.count({.kind = EventKind::kVmKilled});
   SX_ERROR("VM with ASID {} killed: {}", config_.asid, why);
 }
 

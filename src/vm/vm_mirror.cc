@@ -54,12 +54,14 @@ Result<ResetOutcome> Vm::reset_attributes(GpuRange collected) {
   SX_ASSERT(inside.has_value());
   GpuRange target = was_default ? vma->range() : *inside;
 
+  Event resets = event_of(EventKind::kReset, target);
+  resets.word = vma->attr.as_word();
   bool reset_in_place = false;
   if (!was_default && vma->range() == target) {
     vma->attr.reset();
     reset_in_place = true;
   }
-  if (!was_default) counters_.add(Counter::svm_attribute_reset_count);
+  const EventScope reset(was_default ? kNoEvent : counters_.count(resets));
 
   GpuRange extended = extend_mirror(target, flags, default_pat);
   if (extended == vma->range() && (was_default || reset_in_place)) {
@@ -72,7 +74,7 @@ Result<ResetOutcome> Vm::reset_attributes(GpuRange collected) {
     kill("attribute reset failed");
     return fail(carved.error());
   }
-  if (extended != target || was_default) counters_.add(Counter::vma_merge_count);
+  if (extended != target || was_default) counters_.count(event_of(EventKind::kMerge, extended));
   return ResetOutcome::kVmasChanged;
 }
 

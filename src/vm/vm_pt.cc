@@ -120,8 +120,8 @@ void Vm::zap_bo(const Bo& bo) {
 
 void Vm::finish(InvalidationBatch& batch) {
   InvalidationCount done = batch.wait();
-  counters_.add(Counter::tlb_inval_count, done.invalidations);
-  counters_.add(Counter::pte_zap_count, done.pages);
+  if (done.invalidations == 0 && done.pages == 0) return;
+  counters_.count({.word = event_word(done.invalidations, done.pages), .kind = EventKind::kTlb});
 }
 
 }  // namespace softxe

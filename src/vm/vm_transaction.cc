@@ -116,7 +116,9 @@ Status VmTransaction::apply(const VaOps& ops, const VmaTemplate* what, SvmRanges
           old.tile_present != 0 || std::find(bind_now_.begin(), bind_now_.end(), &old) != bind_now_.end();
       gone_.push_back({&old, remap->hole});
       take_out(old);
-      vm_.counters_.add(Counter::vma_split_count);
+      Event splits = event_of(EventKind::kSplit, old.range());
+      splits.word = remap->hole.start().value();
+      vm_.counters_.count(splits);
       for (const auto& side : {remap->prev(), remap->next()}) {
         if (!side) continue;
         auto piece = old.piece(side->range, side->offset_bytes);

@@ -49,6 +49,9 @@ Status VramManager::try_allocate(VramBlock& block, std::uint64_t bytes, const Al
     SX_TRY_VOID(take_scattered(block, bytes, policy.placement));
   }
   used_bytes_ += block.bytes_;
+  if (peak_bytes_ != nullptr && used_bytes_ > peak_bytes_->load(std::memory_order_relaxed)) {
+    peak_bytes_->store(used_bytes_, std::memory_order_relaxed);
+  }
   block.vm_tag_ = policy.vm_tag;
   block.state_ = VramBlock::State::kEvictable;
   lru_.push_back(block);
@@ -179,6 +182,11 @@ void VramManager::for_each_extent(const VramBlock& block, const std::function<vo
     visit(extent);
     page = buddy_.link(extent.start());
   }
+}
+
+void VramManager::note_peak_in(std::atomic<std::uint64_t>& peak_bytes) {
+  Guard hold(lock_);
+  peak_bytes_ = &peak_bytes;
 }
 
 VramUsage VramManager::usage() const {

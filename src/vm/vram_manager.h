@@ -5,6 +5,7 @@
 // hw/vram_buddy.h for addresses, hw/vram_map.h for the bytes behind them.
 #pragma once
 
+#include <atomic>
 #include <boost/intrusive/list.hpp>
 #include <cstdint>
 #include <functional>
@@ -120,6 +121,8 @@ class VramManager {
   void for_each_extent(const VramBlock& block, const std::function<void(DevRange)>& visit) const SX_EXCLUDES(lock_);
 
   VramUsage usage() const SX_EXCLUDES(lock_);
+  /// From now on the most that was in use at a time is there, too. Outlives this object.
+  void note_peak_in(std::atomic<std::uint64_t>& peak_bytes) SX_EXCLUDES(lock_);
   std::uint64_t page_bytes() const { return buddy_.page_bytes(); }
   void check_invariants() const SX_EXCLUDES(lock_);
 
@@ -137,6 +140,7 @@ class VramManager {
   const std::uint64_t quota_bytes_;
   Lru lru_ SX_GUARDED_BY(lock_);  ///< evictable blocks, oldest first
   std::uint64_t used_bytes_ SX_GUARDED_BY(lock_) = 0;
+  std::atomic<std::uint64_t>* peak_bytes_ SX_GUARDED_BY(lock_) = nullptr;
   std::uint64_t stamp_ SX_GUARDED_BY(lock_) = 0;
   std::uint64_t evictions_ SX_GUARDED_BY(lock_) = 0;
 };

@@ -3,7 +3,8 @@
 
 run_client.py --softxe CMD [--launcher CMD] [--under TOOL] [--live] [--opt OPTION]... [--expect EXPR]... -- PROGRAM ARGS...
 
-The program must end with status 0. EXPR is NAME OP NUMBER over the report, e.g.
+The program must end with status 0; the numbers of its report must fit together, and its events to each other and to
+them. EXPR is NAME OP NUMBER over the report, e.g.
 total.svm_unmap_event_count>0, device1.svm_migrate_to_vram_count>=2 (summed over processes) or
 processes>=2; or rung==NAME, the rung of live memory of every process. With --live the test is about memory that moves: where
 this machine does not allow that (`softxe doctor`) it ends with status 77, which ctest lists as skipped; so it
@@ -72,15 +73,18 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o777)  # the launcher may make softxe another user's
         path = os.path.join(folder, "report.json")
-        command = [*args.launcher, args.softxe, "run", "--report", path, *args.opt, "--", *args.under, *args.program]
+        trace = os.path.join(folder, "trace.sxt")
+        command = [*args.launcher, args.softxe, "run", "--report", path, "--trace", trace, *args.opt, "--", *args.under,
+                   *args.program]
         ended = subprocess.run(command)
         if ended.returncode != 0:
             print(f"the program ended with status {ended.returncode}: {' '.join(command)}")
             return 1
-        checked = subprocess.run([args.softxe, "report", "--check", path], capture_output=True, text=True)
-        if checked.returncode != 0:
-            print(checked.stdout)
-            return 1
+        for check in (["report", "--check", path], ["trace", "--check", trace]):
+            checked = subprocess.run([args.softxe, *check], capture_output=True, text=True)
+            if checked.returncode != 0:
+                print(checked.stdout + checked.stderr)
+                return 1
         with open(path) as file:
             report = json.load(file)
     broken = broken_expectations(report, args.expect)

@@ -19,6 +19,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/event_ring.h"
 #include "drv/exec/engine_backend.h"
 #include "drv/exec/exec_vm.h"
 #include "drv/exec/fence.h"
@@ -41,6 +42,7 @@ struct Job {
   std::optional<SyncUserFence> user_fence;     ///< address: GPU, written behind the last batch
   std::atomic<std::uint32_t> batches_left{0};  ///< positions whose batch has not ended
   FencePtr done = Fence::pending();
+  std::uint64_t cause = current_cause();  ///< the EXEC, as an event
 
   // Scheduler's lock:
   bool ready = false;                      ///< in-fences have signalled
@@ -67,6 +69,7 @@ struct QueueContext {
   Mood mood = Mood::kBusy;
   bool in_vain = false;                 ///< waits, and none of its group has got on since it was looked at
   bool begin = false;                   ///< the job's batch has not begun
+  std::uint64_t began = kNoEvent;       ///< the event of its beginning
   bool batch_done = false;              ///< only the user fence is left to write
   bool ended_last = false;              ///< of its job's batches: it writes the user fence
   Engine* engine = nullptr;             ///< where it is queued, running or resident

@@ -74,7 +74,7 @@ void HwUnits::report(const CsKernelStop& stop, Vm& vm) {
   SX_ERROR("kernel at {:#x} failed at {:#x}, group {},{},{} thread {}: {}: {}", failure.kernel, failure.instruction,
            failure.group[0], failure.group[1], failure.group[2], failure.thread, failure.text.data(),
            failure.reason.data());
-  vm.counters().add(Counter::eu_kernel_failed_count);
+  vm.counters().count({.address = failure.kernel, .word = failure.instruction, .kind = EventKind::kKernelFailed});
   const unsigned shift = 64 - vm.config().va_bits;
   const std::uint64_t page = align_down(failure.instruction, kPageSize);
   vm.record_fault({.page_address = static_cast<std::uint64_t>(static_cast<std::int64_t>(page << shift) >> shift),

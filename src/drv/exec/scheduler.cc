@@ -46,6 +46,7 @@ bool Engine::run_once() {
     backend_->detach();
     return false;
   }
+  const EventScope runs(scheduler_.note_begin(*this, pick));
   const SliceEnd end = scheduler_.run_slice(*this, pick);
   scheduler_.finish_slice(*this, pick, end);
   return true;
@@ -305,6 +306,18 @@ bool Scheduler::pick(Engine& engine, Engine::Pick& pick) {
   return true;
 }
 
+std::uint64_t Scheduler::note_begin(const Engine& engine, Engine::Pick& pick) {
+  QueueContext& context = *pick.context;
+  if (!context.begin) return context.began;
+  const EngineFact& where = engine.fact();
+  context.began = config_.counters.count(
+      {.parent = pick.job->cause,
+       .address = pick.job->batches[context.position].value(),
+       .word = event_word(static_cast<std::uint64_t>(where.cls), where.instance | std::uint64_t{where.gt} << 8),
+       .kind = EventKind::kJobBegin});
+  return context.began;
+}
+
 SliceEnd Scheduler::run_slice(Engine& engine, Engine::Pick& pick) {
   SX_MARK("drv.exec.slice");
   QueueContext& context = *pick.context;
@@ -344,6 +357,7 @@ void Scheduler::finish_slice(Engine& engine, Engine::Pick& pick, SliceEnd end) {
       switch_out(context, now);
       if (!running(queue)) cancel_jobs(queue, after);
     } else if (end == SliceEnd::kDone) {
+      config_.counters.count({.word = context.began, .kind = EventKind::kJobEnd});
       switch_out(context, now);
       position_done(context, after);
     } else if (const auto cause = cause_of(end)) {

@@ -108,6 +108,8 @@ class Scheduler : public std::enable_shared_from_this<Scheduler> {
 
   // scheduler.cc: engines and slices
   bool pick(Engine& engine, Engine::Pick& pick) SX_EXCLUDES(lock_);
+  /// The event of the job's beginning at this position.
+  std::uint64_t note_begin(const Engine& engine, Engine::Pick& pick);
   SliceEnd run_slice(Engine& engine, Engine::Pick& pick) SX_EXCLUDES(lock_);
   void finish_slice(Engine& engine, Engine::Pick& pick, SliceEnd end) SX_EXCLUDES(lock_);
   enum class Rest : std::uint8_t { kGoOn, kEnd };

@@ -103,6 +103,7 @@ void Scheduler::start_front(ExecQueue& queue, After& after) {
 // ---- engine groups (spec/uapi.md 11) -------------------------------------------------------------
 
 void Scheduler::enter_group(Job& job, EngineGroup& group) {
+  const EventScope enters(job.cause);
   switch (job.queue->vm_->mode()) {
     case VmMode::kDmaFence:
       job.in_group = true;
@@ -114,7 +115,7 @@ void Scheduler::enter_group(Job& job, EngineGroup& group) {
       return;
     case VmMode::kFault:
       if (group.dma_jobs == 0) return;
-      config_.counters.add(Counter::hw_engine_group_wait_dma_queue_count);
+      config_.counters.count({.kind = EventKind::kQueueMode, .cause = EventCause::kWait});
       job.gated_since_ns = config_.clock.now_ns();
       return;
   }
@@ -123,8 +124,7 @@ void Scheduler::enter_group(Job& job, EngineGroup& group) {
 void Scheduler::suspend_fault_queues(EngineGroup& group) {
   for (ExecQueue* queue : group.fault_queues) {
     const bool active = !queue->jobs_.empty() && queue->jobs_.front()->left != 0;
-    config_.counters.add(active ? Counter::hw_engine_group_suspend_lr_queue_count
-                                : Counter::hw_engine_group_skip_lr_queue_count);
+    config_.counters.count({.kind = EventKind::kQueueMode, .cause = active ? EventCause::kSuspend : EventCause::kSkip});
     for (const auto& context : queue->contexts_)
       if (context->state == QueueContext::State::kRunning) context->stop.store(true, std::memory_order_release);
   }
@@ -198,7 +198,7 @@ void Scheduler::reset_one(ExecQueue& queue, ResetCause cause, After& after) {
   queue.reset_.store(true, std::memory_order_release);
   queue.first_error_ = facts_of(cause).error;
   if (cause != ResetCause::kKilled) {
-    config_.counters.add(Counter::exec_banned_count);
+    config_.counters.count({.err = static_cast<std::uint16_t>(facts_of(cause).error), .kind = EventKind::kBan});
     SX_INFO("queue on {} gt{} banned: {}", engine_class_name(queue.cls_), queue.gt_, facts_of(cause).name);
   }
   const std::uint64_t now = config_.clock.now_ns();
@@ -240,6 +240,7 @@ void Scheduler::reset_vm(const ExecVm& vm, ResetCause cause) {
 }
 
 void Scheduler::reset_gt(std::uint16_t gt) {
+  const EventScope asked(emit({.kind = EventKind::kTask}));
   After after;
   {
     Guard hold(lock_);

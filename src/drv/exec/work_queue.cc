@@ -1,5 +1,7 @@
 #include "drv/exec/work_queue.h"
 
+#include "base/event_ring.h"
+
 namespace softxe {
 
 WorkQueue::~WorkQueue() { stop(); }
@@ -9,7 +11,7 @@ void WorkQueue::post(std::function<void()> work) {
   {
     Guard hold(lock_);
     if (stopping_) return;
-    work_.push_back(std::move(work));
+    work_.push_back({std::move(work), current_cause()});
     start = policy_ == ExecPolicy::kThreads && !running_;
     running_ = running_ || start;
     if (start) worker_.promise();
@@ -22,14 +24,15 @@ void WorkQueue::post(std::function<void()> work) {
 }
 
 bool WorkQueue::run_once() {
-  std::function<void()> work;
+  Work work;
   {
     Guard hold(lock_);
     if (work_.empty()) return false;
     work = std::move(work_.front());
     work_.pop_front();
   }
-  work();
+  const EventScope late(work.cause);
+  work.run();
   return true;
 }
 

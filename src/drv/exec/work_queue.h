@@ -33,7 +33,11 @@ class WorkQueue {
   const ExecPolicy policy_;
   LeafMutex lock_{"WorkQueue"};
   CondVar wake_;
-  std::deque<std::function<void()>> work_ SX_GUARDED_BY(lock_);
+  struct Work {
+    std::function<void()> run;
+    std::uint64_t cause;  ///< what the thread was about that posted it, as an event
+  };
+  std::deque<Work> work_ SX_GUARDED_BY(lock_);
   bool stopping_ SX_GUARDED_BY(lock_) = false;
   bool running_ SX_GUARDED_BY(lock_) = false;  ///< the thread's body has not decided to end
   WorkerThread worker_;

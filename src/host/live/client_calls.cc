@@ -3,6 +3,7 @@
 #include <linux/ioctl.h>
 #include <sys/mman.h>
 
+#include "base/event_ring.h"
 #include "base/step.h"
 #include "host/live/client_memory.h"
 #include "host/live/engine_calls.h"
@@ -62,6 +63,7 @@ void ClientCalls::notify_late(const CallPlan& plan, long result) {
     const auto changed = HostRange::between(part.range.start() + kept, part.range.end());
     if (!mm_.tracked(changed)) continue;
     const LiveHostMm::Locked lock(mm_);
+    const EventScope called(emit(event_of_call(plan.call.number, part.range)));
     mm_.memory_.notifiers.tell(changed, *part.event);
   }
 }
@@ -88,6 +90,7 @@ long ClientCalls::planned(const ClientCall& call) {
 /// An error: the call was not made, and nothing has happened.
 Result<long> ClientCalls::carry_out(const CallPlanner& planner, const CallPlan& plan) {
   const LiveHostMm::Locked lock(mm_);
+  const EventScope calls(emit(event_of_call(plan.call.number, plan.parts[0].range)));
   SX_TRY_VOID(prepare_home(plan));
   if (plan.in_place) {
     const long grown = plan.in_place->make();
@@ -228,6 +231,7 @@ long ClientCalls::lock_everything(int flags) {
   if ((flags & MCL_CURRENT) != 0) {
     res_.locked_everywhere.store(true);
     const LiveHostMm::Locked lock(mm_);
+    const EventScope calls(emit({.word = SYS_mlockall, .kind = EventKind::kCall}));
     if (!mm_.evict_everything(MoveCause::kMapping)) return -ENOMEM;
   }
   if ((flags & MCL_FUTURE) != 0) res_.locked_everywhere.store(true);

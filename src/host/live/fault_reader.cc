@@ -7,6 +7,7 @@
 
 #include <ctime>
 
+#include "base/event_ring.h"
 #include "host/live/engine_section.h"
 #include "host/live/engine_stack.h"
 #include "host/live/futex.h"
@@ -213,6 +214,7 @@ FaultReader::Served FaultReader::serve_resident(const Piece& piece, std::uint64_
     }
     allocation.residency_deadline_ns = 0;
   }
+  const EventScope touch(emit(event_of(EventKind::kCpuFault, HostRange::of(HostVa(page), kPageSize))));
   // MOVE and COPY wake who waits in the range they fill. The whole allocation moves (svm.md 5.7).
   memory_.residents.bring_allocation_home(allocation, MoveCause::kCpuFault);
   if (memory_.residents.first_in(piece.range)) {

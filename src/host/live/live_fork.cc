@@ -2,6 +2,7 @@
 // (design decision 18), for calls that need it, and at the end.
 #include <sys/mman.h>
 
+#include "base/event_ring.h"
 #include "base/log.h"
 #include "host/live/live_host_mm.h"
 #include "host/live/raw_syscall.h"
@@ -14,6 +15,7 @@ void LiveHostMm::fork_before() SX_NO_THREAD_SAFETY_ANALYSIS {
   mm_lock_.lock();
   memory_.missed.drain();
   if (disabled()) return;
+  const EventScope calls(emit({.word = SYS_fork, .kind = EventKind::kCall}));
   // What cannot come home the child gets when EVENT_FORK is dealt with (on_missed_fork).
   if (!evict_everything(MoveCause::kFork)) log(LogLevel::kError, "a fork while pages cannot leave VRAM");
   memory_.notifiers.tell(HostRange::of(HostVa(0), 1ull << GranuleMap::kAddressBits), HostEvent::kProtect);
@@ -31,6 +33,7 @@ void LiveHostMm::come_home(Afterwards afterwards) {
   if (afterwards == Afterwards::kStays) res_.ending.store(true);
   const std::uint64_t give_up_ns = res_.clock.now_ns() + kTimeoutNs;
   const EngineSection section(*this);
+  const EventScope ends(emit({.kind = EventKind::kTask, .cause = EventCause::kExit}));
   while (!mm_lock_.try_lock()) {
     if (res_.clock.now_ns() > give_up_ns) return;
     raw_syscall(SYS_sched_yield);

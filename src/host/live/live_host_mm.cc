@@ -5,6 +5,7 @@
 
 #include <cstring>
 
+#include "base/event_ring.h"
 #include "base/log.h"
 #include "host/live/client_call.h"
 #include "host/live/engine_stack.h"
@@ -58,6 +59,7 @@ LiveHostMm::LiveHostMm(Arena arena, const LiveOptions& options)
 void LiveHostMm::shut_down() SX_NO_THREAD_SAFETY_ANALYSIS {
   if (!disabled() && res_.client) {
     Locked lock(*this);
+    const EventScope ends(emit({.kind = EventKind::kTask, .cause = EventCause::kTeardown}));
     if (!evict_everything(MoveCause::kTeardown)) log(LogLevel::kError, "pages stay in VRAM, which goes away");
     memory_.notifiers.tell(HostRange::of(HostVa(0), 1ull << GranuleMap::kAddressBits), HostEvent::kRelease);
   }

@@ -1,5 +1,7 @@
 #include "host/live/missed_calls.h"
 
+#include "base/event_ring.h"
+
 namespace softxe::live {
 
 void MissedCalls::drain(const CallPlan* own) {
@@ -13,6 +15,7 @@ void MissedCalls::deal_with(const UffdMessage& message, const CallPlan* own) {
   const auto kind = message.event == UffdMessage::kUnmap ? HostEvent::kUnmap : HostEvent::kClear;
   const bool known = gone && own != nullptr && own->tells(*gone, kind);
   if (!known) res_.counters.events.fetch_add(1, std::memory_order_relaxed);
+  const EventScope called(known ? kNoEvent : emit({.kind = EventKind::kCall, .cause = EventCause::kUnseen}));
   if (gone && !known) notifiers_.tell(*gone, kind);
   switch (message.event) {
     case UffdMessage::kUnmap:

@@ -60,7 +60,8 @@ Residents::HomeEnd Residents::bring_home(Piece piece, MoveCause cause) {
   res_.counters.pages_dropped.fetch_add(lost >> kPageShift, std::memory_order_relaxed);
   if (pages != 0) {
     const std::uint64_t took_ns = res_.clock.now_ns() - begin_ns;
-    allocation.heap->moved_to_system(allocation, {.pages = pages, .took_ns = took_ns, .cause = cause});
+    allocation.heap->moved_to_system(allocation,
+                                     {.at = piece.range.start(), .pages = pages, .took_ns = took_ns, .cause = cause});
   }
   registration_.note_idle(piece.range);
   if (release_if_empty(allocation)) return HomeEnd::kEmptied;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/event_ring.h"
 #include "base/step.h"
 #include "host/sim/sim_host_mm.h"
 
@@ -30,6 +31,7 @@ Result<std::byte*> SimHostMm::cpu_reach(SimProcess& p, HostVa va, Access access)
     return fail(kCpuSegv, "the mapping's protection refuses the access");
   }
   if (const SimPte* pte = p.pte(page); pte != nullptr && pte->kind == SimPte::Kind::kDevice) {
+    const softxe::EventScope touch(emit(event_of(EventKind::kCpuFault, HostRange::of(page, kPageSize))));
     SX_TRY_VOID(cpu_fault_on_device(page, MoveCause::kCpuFault, options_.wait));
   }
   SX_TRY(Faulted faulted, fault_in(p, page, access));
@@ -159,7 +161,10 @@ Result<SimHostMm::Faulted> SimHostMm::make_writable(SimProcess& p, const SimVma&
     p.set_pte(page, frame_pte(fresh));
     return Faulted{fresh, true};
   }
-  EventScope event(*this, p, HostRange::of(page, kPageSize), HostEvent::kClear);
+  const HostRange replaced = HostRange::of(page, kPageSize);
+  const softxe::EventScope touch(current_cause() == kNoEvent ? emit(event_of(EventKind::kCpuFault, replaced))
+                                                             : kNoEvent);
+  EventScope event(*this, p, replaced, HostEvent::kClear);
   if (pte->kind == SimPte::Kind::kFrame) {
     std::memcpy(frames_.data(fresh), frames_.data(pte->frame), kPageSize);
     frames_.unref(pte->frame);

@@ -289,7 +289,7 @@ Status SimHostMm::move_home(std::span<const HostVa> pages, MoveCause cause) {
     first = last + 1;
   }
 
-  std::map<DevmemAllocation*, std::uint64_t> moved;
+  std::vector<std::pair<DevmemAllocation*, MovedHome>> moved;  // in the order of their first pages
   for (std::size_t i = 0; i < pages.size(); ++i) {
     SimPte pte = *main().pte(pages[i]);
     std::memcpy(frames_.data(fresh[i]), device_page(*pte.allocation, pte.page), kPageSize);
@@ -297,11 +297,14 @@ Status SimHostMm::move_home(std::span<const HostVa> pages, MoveCause cause) {
     main().set_pte(
         pages[i],
         SimPte{.kind = SimPte::Kind::kFrame, .lazy_free = false, .frame = fresh[i], .allocation = nullptr, .page = 0});
-    ++moved[pte.allocation];
+    auto mine = std::ranges::find(moved, pte.allocation, [](const auto& one) { return one.first; });
+    if (mine == moved.end()) mine = moved.insert(mine, {pte.allocation, {.at = pages[i], .cause = cause}});
+    ++mine->second.pages;
   }
   const std::uint64_t took_ns = (clock_.now_ns() - begin_ns) / moved.size();
-  for (auto [allocation, count] : moved) {
-    allocation->heap->moved_to_system(*allocation, {.pages = count, .took_ns = took_ns, .cause = cause});
+  for (auto& [allocation, home] : moved) {
+    home.took_ns = took_ns;
+    allocation->heap->moved_to_system(*allocation, home);
     release_if_empty(*allocation);
   }
   return {};

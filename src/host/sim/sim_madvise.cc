@@ -1,6 +1,8 @@
 // Advice, swapping, object truncation and pins of the simulated machine; and what tests may ask.
+#include <sys/syscall.h>
 #include <algorithm>
 
+#include "base/event_ring.h"
 #include "base/step.h"
 #include "host/sim/sim_host_mm.h"
 
@@ -11,6 +13,7 @@ Status SimHostMm::cpu_madvise(HostRange range, CpuAdvice advice, Pid pid) {
   if (!range.start().is_aligned(kPageSize)) return fail(EINVAL, "address is not page aligned");
   HostRange pages = HostRange::of(range.start(), align_up(range.size(), kPageSize));
   Guard guard(lock_);
+  const softxe::EventScope call(emit(event_of_call(SYS_madvise, pages)));
   SimProcess& p = process(pid);
   bool hole = !p.fully_mapped(pages);
   HostVa at = pages.start();
@@ -162,6 +165,7 @@ void SimHostMm::punch(SimObject& object, std::uint64_t first_page, std::uint64_t
 void SimHostMm::cpu_truncate(SimObject& object, std::uint64_t size_bytes) {
   SX_MARK("host.sim.truncate.enter");
   Guard guard(lock_);
+  const softxe::EventScope call(emit({.word = SYS_ftruncate, .kind = EventKind::kCall}));
   std::uint64_t old_pages = align_up(object.size_bytes, kPageSize) / kPageSize;
   std::uint64_t new_pages = align_up(size_bytes, kPageSize) / kPageSize;
   object.size_bytes = size_bytes;

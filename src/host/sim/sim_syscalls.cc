@@ -1,7 +1,9 @@
 // The simulated client's memory system calls, with the events of spec/svm.md 2.2.
+#include <sys/syscall.h>
 #include <algorithm>
 #include <cstring>
 
+#include "base/event_ring.h"
 #include "base/step.h"
 #include "host/sim/sim_host_mm.h"
 
@@ -43,6 +45,8 @@ Result<HostVa> SimHostMm::cpu_mmap(const MmapRequest& request, Pid pid) {
   bool anonymous = request.kind == CpuVma::Kind::kAnonPrivate;
   if (anonymous && request.object != nullptr) return fail(EINVAL, "anonymous memory has no object");
   if (!is_aligned(request.offset_bytes, kPageSize)) return fail(EINVAL, "offset is not page aligned");
+  Event mmap{.address = request.at.value(), .size = request.size_bytes, .word = SYS_mmap, .kind = EventKind::kCall};
+  const softxe::EventScope call(emit(mmap));
   SX_TRY(HostVa at, place_mapping(p, request));
   HostRange range = HostRange::of(at, align_up(request.size_bytes, kPageSize));
   std::shared_ptr<SimObject> object = request.object;
@@ -72,6 +76,7 @@ Status SimHostMm::cpu_munmap(HostRange range, Pid pid) {
   SX_TRY_VOID(SX_STEP("host.sim.munmap.enter"));
   SX_TRY(HostRange pages, page_range(range.start(), range.size()));
   Guard guard(lock_);
+  const softxe::EventScope call(emit(event_of_call(SYS_munmap, pages)));
   return unmap_locked(process(pid), pages);
 }
 
@@ -82,6 +87,7 @@ HostVa SimHostMm::cpu_brk(HostVa new_break, Pid pid) {
   HostVa new_end = HostVa(align_up(new_break.value(), kPageSize));
   if (new_break < options_.brk_base) return p.brk;
   if (new_end < old_end) {
+    const softxe::EventScope call(emit(event_of_call(SYS_brk, HostRange::between(new_end, old_end))));
     if (!unmap_locked(p, HostRange::between(new_end, old_end))) return p.brk;
   } else if (new_end > old_end) {
     HostRange grown = HostRange::between(old_end, new_end);
@@ -106,6 +112,7 @@ Result<HostVa> SimHostMm::cpu_mremap(const MremapRequest& request, Pid pid) {
   if (!page_aligned(request.old) || request.new_size_bytes == 0) {
     return fail(EINVAL, "mremap of something that is not whole pages");
   }
+  const softxe::EventScope call(emit(event_of_call(SYS_mremap, request.old)));
   std::uint64_t new_size = align_up(request.new_size_bytes, kPageSize);
   SimVma* vma = p.find(request.old.start());
   if (vma == nullptr || !vma->range.contains(request.old)) {
@@ -185,6 +192,7 @@ Status SimHostMm::cpu_mprotect(HostRange range, Prot prot, Pid pid) {
   SX_TRY_VOID(SX_STEP("host.sim.mprotect.enter"));
   SX_TRY(HostRange pages, page_range(range.start(), range.size()));
   Guard guard(lock_);
+  const softxe::EventScope call(emit(event_of_call(SYS_mprotect, pages)));
   SimProcess& p = process(pid);
   HostVa at = pages.start();
   while (at < pages.end()) {
@@ -203,6 +211,7 @@ Status SimHostMm::cpu_mlock(HostRange range, Pid pid) {
   SX_TRY_VOID(SX_STEP("host.sim.mlock.enter"));
   SX_TRY(HostRange pages, page_range(range.start(), range.size()));
   Guard guard(lock_);
+  const softxe::EventScope call(emit(event_of_call(SYS_mlock, pages)));
   SimProcess& p = process(pid);
   if (!p.fully_mapped(pages)) return fail(ENOMEM, "a hole in the locked interval");
   if (pid == Pid::kMain) SX_TRY_VOID(move_home(device_pages_in(pages), MoveCause::kMapping));
@@ -235,6 +244,7 @@ Result<Pid> SimHostMm::cpu_fork(Pid parent) {
   Guard guard(lock_);
   SimProcess& p = process(parent);
   if (!p.alive) return fail(ESRCH, "the process is gone");
+  const softxe::EventScope call(emit({.word = SYS_fork, .kind = EventKind::kCall}));
   if (parent == Pid::kMain) {
     HostRange everything = HostRange::between(HostVa(0), HostVa(0x8000'0000'0000));
     SX_TRY_VOID(move_home(device_pages_in(everything), MoveCause::kFork));
@@ -291,6 +301,7 @@ void SimHostMm::cpu_exit(Pid pid) {
   Guard guard(lock_);
   SimProcess& p = process(pid);
   if (!p.alive) return;
+  const softxe::EventScope call(emit({.word = SYS_exit_group, .kind = EventKind::kCall, .cause = EventCause::kExit}));
   HostRange everything = HostRange::between(HostVa(0), HostVa(0x8000'0000'0000));
   // The teardown is announced before it starts under either order: nothing runs after it.
   if (pid == Pid::kMain) {

@@ -1,4 +1,5 @@
 // Compute: state of kernels, and walkers, which are carried out in bounded steps (spec/compute-dispatch.md 3 to 5, 10).
+#include "base/event_ring.h"
 #include "hw/cs/cs_executor.h"
 #include "hw/eu/eu_walker.h"
 
@@ -41,10 +42,14 @@ Result<CsFlow> CsExecutor::compute_walker() {
   if (cs_bit(header_, 8) && !ctx_.predicate.result) return CsFlow::kNext;
   SX_TRY(const EuWalker walker, eu_decode_walker(d, ctx_.compute, engine_.va_bits));
   SX_TRY_VOID(ctx_.dispatch.begin(walker));
-  ctx_.walker = {.command_header = header_,
-                 .command_dwords = dwords_,
-                 .context_ticks = context_ticks(),
-                 .ring_ticks = ring_ticks()};
+  ctx_.walker = {
+      .command_header = header_,
+      .command_dwords = dwords_,
+      .context_ticks = context_ticks(),
+      .ring_ticks = ring_ticks(),
+      .began = emit({.address = walker.kernel.value(),
+                     .word = event_word(walker.groups[0] * walker.groups[1] * walker.groups[2], walker.threads),
+                     .kind = EventKind::kKernelBegin})};
   ctx_.kernel_work.kernels += 1;
   ctx_.kernel_stop = {};
   return continue_walker();
@@ -53,6 +58,7 @@ Result<CsFlow> CsExecutor::compute_walker() {
 Result<CsFlow> CsExecutor::continue_walker() {
   static const std::atomic<bool> never{false};
   ctx_.wrote_memory = true;
+  const EventScope runs(ctx_.walker.began);
   if (!ctx_.dispatch.finished()) {
     const EuRun run = engine_.units->run(ctx_.dispatch, {.stop = limits_.stop != nullptr ? *limits_.stop : never,
                                                          .clock = *engine_.clock,
@@ -65,12 +71,17 @@ Result<CsFlow> CsExecutor::continue_walker() {
     if (run.stop.kind != EuStopKind::kEnded) return walker_failed(run);
   }
   SX_TRY_VOID(write_post_sync(ctx_.dispatch.walker().post_sync));
+  emit({.address = ctx_.dispatch.walker().kernel.value(), .word = ctx_.walker.began, .kind = EventKind::kKernelEnd});
   ctx_.dispatch.release(engine_.units->pool());
   return CsFlow::kNext;
 }
 
 tl::unexpected<Error> CsExecutor::walker_failed(const EuRun& run) {
   ctx_.kernel_stop = {.kernel = ctx_.dispatch.walker().kernel, .run = run};
+  emit({.address = ctx_.kernel_stop.kernel.value(),
+        .word = ctx_.walker.began,
+        .err = EFAULT,
+        .kind = EventKind::kKernelEnd});
   ctx_.dispatch.drop();
   switch (run.stop.kind) {
     case EuStopKind::kIllegal: return fail(kCsBadKernel, run.stop.reason);

@@ -61,6 +61,7 @@ struct CsLongWalker {
   std::uint32_t command_dwords = 0;
   std::uint64_t context_ticks = 0;  ///< when it began
   std::uint64_t ring_ticks = 0;
+  std::uint64_t began = 0;  ///< as an event
 };
 
 /// The thread in which a kernel failed.

@@ -170,6 +170,7 @@ void EuUnits::help(Helper& helper) {
       ++helping_;
     }
     Share share{.slice = *slice, .instructions = slice->instructions_max};
+    const EventScope helps(slice->cause);
     work(*helper.worker, *dispatch, share);
     Guard hold(lock_);
     if (--helping_ == 0) engine_wakes_.notify_one();

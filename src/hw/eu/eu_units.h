@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/event_ring.h"
 #include "base/lock.h"
 #include "hw/eu/eu_dispatch.h"
 
@@ -33,6 +34,7 @@ struct EuSlice {
   const Clock& clock;
   std::uint64_t deadline_ns = 0;
   std::uint64_t instructions_max = 0;  ///< of each worker
+  std::uint64_t cause = current_cause();  ///< of what workers do in it, as an event
 };
 
 /// A failure names the thread it happened in.

@@ -1,0 +1,38 @@
+#include "base/event_tap.h"
+
+#include <sys/mman.h>
+
+#include "base/result.h"
+
+namespace softxe {
+
+namespace {
+
+/// Zeroes that cost nothing before they are used.
+EventRing* map_ring() {
+  void* at = mmap(nullptr, sizeof(EventRing), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  SX_ASSERT(at != MAP_FAILED);
+  return static_cast<EventRing*>(at);
+}
+
+}  // namespace
+
+EventTap::EventTap(const Clock& clock, EventStream::Threads threads)
+    : ring_(map_ring()), stream_(*ring_, clock, threads) {
+  EventStream* before = set_event_stream(&stream_);
+  SX_ASSERT(before == nullptr);
+}
+
+EventTap::~EventTap() {
+  set_event_stream(nullptr);
+  munmap(ring_, sizeof(EventRing));
+}
+
+void EventTap::drain() {
+  const std::size_t known = events_.size();
+  static_cast<void>(read_ring(*ring_, RingWriters::kAlive, events_));
+  if (lost()) check_.note_lost(1);
+  check_.take(std::span(events_).subspan(known));
+}
+
+}  // namespace softxe

@@ -1,0 +1,197 @@
+// `softxe trace`: events of a file, or of a program while it runs, one line each; tables of them.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.h"
+#include "cli/run.h"
+#include "cli/trace_check.h"
+#include "cli/trace_options.h"
+#include "cli/trace_perfetto.h"
+#include "cli/trace_reader.h"
+#include "cli/trace_sqlite.h"
+#include "cli/trace_summary.h"
+#include "cli/trace_text.h"
+
+namespace softxe::cli {
+
+namespace {
+
+using trace::NumberedEvent;
+
+int complain(const std::string& what) {
+  std::fprintf(stderr, "softxe trace: %s\n", what.c_str());
+  return kExitUsage;
+}
+
+/// Where lines go; owns what it opened.
+class Out {
+ public:
+  /// False: the file cannot be made.
+  bool open(const std::string& path, std::FILE* otherwise) {
+    file_ = path.empty() ? otherwise : std::fopen(path.c_str(), "w");
+    owned_ = !path.empty();
+    return file_ != nullptr;
+  }
+  ~Out() {
+    if (owned_ && file_ != nullptr) std::fclose(file_);
+  }
+  void line(const std::string& text) { fmt::print(file_, "{}\n", text); }
+
+ private:
+  std::FILE* file_ = nullptr;
+  bool owned_ = false;
+};
+
+constexpr const char* kCsvHead =
+    "process,seq,parent,time_ns,thread,device,asid,kind,cause,address,size,from,to,err,word,text";
+
+std::string quoted(const std::string& text) {
+  std::string safe = "\"";
+  for (char c : text) safe += c == '"' ? "\"\"" : std::string(1, c);
+  return safe + '"';
+}
+
+std::string csv_line(const NumberedEvent& e) {
+  const Event& v = e.event;
+  return fmt::format("{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}", e.process, v.seq, v.parent, v.time_ns, v.thread,
+                     v.device, v.asid, name_of(v.kind), name_of(v.cause), v.address, v.size,
+                     static_cast<unsigned>(v.from), static_cast<unsigned>(v.to), v.err, v.word,
+                     quoted(trace::sentence_of(v)));
+}
+
+std::string json_line(const NumberedEvent& e) {
+  const Event& v = e.event;
+  const nlohmann::ordered_json line = {{"process", e.process},
+                                       {"seq", v.seq},
+                                       {"parent", v.parent},
+                                       {"time_ns", v.time_ns},
+                                       {"thread", v.thread},
+                                       {"device", v.device},
+                                       {"asid", v.asid},
+                                       {"kind", name_of(v.kind)},
+                                       {"cause", name_of(v.cause)},
+                                       {"address", v.address},
+                                       {"size", v.size},
+                                       {"from", static_cast<unsigned>(v.from)},
+                                       {"to", static_cast<unsigned>(v.to)},
+                                       {"err", v.err},
+                                       {"word", v.word},
+                                       {"text", trace::sentence_of(v)}};
+  return line.dump();
+}
+
+/// Prints what passes the filter, in the form that was asked for.
+class Printer {
+ public:
+  Printer(Out& out, TraceOptions::Form form, trace::Filter filter, std::uint64_t origin_ns)
+      : out_(out), form_(form), filter_(std::move(filter)), origin_ns_(origin_ns) {
+    if (form_ == TraceOptions::Form::kCsv) out_.line(kCsvHead);
+  }
+  void take(const NumberedEvent& e, std::uint32_t pid) {
+    if (!filter_.wants(e.event, origin_ns_)) return;
+    switch (form_) {
+      case TraceOptions::Form::kText: return out_.line(trace::line_of(pid, e.event, {.origin_ns = origin_ns_}));
+      case TraceOptions::Form::kCsv: return out_.line(csv_line(e));
+      case TraceOptions::Form::kJsonLines: return out_.line(json_line(e));
+      case TraceOptions::Form::kSummary: return summary_.take(e);
+    }
+  }
+  void finish(const std::map<std::uint16_t, trace::ProcessInfo>& processes) {
+    if (form_ == TraceOptions::Form::kSummary) out_.line(summary_.text(processes));
+  }
+
+ private:
+  Out& out_;
+  const TraceOptions::Form form_;
+  const trace::Filter filter_;
+  const std::uint64_t origin_ns_;
+  trace::Summary summary_;
+};
+
+/// Prints while the program runs. A ring that was full shows at the end.
+class LiveSink final : public trace::EventSink {
+ public:
+  LiveSink(std::unique_ptr<Out> out, TraceOptions::Form form, trace::Filter filter, std::uint64_t origin_ns)
+      : out_(std::move(out)), printer_(*out_, form, std::move(filter), origin_ns) {}
+  void take(std::uint16_t process, std::span<const Event> events) override {
+    for (const Event& event : events) printer_.take({process, event}, processes_[process].pid);
+  }
+  void inform(std::uint16_t process, const nlohmann::json& what) override {
+    trace::ProcessInfo& info = processes_[process];
+    info.pid = what.value("pid", info.pid);
+    const auto dropped = what.value("dropped", std::uint64_t{0});
+    if (dropped != 0) fmt::print(stderr, "softxe trace: process {} lost {} events\n", info.pid, dropped);
+  }
+  Status finish() override {
+    printer_.finish(processes_);
+    return {};
+  }
+
+ private:
+  std::unique_ptr<Out> out_;
+  std::map<std::uint16_t, trace::ProcessInfo> processes_;
+  Printer printer_;
+};
+
+int trace_program(TraceOptions options, const trace::Filter& filter) {
+  return run_with(options.run, [&](const nlohmann::json& head) -> Result<std::unique_ptr<trace::EventSink>> {
+    auto out = std::make_unique<Out>();
+    if (!out->open(options.out, stderr)) return fail(errno, "the output file cannot be made");
+    return std::unique_ptr<trace::EventSink>(
+        std::make_unique<LiveSink>(std::move(out), options.form, filter, head.value("started_ns", std::uint64_t{0})));
+  });
+}
+
+/// What nobody should miss: events that are not there.
+void warn_of_losses(trace::TraceReader& reader) {
+  if (!reader.cut_off().empty()) fmt::print(stderr, "softxe trace: {}\n", reader.cut_off());
+  for (const auto& [process, info] : reader.processes()) {
+    if (info.dropped != 0) fmt::print(stderr, "softxe trace: process {} lost {} events\n", info.pid, info.dropped);
+  }
+}
+
+int print_file(const TraceOptions& options, const trace::Filter& filter, trace::TraceReader& reader) {
+  Out out;
+  if (!out.open(options.out, stdout)) return complain(options.out + ": " + std::strerror(errno));
+  Printer printer(out, options.form, filter, reader.head().value("started_ns", std::uint64_t{0}));
+  reader.for_each([&](const NumberedEvent& e) {
+    printer.take(e, reader.processes().at(e.process).pid);
+    return true;
+  });
+  printer.finish(reader.processes());
+  return 0;
+}
+
+}  // namespace
+
+int trace_run_or_file(TraceOptions options) {
+  const auto filter = trace::Filter::parse({.kinds = options.kinds,
+                                            .address = options.address,
+                                            .asid = options.asid,
+                                            .since = options.since,
+                                            .until = options.until});
+  if (!filter) return complain(filter.error());
+  if (options.file.empty()) return trace_program(std::move(options), *filter);
+  auto reader = trace::TraceReader::open(options.file);
+  if (!reader) return complain(options.file + ": " + reader.error().why);
+  warn_of_losses(**reader);
+  if (options.check) {
+    const std::string broken = trace::check_trace(**reader);
+    fmt::print("{}\n", broken.empty() ? "events fit together and to the report" : broken);
+    return broken.empty() ? 0 : 1;
+  }
+  if (!options.sqlite.empty()) {
+    if (const Status made = trace::write_sqlite(**reader, options.sqlite); !made) return complain(made.error().why);
+    return 0;
+  }
+  if (!options.perfetto.empty()) {
+    if (const Status made = trace::write_perfetto(**reader, options.perfetto); !made) return complain(made.error().why);
+    return 0;
+  }
+  return print_file(options, *filter, **reader);
+}
+
+}  // namespace softxe::cli

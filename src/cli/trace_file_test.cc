@@ -1,0 +1,137 @@
+// What is written is read, and no damage is believed.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "cli/trace_reader.h"
+#include "cli/trace_writer.h"
+
+namespace softxe::trace {
+namespace {
+
+namespace fs = std::filesystem;
+
+class TraceFile : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::temp_directory_path() / ("softxe-trace-test-" + std::to_string(getpid()));
+    fs::create_directories(folder_);
+    path_ = (folder_ / "run.sxt").string();
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  static Event event(std::uint64_t seq) {
+    return {.seq = seq, .time_ns = 1000 * seq, .address = seq * 4096, .size = 4096, .kind = EventKind::kFaultBegin};
+  }
+  /// `count` events of each of two processes, in blocks of ten.
+  void write(std::uint64_t count) {
+    auto writer = TraceWriter::create(path_, {{"command", {"prog"}}, {"started_ns", 0}});
+    ASSERT_TRUE(writer);
+    (*writer)->inform(0, {{"pid", 10}, {"exe", "/bin/prog"}});
+    for (std::uint64_t seq = 1; seq <= count; ++seq) {
+      for (std::uint16_t process : {0, 1}) {
+        const Event one = event(seq);
+        (*writer)->take(process, std::span(&one, 1));
+      }
+      if (seq % 10 == 0) (*writer)->flush();
+    }
+    (*writer)->inform(kAboutRun, {{"exit_status", 0}});
+    ASSERT_TRUE((*writer)->finish());
+  }
+  std::string bytes() const {
+    std::ifstream in(path_, std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+  void put(const std::string& bytes) const { std::ofstream(path_, std::ios::binary | std::ios::trunc) << bytes; }
+  static std::vector<std::uint64_t> numbers(TraceReader& reader, std::uint16_t process) {
+    std::vector<std::uint64_t> result;
+    reader.for_each([&](const NumberedEvent& e) {
+      if (e.process == process) result.push_back(e.event.seq);
+      return true;
+    });
+    return result;
+  }
+
+  fs::path folder_;
+  std::string path_;
+};
+
+TEST_F(TraceFile, ComesBackAsItWasWritten) {
+  write(25);
+  auto reader = TraceReader::open(path_);
+  ASSERT_TRUE(reader);
+  EXPECT_EQ((*reader)->cut_off(), "");
+  EXPECT_EQ((*reader)->event_count(), 50u);
+  EXPECT_EQ((*reader)->head().at("command").at(0), "prog");
+  EXPECT_EQ((*reader)->ending().at("exit_status"), 0);
+  EXPECT_EQ((*reader)->processes().at(0).pid, 10u);
+  std::uint64_t last_ns = 0;
+  (*reader)->for_each([&](const NumberedEvent& e) {
+    EXPECT_GE(e.event.time_ns, last_ns);
+    last_ns = e.event.time_ns;
+    EXPECT_EQ(e.event.address, e.event.seq * 4096);
+    return true;
+  });
+  std::uint64_t expected = 25;
+  (*reader)->for_each_backwards(1, [&](const Event& e) {
+    EXPECT_EQ(e.seq, expected--);
+    return true;
+  });
+  EXPECT_EQ(expected, 0u);
+}
+
+TEST_F(TraceFile, CutAnywhereIsReadUpToTheLastWholeBlockAndSaysSo) {
+  write(30);
+  const std::string whole = bytes();
+  std::size_t known = 0;
+  for (std::size_t size = 0; size < whole.size(); size += 7) {
+    put(whole.substr(0, size));
+    auto reader = TraceReader::open(path_);
+    if (!reader) {
+      EXPECT_EQ(known, 0u) << "a longer part of the file could be read, one of " << size << " bytes cannot";
+      continue;
+    }
+    EXPECT_NE((*reader)->cut_off(), "") << size;
+    const auto first = numbers(**reader, 0);
+    EXPECT_EQ(first.size() % 10, 0u);
+    EXPECT_GE(first.size(), known) << size;
+    for (std::size_t i = 0; i < first.size(); ++i) EXPECT_EQ(first[i], i + 1);
+    known = first.size();
+  }
+  EXPECT_EQ(known, 30u);
+}
+
+TEST_F(TraceFile, AWrongBitEndsWhatIsBelieved) {
+  write(20);
+  const std::string whole = bytes();
+  for (std::size_t at = 0; at < whole.size(); at += 11) {
+    std::string damaged = whole;
+    damaged[at] = static_cast<char>(damaged[at] ^ 0x10);
+    put(damaged);
+    auto reader = TraceReader::open(path_);
+    if (!reader) continue;
+    for (const std::uint16_t process : {0, 1}) {
+      const auto read = numbers(**reader, process);
+      for (std::size_t i = 1; i < read.size(); ++i) EXPECT_LT(read[i - 1], read[i]) << "byte " << at;
+    }
+  }
+}
+
+TEST_F(TraceFile, WhatIsNoTraceIsRefused) {
+  for (const std::string& text : {std::string(), std::string("hello"), std::string(4096, '\0')}) {
+    put(text);
+    EXPECT_FALSE(TraceReader::open(path_));
+  }
+  EXPECT_FALSE(TraceReader::open(path_ + ".not"));
+  write(1);
+  std::string newer = bytes();
+  newer[8] = 2;
+  put(newer);
+  EXPECT_FALSE(TraceReader::open(path_));
+}
+
+}  // namespace
+}  // namespace softxe::trace
