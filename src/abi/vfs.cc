@@ -87,6 +87,14 @@ void TreeBuilder::link(const std::string& path, const std::string& target) {
     nodes_.push_back({.path = path, .kind = NodeKind::kLink, .content = relative_target(path, target), .mode = 0777});
 }
 
+void TreeBuilder::device_link(const std::string& path, const std::string& folder) {
+  if (claim(path))
+    nodes_.push_back({.path = path,
+                      .kind = NodeKind::kLink,
+                      .content = relative_target(path, parent_of(folder)) + folder.substr(folder.rfind('/')),
+                      .mode = 0777});
+}
+
 std::string pci_slot(std::uint32_t device) { return fmt::format("0000:{:02x}:00.0", 3 + device); }
 
 std::vector<VfsNode> build_tree(std::span<const DeviceConfig> devices) {

@@ -161,11 +161,14 @@ FdObject::FdObject(std::shared_ptr<SyncFile> file)
     : kind_(Kind::kSyncFile), generation_(generation()), sync_file_(std::move(file)) {}
 FdObject::FdObject(SyncobjPtr object) : kind_(Kind::kSyncobj), generation_(generation()), syncobj_(std::move(object)) {}
 FdObject::FdObject(DynamicFile file, std::string client_path)
-    : kind_(Kind::kDynamic), dynamic_(file), client_path_(std::move(client_path)), generation_(generation()) {}
+    : kind_(Kind::kDynamic), dynamic_(file), client_path_(std::move(client_path)), generation_(generation()) {
+  if (dynamic_.kind == DynamicKind::kForcewake) session()->files.at(dynamic_.device)->wake();
+}
 
 FdObject::~FdObject() {
   if (current()) {
     if (bo_ != nullptr) bo_->unexported();
+    if (dynamic_.kind == DynamicKind::kForcewake) session()->files.at(dynamic_.device)->let_sleep();
     return;
   }
   leak(file_);

@@ -1,6 +1,7 @@
 #include "preload/open_file.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <algorithm>
@@ -51,6 +52,13 @@ int serve_text(int fd, int flags, std::string_view text) {
   return fd;
 }
 
+/// sysfs refuses a descriptor for an access that the attribute does not have, even to root.
+bool refused_by_sysfs(int fd, int flags, const std::string& path) {
+  if ((flags & O_ACCMODE) == O_RDONLY || file_system_of(path) != FileSystemKind::kSysfs) return false;
+  struct stat st {};
+  return raw_syscall(SYS_fstat, fd, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & 0222) == 0;
+}
+
 int give_dynamic(int fd, int flags, const DynamicFile& file, const std::string& path) {
   auto made = session_or_make();
   if (!made) {
@@ -83,6 +91,10 @@ int open_suspect(const KernelPath& path, int flags, mode_t mode) {
 int give_meaning(int fd, int flags) {
   const auto path = client_path_of_fd(fd);
   if (!path) return fd;
+  if (refused_by_sysfs(fd, flags, *path)) {
+    raw_syscall(SYS_close, fd);
+    return -EACCES;
+  }
   if (const auto node = find_device_node(*path, settings().devices.size()); node) {
     auto object = std::make_shared<FdObject>(*node);
     if (auto file = object->drm_file(); !file) {
@@ -146,7 +158,8 @@ long write_dynamic_text(const FdObject& object, std::string_view text) {
   auto made = session_or_make();
   if (!made) return -ENODEV;
   const DynamicFile& file = object.dynamic();
-  const Status done = write_dynamic(file, text, *(*made)->files.at(file.device));
+  const Status done =
+      write_dynamic(file, text, settings().devices.at(file.device), *(*made)->files.at(file.device));
   if (!done) {
     SX_DEBUG("write to {}: {}", object.client_path(), done.error().why);
     return -done.error().err;
