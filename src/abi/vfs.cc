@@ -29,6 +29,7 @@ void add_common(TreeBuilder& tree) {
         "/sys/bus/platform/devices", "/sys/devices/system", "/sys/devices/virtual", "/sys/fs", "/sys/kernel/mm",
         "/sys/kernel/config", "/sys/kernel/debug/dri", "/sys/kernel/tracing", "/sys/dev/block", "/sys/dev/char"})
     tree.directory(path);
+  tree.file(std::string(kSwSyncPath), "", 0600);
   tree.file("/sys/class/drm/version", "drm 1.1.0 20060810\n");
   for (const char* module : {"xe", "drm"}) {
     const std::string base = std::string("/sys/module/") + module;

@@ -71,6 +71,8 @@ struct DeviceNode {
   bool is_render() const { return minor >= 128; }
 };
 inline constexpr unsigned kDrmMajor = 226;
+/// Each open of this file is a timeline (drv/exec/sw_sync.h).
+inline constexpr std::string_view kSwSyncPath = "/sys/kernel/debug/sync/sw_sync";
 std::optional<DeviceNode> find_device_node(std::string_view physical_client_path, std::size_t device_count);
 /// "0000:03:00.0" of device 0.
 std::string pci_slot(std::uint32_t device);

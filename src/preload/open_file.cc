@@ -1,6 +1,7 @@
 #include "preload/open_file.h"
 
 #include <fcntl.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -75,6 +76,18 @@ int give_dynamic(int fd, int flags, const DynamicFile& file, const std::string& 
   return served;
 }
 
+/// The kernel names the timeline after the thread that opens it.
+int give_timeline(int fd) {
+  if (!session_or_make()) {
+    raw_syscall(SYS_close, fd);
+    return -ENODEV;
+  }
+  FenceName name{};
+  prctl(PR_GET_NAME, name.data());
+  put_fd(fd, std::make_shared<FdObject>(std::make_shared<SwTimeline>(name)));
+  return fd;
+}
+
 }  // namespace
 
 int open_suspect(const KernelPath& path, int flags, mode_t mode) {
@@ -105,6 +118,7 @@ int give_meaning(int fd, int flags) {
     put_fd(fd, std::move(object));
     return fd;
   }
+  if (*path == kSwSyncPath) return give_timeline(fd);
   const auto dynamic = find_dynamic(*path, settings().devices);
   if (!dynamic || dynamic->kind == DynamicKind::kMeminfo) return fd;
   return give_dynamic(fd, flags, *dynamic, *path);
