@@ -129,7 +129,10 @@ Result<int> DrmFile::syncobj_timeline_wait(Bytes bytes) {
   if ((request.flags & ~kKnown) != 0) return fail(EINVAL, "unknown wait flags");
   if (request.count_handles == 0) return 0;
   SX_TRY(auto handles, read_array<SyncobjHandle>(memory_, HostVa(request.handles), request.count_handles));
-  SX_TRY(auto values, read_array<std::uint64_t>(memory_, HostVa(request.points), request.count_handles));
+  std::vector<std::uint64_t> values(handles.size(), 0);  // no points: binary syncobjs
+  if (request.points != 0) {
+    SX_TRY(values, read_array<std::uint64_t>(memory_, HostVa(request.points), request.count_handles));
+  }
   SyncobjWaitRequest wait{.points = {},
                           .all = (request.flags & DRM_SYNCOBJ_WAIT_FLAGS_WAIT_ALL) != 0,
                           .for_submit = (request.flags & DRM_SYNCOBJ_WAIT_FLAGS_WAIT_FOR_SUBMIT) != 0,
@@ -161,6 +164,7 @@ Result<int> DrmFile::syncobj_eventfd(Bytes bytes) {
   if (request.pad != 0 || (request.flags & ~static_cast<std::uint32_t>(DRM_SYNCOBJ_WAIT_FLAGS_WAIT_AVAILABLE)) != 0) {
     return fail(EINVAL, "unknown flags or pad");
   }
+  if (syncobjs_.find(SyncobjHandle{request.handle}) == nullptr) return fail(ENOENT, "no such syncobj");
   SX_TRY(auto event, EventFd::from_client(request.fd));
   SX_TRY_VOID(syncobjs_.register_eventfd(
       {SyncobjHandle{request.handle}, request.point},

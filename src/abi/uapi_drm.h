@@ -357,4 +357,15 @@ struct sync_set_deadline {
 
 #endif /* _LINUX_SYNC_H */
 
+/* debugfs sync/sw_sync: fences that the opener signals. No uapi header of the kernel has these. */
+struct sw_sync_create_fence_data {
+  __u32 value;
+  char name[32];
+  __s32 fence;
+};
+#define SW_SYNC_IOC_MAGIC                                          'W'
+#define SW_SYNC_IOC_CREATE_FENCE                 _IOWR(SW_SYNC_IOC_MAGIC, 0, struct sw_sync_create_fence_data)
+#define SW_SYNC_IOC_INC                          _IOW(SW_SYNC_IOC_MAGIC, 1, __u32)
+
+
 #endif /* SOFTXE_ABI_UAPI_DRM_H */

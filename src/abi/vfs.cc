@@ -29,6 +29,7 @@ void add_common(TreeBuilder& tree) {
         "/sys/bus/platform/devices", "/sys/devices/system", "/sys/devices/virtual", "/sys/fs", "/sys/kernel/mm",
         "/sys/kernel/config", "/sys/kernel/debug/dri", "/sys/kernel/tracing", "/sys/dev/block", "/sys/dev/char"})
     tree.directory(path);
+  tree.file(std::string(kSwSyncPath), "", 0600);
   tree.file("/sys/class/drm/version", "drm 1.1.0 20060810\n");
   for (const char* module : {"xe", "drm"}) {
     const std::string base = std::string("/sys/module/") + module;
@@ -85,6 +86,14 @@ void TreeBuilder::sparse(const std::string& path, std::uint64_t bytes) {
 void TreeBuilder::link(const std::string& path, const std::string& target) {
   if (claim(path))
     nodes_.push_back({.path = path, .kind = NodeKind::kLink, .content = relative_target(path, target), .mode = 0777});
+}
+
+void TreeBuilder::device_link(const std::string& path, const std::string& folder) {
+  if (claim(path))
+    nodes_.push_back({.path = path,
+                      .kind = NodeKind::kLink,
+                      .content = relative_target(path, parent_of(folder)) + folder.substr(folder.rfind('/')),
+                      .mode = 0777});
 }
 
 std::string pci_slot(std::uint32_t device) { return fmt::format("0000:{:02x}:00.0", 3 + device); }

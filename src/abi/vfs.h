@@ -71,6 +71,8 @@ struct DeviceNode {
   bool is_render() const { return minor >= 128; }
 };
 inline constexpr unsigned kDrmMajor = 226;
+/// Each open of this file is a timeline (drv/exec/sw_sync.h).
+inline constexpr std::string_view kSwSyncPath = "/sys/kernel/debug/sync/sw_sync";
 std::optional<DeviceNode> find_device_node(std::string_view physical_client_path, std::size_t device_count);
 /// "0000:03:00.0" of device 0.
 std::string pci_slot(std::uint32_t device);
@@ -104,6 +106,9 @@ class TreeBuilder {
   void sparse(const std::string& path, std::uint64_t bytes);
   /// A relative link, so that readlink never shows the shadow root.
   void link(const std::string& path, const std::string& target);
+  /// The same for a device's own folder above `path`, with its name in the link as sysfs has it
+  /// ("../../../0000:03:00.0"): clients take the name from there.
+  void device_link(const std::string& path, const std::string& folder);
   std::vector<VfsNode> take() { return std::move(nodes_); }
 
  private:
@@ -123,6 +128,8 @@ enum class DynamicKind : std::uint8_t {
   kGtStats,  ///< write a true boolean: reset
   kGtIdleStatus,
   kGtIdleResidency,
+  kGtFrequency,       ///< of DynamicFile::frequency; the two limits can be written
+  kForcewake,         ///< the GTs of the device are awake while it is open
   kGtForceReset,      ///< write true: reset, do not wait
   kGtForceResetSync,  ///< write true: reset, done on return
   kEngineProperty,
@@ -134,6 +141,7 @@ enum class DynamicKind : std::uint8_t {
 };
 enum class EngineProperty : std::uint8_t { kJobTimeoutMs, kTimesliceUs, kPreemptTimeoutUs };
 enum class PropertyBound : std::uint8_t { kValue, kMin, kMax };
+enum class FrequencyFile : std::uint8_t { kCurrent, kActual, kMin, kMax };
 
 struct DynamicFile {
   DynamicKind kind = DynamicKind::kMeminfo;
@@ -142,6 +150,7 @@ struct DynamicFile {
   EngineClass cls = EngineClass::kRender;
   EngineProperty property = EngineProperty::kJobTimeoutMs;
   PropertyBound bound = PropertyBound::kValue;
+  FrequencyFile frequency = FrequencyFile::kCurrent;
 };
 /// By physical client path; none: serve the shadow file (or the real one) as it is.
 std::optional<DynamicFile> find_dynamic(std::string_view physical_client_path, std::span<const DeviceConfig> devices);
@@ -163,6 +172,18 @@ struct EngineSettings {
 /// Applies a write; EINVAL when the number is malformed, outside [min, max], or a bound outside the
 /// build-time limits.
 Status write_engine_setting(EngineSettings& settings, const DynamicFile& file, std::string_view text);
+
+/// What the client asks the GT's clock to keep to, in MHz. 0: the profile's own limit.
+struct FrequencyLimits {
+  std::uint32_t min_mhz = 0;
+  std::uint32_t max_mhz = 0;
+};
+/// What a frequency file reads. The clock follows the load at once: the minimum without work, the maximum with it. A
+/// maximum below the minimum makes the minimum a fixed request, as Xe's firmware does.
+std::uint32_t frequency_mhz(FrequencyFile file, const DeviceProfile& profile, FrequencyLimits limits, bool idle);
+/// Applies a write to kMin or kMax. EINVAL: not a number, or outside [RPn, RP0].
+Status write_frequency_limit(FrequencyLimits& limits, FrequencyFile file, const DeviceProfile& profile,
+                             std::string_view text);
 
 enum class ResetWait : std::uint8_t { kReturnAtOnce, kUntilDone };
 struct GtIdle {
@@ -186,6 +207,8 @@ class DeviceFiles {
   virtual Status reset_gt(std::uint16_t gt, ResetWait wait) = 0;
   virtual EngineSettings engine_settings(std::uint16_t gt, EngineClass cls) const = 0;
   virtual void set_engine_settings(std::uint16_t gt, EngineClass cls, const EngineSettings&) = 0;
+  virtual FrequencyLimits frequency_limits(std::uint16_t gt) const = 0;
+  virtual void set_frequency_limits(std::uint16_t gt, FrequencyLimits) = 0;
   virtual std::uint32_t wedged_mode() const = 0;
   virtual void set_wedged_mode(std::uint32_t mode) = 0;
   virtual std::uint32_t atomic_timeslice_ms() const = 0;
@@ -197,7 +220,7 @@ class DeviceFiles {
 /// Text of a dynamic file now. kMeminfo is not a device's: see meminfo_text().
 Result<std::string> read_dynamic(const DynamicFile& file, const DeviceConfig& device, const DeviceFiles& files);
 /// Effect of a write; EINVAL malformed, EACCES for a file that cannot be written.
-Status write_dynamic(const DynamicFile& file, std::string_view text, DeviceFiles& files);
+Status write_dynamic(const DynamicFile& file, std::string_view text, const DeviceConfig& device, DeviceFiles& files);
 
 /// Lines "name: value" in the order of spec/svm.md 9.1.
 std::string stats_text(const CounterSet& counters);

@@ -55,6 +55,24 @@ std::optional<DynamicFile> find_property(std::string_view rest, DynamicFile file
   return file;
 }
 
+std::optional<DynamicFile> find_frequency(std::string_view name, DynamicFile file) {
+  struct Name {
+    std::string_view name;
+    FrequencyFile file;
+  };
+  constexpr Name kNames[] = {{"cur_freq", FrequencyFile::kCurrent},
+                             {"act_freq", FrequencyFile::kActual},
+                             {"min_freq", FrequencyFile::kMin},
+                             {"max_freq", FrequencyFile::kMax}};
+  for (const Name& n : kNames)
+    if (name == n.name) {
+      file.kind = DynamicKind::kGtFrequency;
+      file.frequency = n.file;
+      return file;
+    }
+  return std::nullopt;
+}
+
 std::optional<DynamicFile> find_in_sysfs(std::string_view rest, DynamicFile file) {
   std::uint32_t tile = 0;
   if (!eat(rest, "/tile") || !eat_number(rest, tile) || !eat(rest, "/") || !eat_gt(rest, file.gt)) return std::nullopt;
@@ -66,6 +84,7 @@ std::optional<DynamicFile> find_in_sysfs(std::string_view rest, DynamicFile file
     file.kind = DynamicKind::kGtIdleResidency;
     return file;
   }
+  if (eat(rest, "freq0/")) return find_frequency(rest, file);
   if (eat(rest, "engines/")) return find_property(rest, file);
   return std::nullopt;
 }
@@ -77,6 +96,7 @@ std::optional<DynamicFile> find_in_debugfs(std::string_view rest, DynamicFile fi
   };
   constexpr Name kDeviceFiles[] = {{"clients", DynamicKind::kClients},
                                    {"wedged_mode", DynamicKind::kWedgedMode},
+                                   {"forcewake_all", DynamicKind::kForcewake},
                                    {"atomic_svm_timeslice_ms", DynamicKind::kAtomicTimeslice}};
   constexpr Name kGtFiles[] = {{"stats", DynamicKind::kGtStats},
                                {"force_reset", DynamicKind::kGtForceReset},
@@ -214,6 +234,29 @@ Status write_engine_setting(EngineSettings& settings, const DynamicFile& file, s
   return fail(EINVAL, "unknown bound");
 }
 
+std::uint32_t frequency_mhz(FrequencyFile file, const DeviceProfile& profile, FrequencyLimits limits, bool idle) {
+  const std::uint32_t min = limits.min_mhz != 0 ? limits.min_mhz : profile.rpn_mhz;
+  const std::uint32_t max = limits.max_mhz != 0 ? limits.max_mhz : profile.rp0_mhz;
+  switch (file) {
+    case FrequencyFile::kMin: return min;
+    case FrequencyFile::kMax: return max;
+    case FrequencyFile::kActual:
+      if (idle) return 0;  // in C6 there is no clock
+      break;
+    case FrequencyFile::kCurrent: break;
+  }
+  return idle || max < min ? min : max;
+}
+
+Status write_frequency_limit(FrequencyLimits& limits, FrequencyFile file, const DeviceProfile& profile,
+                             std::string_view text) {
+  const auto number = parse_number(text);
+  if (!number || *number < profile.rpn_mhz || *number > profile.rp0_mhz)
+    return fail(EINVAL, "not a number between rpn_freq and rp0_freq");
+  (file == FrequencyFile::kMin ? limits.min_mhz : limits.max_mhz) = *number;
+  return {};
+}
+
 Result<std::string> read_dynamic(const DynamicFile& file, const DeviceConfig& device, const DeviceFiles& files) {
   switch (file.kind) {
     case DynamicKind::kGtStats: return stats_text(files.gt_counters(file.gt));
@@ -227,10 +270,14 @@ Result<std::string> read_dynamic(const DynamicFile& file, const DeviceConfig& de
                                                                        : limits.max;
       return fmt::format("{}\n", number);
     }
+    case DynamicKind::kGtFrequency:
+      return fmt::format("{}\n", frequency_mhz(file.frequency, *device.profile, files.frequency_limits(file.gt),
+                                               files.gt_idle(file.gt).idle));
     case DynamicKind::kWedgedMode: return fmt::format("{}\n", files.wedged_mode());
     case DynamicKind::kAtomicTimeslice: return fmt::format("{}\n", files.atomic_timeslice_ms());
     case DynamicKind::kVramManager: return vram_text(device, files.region_use(file.gt + 1u));
     case DynamicKind::kClients: return clients_text(files.clients());
+    case DynamicKind::kForcewake:
     case DynamicKind::kGtForceReset:
     case DynamicKind::kGtForceResetSync: return std::string();
     case DynamicKind::kMeminfo: break;
@@ -238,7 +285,7 @@ Result<std::string> read_dynamic(const DynamicFile& file, const DeviceConfig& de
   return fail(EINVAL, "not a file of a device");
 }
 
-Status write_dynamic(const DynamicFile& file, std::string_view text, DeviceFiles& files) {
+Status write_dynamic(const DynamicFile& file, std::string_view text, const DeviceConfig& device, DeviceFiles& files) {
   switch (file.kind) {
     case DynamicKind::kGtStats:
     case DynamicKind::kGtForceReset:
@@ -256,6 +303,14 @@ Status write_dynamic(const DynamicFile& file, std::string_view text, DeviceFiles
       EngineSettings settings = files.engine_settings(file.gt, file.cls);
       SX_TRY_VOID(write_engine_setting(settings, file, text));
       files.set_engine_settings(file.gt, file.cls, settings);
+      return {};
+    }
+    case DynamicKind::kGtFrequency: {
+      if (file.frequency != FrequencyFile::kMin && file.frequency != FrequencyFile::kMax)
+        return fail(EACCES, "not a limit");
+      FrequencyLimits limits = files.frequency_limits(file.gt);
+      SX_TRY_VOID(write_frequency_limit(limits, file.frequency, *device.profile, text));
+      files.set_frequency_limits(file.gt, limits);
       return {};
     }
     case DynamicKind::kWedgedMode:

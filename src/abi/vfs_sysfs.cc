@@ -124,7 +124,7 @@ void add_minor(TreeBuilder& tree, const DeviceConfig& device, std::uint32_t mino
   tree.file(dir + "/dev", fmt::format("{}:{}\n", kDrmMajor, minor));
   tree.file(dir + "/uevent",
             fmt::format("MAJOR={}\nMINOR={}\nDEVNAME=dri/{}\nDEVTYPE=drm_minor\n", kDrmMajor, minor, name), 0644);
-  tree.link(dir + "/device", pci_directory(device.index));
+  tree.device_link(dir + "/device", pci_directory(device.index));
   tree.link(dir + "/subsystem", "/sys/class/drm");
   tree.link("/sys/class/drm/" + name, dir);
   tree.link(fmt::format("/sys/dev/char/{}:{}", kDrmMajor, minor), dir);
@@ -154,13 +154,15 @@ void add_gt(TreeBuilder& tree, const DeviceConfig& device, const GtFact& gt) {
   const DeviceProfile& p = *device.profile;
   const std::string dir = fmt::format("{}/tile{}/gt{}", pci_directory(device.index), gt.tile, gt.id);
   const std::string freq = dir + "/freq0";
-  for (const char* name : {"cur_freq", "act_freq", "rp0_freq"})
-    tree.file(fmt::format("{}/{}", freq, name), fmt::format("{}\n", p.rp0_mhz));
-  tree.file(freq + "/max_freq", fmt::format("{}\n", p.rp0_mhz), 0644);
-  tree.file(freq + "/min_freq", fmt::format("{}\n", p.rpn_mhz), 0644);
+  for (const char* name : {"cur_freq", "act_freq"}) tree.dynamic(fmt::format("{}/{}", freq, name));
+  for (const char* name : {"min_freq", "max_freq"}) tree.dynamic(fmt::format("{}/{}", freq, name), 0644);
+  tree.file(freq + "/rp0_freq", fmt::format("{}\n", p.rp0_mhz));
   tree.file(freq + "/rpe_freq", fmt::format("{}\n", p.rpe_mhz));
   tree.file(freq + "/rpn_freq", fmt::format("{}\n", p.rpn_mhz));
+  tree.file(freq + "/throttle/reasons", "none\n");
   tree.file(freq + "/throttle/status", "0\n");
+  for (const char* reason : {"pl1", "pl2", "pl4", "thermal", "prochot", "ratl", "vr_thermalert", "vr_tdc"})
+    tree.file(fmt::format("{}/throttle/reason_{}", freq, reason), "0\n");
   tree.file(dir + "/gtidle/name", fmt::format("gt{}-{}\n", gt.id, gt.type == GtType::kMain ? "rc" : "mc"));
   tree.dynamic(dir + "/gtidle/idle_status");
   tree.dynamic(dir + "/gtidle/idle_residency_ms");

@@ -1,5 +1,6 @@
 #include "abi/vfs.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -291,6 +292,8 @@ class FakeFiles final : public DeviceFiles {
   }
   EngineSettings engine_settings(std::uint16_t, EngineClass) const override { return settings; }
   void set_engine_settings(std::uint16_t, EngineClass, const EngineSettings& s) override { settings = s; }
+  FrequencyLimits frequency_limits(std::uint16_t) const override { return limits; }
+  void set_frequency_limits(std::uint16_t, FrequencyLimits l) override { limits = l; }
   std::uint32_t wedged_mode() const override { return wedged; }
   void set_wedged_mode(std::uint32_t mode) override { wedged = mode; }
   std::uint32_t atomic_timeslice_ms() const override { return timeslice; }
@@ -301,6 +304,7 @@ class FakeFiles final : public DeviceFiles {
   CounterWords words;
   CounterSet counters{words};
   bool idle = true;
+  FrequencyLimits limits;
   EngineSettings settings;
   std::uint32_t wedged = 1;
   std::uint32_t timeslice = 5;
@@ -317,7 +321,7 @@ int write_path(const std::string& path, std::string_view text, FakeFiles& files)
   const auto devices = two_devices();
   const auto file = find_dynamic(path, devices);
   if (!file) return ENOENT;
-  auto status = write_dynamic(*file, text, files);
+  auto status = write_dynamic(*file, text, devices[file->device], files);
   return status ? 0 : status.error().err;
 }
 
@@ -337,6 +341,49 @@ TEST(DynamicFiles, StatsFirstSubstringMatchIsTheNamedLine) {
     EXPECT_TRUE(at == 0 || text[at - 1] == '\n') << name << ": an earlier line contains it";
   }
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), static_cast<std::ptrdiff_t>(kKernelCounterCount));
+}
+
+TEST(DynamicFiles, TheClockKeepsToTheLimitsOfTheClient) {
+  FakeFiles files;
+  const std::string freq = pci_directory(0) + "/tile0/gt0/freq0/";
+  struct Case {
+    const char* file;
+    const char* write;  ///< empty: read
+    int error;
+    const char* text;  ///< what a read gives
+    bool idle;
+  };
+  const Case cases[] = {
+      {"min_freq", "", 0, "400\n", true},        {"max_freq", "", 0, "2850\n", true},
+      {"cur_freq", "", 0, "400\n", true},        {"cur_freq", "", 0, "2850\n", false},
+      {"act_freq", "", 0, "0\n", true},          {"act_freq", "", 0, "2850\n", false},
+      {"min_freq", "399", EINVAL, "", true},     {"min_freq", "2851", EINVAL, "", true},
+      {"max_freq", "399", EINVAL, "", true},     {"max_freq", "2851", EINVAL, "", true},
+      {"max_freq", "garbage", EINVAL, "", true}, {"cur_freq", "1000", EACCES, "", true},
+      {"max_freq", "", 0, "2850\n", true},       {"max_freq", "1000\n", 0, "", true},
+      {"max_freq", "", 0, "1000\n", true},       {"act_freq", "", 0, "1000\n", false},
+      {"min_freq", "1200", 0, "", true},         {"cur_freq", "", 0, "1200\n", false},  // fixed: max is below
+      {"cur_freq", "", 0, "1200\n", true},
+  };
+  for (const Case& c : cases) {
+    files.idle = c.idle;
+    SCOPED_TRACE(fmt::format("{} <- '{}'", c.file, c.write));
+    if (*c.write != '\0' || c.error != 0)
+      EXPECT_EQ(write_path(freq + c.file, c.write, files), c.error);
+    else
+      EXPECT_EQ(*read_path(freq + c.file, files), c.text);
+  }
+}
+
+TEST(VfsTree, TheLinkOfAMinorNamesItsDevice) {
+  const auto devices = two_devices();
+  const auto nodes = build_tree(devices);
+  for (const VfsNode& node : nodes)
+    if (node.path == pci_directory(0) + "/drm/card0/device") {
+      EXPECT_EQ(node.content, "../../../" + pci_slot(0));
+      return;
+    }
+  FAIL() << "no such link";
 }
 
 TEST(DynamicFiles, Reads) {

@@ -18,9 +18,9 @@ void PreloadDeviceFiles::reset_gt_counters(std::uint16_t) {
   for (std::size_t i = 0; i < kCounterCount; ++i) baseline_.value[i].store(now.get(static_cast<Counter>(i)));
 }
 
-GtIdle PreloadDeviceFiles::gt_idle(std::uint16_t) const {
-  // Engines have no threads between jobs, so a GT that is looked at is idle or about to be.
-  return {.idle = true, .residency_ms = device_.exec().clock().now_ns() / 1'000'000};
+GtIdle PreloadDeviceFiles::gt_idle(std::uint16_t gt) const {
+  return {.idle = awake_.load() == 0 && device_.exec().gt_idle(gt),
+          .residency_ms = device_.exec().clock().now_ns() / 1'000'000};
 }
 
 Status PreloadDeviceFiles::reset_gt(std::uint16_t gt, ResetWait) {
@@ -36,6 +36,16 @@ EngineSettings PreloadDeviceFiles::engine_settings(std::uint16_t gt, EngineClass
 void PreloadDeviceFiles::set_engine_settings(std::uint16_t gt, EngineClass cls, const EngineSettings& settings) {
   Guard hold(lock_);
   engines_.at(gt).at(static_cast<std::size_t>(cls)) = settings;
+}
+
+FrequencyLimits PreloadDeviceFiles::frequency_limits(std::uint16_t gt) const {
+  Guard hold(lock_);
+  return frequencies_.at(gt);
+}
+
+void PreloadDeviceFiles::set_frequency_limits(std::uint16_t gt, FrequencyLimits limits) {
+  Guard hold(lock_);
+  frequencies_.at(gt) = limits;
 }
 
 std::uint32_t PreloadDeviceFiles::atomic_timeslice_ms() const {
@@ -56,6 +66,7 @@ DeviceSettings PreloadDeviceFiles::settings() const {
   DeviceSettings now{.wedged_mode = wedged_mode(), .atomic_timeslice_ms = atomic_timeslice_ms()};
   Guard hold(lock_);
   now.engines = engines_;
+  now.frequencies = frequencies_;
   return now;
 }
 
@@ -64,6 +75,7 @@ void PreloadDeviceFiles::inherit(const DeviceSettings& parents) {
   set_atomic_timeslice_ms(parents.atomic_timeslice_ms);
   Guard hold(lock_);
   engines_ = parents.engines;
+  frequencies_ = parents.frequencies;
 }
 
 std::vector<DrmClient> PreloadDeviceFiles::clients() const {

@@ -15,6 +15,7 @@ struct DeviceSettings {
   std::uint32_t wedged_mode = 1;
   std::uint32_t atomic_timeslice_ms = 0;
   std::array<std::array<EngineSettings, kEngineClasses>, kGtsMax> engines{};
+  std::array<FrequencyLimits, kGtsMax> frequencies{};
 };
 
 /// Thread-safe. Counters and resets are the device's; settings are kept here.
@@ -28,12 +29,18 @@ class PreloadDeviceFiles final : public DeviceFiles {
   Status reset_gt(std::uint16_t gt, ResetWait wait) override;
   EngineSettings engine_settings(std::uint16_t gt, EngineClass cls) const override;
   void set_engine_settings(std::uint16_t gt, EngineClass cls, const EngineSettings&) override;
+  FrequencyLimits frequency_limits(std::uint16_t gt) const override;
+  void set_frequency_limits(std::uint16_t gt, FrequencyLimits limits) override;
   std::uint32_t wedged_mode() const override { return wedged_mode_.load(); }
   void set_wedged_mode(std::uint32_t mode) override { wedged_mode_.store(mode); }
   std::uint32_t atomic_timeslice_ms() const override;
   void set_atomic_timeslice_ms(std::uint32_t ms) override;
   RegionUse region_use(std::uint32_t region) const override;
   std::vector<DrmClient> clients() const override;
+
+  /// While a file of DynamicKind::kForcewake is open.
+  void wake() { awake_.fetch_add(1); }
+  void let_sleep() { awake_.fetch_sub(1); }
 
   DeviceSettings settings() const;
   void inherit(const DeviceSettings& parents);
@@ -45,8 +52,10 @@ class PreloadDeviceFiles final : public DeviceFiles {
   CounterSet shown_set_{shown_};
   CounterWords baseline_;
   std::atomic<std::uint32_t> wedged_mode_{1};
+  std::atomic<std::uint32_t> awake_{0};  ///< open forcewake files
   mutable LeafMutex lock_{"PreloadDeviceFiles"};
   std::array<std::array<EngineSettings, kEngineClasses>, kGtsMax> engines_ SX_GUARDED_BY(lock_){};
+  std::array<FrequencyLimits, kGtsMax> frequencies_ SX_GUARDED_BY(lock_){};
 };
 
 }  // namespace softxe::preload

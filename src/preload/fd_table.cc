@@ -161,17 +161,27 @@ FdObject::FdObject(std::shared_ptr<SyncFile> file)
     : kind_(Kind::kSyncFile), generation_(generation()), sync_file_(std::move(file)) {}
 FdObject::FdObject(SyncobjPtr object) : kind_(Kind::kSyncobj), generation_(generation()), syncobj_(std::move(object)) {}
 FdObject::FdObject(DynamicFile file, std::string client_path)
-    : kind_(Kind::kDynamic), dynamic_(file), client_path_(std::move(client_path)), generation_(generation()) {}
+    : kind_(Kind::kDynamic), dynamic_(file), client_path_(std::move(client_path)), generation_(generation()) {
+  if (dynamic_.kind == DynamicKind::kForcewake) session()->files.at(dynamic_.device)->wake();
+}
+
+FdObject::FdObject(std::shared_ptr<SwTimeline> timeline)
+    : kind_(Kind::kSwSync),
+      client_path_(kSwSyncPath),
+      generation_(generation()),
+      sw_timeline_(std::move(timeline)) {}
 
 FdObject::~FdObject() {
   if (current()) {
     if (bo_ != nullptr) bo_->unexported();
+    if (dynamic_.kind == DynamicKind::kForcewake) session()->files.at(dynamic_.device)->let_sleep();
     return;
   }
   leak(file_);
   leak(bo_);
   leak(sync_file_);
   leak(syncobj_);
+  leak(sw_timeline_);
 }
 
 void FdObject::mark(int fd) {
@@ -222,6 +232,9 @@ std::shared_ptr<T> FdObject::of_this_process(Kind kind, std::shared_ptr<T> FdObj
   return current() ? this->*member : nullptr;
 }
 std::shared_ptr<SyncFile> FdObject::sync_file() { return of_this_process(Kind::kSyncFile, &FdObject::sync_file_); }
+std::shared_ptr<SwTimeline> FdObject::sw_timeline() {
+  return of_this_process(Kind::kSwSync, &FdObject::sw_timeline_);
+}
 SyncobjPtr FdObject::syncobj() { return of_this_process(Kind::kSyncobj, &FdObject::syncobj_); }
 
 std::shared_ptr<GemBo> FdObject::dma_buf() {

@@ -15,19 +15,21 @@
 
 #include "abi/drm_device.h"
 #include "abi/vfs.h"
+#include "drv/exec/sw_sync.h"
 
 namespace softxe::preload {
 
 /// One open file description of the engine; several descriptors may show the same one.
 class FdObject {
  public:
-  enum class Kind : std::uint8_t { kDevice, kDmaBuf, kSyncFile, kSyncobj, kDynamic };
+  enum class Kind : std::uint8_t { kDevice, kDmaBuf, kSyncFile, kSyncobj, kDynamic, kSwSync };
 
   explicit FdObject(DeviceNode node);
   explicit FdObject(std::shared_ptr<GemBo> bo);
   explicit FdObject(std::shared_ptr<SyncFile> file);
   explicit FdObject(SyncobjPtr object);
   FdObject(DynamicFile file, std::string client_path);
+  explicit FdObject(std::shared_ptr<SwTimeline> timeline);
   /// In a fork child the parent's objects are left alone: their threads are not here.
   ~FdObject();
   FdObject(const FdObject&) = delete;
@@ -57,6 +59,8 @@ class FdObject {
   /// In a fork child: copies that follow the parent's. None: not of this kind, or no session can be made.
   std::shared_ptr<SyncFile> sync_file();
   SyncobjPtr syncobj();
+  /// None in a fork child: the timeline is its parent's.
+  std::shared_ptr<SwTimeline> sw_timeline();
 
  private:
   bool current() const;
@@ -77,6 +81,7 @@ class FdObject {
   unsigned bo_device_ = 0;
   std::shared_ptr<SyncFile> sync_file_;
   SyncobjPtr syncobj_;
+  std::shared_ptr<SwTimeline> sw_timeline_;
 };
 using FdObjectPtr = std::shared_ptr<FdObject>;
 

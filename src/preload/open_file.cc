@@ -1,6 +1,8 @@
 #include "preload/open_file.h"
 
 #include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <algorithm>
@@ -51,6 +53,13 @@ int serve_text(int fd, int flags, std::string_view text) {
   return fd;
 }
 
+/// sysfs refuses a descriptor for an access that the attribute does not have, even to root.
+bool refused_by_sysfs(int fd, int flags, const std::string& path) {
+  if ((flags & O_ACCMODE) == O_RDONLY || file_system_of(path) != FileSystemKind::kSysfs) return false;
+  struct stat st {};
+  return raw_syscall(SYS_fstat, fd, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & 0222) == 0;
+}
+
 int give_dynamic(int fd, int flags, const DynamicFile& file, const std::string& path) {
   auto made = session_or_make();
   if (!made) {
@@ -65,6 +74,18 @@ int give_dynamic(int fd, int flags, const DynamicFile& file, const std::string& 
   const int served = serve_text(fd, flags, text);
   if (served >= 0) put_fd(served, std::make_shared<FdObject>(file, path));
   return served;
+}
+
+/// The kernel names the timeline after the thread that opens it.
+int give_timeline(int fd) {
+  if (!session_or_make()) {
+    raw_syscall(SYS_close, fd);
+    return -ENODEV;
+  }
+  FenceName name{};
+  prctl(PR_GET_NAME, name.data());
+  put_fd(fd, std::make_shared<FdObject>(std::make_shared<SwTimeline>(name)));
+  return fd;
 }
 
 }  // namespace
@@ -83,6 +104,10 @@ int open_suspect(const KernelPath& path, int flags, mode_t mode) {
 int give_meaning(int fd, int flags) {
   const auto path = client_path_of_fd(fd);
   if (!path) return fd;
+  if (refused_by_sysfs(fd, flags, *path)) {
+    raw_syscall(SYS_close, fd);
+    return -EACCES;
+  }
   if (const auto node = find_device_node(*path, settings().devices.size()); node) {
     auto object = std::make_shared<FdObject>(*node);
     if (auto file = object->drm_file(); !file) {
@@ -93,6 +118,7 @@ int give_meaning(int fd, int flags) {
     put_fd(fd, std::move(object));
     return fd;
   }
+  if (*path == kSwSyncPath) return give_timeline(fd);
   const auto dynamic = find_dynamic(*path, settings().devices);
   if (!dynamic || dynamic->kind == DynamicKind::kMeminfo) return fd;
   return give_dynamic(fd, flags, *dynamic, *path);
@@ -146,7 +172,8 @@ long write_dynamic_text(const FdObject& object, std::string_view text) {
   auto made = session_or_make();
   if (!made) return -ENODEV;
   const DynamicFile& file = object.dynamic();
-  const Status done = write_dynamic(file, text, *(*made)->files.at(file.device));
+  const Status done =
+      write_dynamic(file, text, settings().devices.at(file.device), *(*made)->files.at(file.device));
   if (!done) {
     SX_DEBUG("write to {}: {}", object.client_path(), done.error().why);
     return -done.error().err;

@@ -6,6 +6,8 @@
 #include <array>
 #include <cstdarg>
 #include <cstring>
+#include <span>
+#include <vector>
 
 #include "abi/uapi.h"
 #include "abi/user_copy.h"
@@ -35,17 +37,26 @@ Result<int> write_argument(void* argument, const T& value) {
   return 0;
 }
 
+sync_fence_info fence_info(const SyncFilePart& part) {
+  sync_fence_info info{};
+  std::memcpy(info.obj_name, part.timeline.data(), sizeof info.obj_name);
+  std::strncpy(info.driver_name, part.driver, sizeof info.driver_name - 1);
+  info.status = SyncFile::status_of(*part.fence);
+  return info;
+}
+
 Result<int> sync_file_info_of(const SyncFile& file, void* argument) {
   SX_TRY(auto info, read_argument<sync_file_info>(argument));
   if (info.flags != 0 || info.pad != 0) return fail(EINVAL, "sync_file: flags or pad set");
   info.status = file.status();
   if (info.num_fences != 0) {
-    sync_fence_info fence{};
-    fence.status = file.status();
-    std::strncpy(fence.driver_name, "xe", sizeof fence.driver_name - 1);
-    SX_TRY_VOID(write_argument(reinterpret_cast<void*>(info.sync_fence_info), fence));
+    if (info.num_fences < file.parts().size()) return fail(EINVAL, "sync_file: no room for all fences");
+    std::vector<sync_fence_info> fences;
+    for (const SyncFilePart& part : file.parts()) fences.push_back(fence_info(part));
+    ProcessUserMemory memory;
+    SX_TRY_VOID(memory.write(HostVa(info.sync_fence_info), std::as_bytes(std::span(fences))));
   }
-  info.num_fences = 1;
+  info.num_fences = static_cast<std::uint32_t>(file.parts().size());
   std::strncpy(info.name, "softxe", sizeof info.name - 1);
   return write_argument(argument, info);
 }
@@ -67,6 +78,24 @@ Result<int> sync_file_ioctl(const SyncFile& file, unsigned long request, void* a
     case SYNC_IOC_MERGE: return sync_file_merge(file, argument);
     case SYNC_IOC_SET_DEADLINE: return 0;  // a hint
     default: return fail(ENOTTY, "not a request of a sync_file");
+  }
+}
+
+Result<int> sw_sync_ioctl(SwTimeline& timeline, unsigned long request, void* argument) {
+  switch (request) {
+    case SW_SYNC_IOC_CREATE_FENCE: {
+      SX_TRY(auto create, read_argument<sw_sync_create_fence_data>(argument));
+      SX_TRY_VOID(write_argument(argument, create));  // a descriptor that nobody learns of would stay
+      SX_TRY(auto file, timeline.create_fence(create.value));
+      SX_TRY(create.fence, fd_layer().publish_sync_file(std::move(file)));
+      return write_argument(argument, create);
+    }
+    case SW_SYNC_IOC_INC: {
+      SX_TRY(const auto by, read_argument<std::uint32_t>(argument));
+      timeline.advance(by);
+      return 0;
+    }
+    default: return fail(ENOTTY, "not a request of a timeline");
   }
 }
 
@@ -141,6 +170,8 @@ IoctlAnswer ioctl_once(int fd, unsigned long request, void* argument) {
   if (object == nullptr) return {kNotOurs};
   if (const auto file = object->sync_file(); file != nullptr)
     return {kernel_result(sync_file_ioctl(*file, request, argument))};
+  if (const auto timeline = object->sw_timeline(); timeline != nullptr)
+    return {kernel_result(sw_sync_ioctl(*timeline, request, argument))};
   if (const auto bo = object->dma_buf(); bo != nullptr) return {kernel_result(dma_buf_ioctl(*bo, request, argument))};
   int error = 0;
   const auto file = device_file(object, error);

@@ -83,6 +83,8 @@ class DeviceExec {
   void vm_banned(const ExecVm& vm);
   /// debugfs force_reset: bans queues whose first job had started (spec/uapi.md 13).
   void reset_gt(std::uint16_t gt) { scheduler_->reset_gt(gt); }
+  /// True when no engine of the GT has a context queued or running.
+  bool gt_idle(std::uint16_t gt) const { return scheduler_->gt_idle(gt); }
 
   /// Between construction and destruction no context of the VM runs: for changes that must not race with
   /// its jobs (preempt-fence rebinds, userptr invalidation). May be taken under a Vm lock only if

@@ -1,6 +1,7 @@
 #include "drv/exec/sync_file.h"
 
 #include <array>
+#include <atomic>
 #include <cstring>
 
 #include <fcntl.h>
@@ -17,6 +18,17 @@ namespace {
 
 using live::errno_of;
 using live::raw_syscall;
+
+/// Of two fences of one timeline the later one stands for both.
+void add_part(std::vector<SyncFilePart>& parts, const SyncFilePart& part) {
+  for (SyncFilePart& there : parts) {
+    if (there.fence == part.fence) return;
+    if (part.context == 0 || there.context != part.context) continue;
+    if (static_cast<std::int32_t>(part.seqno - there.seqno) > 0) there = part;
+    return;
+  }
+  parts.push_back(part);
+}
 
 }  // namespace
 
@@ -49,20 +61,33 @@ void EventFd::add_one() {
   if (raw_syscall(SYS_ppoll, &entry, 1, &at_once, nullptr, 0) == 1) raw_syscall(SYS_write, fd_.get(), &one, sizeof one);
 }
 
-Result<std::shared_ptr<SyncFile>> SyncFile::make(FencePtr fence) {
+std::uint64_t new_fence_context() {
+  static std::atomic<std::uint64_t> last{0};
+  return last.fetch_add(1) + 1;
+}
+
+Result<std::shared_ptr<SyncFile>> SyncFile::make(std::vector<SyncFilePart> parts, FencePtr fence) {
   SX_TRY(std::shared_ptr<EventFd> event, EventFd::make());
   fence->on_signal([event] { event->add_one(); });
-  return std::make_shared<SyncFile>(std::move(fence), std::move(event));
+  return std::make_shared<SyncFile>(std::move(parts), std::move(fence), std::move(event));
+}
+
+Result<std::shared_ptr<SyncFile>> SyncFile::make(SyncFilePart part) {
+  FencePtr fence = part.fence;
+  return make(std::vector<SyncFilePart>{std::move(part)}, std::move(fence));
 }
 
 Result<std::shared_ptr<SyncFile>> SyncFile::merge(const SyncFile& a, const SyncFile& b) {
-  const FencePtr both[] = {a.fence_, b.fence_};
-  return make(all_of(both));
+  std::vector<SyncFilePart> parts(a.parts_);
+  for (const SyncFilePart& part : b.parts_) add_part(parts, part);
+  std::vector<FencePtr> fences;
+  for (const SyncFilePart& part : parts) fences.push_back(part.fence);
+  return make(std::move(parts), all_of(fences));
 }
 
-int SyncFile::status() const {
-  if (!fence_->signalled()) return 0;
-  return fence_->error() == 0 ? 1 : -fence_->error();
+int SyncFile::status_of(const Fence& fence) {
+  if (!fence.signalled()) return 0;
+  return fence.error() == 0 ? 1 : -fence.error();
 }
 
 }  // namespace softxe
