@@ -63,7 +63,8 @@ function(softxe_layer layer)
   if(SOFTXE_SANITIZE AND layer STREQUAL "hw")
     # Thousands of instantiations of vector code: half the time to compile, and tests of them that last as long.
     set_source_files_properties(${CMAKE_SOURCE_DIR}/src/hw/eu/eu_fast_plain.cc ${CMAKE_SOURCE_DIR}/src/hw/eu/eu_fast_avx2.cc
-                                ${CMAKE_SOURCE_DIR}/src/hw/eu/eu_fast_avx512.cc PROPERTIES COMPILE_OPTIONS -O0)
+                                ${CMAKE_SOURCE_DIR}/src/hw/eu/eu_fast_avx512.cc PROPERTIES COMPILE_OPTIONS -O0
+                                SKIP_PRECOMPILE_HEADERS ON)
   endif()
   target_link_libraries(softxe_${layer} PUBLIC softxe_flags Threads::Threads)
   softxe_precompile(softxe_${layer} softxe_base)

@@ -19,7 +19,8 @@ class Batches(Lines):
         here, to, source = f"@{at:#x}", self.target(), self.target()
         useful = self.chance(0.6)
         kind = (self.pick("store", "store", "copy", "atomic", "walker") if useful else
-                self.pick("walker", "walker", "endless", "jump", "own_words", "dwords", "commands", "commands", "wait", "no_end"))
+                self.pick("walker", "walker", "endless", "jump", "own_words", "dwords", "commands", "commands", "wait",
+                          "no_end"))
         end = 0x05000000
         if kind == "walker":
             kernel = f"@{KERNELS + self.random.randrange(0x40) * 0x1000:#x}"

@@ -50,8 +50,9 @@ class Fuzz:
             file.write("".join(abi.compiled(line) + "\n" for line in lines))
         flags, more = VARIANTS[variant]
         command = [self.options.softxe, "run", *flags, "--", self.options.player, path]
-        with subprocess.Popen(command, cwd=self.folder, env={**os.environ, **more}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True) as run:
+        with subprocess.Popen(command, cwd=self.folder, env={**os.environ, **more}, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+                              start_new_session=True) as run:
             try:
                 output, _ = run.communicate(timeout=LIMIT_S)
             except subprocess.TimeoutExpired:
@@ -117,7 +118,8 @@ class Fuzz:
     def print_counts(self):
         names = {entry["request"]: name for name, entry in abi.IOCTLS.items()}
         for request in sorted({request for request, _ in self.counts}, key=lambda text: int(text, 16)):
-            print(f"{names.get('0x%08x' % int(request, 16), request)}: {self.counts[request, 'ok']} ok, {self.counts[request, 'failed']} failed")
+            name = names.get(f"0x{int(request, 16):08x}", request)
+            print(f"{name}: {self.counts[request, 'ok']} ok, {self.counts[request, 'failed']} failed")
 
 
 def work(options):
@@ -135,7 +137,8 @@ def work(options):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], epilog=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], epilog=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--softxe", required=True)
     parser.add_argument("--player", required=True)
     parser.add_argument("--seed", type=int, default=1)

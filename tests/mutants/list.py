@@ -728,6 +728,10 @@ MUTANTS = [
      "    lowest.store(std::min(lowest.load(), room_[i]));\n",
      "",
      "client few_descriptors.32"),
+    ("no engine threads in reserve", "src/preload/threads.cc",
+     "constexpr unsigned kReserve = 2;",
+     "constexpr unsigned kReserve = 0;",
+     "client no_threads.filter.late"),
     # --- instructions of the execution units ------------------------------------------------------
     ("12-bit immediate without its sign", EU + "eu_compaction.cc",
      "    case Imm12::kSign: return extended;\n",

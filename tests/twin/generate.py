@@ -172,7 +172,8 @@ class Draw:
                           ("closing_child", 2), ("spawn_with", 1)])
         number = lambda: self.random.choice([0, 1, 2, 3, 10, 11, 49])
         if name == "dup":
-            self.emit(name, self.random.choice([0, 1, 2, 3, 10, 11]), number(), self.random.choice([-1, -1, -2, 0, 0o2000000, 5]))
+            self.emit(name, self.random.choice([0, 1, 2, 3, 10, 11]), number(),
+                      self.random.choice([-1, -1, -2, 0, 0o2000000, 5]))
         elif name == "close_range":
             self.emit(name, number(), number(), self.random.choice([0, 0, 4, 99]))
         elif name == "flags":
@@ -189,7 +190,8 @@ class Draw:
     def lasting_io(self):
         name = self.some([("direct", 1), ("aio", 1), ("uring", 1), ("pinned", 1)])
         seed = self.random.randrange(1, 200)
-        self.emit(name, self.page(), self.random.choice([1, 2, 4, 16]), seed if name == "pinned" else self.random.choice([0, seed]))
+        self.emit(name, self.page(), self.random.choice([1, 2, 4, 16]),
+                  seed if name == "pinned" else self.random.choice([0, seed]))
 
     def storm(self):
         """Threads load and store while calls come that must not disturb them, failing ones most of all."""
