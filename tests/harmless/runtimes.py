@@ -150,7 +150,7 @@ $bin/psql -AtXc 'select count(*), sum(bid) from pgbench_accounts; select count(*
 $bin/psql -AtXc 'select (select sum(abalance) from pgbench_accounts) = (select sum(delta) from pgbench_history)'
 $bin/psql -AtXc "set max_parallel_workers_per_gather=2; set min_parallel_table_scan_size=0; set parallel_setup_cost=0;
   select md5(string_agg(aid::text, ',' order by aid desc)) from pgbench_accounts where aid % 7 = 3" | tail -n 1
-$bin/psql -AtXc 'vacuum full'; $bin/pg_ctl -D data -m fast -w stop > /dev/null; wait $server; echo "server $?"; grep -c -e PANIC -e FATAL server.log; $bin/pg_controldata data | grep 'cluster state'
+$bin/psql -AtXc 'vacuum full'; $bin/pg_ctl -D data -m fast -w stop > /dev/null; wait $server; echo "server $?"; grep -c PANIC server.log; $bin/pg_controldata data | grep 'cluster state'
 '''
 
 FFMPEG = r'''
