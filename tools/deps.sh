@@ -13,7 +13,9 @@ build="g++ cmake ninja-build ccache pkg-config python3 libfmt-dev libcli11-dev n
 check="gdb valgrind"
 conformance="mmdebstrap debian-archive-keyring uidmap libze-dev opencl-headers
   ocl-icd-opencl-dev"
-harmless="stress-ng redis-server redis-tools libpython3.11-testsuite git sqlite3 perl gzip"
+harmless="stress-ng redis-server redis-tools libpython3.11-testsuite git sqlite3 perl gzip
+  libjemalloc2 libtcmalloc-minimal4 libmimalloc2.0 openjdk-17-jdk-headless nodejs golang-go
+  chromium postgresql-15 ffmpeg"
 lint="clang clang-format clang-tidy libclang-rt-14-dev"
 
 wanted=

@@ -56,11 +56,14 @@ void ElfTables::note(const Elf64_Dyn& entry) {
   }
 }
 
-VersionHash ElfTables::import_version(const Elf64_Rela& entry) const {
+bool ElfTables::is_import(const Elf64_Rela& entry) const {
   const std::uint64_t kind = ELF64_R_TYPE(entry.r_info);
+  if (kind != R_X86_64_GLOB_DAT && kind != R_X86_64_JUMP_SLOT) return false;
   const Elf64_Sym& symbol = symbol_of(entry);
-  if (kind != R_X86_64_GLOB_DAT && kind != R_X86_64_JUMP_SLOT) return VersionHash::kDefault;
-  if (symbol.st_shndx != SHN_UNDEF || ELF64_ST_TYPE(symbol.st_info) == STT_OBJECT) return VersionHash::kDefault;
+  return symbol.st_shndx == SHN_UNDEF && ELF64_ST_TYPE(symbol.st_info) != STT_OBJECT;
+}
+
+VersionHash ElfTables::version_of(const Elf64_Rela& entry) const {
   if (versions_ == nullptr || needed_ == 0) return VersionHash::kDefault;
   const unsigned wanted = versions_[ELF64_R_SYM(entry.r_info)] & kVersionMask;
   for (std::uint64_t file_at = needed_;;) {

@@ -26,15 +26,16 @@ class ElfTables {
   void* find_function(const char* name, VersionHash version) const;
 
   /// Calls `visit(slot, name, version)` for each slot that the loader has filled with the address of a function
-  /// which this library asks of a versioned other one.
-  template <typename Visit>
-  void for_each_import(Visit visit) const {
+  /// which this library asks of a versioned other one, where `wanted(address)` says so.
+  template <typename Wanted, typename Visit>
+  void for_each_import(Wanted wanted, Visit visit) const {
     for (const Table& table : {relocations_, calls_}) {
       const auto* entry = reinterpret_cast<const Elf64_Rela*>(table.at);
       for (const Elf64_Rela* end = entry + table.bytes / sizeof *entry; entry != end; ++entry) {
-        const VersionHash version = import_version(*entry);
-        if (version == VersionHash::kDefault) continue;
-        visit(reinterpret_cast<void**>(bias_ + entry->r_offset), name_of(symbol_of(*entry)), version);
+        auto** slot = reinterpret_cast<void**>(bias_ + entry->r_offset);
+        if (!is_import(*entry) || !wanted(*slot)) continue;
+        const VersionHash version = version_of(*entry);
+        if (version != VersionHash::kDefault) visit(slot, name_of(symbol_of(*entry)), version);
       }
     }
   }
@@ -48,8 +49,9 @@ class ElfTables {
   void note(const Elf64_Dyn& entry);
   const Elf64_Sym& symbol_of(const Elf64_Rela& entry) const { return symbols_[ELF64_R_SYM(entry.r_info)]; }
   const char* name_of(const Elf64_Sym& symbol) const { return strings_ + symbol.st_name; }
-  /// kDefault when the entry is no such slot.
-  VersionHash import_version(const Elf64_Rela& entry) const;
+  bool is_import(const Elf64_Rela& entry) const;
+  /// kDefault when it has none.
+  VersionHash version_of(const Elf64_Rela& entry) const;
   bool has_version(std::uint64_t symbol, VersionHash version) const;
 
   std::uint64_t bias_;

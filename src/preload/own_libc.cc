@@ -59,6 +59,17 @@ const link_map* find_libc() {
   return map;
 }
 
+/// Where a library ends that begins at `base`.
+std::uint64_t end_of(std::uint64_t base) {
+  const auto* header = reinterpret_cast<const Elf64_Ehdr*>(base);
+  const auto* segment = reinterpret_cast<const Elf64_Phdr*>(base + header->e_phoff);
+  std::uint64_t end = base;
+  for (const Elf64_Phdr* last = segment + header->e_phnum; segment != last; ++segment)
+    if (segment->p_type == PT_LOAD) end = base + segment->p_vaddr + segment->p_memsz;
+  return end;
+}
+
+/// In most programs the loader has done it already, and nothing is written.
 void bind_own_libc() {
   libc = find_libc();
   const std::optional<HostRange> relro = own_relro();
@@ -66,13 +77,21 @@ void bind_own_libc() {
   const auto protect = [&](int protection) {
     return live::raw_syscall(SYS_mprotect, relro->start().value(), relro->size(), protection) == 0;
   };
-  if (!protect(PROT_READ | PROT_WRITE)) return;
+  const std::uint64_t end = end_of(libc->l_addr);
+  const auto is_elsewhere = [end](const void* bound) {
+    const auto at = reinterpret_cast<std::uint64_t>(bound);
+    return at < libc->l_addr || at >= end;
+  };
   const ElfTables exports(libc->l_addr, libc->l_ld);
-  ElfTables(own_base(), _DYNAMIC).for_each_import([&](void** slot, const char* name, VersionHash version) {
-    if (is_the_programs(name)) return;
-    if (void* own = exports.find_function(name, version); own != nullptr) *slot = own;
-  });
-  protect(PROT_READ);
+  bool writable = false;
+  ElfTables(own_base(), _DYNAMIC)
+      .for_each_import(is_elsewhere, [&](void** slot, const char* name, VersionHash version) {
+        if (is_the_programs(name)) return;
+        void* own = exports.find_function(name, version);
+        writable = writable || (own != nullptr && protect(PROT_READ | PROT_WRITE));
+        if (own != nullptr && writable) *slot = own;
+      });
+  if (writable) protect(PROT_READ);
 }
 
 bool is_active(char** environment) {

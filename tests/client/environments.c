@@ -110,5 +110,11 @@ int main(int argc, char **argv) {
   if (fgets(count, sizeof count, listing) == NULL) count[0] = '\0';
   pclose(listing);
   KIT_CHECK(strcmp(count, "2\n") == 0, "variables: %s", count);
+  char options[100] = "";
+  setenv("ASAN_OPTIONS", "detect_leaks=0", 1);
+  listing = popen("echo ASAN_OPTIONS=$ASAN_OPTIONS", "r");
+  if (fgets(options, sizeof options, listing) == NULL) options[0] = '\0';
+  pclose(listing);
+  KIT_CHECK(strcmp(options, "ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0\n") == 0, "lists: %s", options);
   return kit_finish("environments");
 }

@@ -4,10 +4,8 @@ A row: name, the program it needs, a shell script, normalisation. The script run
 with $PRELOADED in front of the program under test (see run.py). Normalisation is a list of regular
 expressions whose matches are removed, or a pair (regex, kept lines only).
 """
-import collections
-
-# may_fail: the program may fail without softxe, too; then it has to fail in the same way.
-Row = collections.namedtuple("Row", "name needs script drop keep may_fail", defaults=((), None, False))
+import runtimes
+from rows import Row
 
 PYTHON = r'''
 import hashlib, mmap, multiprocessing, os, signal, subprocess, sys, tempfile, threading
@@ -222,4 +220,5 @@ LONG = [
     # The two compare all descriptors of a child, and in this one the opener and the engine have theirs.
     python_tests("subprocess", ("test_close_fds_when_max_fd_is_lowered", "test_pass_fds_redirected")),
     Row("redis", "redis-server", REDIS, drop=(r"^OK.*AOF.*",)),
+    *runtimes.ROWS,
 ]

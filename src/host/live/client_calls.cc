@@ -10,6 +10,7 @@
 #include "host/live/lock_all.h"
 #include "host/live/logical_mappings.h"
 #include "host/live/raw_syscall.h"
+#include "host/live/resize_in_pieces.h"
 
 namespace softxe::live {
 namespace {
@@ -93,7 +94,7 @@ Result<long> ClientCalls::carry_out(const CallPlanner& planner, const CallPlan& 
   const EventScope calls(emit(event_of_call(plan.call.number, plan.parts[0].range)));
   SX_TRY_VOID(prepare_home(plan));
   if (plan.in_place) {
-    const long grown = plan.in_place->make();
+    const long grown = make_whole(*plan.in_place);
     if (errno_of(grown) != ENOMEM) return grown;
   }
   if (const auto refused = planner.refusal(plan)) return *refused;
@@ -105,9 +106,16 @@ Result<long> ClientCalls::carry_out(const CallPlanner& planner, const CallPlan& 
   }
   const bool away = !leave_unregistered(planner, plan);
   if (away && plan.walk == Walk::kEachMapping) return call_each_mapping(plan);
-  const long result = plan.call.make();
+  const long result = make_whole(plan.call);
   settle(plan, result);
   return result;
+}
+
+/// Where registration has left cuts that the kernel does not join again, an mremap() goes piece by piece.
+long ClientCalls::make_whole(const ClientCall& call) const {
+  const long result = call.make();
+  if (call.number != SYS_mremap || errno_of(result) != EFAULT) return result;
+  return resize_in_pieces(res_, call).value_or(result);
 }
 
 /// Also undoes splits of the mapping, which mremap() does not accept.

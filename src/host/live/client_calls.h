@@ -36,6 +36,7 @@ class ClientCalls {
   std::optional<long> run_past(const CallPlan& plan);
   void notify_late(const CallPlan& plan, long result);
   Result<long> carry_out(const CallPlanner& planner, const CallPlan& plan);
+  long make_whole(const ClientCall& call) const;
   Status prepare_home(const CallPlan& plan) SX_REQUIRES(mm_.mm_lock_);
   bool leave_unregistered(const CallPlanner& planner, const CallPlan& plan) SX_REQUIRES(mm_.mm_lock_);
   long call_each_mapping(const CallPlan& plan) SX_REQUIRES(mm_.mm_lock_);

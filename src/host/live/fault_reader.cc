@@ -5,13 +5,16 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 
+#include <algorithm>
 #include <ctime>
 
 #include "base/event_ring.h"
+#include "base/log.h"
 #include "host/live/engine_section.h"
 #include "host/live/engine_stack.h"
 #include "host/live/futex.h"
 #include "host/live/live_host_mm.h"
+#include "host/live/own_descriptors.h"
 #include "host/live/raw_syscall.h"
 
 namespace softxe::live {
@@ -25,6 +28,20 @@ Status FaultReader::start(Arena& arena) {
   const long fd = raw_syscall(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (int err = errno_of(fd)) return fail(err, "eventfd refused");
   kick_fd_ = static_cast<int>(fd);
+  // It has to have its descriptors before the client has its device.
+  if (const auto standby = start_thread(arena, stand_by)) {
+    standby_ = *standby;
+    wait_while(standby_ready_, 0);
+  }
+  SX_TRY(thread_, start_thread(arena, main));
+  runs_ = true;
+  // A new thread reads the locale's data, which are on the client's heap once it has called setlocale():
+  // nothing may move before the reader is past that, for only the reader brings pages home.
+  wait_while(at_work_, 0);
+  return {};
+}
+
+Result<pthread_t> FaultReader::start_thread(Arena& arena, Main body) {
   // A page of slack so that the stack can be aligned; its thread-local storage lies at its top.
   const std::uint64_t stack_bytes = thread_stack_bytes(kReaderStackBytes);
   auto stack = static_cast<std::byte*>(arena.take(stack_bytes + kPageSize));
@@ -34,15 +51,12 @@ Status FaultReader::start(Arena& arena) {
   pthread_attr_init(&attributes);
   pthread_attr_setstack(&attributes, stack, stack_bytes);
   const std::uint64_t mask = block_signals();
-  const int err = pthread_create(&thread_, &attributes, main, this);
+  pthread_t thread{};
+  const int err = pthread_create(&thread, &attributes, body, this);
   restore_signals(mask);
   pthread_attr_destroy(&attributes);
   if (err != 0) return fail(err, "the fault thread cannot be started");
-  runs_ = true;
-  // A new thread reads the locale's data, which are on the client's heap once it has called setlocale():
-  // nothing may move before the reader is past that, for only the reader brings pages home.
-  wait_while(at_work_, 0);
-  return {};
+  return thread;
 }
 
 void FaultReader::stop() {
@@ -50,12 +64,19 @@ void FaultReader::stop() {
   stop_.store(true);
   kick();
   pthread_join(thread_, nullptr);
+  if (standby_) {
+    handed_over_.store(1);
+    wake_all(handed_over_);
+    pthread_join(*standby_, nullptr);
+    standby_.reset();
+  }
   runs_ = false;
 }
 
 void FaultReader::forget() {
   close();
   runs_ = false;
+  standby_.reset();
   res_.pump.set_reader_waits(false);
 }
 
@@ -85,27 +106,60 @@ void* FaultReader::main(void* self) {
   return nullptr;
 }
 
+void* FaultReader::stand_by(void* self) {
+  EngineSection::adopt_engine_thread();
+  auto& reader = *static_cast<FaultReader*>(self);
+  LiveResources& res = reader.res_;
+  std::array kept{res.client.fd(), res.windows.uffd().fd(), res.maps.fd(), res.pagemap.fd(), reader.kick_fd_};
+  std::sort(kept.begin(), kept.end());
+  const auto first = std::upper_bound(kept.begin(), kept.end(), -1);
+  const bool ready = keep_own_descriptors({first, kept.end()});
+  raw_syscall(SYS_prctl, PR_SET_NAME, "softxe-standby");
+  reader.standby_ready_.store(1);
+  wake_all(reader.standby_ready_);
+  if (!ready) return nullptr;
+  wait_while(reader.handed_over_, 0);
+  raw_syscall(SYS_prctl, PR_SET_NAME, kReaderName);
+  reader.loop();
+  return nullptr;
+}
+
 void FaultReader::loop() {
+  const bool is_reader = handed_over_.load() == 0;
   while (!stop_.load(std::memory_order_relaxed)) {
     res_.pump.pump_as_reader(res_.client);
     work();
-    pollfd fds[2] = {{res_.client.fd(), POLLIN, 0}, {kick_fd_, POLLIN, 0}};
-    timespec timeout{};
-    timespec* until = nullptr;
-    const std::uint64_t due = next_parked_ns_.load();
-    if (due != ~0ull) {
-      const std::uint64_t now = res_.clock.now_ns();
-      const std::uint64_t left = due > now ? due - now : 0;
-      timeout.tv_sec = static_cast<time_t>(left / 1'000'000'000);
-      timeout.tv_nsec = static_cast<long>(left % 1'000'000'000);
-      until = &timeout;
-    }
-    raw_syscall(SYS_ppoll, fds, 2, until, nullptr, 8);
-    if ((fds[1].revents & POLLIN) != 0) {
-      std::uint64_t kicks;
-      raw_syscall(SYS_read, kick_fd_, &kicks, sizeof kicks);
-    }
+    wait();
+    if (is_reader && handed_over_.load() != 0) return;
   }
+}
+
+void FaultReader::wait() {
+  pollfd fds[2] = {{res_.client.fd(), POLLIN, 0}, {kick_fd_, POLLIN, 0}};
+  timespec timeout{};
+  timespec* until = nullptr;
+  std::uint64_t due = next_parked_ns_.load();
+  const std::uint64_t now = res_.clock.now_ns();
+  if (handed_over_.load() != 0 && res_.pump.reader_waits()) due = std::min(due, now + kRetryNs);
+  if (due != ~0ull) {
+    const std::uint64_t left = due > now ? due - now : 0;
+    timeout.tv_sec = static_cast<time_t>(left / 1'000'000'000);
+    timeout.tv_nsec = static_cast<long>(left % 1'000'000'000);
+    until = &timeout;
+  }
+  raw_syscall(SYS_ppoll, fds, 2, until, nullptr, 8);
+  if ((fds[0].revents & POLLNVAL) != 0) hand_over();
+  if ((fds[1].revents & POLLIN) != 0) {
+    std::uint64_t kicks;
+    raw_syscall(SYS_read, kick_fd_, &kicks, sizeof kicks);
+  }
+}
+
+void FaultReader::hand_over() {
+  SX_INFO("the program has closed the descriptors of the runtime: nothing migrates any more");
+  res_.ending.store(true);
+  handed_over_.store(1);
+  wake_all(handed_over_);
 }
 
 void FaultReader::work() {

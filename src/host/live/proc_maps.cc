@@ -62,6 +62,27 @@ constexpr std::uint64_t kExecutable = 4;
 constexpr std::uint64_t kShared = 8;
 constexpr std::uint64_t kCoveringOrNext = 16;
 
+int open_proc(const char* path) {
+  const long fd = raw_syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+  return static_cast<int>(fd);
+}
+
+constexpr const char* kMapsPath = "/proc/thread-self/maps";
+constexpr const char* kPagemapPath = "/proc/thread-self/pagemap";
+
+/// What `call` returns for `fd`; where the client has closed that by a system call of its own, for the same file anew.
+/// No answer would be taken for memory that is gone.
+template <typename Call>
+long with_file(int fd, const char* path, Call call) {
+  const long result = call(fd);
+  if (errno_of(result) != EBADF) return result;
+  const int anew = open_proc(path);
+  if (anew < 0) return result;
+  const long again = call(anew);
+  raw_syscall(SYS_close, anew);
+  return again;
+}
+
 /// Reads /proc/self/maps character by character through a small buffer on the stack.
 class MapsText {
  public:
@@ -100,7 +121,8 @@ class MapsText {
  private:
   int peek() {
     if (at_ == size_) {
-      const long n = raw_syscall(SYS_pread64, fd_, buffer_, sizeof buffer_, offset_);
+      const long n = with_file(
+          fd_, kMapsPath, [this](int fd) { return raw_syscall(SYS_pread64, fd, buffer_, sizeof buffer_, offset_); });
       if (n <= 0) return -1;
       offset_ += n;
       at_ = 0;
@@ -140,11 +162,6 @@ class MapsText {
   std::size_t size_ = 0;
   char buffer_[1024] = {};
 };
-
-int open_proc(const char* path) {
-  const long fd = raw_syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
-  return static_cast<int>(fd);
-}
 
 bool starts_with(const char* text, const char* prefix) { return std::strncmp(text, prefix, std::strlen(prefix)) == 0; }
 
@@ -188,7 +205,7 @@ Result<ProcMaps> ProcMaps::open_at(const char* path, MapsSource source) {
 // by pthread_exit() there is nothing to see of that one.
 Result<ProcMaps> ProcMaps::open(MapsSource source) {
   if (auto maps = open_at("/proc/self/maps", source)) return maps;
-  return open_at("/proc/thread-self/maps", source);
+  return open_at(kMapsPath, source);
 }
 
 bool ProcMaps::query_supported() {
@@ -212,11 +229,12 @@ Result<RawVma> ProcMaps::query(HostVa va) const {
   q.query_addr = va.value();
   q.vma_name_addr = reinterpret_cast<std::uint64_t>(path);
   q.vma_name_size = sizeof path;
-  long result = raw_syscall(SYS_ioctl, fd_, kIoProcmapQuery, &q);
+  const auto ask = [&q](int fd) { return raw_syscall(SYS_ioctl, fd, kIoProcmapQuery, &q); };
+  long result = with_file(fd_, kMapsPath, ask);
   if (errno_of(result) == ENAMETOOLONG) {
     q.vma_name_addr = 0;
     q.vma_name_size = 0;
-    result = raw_syscall(SYS_ioctl, fd_, kIoProcmapQuery, &q);
+    result = with_file(fd_, kMapsPath, ask);
   }
   if (int err = errno_of(result)) return fail(err, "no mapping there");
   vma.range = HostRange::between(HostVa(q.vma_start), HostVa(q.vma_end));
@@ -250,7 +268,8 @@ std::size_t ProcMaps::count() const {
   char text[4096];
   std::size_t lines = 0;
   for (long at = 0;;) {
-    const long n = raw_syscall(SYS_pread64, fd_, text, sizeof text, at);
+    const long n =
+        with_file(fd_, kMapsPath, [&](int fd) { return raw_syscall(SYS_pread64, fd, text, sizeof text, at); });
     if (n <= 0) return lines;
     lines += static_cast<std::size_t>(std::count(text, text + n, '\n'));
     at += n;
@@ -287,13 +306,13 @@ void PageMap::close() {
 
 Result<PageMap> PageMap::open() {
   PageMap map;
-  map.fd_ = open_proc("/proc/thread-self/pagemap");
+  map.fd_ = open_proc(kPagemapPath);
   if (map.fd_ == -EACCES) {
     // A process that changed its user is not dumpable, and root owns its /proc files. It may say for a
     // moment that it is.
     const long before = raw_syscall(SYS_prctl, PR_GET_DUMPABLE, 0, 0, 0, 0);
     raw_syscall(SYS_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0);
-    map.fd_ = open_proc("/proc/thread-self/pagemap");
+    map.fd_ = open_proc(kPagemapPath);
     raw_syscall(SYS_prctl, PR_SET_DUMPABLE, before, 0, 0, 0);
   }
   if (map.fd_ < 0) return fail(-map.fd_, "/proc/self/pagemap cannot be opened");
@@ -302,7 +321,9 @@ Result<PageMap> PageMap::open() {
 
 Status PageMap::read(HostVa start, std::span<std::uint64_t> words) const {
   const std::uint64_t offset = (start.value() >> kPageShift) * sizeof(std::uint64_t);
-  const long n = raw_syscall(SYS_pread64, fd_, words.data(), words.size_bytes(), offset);
+  const long n = with_file(fd_, kPagemapPath, [&](int fd) {
+    return raw_syscall(SYS_pread64, fd, words.data(), words.size_bytes(), offset);
+  });
   if (n != static_cast<long>(words.size_bytes())) return fail(EIO, "short read of pagemap");
   return {};
 }
@@ -317,7 +338,8 @@ bool PageMap::maybe_huge(HostVa page) const {
   arg.vec_len = 1;
   arg.category_mask = kPageIsHuge;
   arg.return_mask = kPageIsHuge;
-  const long result = raw_syscall(SYS_ioctl, fd_, kIoPagemapScan, &arg);
+  const long result =
+      with_file(fd_, kPagemapPath, [&](int fd) { return raw_syscall(SYS_ioctl, fd, kIoPagemapScan, &arg); });
   return errno_of(result) != 0 || result == 1;
 }
 

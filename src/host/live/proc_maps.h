@@ -49,6 +49,7 @@ class ProcMaps {
  public:
   ProcMaps() = default;
   ~ProcMaps() { close(); }
+  int fd() const { return fd_; }
   ProcMaps(ProcMaps&& o) noexcept : fd_(o.fd_), source_(o.source_), shm_dev_(o.shm_dev_) { o.fd_ = -1; }
   ProcMaps& operator=(ProcMaps&& o) noexcept;
 
@@ -77,6 +78,7 @@ class PageMap {
  public:
   PageMap() = default;
   ~PageMap() { close(); }
+  int fd() const { return fd_; }
   PageMap(PageMap&& o) noexcept : fd_(o.fd_) { o.fd_ = -1; }
   PageMap& operator=(PageMap&& o) noexcept;
 
