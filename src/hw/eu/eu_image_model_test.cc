@@ -227,7 +227,7 @@ void EuImageModel::random_sample() {
       // Whole 64ths, not on the border between two texels: what rounding does there is nobody's business.
       const double texels = dims > d ? size[d] : image_.depth;
       double u = std::floor(w_.real(-1.5 * texels - 2, 2.5 * texels + 2)) + (1 + w_.below(63)) / 64.0;
-      if (d >= dims) u = std::floor(u) + 0.25;
+      if (d >= dims) u = std::floor(u) + (w_.below(2) == 0 ? 0.25 : 0.75);
       place[d] = static_cast<float>(s.normalized && d < dims ? u / texels : u);
     }
   }
