@@ -163,6 +163,7 @@ class Sampling {
   EuSendResult info();
   EuSendResult load();
   EuSendResult sample();
+  EuSendResult sample_only_level(const EuSampler& sampler);
   struct Plan;
   Plan plan(const EuSampler& sampler, const EuFloats& lod) const;
   EuSendResult sample_levels(const EuSampler& sampler, const Row& keys, EuComponents& to);
@@ -297,6 +298,13 @@ EuSendResult Sampling::sample_levels(const EuSampler& sampler, const Row& keys, 
   });
 }
 
+EuSendResult Sampling::sample_only_level(const EuSampler& sampler) {
+  const EuFilter filter = image_.format->integer() ? EuFilter::kNearest : sampler.mag;
+  const EuSendResult result = work_.sample(sampler, filter, at_, 0, lanes_.count);
+  result_ = work_.channels();
+  return result;
+}
+
 EuSendResult Sampling::sample() {
   const EuSamplerPlace place{.pointer = message_.header ? payload_.header(3) : call_.env.group.bases().samplers,
                              .index = message_.sampler};
@@ -307,6 +315,7 @@ EuSendResult Sampling::sample() {
     payload_.parameter(order_of(message_.form).coordinate[i], lanes_, row);
     for (unsigned n = 0; n < lanes_.count; ++n) at_[i][n] = std::bit_cast<float>(row[n]);
   }
+  if (image_.levels == 1 && sampler->mag == sampler->min) return sample_only_level(*sampler);
   EuFloats lod;
   levels_of_lanes(*sampler, lod);
   const Plan levels = plan(*sampler, lod);

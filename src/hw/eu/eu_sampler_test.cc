@@ -334,6 +334,7 @@ TEST_F(EuSamplerTest, WhatIsNotHadIsNamedAndChangesNothing) {
       {0, 2u << 17, "unsupported: sampler with an anisotropic filter"},
       {0, 3u << 20, "unsupported: sampler with a mip filter that does not exist"},
       {3, 1u << 9 | 1u << 22, "unsupported: sampler that takes the minimum or maximum"},
+      {2, 2u, "unsupported: sampler that does not decode sRGB"},
       {3, 3u << 6, "unsupported: sampler with an address mode that OpenCL does not have"},
       {3, 5u << 3, "unsupported: sampler with an address mode that OpenCL does not have"},
       {3, 7u, "unsupported: sampler with an address mode that OpenCL does not have"},
