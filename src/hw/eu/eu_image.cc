@@ -100,7 +100,7 @@ tl::expected<EuImage, EuNoSurface> buffer_of(const EuSurfaceState& state, std::u
   if (tiling_of(state) != Tiling::kLinear) return illegal("image message to a tiled buffer");
   image.coordinates = 1;
   image.memory = {.base = state.base(va_mask)};
-  image.level[0].width = static_cast<std::uint32_t>(state.entries());
+  image.level[0].width = static_cast<std::uint32_t>(std::min<std::uint64_t>(state.entries(), 0xFFFF'FFFF));
   return image;
 }
 

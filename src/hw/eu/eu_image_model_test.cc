@@ -206,6 +206,7 @@ void EuImageModel::random_load() {
 
 /// sample_lz, with and without a header that drops channels.
 void EuImageModel::random_sample() {
+  if (image_.type == 4) return;  // clients have no sampler for a buffer
   const Lanes lanes(w_);
   naive::Sampler s;
   static constexpr unsigned kWraps[] = {0, 1, 2, 4};
@@ -227,7 +228,7 @@ void EuImageModel::random_sample() {
       // Whole 64ths, not on the border between two texels: what rounding does there is nobody's business.
       const double texels = dims > d ? size[d] : image_.depth;
       double u = std::floor(w_.real(-1.5 * texels - 2, 2.5 * texels + 2)) + (1 + w_.below(63)) / 64.0;
-      if (d >= dims) u = std::floor(u) + 0.25;
+      if (d >= dims) u = std::floor(u) + (w_.below(2) == 0 ? 0.25 : 0.75);
       place[d] = static_cast<float>(s.normalized && d < dims ? u / texels : u);
     }
   }

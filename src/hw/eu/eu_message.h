@@ -104,10 +104,9 @@ struct EuUnsupportedMessage {
   const char* reason;
 };
 
-using EuMessage =
-    std::variant<EuLanesMessage, EuAtomicMessage, EuBlock2dMessage, EuTypedBlock2dMessage, EuTypedMessage,
-                 EuSamplerMessage, EuFenceMessage, EuBarrierMessage, EuEndMessage, EuUnsupportedMessage,
-                 EuIllegalMessage>;
+using EuMessage = std::variant<EuLanesMessage, EuAtomicMessage, EuBlock2dMessage, EuTypedBlock2dMessage, EuTypedMessage,
+                               EuSamplerMessage, EuFenceMessage, EuBarrierMessage, EuEndMessage, EuUnsupportedMessage,
+                               EuIllegalMessage>;
 
 EuMessage eu_decode_message(const EuDescriptors& words);
 

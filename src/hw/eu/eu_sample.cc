@@ -26,7 +26,8 @@ void EuSampling::border(std::uint32_t lanes, EuComponents& to) const {
   }
 }
 
-void EuSampling::select(const EuComponents& components, unsigned count) {
+void EuSampling::select(const EuComponents& components) {
+  const unsigned count = batch_.count;
   for (unsigned c = 0; c < 4; ++c) {
     const auto channel = static_cast<unsigned>(image_.selected[c]);
     if (channel < 4) {
@@ -38,57 +39,61 @@ void EuSampling::select(const EuComponents& components, unsigned count) {
   }
 }
 
-EuSendResult EuSampling::fetch(std::span<const EuTap> taps, unsigned count) {
+EuSendResult EuSampling::fetch(std::span<const EuTap> taps) {
   for (const EuTap& tap : taps) texels_loaded_ += static_cast<unsigned>(std::popcount(tap.inside()));
-  return texels_.load(taps, count);
+  return texels_.load(taps, batch_.count);
 }
 
-EuSendResult EuSampling::load(const EuPlaces& at, std::uint32_t level, unsigned count) {
+EuSendResult EuSampling::load(const EuPlaces& at, const EuBatch& batch) {
+  batch_ = batch;
   border_ = {};
-  const EuImage::Level& place = image_.level[level];
+  const unsigned count = batch_.count;
   std::array<EuAxis, 3> axes;
   const unsigned given = image_.coordinates + (image_.array ? 1u : 0u);
-  for (unsigned i = 0; i < 3; ++i) eu_place_first(image_, place, kAxes[i], count, axes[i]);
+  for (unsigned i = 0; i < 3; ++i) eu_place_first(image_, level(), kAxes[i], count, axes[i]);
   for (unsigned i = 0; i < given; ++i) {
     const EuAxisOf axis = i < image_.coordinates ? kAxes[i] : EuAxisOf::kZ;
-    eu_place(image_, place, axis, std::span(at[i]).first(count), axes[static_cast<unsigned>(axis)]);
+    eu_place(image_, level(), axis, std::span(at[i]).first(count), axes[static_cast<unsigned>(axis)]);
   }
   const EuTap taps[] = {{axes.data(), &axes[1], &axes[2]}};
-  const EuSendResult result = fetch(taps, count);
+  const EuSendResult result = fetch(taps);
   if (result.kind != EuSendKind::kDone) return result;
   EuComponents components;
-  decode(taps[0], 0, count, components);
-  select(components, count);
+  decode(taps[0], 0, components);
+  select(components);
   return {};
 }
 
-void EuSampling::place(const EuSampler& sampler, EuFilter filter, const EuCoordinates& at, const EuImage::Level& level,
-                       unsigned count, std::array<AxisTaps, 3>& axes) const {
-  for (unsigned i = 0; i < 3; ++i) eu_place_first(image_, level, kAxes[i], count, axes[i].tap[0]);
-  const std::array<std::uint32_t, 3> size{level.width, level.height, level.depth};
+void EuSampling::place(const EuSampler& sampler, EuFilter filter, const EuCoordinates& at,
+                       std::array<AxisTaps, 3>& axes) const {
+  const unsigned count = batch_.count;
+  const EuImage::Level& here = level();
+  for (unsigned i = 0; i < 3; ++i) eu_place_first(image_, here, kAxes[i], count, axes[i].tap[0]);
+  const std::array<std::uint32_t, 3> size{here.width, here.height, here.depth};
   for (unsigned i = 0; i < image_.coordinates; ++i) {
     EuIndices indices;
     eu_find_indices({sampler.wrap[i], filter, sampler.scale}, size[i], at[i].data(), count, indices);
     axes[i].count = filter == EuFilter::kLinear ? 2 : 1;
-    axes[i].weight = indices.weight;
+    if (filter == EuFilter::kLinear) axes[i].weight = indices.weight;
     for (unsigned t = 0; t < axes[i].count; ++t) {
-      eu_place(image_, level, kAxes[i], std::span(indices.at[t]).first(count), axes[i].tap[t]);
+      eu_place(image_, here, kAxes[i], std::span(indices.at[t]).first(count), axes[i].tap[t]);
     }
   }
   if (!image_.array) return;
   std::array<std::int32_t, kEuChannelsMax> layer;
-  eu_find_layers(level.depth, at[image_.coordinates].data(), count, layer.data());
-  eu_place(image_, level, EuAxisOf::kZ, std::span(layer).first(count), axes[2].tap[0]);
+  eu_find_layers(here.depth, at[image_.coordinates].data(), count, layer.data());
+  eu_place(image_, here, EuAxisOf::kZ, std::span(layer).first(count), axes[2].tap[0]);
 }
 
 /// Components of one tap, the border's where it is outside.
-void EuSampling::decode(const EuTap& tap, unsigned number, unsigned count, EuComponents& to) const {
+void EuSampling::decode(const EuTap& tap, unsigned number, EuComponents& to) const {
   texels_.decode(number, to);
-  border(eu_lanes_mask(count) & ~tap.inside(), to);
+  border(eu_lanes_mask(batch_.count) & ~tap.inside(), to);
 }
 
 /// The share of tap `number`: bit i of it says which neighbour along axis i it is.
-void EuSampling::weigh(const std::array<AxisTaps, 3>& axes, unsigned number, unsigned count, EuFloats& weight) const {
+void EuSampling::weigh(const std::array<AxisTaps, 3>& axes, unsigned number, EuFloats& weight) const {
+  const unsigned count = batch_.count;
   for (unsigned n = 0; n < count; ++n) weight[n] = 1.0f;
   for (unsigned i = 0; i < image_.coordinates; ++i) {
     const EuFloats& second = axes[i].weight;
@@ -100,11 +105,12 @@ void EuSampling::weigh(const std::array<AxisTaps, 3>& axes, unsigned number, uns
   }
 }
 
-EuSendResult EuSampling::sample(const EuSampler& sampler, EuFilter filter, const EuCoordinates& at, std::uint32_t level,
-                                unsigned count) {
+EuSendResult EuSampling::sample(const EuSampler& sampler, EuFilter filter, const EuCoordinates& at,
+                                const EuBatch& batch) {
+  batch_ = batch;
   border_ = sampler.border;
   std::array<AxisTaps, 3> axes;
-  place(sampler, filter, at, image_.level[level], count, axes);
+  place(sampler, filter, at, axes);
   std::array<EuTap, kEuTapsMax> taps;
   unsigned tap_count = 0;
   for (unsigned z = 0; z < axes[2].count; ++z) {
@@ -114,25 +120,25 @@ EuSendResult EuSampling::sample(const EuSampler& sampler, EuFilter filter, const
       }
     }
   }
-  const EuSendResult result = fetch(std::span(taps).first(tap_count), count);
+  const EuSendResult result = fetch(std::span(taps).first(tap_count));
   if (result.kind != EuSendKind::kDone) return result;
   EuComponents sum;
-  decode(taps[0], 0, count, sum);
+  decode(taps[0], 0, sum);
   if (filter == EuFilter::kLinear) {
     for (unsigned t = 0; t < tap_count; ++t) {
       EuFloats weight;
-      weigh(axes, t, count, weight);
+      weigh(axes, t, weight);
       EuComponents components;
-      decode(taps[t], t, count, components);
+      decode(taps[t], t, components);
       for (unsigned k = 0; k < image_.format->components; ++k) {
-        for (unsigned n = 0; n < count; ++n) {
+        for (unsigned n = 0; n < batch_.count; ++n) {
           const float before = t == 0 ? 0.0f : number(sum[k][n]);
           sum[k][n] = bits(before + weight[n] * number(components[k][n]));
         }
       }
     }
   }
-  select(sum, count);
+  select(sum);
   return {};
 }
 

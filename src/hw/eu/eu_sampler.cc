@@ -163,6 +163,7 @@ class Sampling {
   EuSendResult info();
   EuSendResult load();
   EuSendResult sample();
+  EuSendResult sample_only_level(const EuSampler& sampler);
   struct Plan;
   Plan plan(const EuSampler& sampler, const EuFloats& lod) const;
   EuSendResult sample_levels(const EuSampler& sampler, const Row& keys, EuComponents& to);
@@ -218,7 +219,8 @@ EuSendResult Sampling::load() {
     const auto count = static_cast<unsigned>(std::popcount(group));
     // A level that is not there is outside, as a coordinate is.
     if (key >= levels) packed[0].fill(-1);
-    const EuSendResult result = work_.load(packed, image_.first_level + (key < levels ? key : 0), count);
+    const EuSendResult result =
+        work_.load(packed, {.level = image_.first_level + (key < levels ? key : 0), .count = count});
     if (result.kind == EuSendKind::kDone) unpack(group, result_);
     return result;
   });
@@ -290,14 +292,23 @@ EuSendResult Sampling::sample_levels(const EuSampler& sampler, const Row& keys, 
   return eu_each_group(keys, lanes_.count, [&](std::uint32_t key, std::uint32_t group) {
     EuCoordinates packed;
     for (unsigned i = 0; i < 3; ++i) eu_pack(group, at_[i], packed[i]);
-    const EuSendResult result = work_.sample(sampler, static_cast<EuFilter>(key & 1), packed, key >> 1,
-                                             static_cast<unsigned>(std::popcount(group)));
+    const EuSendResult result = work_.sample(sampler, static_cast<EuFilter>(key & 1), packed,
+                                             {.level = key >> 1, .count = static_cast<unsigned>(std::popcount(group))});
     if (result.kind == EuSendKind::kDone) unpack(group, to);
     return result;
   });
 }
 
+EuSendResult Sampling::sample_only_level(const EuSampler& sampler) {
+  const EuFilter filter = image_.format->integer() ? EuFilter::kNearest : sampler.mag;
+  const EuSendResult result = work_.sample(sampler, filter, at_, {.level = 0, .count = lanes_.count});
+  result_ = work_.channels();
+  return result;
+}
+
 EuSendResult Sampling::sample() {
+  // Clients have no sampler for one; sizes of other images are small numbers.
+  if (image_.type == EuSurfaceType::kBuffer) return {EuSendKind::kUnsupported, "sampler message: sample of a buffer"};
   const EuSamplerPlace place{.pointer = message_.header ? payload_.header(3) : call_.env.group.bases().samplers,
                              .index = message_.sampler};
   const auto sampler = eu_open_sampler(call_, place);
@@ -307,6 +318,7 @@ EuSendResult Sampling::sample() {
     payload_.parameter(order_of(message_.form).coordinate[i], lanes_, row);
     for (unsigned n = 0; n < lanes_.count; ++n) at_[i][n] = std::bit_cast<float>(row[n]);
   }
+  if (image_.levels == 1 && sampler->mag == sampler->min) return sample_only_level(*sampler);
   EuFloats lod;
   levels_of_lanes(*sampler, lod);
   const Plan levels = plan(*sampler, lod);

@@ -21,6 +21,7 @@ const char* refused(const Words& words) {
   if (bits(words[0], 16, 14) > 1 || bits(words[0], 19, 17) > 1) return "sampler with an anisotropic filter";
   if (bits(words[0], 21, 20) == 2) return "sampler with a mip filter that does not exist";
   if (bits(words[3], 9, 9) != 0 && bits(words[3], 23, 22) != 0) return "sampler that takes the minimum or maximum";
+  if (bits(words[2], 1, 1) != 0) return "sampler that does not decode sRGB";
   for (unsigned low = 0; low <= 6; low += 3) {
     if (!has_wrap(bits(words[3], low + 2, low))) return "sampler with an address mode that OpenCL does not have";
   }
@@ -36,7 +37,6 @@ EuSampler decoded(const Words& words) {
           .min = static_cast<EuFilter>(bits(words[0], 16, 14)),
           .mip = static_cast<EuSampler::Mip>(bits(words[0], 21, 20)),
           .scale = bits(words[3], 10, 10) != 0 ? EuScale::kElements : EuScale::kNormalized,
-          .raw_srgb = bits(words[2], 1, 1) != 0,
           .wrap = {wrap(6), wrap(3), wrap(0)},
           .lod_min = level_of(bits(words[1], 31, 20)),
           .lod_max = level_of(bits(words[1], 19, 8))};

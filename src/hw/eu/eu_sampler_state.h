@@ -16,7 +16,6 @@ struct EuSampler {
   EuFilter min = EuFilter::kNearest;
   Mip mip = Mip::kNone;
   EuScale scale = EuScale::kNormalized;
-  bool raw_srgb = false;         ///< sRGB formats are read as UNORM
   std::array<EuWrap, 3> wrap{};  ///< x, y, z
   float lod_min = 0;
   float lod_max = 0;

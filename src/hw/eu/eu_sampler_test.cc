@@ -269,6 +269,18 @@ TEST_F(EuSamplerTest, LevelsAreChosenAndMixedAsTheSamplerSays) {
   check(3, [](float lod) { return std::clamp(lod, 1.0f, 2.0f); });
 }
 
+TEST_F(EuSamplerTest, ABufferOfAllEntriesThatAStateCanSayHasThem) {
+  auto words = image_.state();
+  words[0] = (words[0] & 0x1FFF'FFFF) | 4u << 29;
+  words[2] = 0x3FFF'3FFF;
+  words[3] = 0xFFE0'0003;
+  bind(words);
+  for (unsigned lane = 0; lane < 16; ++lane) rig_.put<std::uint32_t>(10, lane, lane == 0 ? 0xFFFF'FFFF : lane);
+  ASSERT_EQ(reason(message(kLoad)), "done");
+  EXPECT_EQ(rig_.get<float>(30, 5), 5.0f);
+  EXPECT_EQ(rig_.get<float>(30, 0), 0.0f);
+}
+
 TEST_F(EuSamplerTest, AnAnswerHasAsManyChannelsAsRegisters) {
   for (unsigned r = 30; r < 35; ++r) rig_.put<std::uint32_t>(r, 0, 0xAAAA);
   rig_.put<std::uint32_t>(10, 0, 0);
@@ -334,6 +346,7 @@ TEST_F(EuSamplerTest, WhatIsNotHadIsNamedAndChangesNothing) {
       {0, 2u << 17, "unsupported: sampler with an anisotropic filter"},
       {0, 3u << 20, "unsupported: sampler with a mip filter that does not exist"},
       {3, 1u << 9 | 1u << 22, "unsupported: sampler that takes the minimum or maximum"},
+      {2, 2u, "unsupported: sampler that does not decode sRGB"},
       {3, 3u << 6, "unsupported: sampler with an address mode that OpenCL does not have"},
       {3, 5u << 3, "unsupported: sampler with an address mode that OpenCL does not have"},
       {3, 7u, "unsupported: sampler with an address mode that OpenCL does not have"},
@@ -347,6 +360,12 @@ TEST_F(EuSamplerTest, WhatIsNotHadIsNamedAndChangesNothing) {
     put_sampler(kDynamic + 0x40, words);
     EXPECT_EQ(reason(message(kSample)), row.reason);
   }
+  put_sampler(kDynamic + 0x40, naive::Sampler{}.state(0));
+  auto buffer = image_.state();
+  buffer[0] = (buffer[0] & 0x1FFF'FFFF) | 4u << 29;
+  buffer[3] = 3;
+  bind(buffer);
+  EXPECT_EQ(reason(message(kSample)), "unsupported: sampler message: sample of a buffer");
   EXPECT_EQ(rig_.thread().grf, before);
   for (const std::uint32_t code : {0xC8u, 0xC1u, 0x145u, 0x146u, 0x0E3u, 0x111u, 0x116u}) {
     image_.format = format(code);

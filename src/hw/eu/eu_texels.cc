@@ -110,7 +110,7 @@ void EuTexels::decode(unsigned tap, EuComponents& to) const {
   if (at_[tap] != kNowhere) eu_decode_elements(*image_.format, elements_.data() + at_[tap], count_, to);
 }
 
-EuSendResult EuTexels::store(const EuTap& tap, unsigned count, std::uint32_t components, const std::byte* elements) {
+EuSendResult EuTexels::store(const EuTap& tap, std::uint32_t components, const std::byte* elements, unsigned count) {
   const std::uint32_t inside = tap.inside();
   if (inside == 0 || components == 0) return {};
   EuRoom<GpuVa, kEuChannelsMax> va;

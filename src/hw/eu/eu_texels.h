@@ -48,7 +48,7 @@ class EuTexels {
   /// Components of the lanes of a tap; of lanes outside anything.
   void decode(unsigned tap, EuComponents& to) const;
   /// Stores the chosen components (as bits) of the elements of lanes inside; elements have `image.format->bytes` each.
-  EuSendResult store(const EuTap& tap, unsigned count, std::uint32_t components, const std::byte* elements);
+  EuSendResult store(const EuTap& tap, std::uint32_t components, const std::byte* elements, unsigned count);
 
  private:
   /// False: it leaves the address space.

@@ -86,7 +86,7 @@ class Elements {
     for (unsigned k = 0; k < image_.format->components; ++k) {
       components |= (enabled >> image_.format->channel_of(k) & 1) << k;
     }
-    return texels_.store(tap(), count_, components, elements.data());
+    return texels_.store(tap(), components, elements.data(), count_);
   }
 
   unsigned inside() const { return static_cast<unsigned>(std::popcount(tap().inside())); }

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <bit>
 
-#include "hw/eu/eu_lanes.h"
 #include "hw/eu/eu_image.h"
+#include "hw/eu/eu_lanes.h"
 
 namespace softxe {
 

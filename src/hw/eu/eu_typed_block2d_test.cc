@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "hw/eu/eu_send_rig.h"
 #include "hw/eu/eu_image.h"
+#include "hw/eu/eu_send_rig.h"
 
 namespace softxe {
 namespace {
