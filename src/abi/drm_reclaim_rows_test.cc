@@ -24,11 +24,7 @@ void PrintTo(const Counts& c, std::ostream* out) {
 struct ReclaimRig : DrmRig {
   explicit ReclaimRig(const DeviceProfile& profile = kProfileNvlp, std::uint32_t flags = kDmaFence)
       : DrmRig({.profile = &profile}), vm_id(vm(flags)), object(bo(2 * k2M, kSystem)) {}
-  Op mapped(std::uint64_t at, std::uint64_t bytes, std::uint16_t pat = kPat) const {
-    Op op = map(object, at, bytes);
-    op.pat_index = pat;
-    return op;
-  }
+  Op mapped(std::uint64_t at, std::uint64_t bytes) const { return map(object, at, bytes); }
   std::uint32_t vm_id;
   std::uint32_t object;
 };
@@ -53,9 +49,16 @@ TEST(PageReclaimRows, OneListForEachCall) {
 }
 
 TEST(PageReclaimRows, WhatIsNeverCached) {
-  constexpr std::uint16_t kTransientDisplay = 6;
+  constexpr std::uint16_t kTransientDisplay = 6;  // not coherent: for objects that the CPU does not cache
   ReclaimRig r;
-  ASSERT_EQ(r.bind(r.vm_id, {r.mapped(kAt, kPageSize, kTransientDisplay), r.null(kAt + k2M, 512ull << 30)}), 0);
+  drm_xe_gem_create uncached{};
+  uncached.size = kPageSize;
+  uncached.placement = DrmRig::kSystem;
+  uncached.cpu_caching = DRM_XE_GEM_CPU_CACHING_WC;
+  ASSERT_EQ(r.call(DRM_IOCTL_XE_GEM_CREATE, uncached), 0);
+  auto display = r.map(uncached.handle, kAt, kPageSize);
+  display.pat_index = kTransientDisplay;
+  ASSERT_EQ(r.bind(r.vm_id, {display, r.null(kAt + k2M, 512ull << 30)}), 0);
   ASSERT_EQ(r.bind(r.vm_id, {r.unmap(kAt, 1024ull << 30)}), 0);
   EXPECT_EQ(counts(r), (Counts{0, 0, 0, 1, 0})) << "an empty list is issued";
 }

@@ -67,7 +67,7 @@ Queues::Queues(Device& device, const Clock& clock)
 Result<ExecQueuePtr> Queues::find(const std::string& name) const {
   const auto found = queues_.find(name);
   if (found == queues_.end()) return fail(ENOENT, "no queue of that name");
-  return found->second;
+  return found->second.queue;
 }
 
 /// The checks that an ioctl's decoder makes.
@@ -106,7 +106,8 @@ Status Queues::create(const QueueSpec& spec, const std::shared_ptr<VmContext>& v
     SX_TRY_VOID(check_join(*primary, request, *exec_vm));
     properties.group_of = QueueId{1};
   }
-  SX_TRY(queues_[spec.name], exec_.create_queue(request, properties, exec_vm, primary));
+  SX_TRY(ExecQueuePtr made, exec_.create_queue(request, properties, exec_vm, primary));
+  queues_[spec.name] = {std::move(made), spec.vm};
   return {};
 }
 
@@ -139,6 +140,13 @@ Status Queues::exec(const ExecSpec& spec) {
 bool Queues::has(const std::string& queue) const {
   std::lock_guard hold(mutex_);
   return queues_.contains(queue);
+}
+
+Result<std::string> Queues::vm_of(const std::string& queue) const {
+  std::lock_guard hold(mutex_);
+  const auto found = queues_.find(queue);
+  if (found == queues_.end()) return fail(ENOENT, "no queue of that name");
+  return found->second.vm;
 }
 
 bool Queues::has_job(const std::string& job) const {

@@ -28,6 +28,8 @@ class Queues {
   /// The batch stands in memory.
   Status exec(const ExecSpec& spec);
   bool has(const std::string& queue) const;
+  /// The name of its VM.
+  Result<std::string> vm_of(const std::string& queue) const;
   bool has_job(const std::string& job) const;
 
   /// One slice; false when nothing can run.
@@ -48,7 +50,11 @@ class Queues {
   const SyncobjTable no_syncobjs_;
   mutable std::mutex mutex_;  // held while a slice runs: no engine lock is held when it is taken
   std::map<const VmContext*, std::shared_ptr<ContextVm>> vms_;
-  std::map<std::string, ExecQueuePtr> queues_;
+  struct Named {
+    ExecQueuePtr queue;
+    std::string vm;
+  };
+  std::map<std::string, Named> queues_;
   std::map<std::string, FencePtr> jobs_;
 };
 

@@ -1012,7 +1012,7 @@ MUTANTS = [
      "drv QueueGroup.WhoRunsNext"),
     ("no rounds of looks", EXEC + "scheduler_groups.cc",
      "  if (context.in_vain) look_at_all(*group);\n", "",
-     "drv QueueGroup.WhoRunsNext"),
+     "drv QueueGroupModel.AgreesOverAHundredThousandRandomPrograms"),
     ("a time slice that is over lets another member in", EXEC + "scheduler_groups.cc",
      "  if ((end == SliceEnd::kBudget || end == SliceEnd::kPolling) && !queue.reset()) return;",
      "  if (end == SliceEnd::kPolling && !queue.reset()) return;",

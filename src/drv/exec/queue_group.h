@@ -6,9 +6,9 @@
 // At most one member runs at any time, on at most one engine. Another one may go when the running one's batch ends,
 // when it waits in an unsatisfied semaphore, and when it is reset; neither the end of a time slice nor a higher
 // priority takes the engine from it. Then the members with the high priority go first, equal ones in their order of
-// submission. A semaphore that was found unsatisfied is looked at again when another member has got on, or when every
-// member with work has been looked at: a high member may wait for what a normal one is to do. A group is banned as a
-// whole. Who decides: Scheduler::eligible(), Scheduler::reset_locked().
+// submission. After a look at its semaphore in vain a high member counts as a normal one until another has got on, or
+// its turn came again: it may wait for what a normal one is to do. A group is banned as a whole.
+// Who decides: Scheduler::eligible(), Scheduler::reset_locked().
 #pragma once
 
 #include <atomic>

@@ -9,13 +9,9 @@ namespace {
 
 bool is_high(const ExecQueue& queue) { return queue.group_priority() == QueuePriority::kHigh; }
 
-/// Whose turn it is rather; low and normal are one.
-enum class Rank : std::uint8_t { kInVain, kHighInVain, kNormal, kHigh };
-Rank rank(const QueueContext& context) {
-  const bool high = is_high(*context.queue);
-  if (context.in_vain) return high ? Rank::kHighInVain : Rank::kInVain;
-  return high ? Rank::kHigh : Rank::kNormal;
-}
+/// Goes before others; low and normal are one. After a look in vain a high member is one of these, too: it may wait for
+/// what they are to do.
+bool urgent(const QueueContext& context) { return is_high(*context.queue) && !context.in_vain; }
 
 }  // namespace
 
@@ -55,11 +51,10 @@ bool Scheduler::outranked(const QueueContext& context) {
   const ExecQueue& queue = *context.queue;
   const QueueGroup* group = queue.group_.get();
   if (group == nullptr || group->high == 0 || group->current == &context) return false;
-  const Rank own = rank(context);
-  if (own == Rank::kHigh) return false;
-  return std::any_of(group->members.begin(), group->members.end(), [&](const ExecQueue* member) {
+  if (urgent(context)) return false;
+  return std::any_of(group->members.begin(), group->members.end(), [](const ExecQueue* member) {
     const QueueContext& other = *member->contexts_.front();
-    return other.state == QueueContext::State::kQueued && rank(other) > own;
+    return other.state == QueueContext::State::kQueued && urgent(other);
   });
 }
 
@@ -68,7 +63,7 @@ void Scheduler::make_current(QueueContext& context) {
   if (group == nullptr || group->current == &context) return;
   group->current = &context;
   context.progress_before = context.hw->progress();
-  // Everybody has been looked at: the next round.
+  // Its turn came again: everybody else has been looked at meanwhile.
   if (context.in_vain) look_at_all(*group);
 }
 
