@@ -81,9 +81,10 @@ twin: build
 	  --seed $$(date +%s) --seconds $$seconds --keep build/twin
 
 bench:
+	@tools/deps.sh build bench
 	@$(MAKE) --no-print-directory deps build/release/build.ninja
 	@cmake --build build/release -j $(JOBS) --target softxe-bench
-	@bench/run build/release $(BENCH_ARGS)
+	@bench/run build/release --root "$(CONFORMANCE_ROOT)-drivers" $(BENCH_ARGS)
 
 soak: build
 	@if [ -x tools/soak ]; then tools/soak --build $(BUILD) --minutes $(MINUTES); \
