@@ -94,9 +94,10 @@ fuzz: build
 	  --seed $$(date +%s) --seconds $(LONG_SECONDS) --keep build/fuzz-finds --counts
 
 bench:
+	@tools/deps.sh build bench
 	@$(MAKE) --no-print-directory deps build/release/build.ninja
 	@cmake --build build/release -j $(JOBS) --target softxe-bench
-	@bench/run build/release $(BENCH_ARGS)
+	@bench/run build/release --root "$(CONFORMANCE_ROOT)-drivers" $(BENCH_ARGS)
 
 soak: build
 	@if [ -x tools/soak ]; then tools/soak --build $(BUILD) --minutes $(MINUTES); \

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what this project needs from Debian 12, and nothing when all of it is there already.
 #
-#   tools/deps.sh [GROUP...]      groups: build (default), check, conformance, harmless, lint, all
+#   tools/deps.sh [GROUP...]      groups: build (default), check, conformance, harmless, bench, lint, all
 #
 # Runs apt-get as root, or through sudo when that works without a password; otherwise it prints the
 # one line to run and fails.
@@ -16,6 +16,7 @@ conformance="mmdebstrap debian-archive-keyring uidmap libze-dev opencl-headers
 harmless="stress-ng redis-server redis-tools libpython3.11-testsuite git sqlite3 perl gzip
   libjemalloc2 libtcmalloc-minimal4 libmimalloc2.0 openjdk-17-jdk-headless nodejs golang-go
   chromium postgresql-15 ffmpeg"
+bench="pocl-opencl-icd opencl-headers ocl-icd-opencl-dev"
 lint="clang clang-format clang-tidy libclang-rt-14-dev"
 
 wanted=
@@ -25,10 +26,11 @@ for group in "${@:-build}"; do
     check) wanted="$wanted $check" ;;
     conformance) wanted="$wanted $conformance" ;;
     harmless) wanted="$wanted $harmless" ;;
+    bench) wanted="$wanted $bench" ;;
     lint) wanted="$wanted $lint" ;;
-    all) wanted="$wanted $build $check $conformance $harmless $lint" ;;
+    all) wanted="$wanted $build $check $conformance $harmless $bench $lint" ;;
     -h|--help) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 0 ;;
-    *) echo "deps: unknown group '$group' (build, check, conformance, harmless, lint, all)" >&2; exit 2 ;;
+    *) echo "deps: unknown group '$group' (build, check, conformance, harmless, bench, lint, all)" >&2; exit 2 ;;
   esac
 done
 

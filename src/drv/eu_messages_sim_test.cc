@@ -23,7 +23,11 @@ class EuMessagesSim : public ::testing::Test {
   }
   static std::uint64_t page(unsigned p) { return kBase + p * kApart; }
 
-  EuSendKind send(const EuSendRig::Send& s) { return eu_send(rig_.thread(), EuSendRig::inst(s), env_).kind; }
+  /// Within a burst, as threads run.
+  EuSendKind send(const EuSendRig::Send& s) {
+    const Mmu::Burst hold(d_.engine->mmu());
+    return rig_.send(EuSendRig::inst(s), env_).kind;
+  }
   /// Lane k works in page k % kPages, at 4 * (k / kPages).
   void scattered(std::uint64_t canonical = 0) {
     for (unsigned k = 0; k < 32; ++k) rig_.put<std::uint64_t>(1, k, (page(k % kPages) + k / kPages * 4) | canonical);
@@ -124,6 +128,30 @@ TEST_F(EuMessagesSim, LoadsAreOfTheirTimeWhateverHappensToTheirPages) {
       const bool replaced = event.act == replace_last && at.left() == 0 && k % kPages == kPages - 1;
       EXPECT_EQ(rig_.get<std::uint32_t>(10, k), replaced ? 0 : 500 + k) << k;
     }
+  }
+}
+
+TEST_F(EuMessagesSim, ATranslationThatWasUsedIsForgottenWhenItsPageMoves) {
+  store_numbers();
+  scattered();
+  ASSERT_EQ(send({.desc = op(0), .channels = 32, .dst = 10}), EuSendKind::kDone);
+  ASSERT_TRUE(d_.in_vram(page(3)));
+  for (unsigned p = 0; p < kPages; ++p) ASSERT_TRUE(d_.cpu_write(page(p), 9000 + p));  // they come home for this
+  ASSERT_EQ(send({.desc = op(0), .channels = 32, .dst = 10}), EuSendKind::kDone);
+  for (unsigned k = 0; k < kPages; ++k) EXPECT_EQ(rig_.get<std::uint32_t>(10, k), 9000 + k) << k;
+}
+
+/// Within one burst: what a kernel's thread may do between two shares of its instructions.
+TEST_F(EuMessagesSim, NothingIsHeldAfterARest) {
+  store_numbers();
+  scattered();
+  const Mmu::Burst hold(d_.engine->mmu());
+  for (unsigned round = 0; round < 3; ++round) {
+    ASSERT_EQ(rig_.send(EuSendRig::inst({.desc = op(0), .channels = 32, .dst = 10}), env_).kind, EuSendKind::kDone);
+    EXPECT_TRUE(d_.engine->mmu().inside());
+    memory_.rest();
+    EXPECT_FALSE(d_.engine->mmu().inside());
+    ASSERT_TRUE(d_.cpu_write(page(0), round));
   }
 }
 

@@ -87,6 +87,8 @@ class Mmu {
     budget_ = 0;
   }
   bool inside() const { return section_.inside(); }
+  /// Whether somebody keeps sections open between accesses.
+  bool bursting() const { return burst_depth_ != 0; }
 
   /// Inside a section: a cached page with these TlbRights, or null.
   const TlbEntry* cached(GpuVa va, std::uint32_t need) const { return tlb_.find(va, epoch_, need); }

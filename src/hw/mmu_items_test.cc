@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/at_step.h"
+#include "hw/eu/eu_engine_memory.h"
 #include "hw/mmu_fixture.h"
 
 #pragma GCC diagnostic push
@@ -297,6 +298,17 @@ TEST_F(MmuAtomicItems, ATranslationThatIsKnownGivesNoMoreRightsThanItHas) {
       EXPECT_EQ(store(lanes(kVa, 4), words_.data()).has_value(), row.stores);
       EXPECT_EQ(add_items(lanes(kVa, 4), words_.data(), done).has_value(), row.atomics);
       EXPECT_EQ(done, row.atomics ? 32u : 0u);
+    }
+    {
+      // Kernels' quick ways, by page and by lane.
+      EngineEuMemory kernels(memory_);
+      EXPECT_EQ(kernels.reach(GpuVa(kVa), 4, AccessType::kRead), nullptr) << "outside of a burst";
+      const Mmu::Burst hold(memory_.mmu());
+      EXPECT_NE(kernels.reach(GpuVa(kVa), 4, AccessType::kRead), nullptr);
+      EXPECT_EQ(kernels.reach(GpuVa(kVa), 4, AccessType::kWrite) != nullptr, row.stores);
+      std::uint64_t at = kVa;
+      EXPECT_EQ(kernels.reach_each(1, &at, 4, AccessType::kWrite), row.stores);
+      EXPECT_EQ(kernels.reach(GpuVa(kVa + kPageSize - 2), 4, AccessType::kRead), nullptr) << "two pages";
     }
     for (const PageFault& f : sink_.seen) EXPECT_EQ(f.type, row.type);
     EXPECT_EQ(sink_.seen.size(), 2u * ((row.stores ? 0 : 1) + (row.atomics ? 0 : 1)));

@@ -46,7 +46,8 @@ struct TlbEntry {
 /// Used by its engine's thread only.
 class Tlb {
  public:
-  static constexpr std::uint32_t kEntries = 512;
+  /// 8 MiB: what kernels gather from is often a few MiB large.
+  static constexpr std::uint32_t kEntries = 2048;
 
   /// The entry of `va` with at least the rights `need`, or null.
   const TlbEntry* find(GpuVa va, TlbEpoch epoch, std::uint32_t need) const {

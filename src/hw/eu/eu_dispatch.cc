@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <bit>
 
-#include "hw/eu/eu_start.h"
 #include "hw/eu/eu_trace.h"
 
 namespace softxe {
@@ -13,8 +12,12 @@ namespace softxe {
 void EuResident::start(const EuWalker& walker) {
   fresh = false;
   group.restart({.threads = walker.threads, .slm_bytes = walker.slm_bytes}, walker.bases);
+  if (ids_of != walker.number) {
+    for (std::uint32_t i = 0; i < walker.threads; ++i) ids[i] = eu_id_rows(walker, i);
+    ids_of = walker.number;
+  }
   for (std::uint32_t i = 0; i < walker.threads; ++i) {
-    eu_start_thread(group.threads()[i], walker, {.group = id, .thread = i, .hw_id = hw_ids[i]});
+    eu_start_thread(group.threads()[i], walker, {.group = id, .thread = i, .hw_id = hw_ids[i]}, ids[i]);
   }
 }
 

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "hw/eu/eu_group.h"
+#include "hw/eu/eu_start.h"
 #include "hw/eu/eu_thread_ids.h"
 #include "hw/eu/eu_walker.h"
 
@@ -48,7 +49,7 @@ struct EuWork {
 
 /// A place for one group: its threads, and a hardware thread id for each. Used for one group after the other.
 struct EuResident {
-  explicit EuResident(const EuGroup::Shape& capacity) : group(capacity) {}
+  explicit EuResident(const EuGroup::Shape& capacity) : group(capacity), ids(new EuIdRows[capacity.threads]) {}
 
   /// Starts the threads of the group `id`: the part of a group's start that needs no lock.
   void start(const EuWalker& walker);
@@ -56,8 +57,10 @@ struct EuResident {
   EuWork work() const;
 
   EuGroup group;
-  EuTriple id{};       ///< of the group, first group's id included
-  bool fresh = false;  ///< start() is due
+  EuTriple id{};                    ///< of the group, first group's id included
+  bool fresh = false;               ///< start() is due
+  std::unique_ptr<EuIdRows[]> ids;  ///< of its threads in the walker `ids_of`
+  std::uint64_t ids_of = 0;
   std::array<std::uint16_t, kEuGroupThreadsMax> hw_ids{};
   EuResident* next = nullptr;  ///< in a list of its dispatch
 };

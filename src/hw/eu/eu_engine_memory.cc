@@ -1,10 +1,47 @@
 #include "hw/eu/eu_engine_memory.h"
 
 #include <array>
+#include <bit>
 
 #include "hw/eu/eu_thread.h"
 
 namespace softxe {
+
+namespace {
+
+/// Inside a section: walks when the TLB has nothing, but never faults.
+std::byte* reach_one(Mmu& mmu, GpuVa va, std::uint32_t bytes, AccessType access) {
+  const std::uint32_t write = access == AccessType::kRead ? 0u : std::uint32_t{kTlbWrite};
+  if ((va.value() & (kPageSize - 1)) + bytes > kPageSize) return nullptr;
+  if (const TlbEntry* entry = mmu.cached(va, kTlbPlain | kTlbRead | write)) return entry->host(va);
+  const auto target = mmu.translate(va, bytes, access);
+  return target && target->plain() && target->bytes >= bytes ? target->host : nullptr;
+}
+
+}  // namespace
+
+std::byte* EngineEuMemory::reach(GpuVa va, std::uint32_t bytes, AccessType access) {
+  Mmu& mmu = memory_.mmu();
+  if (!mmu.bursting()) return nullptr;
+  mmu.begin(bytes);
+  std::byte* const host = reach_one(mmu, va, bytes, access);
+  if (host != nullptr) mmu.progressed();
+  return host;
+}
+
+bool EngineEuMemory::reach_each(std::uint32_t channels, std::uint64_t* at, std::uint32_t bytes, AccessType access) {
+  Mmu& mmu = memory_.mmu();
+  if (!mmu.bursting()) return false;
+  mmu.begin(std::uint64_t{bytes} * kEuChannelsMax);
+  for (; channels != 0; channels &= channels - 1) {
+    std::uint64_t& address = at[std::countr_zero(channels)];
+    std::byte* const host = reach_one(mmu, GpuVa(address), bytes, access);
+    if (host == nullptr) return false;
+    address = reinterpret_cast<std::uint64_t>(host);
+  }
+  mmu.progressed();
+  return true;
+}
 
 Status EngineEuMemory::atomics(const EuAtomics& atomics, std::size_t& done) {
   switch (atomics.bytes) {

@@ -1,6 +1,5 @@
 #include "hw/eu/eu_exec.h"
 
-#include <bit>
 #include <optional>
 
 #include "hw/eu/eu_float_mode.h"
@@ -14,7 +13,6 @@
 namespace softxe {
 namespace {
 
-constexpr std::uint8_t kSyncBar = 14;
 constexpr std::uint8_t kSyncHost = 15;
 
 /// A thread while it runs. `thread.ip` is up to date only between records of other kinds than kAlu.
@@ -34,6 +32,12 @@ class Run {
         thread_.ip = record->ip;
         break;
       }
+      if (record->simple) {
+        --left;
+        record->run(thread_, *record);
+        record = behind(*record, stop);
+        continue;
+      }
       if (record->wake_point) eu_wake(thread_, record->ip);
       if (record->kind == EuRecordKind::kAlu) {
         alu(*record);
@@ -45,6 +49,7 @@ class Run {
       --left;
     }
     thread_.instructions += instructions_max - left;
+    thread_.touched |= env_.program.touched();
     return stop;
   }
 
@@ -106,10 +111,9 @@ class Run {
   /// The program may never have seen the branches that these channels took.
   void remember_waiting() {
     drops_ = env_.program.drops();
-    for (std::uint32_t left = ~thread_.mask; left != 0; left &= left - 1) {
-      const std::uint64_t address = thread_.waits_at[static_cast<unsigned>(std::countr_zero(left))];
-      if (address != 0) env_.program.expect_waiting(address);
-    }
+    if (thread_.waiting.begin() == thread_.waiting.end()) return;
+    env_.memory.rest();  // as before decoding
+    for (const EuWaiting::Place& place : thread_.waiting) env_.program.expect_waiting(place.address);
   }
 
   /// Null: stopped.
@@ -118,17 +122,22 @@ class Run {
     switch (record.kind) {
       case EuRecordKind::kFlow:
         eu_flow(thread_, record.inst, env_.program.instruction_base());
-        return find(thread_.ip, stop);
+        return target(record, stop);
       case EuRecordKind::kSend: return send(record, stop);
       case EuRecordKind::kSync: return sync(record, stop);
-      case EuRecordKind::kNop:
       case EuRecordKind::kAlu: break;
     }
     return behind(record, stop);
   }
 
+  /// Where the thread has gone from `record`.
+  const EuRecord* target(const EuRecord& record, EuStop& stop) {
+    const EuRecord* next = record.next;
+    return next != nullptr && next->ip == thread_.ip ? next : find(thread_.ip, stop);
+  }
+
   const EuRecord* send(const EuRecord& record, EuStop& stop) {
-    const EuSendResult result = eu_send(thread_, record.inst, env_);
+    const EuSendResult result = eu_send(thread_, record, env_);
     if (result.kind == EuSendKind::kDone || result.kind == EuSendKind::kEnded) ++thread_.sends;
     if (result.kind == EuSendKind::kDone) return behind(record, stop);
     stop = {.kind = stop_of(result.kind), .ip = GpuVa(record.ip), .reason = result.reason};
@@ -152,7 +161,6 @@ class Run {
       stop = {.kind = EuStopKind::kUnsupported, .ip = GpuVa(record.ip), .reason = "sync.host"};
       return nullptr;
     }
-    if (record.inst.function != kSyncBar) return behind(record, stop);
     const bool named = record.inst.src[0].file == EuFile::kImm;
     const auto id = static_cast<std::uint32_t>(named ? record.inst.imm : 0);
     const Result<EuGroup::Wait> wait = env_.group.wait_barrier(thread_, id);

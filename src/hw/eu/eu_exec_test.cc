@@ -8,6 +8,7 @@
 #include <string>
 
 #include "hw/eu/eu_exec_rig.h"
+#include "hw/eu/eu_start.h"
 
 namespace softxe {
 namespace {
@@ -50,6 +51,21 @@ TEST_P(EuExec, BackwardGotoLoopsUntilTheLastChannelIsDone) {
   after:
     add (16|M0) r10.0<1>:d r10.0<1;1,0>:d 1000:d)");
   EXPECT_EQ(row(10), each([](std::uint32_t k) { return k * (k + 1) / 2 + 1000; }));
+}
+
+TEST_P(EuExec, ARegisterThatAMessageFilledIsZeroInTheNextThread) {
+  thread().touched = {};  // all registers but r1 are zero
+  thread().touched.add_registers(1, 1);
+  run_to_end(R"(
+    mov (16|M0) r10.0<1>:uq 0x120000:uq
+    load.ugm.d32x4.a64 (16|M0) r20 r10
+    mul (16|M0) acc0.0<1>:d r20.0<1;1,0>:d r1.0<2;1,0>:uw)");
+  ASSERT_NE(row(23), each([](std::uint32_t) { return 0u; }));
+  EuWalker walker;
+  walker.local_ids = {};
+  eu_start_thread(thread(), walker, {});
+  for (unsigned reg = 1; reg < 128; ++reg) EXPECT_EQ(row(reg), each([](std::uint32_t) { return 0u; })) << reg;
+  for (const std::int64_t wide : thread().acc_wide) EXPECT_EQ(wide, 0);
 }
 
 TEST_P(EuExec, StructuredIfElse) {

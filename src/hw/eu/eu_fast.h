@@ -11,6 +11,7 @@
 //   eu_fast_moves.inc   sources into lanes, lanes into destinations
 //   eu_fast_wide.inc    what works with the wide accumulators
 //   eu_fast_dpas.inc    products of matrices
+//   eu_fast_lanes.inc   loads and stores (eu_quick.h)
 //   eu_fast_ops.inc     operations and their table
 #pragma once
 
@@ -104,6 +105,9 @@ struct EuFastRow {
   EuHandler direct;
 };
 
+/// Of messages: every channel's elements in rows, or the block of a single channel.
+enum class EuQuickForm : std::uint8_t { kRows, kBlock };
+
 /// Everything of one level that predecoding asks for. Null: there is none.
 struct EuFastLevel {
   unsigned vector_bytes;
@@ -111,13 +115,22 @@ struct EuFastLevel {
   unsigned row_count;
   EuFastSource::Prepare (*prepare)(const EuInst& inst, unsigned source, EuLane lane);
   EuFast::Finish (*store)(const EuInst& inst, EuLane lane);
-  EuFast::Finish (*flags)(EuCond cond, EuLane lane);
+  /// `bytes`: of the destination's type.
+  EuFast::Finish (*flags)(EuCond cond, EuLane lane, unsigned bytes);
   EuHandler dpas_of_floats;
   EuHandler dpas_of_bytes;
+  EuQuickSend (*lanes)(const EuLanesMessage& message, EuQuickForm form);
+  EuQuickSend local_atomic;
 };
 extern const EuFastLevel kEuFastPlain;
 extern const EuFastLevel kEuFastAvx2;
 extern const EuFastLevel kEuFastAvx512;
+
+/// Null: there is none.
+const EuFastLevel* eu_fast_level(EuLevel level);
+
+/// Which channels the record's instruction is for, as handlers want to know it.
+void eu_set_channels(EuRecord& record);
 
 /// Gives `record`, which has everything else, a fast handler where there is one. False: none.
 bool eu_fast_select(EuRecord& record, EuLevel level);

@@ -5,12 +5,17 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <span>
 #include <type_traits>
 
 #include "hw/eu/eu_channels.h"
+#include "hw/eu/eu_exec.h"
 #include "hw/eu/eu_fast.h"
 #include "hw/eu/eu_fused.h"
+#include "hw/eu/eu_group.h"
 #include "hw/eu/eu_math.h"
+#include "hw/eu/eu_memory.h"
+#include "hw/eu/eu_message.h"
 #include "hw/eu/eu_number.h"
 #include "hw/eu/eu_operand.h"
 
@@ -28,6 +33,8 @@ namespace {
 #include "hw/eu/eu_fast_wide.inc"
 // As well.
 #include "hw/eu/eu_fast_dpas.inc"
+// As well.
+#include "hw/eu/eu_fast_lanes.inc"
 // Behind all of these.
 #include "hw/eu/eu_fast_ops.inc"
 
@@ -40,6 +47,8 @@ const EuFastLevel kEuFastPlain = {kVectorBytes,
                                   find_store,
                                   find_flags,
                                   handle_dpas<float>,
-                                  handle_dpas<std::int32_t>};
+                                  handle_dpas<std::int32_t>,
+                                  find_lanes,
+                                  send_slm_atomic};
 
 }  // namespace softxe

@@ -165,12 +165,11 @@ bool keep_overlapping_sources(EuRecord& record, EuLane lane, unsigned count) {
 bool set_flags(EuRecord& record, EuLane lane, const EuFastLevel& level) {
   const EuInst& inst = record.inst;
   if (inst.cond == EuCond::kNone || inst.op == EuOp::kCmp || inst.op == EuOp::kSel) return true;
-  if (eu_type_bytes(inst.dst.type) != eu_lane_bytes(lane)) return false;
   const bool wide = eu_lane_bytes(lane) == 8;
   EuLane as = wide ? EuLane::kU64 : EuLane::kU32;
   if (eu_class(inst.dst.type) == EuClass::kSigned) as = wide ? EuLane::kI64 : EuLane::kI32;
   if (eu_is_float(inst.dst.type)) as = wide ? EuLane::kF64 : EuLane::kF32;
-  record.fast.flags = level.flags(inst.cond, as);
+  record.fast.flags = level.flags(inst.cond, as, eu_type_bytes(inst.dst.type));
   return record.fast.flags != nullptr;
 }
 
@@ -189,7 +188,9 @@ EuMinds minds_of(const EuFastKey& key, const EuSources& sources) {
   return (halves ? EuMinds::kHalves : EuMinds::kNothing) | (to_int ? EuMinds::kToInt : EuMinds::kNothing);
 }
 
-const EuFastLevel* level_of(EuLevel level) {
+}  // namespace
+
+const EuFastLevel* eu_fast_level(EuLevel level) {
   switch (level) {
     case EuLevel::kGeneric: return nullptr;
     case EuLevel::kPlain: return &kEuFastPlain;
@@ -198,8 +199,6 @@ const EuFastLevel* level_of(EuLevel level) {
   }
   return nullptr;
 }
-
-}  // namespace
 
 namespace {
 
@@ -227,9 +226,7 @@ EuLevel eu_host_level() {
   return best;
 }
 
-namespace {
-
-void set_channels(EuRecord& record) {
+void eu_set_channels(EuRecord& record) {
   const EuInst& inst = record.inst;
   record.fast.all = eu_all_channels(inst.exec_size);
   record.fast.predicated = inst.pred != EuPred::kNone;
@@ -237,6 +234,8 @@ void set_channels(EuRecord& record) {
   record.fast.channels = inst.exec_size;
   record.fast.first_channel = inst.channel_offset;
 }
+
+namespace {
 
 /// Matrices of the types that kernels use; sums are f, d or ud.
 bool select_dpas(EuRecord& record, const EuFastLevel& level) {
@@ -253,7 +252,7 @@ bool select_dpas(EuRecord& record, const EuFastLevel& level) {
     if (!inst.src[i].null()) record.fast.src[i].at = eu_file_offset(inst.src[i]) + eu_first_byte(inst.src[i]);
   }
   record.fast.dst_at = eu_file_offset(inst.dst) + eu_first_byte(inst.dst);
-  set_channels(record);
+  eu_set_channels(record);
   record.run = floats ? level.dpas_of_floats : level.dpas_of_bytes;
   return true;
 }
@@ -261,7 +260,7 @@ bool select_dpas(EuRecord& record, const EuFastLevel& level) {
 }  // namespace
 
 bool eu_fast_select(EuRecord& record, EuLevel level) {
-  const EuFastLevel* const table = level_of(level);
+  const EuFastLevel* const table = eu_fast_level(level);
   const EuInst& inst = record.inst;
   if (table == nullptr) return false;
   if (inst.op == EuOp::kDpas) return select_dpas(record, *table);
@@ -275,7 +274,7 @@ bool eu_fast_select(EuRecord& record, EuLevel level) {
   }
   if (!set_destination(record, key->lane, *table) || !set_flags(record, key->lane, *table)) return false;
   if (!keep_overlapping_sources(record, key->lane, sources.count)) return false;
-  set_channels(record);
+  eu_set_channels(record);
   for (unsigned i = 0; i < table->row_count; ++i) {
     const EuFastRow& row = table->rows[i];
     if (row.key != *key) continue;

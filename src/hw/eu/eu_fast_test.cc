@@ -111,6 +111,28 @@ TEST(EuReference, AgreesWithTheGenericWay) {
   }
 }
 
+TEST(EuTouched, EveryRegisterThatChangesIsAmongThem) {
+  const unsigned steps = steps_wanted();
+  RandomEu random(seed_wanted() + 2);
+  const auto thread = std::make_unique<EuThread>();
+  const auto before = std::make_unique<EuThread>();
+  for (unsigned step = 0; step < steps; ++step) {
+    if (step % 16 == 0) random.fill(*thread);
+    const EuInst made = random.next(*thread);
+    std::memcpy(static_cast<void*>(before.get()), thread.get(), sizeof(EuThread));
+    eu_generic(*thread, made);
+    const EuTouched touched = eu_touched_by(made);
+    for (unsigned reg = 0; reg < 256; ++reg) {
+      const bool changed =
+          std::memcmp(&thread->grf[reg * kEuGrfBytes], &before->grf[reg * kEuGrfBytes], kEuGrfBytes) != 0;
+      ASSERT_TRUE(!changed || (touched.grf[reg / 64] >> reg % 64 & 1) != 0)
+          << "r" << reg << ": " << eu_text(made).view();
+    }
+    const bool changed = thread->acc != before->acc || thread->acc_wide != before->acc_wide;
+    ASSERT_TRUE(!changed || touched.acc) << "step " << step << ": " << eu_text(made).view();
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(All, EuFastLevels, testing::Values(EuLevel::kPlain, EuLevel::kAvx2, EuLevel::kAvx512));
 
 }  // namespace

@@ -1,6 +1,5 @@
 #include "hw/eu/eu_flow.h"
 
-#include <bit>
 #include <cstring>
 
 #include "hw/eu/eu_channels.h"
@@ -25,9 +24,7 @@ struct Branch {
 
   void park(std::uint32_t channels, std::uint64_t address) {
     thread.mask &= ~channels;
-    for (; channels != 0; channels &= channels - 1) {
-      thread.waits_at[static_cast<unsigned>(std::countr_zero(channels))] = address;
-    }
+    thread.waiting.add(channels, address);
   }
   void go_on_or(std::uint64_t other) { thread.ip = thread.mask != 0 ? next() : other; }
 };
@@ -122,12 +119,7 @@ void ret(Branch b, GpuVa base) {
 }  // namespace
 
 void eu_wake(EuThread& thread, std::uint64_t address) {
-  for (std::uint32_t asleep = thread.call_mask & ~thread.mask; asleep != 0; asleep &= asleep - 1) {
-    const auto channel = static_cast<unsigned>(std::countr_zero(asleep));
-    if (thread.waits_at[channel] != address) continue;
-    thread.mask |= 1u << channel;
-    thread.waits_at[channel] = 0;
-  }
+  thread.mask |= thread.waiting.take(thread.call_mask & ~thread.mask, address);
 }
 
 void eu_flow(EuThread& thread, const EuInst& inst, GpuVa instruction_base) {

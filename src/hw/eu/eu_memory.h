@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "hw/eu/eu_atomic.h"
+#include "hw/fault.h"
 #include "hw/mmu_items.h"
 
 namespace softxe {
@@ -28,6 +29,15 @@ class EuMemory {
   /// The host processor's own atomics, one after the other. `done` is how many happened, each once, also after an
   /// error.
   virtual Status atomics(const EuAtomics& atomics, std::size_t& done) = 0;
+
+  /// Where `bytes` from `va` on stand when they are in one page of engine memory, translated and allowed: plain
+  /// accesses may be made there until rest() or any other call. Null: load() or store() find out. Never faults.
+  virtual std::byte* reach(GpuVa, std::uint32_t, AccessType) { return nullptr; }
+  /// The same for every channel in `channels`: from the addresses in `at` to where they stand, in place. False: not all
+  /// of them; `at` then holds anything.
+  virtual bool reach_each(std::uint32_t, std::uint64_t*, std::uint32_t, AccessType) { return false; }
+  /// Before anything that may block: what reach() told is forgotten.
+  virtual void rest() {}
 };
 
 }  // namespace softxe

@@ -14,6 +14,11 @@ namespace {
 std::uint64_t key_of(std::uint64_t ip) { return ip >> kPageShift; }
 unsigned granule_of(std::uint64_t ip) { return static_cast<unsigned>(ip % kPageSize / 8); }
 
+void set_wake_point(EuRecord& record) {
+  record.wake_point = true;
+  record.simple = false;
+}
+
 }  // namespace
 
 EuProgram::EuProgram(EuLevel level) : level_(level) {}
@@ -23,7 +28,14 @@ void EuProgram::start(GpuVa instruction_base) {
   base_ = instruction_base;
   ++walker_;
   page_ = nullptr;
+  touched_ = {};
+  drop_if_full();
+}
+
+void EuProgram::drop_if_full() {
   if (used_ < kRecordsMax && pages_.size() < kPagesMax) return;
+  ++walker_;
+  page_ = nullptr;
   pages_.clear();
   blocks_.clear();
   used_ = 0;
@@ -34,6 +46,7 @@ const EuRecord* EuProgram::find(std::uint64_t ip, const Reader& reader) {
   ip &= reader.va_mask;
   if (ip % 8 != 0) return fail_with(EuStopKind::kIllegal, ip, "an instruction's address is no multiple of 8");
   if (page_ == nullptr || key_ != key_of(ip)) {
+    reader.memory.rest();
     page_ = enter(key_of(ip), reader);
     if (page_ == nullptr) return nullptr;
   }
@@ -52,8 +65,9 @@ const EuRecord* EuProgram::link(const EuRecord& record, const Reader& reader) {
 }
 
 EuProgram::Page* EuProgram::enter(std::uint64_t key, const Reader& reader) {
-  if (used_ >= kRecordsMax || pages_.size() >= kPagesMax) start(base_);
+  drop_if_full();
   Page& page = page_of(key);
+  touched_ |= page.touched;
   key_ = key;
   const bool same_registers = page.large_grf == reader.thread.large_grf;
   if (page.checked == walker_ && same_registers) return &page;
@@ -90,7 +104,9 @@ bool EuProgram::fetch(std::uint64_t ip, const Reader& reader, std::span<std::byt
   const GpuVa va(ip & reader.va_mask);
   const MemoryItems items{
       .va = std::span(&va, 1), .item_bytes = static_cast<std::uint32_t>(to.size()), .element_bytes = 8};
-  if (reader.memory.load(items, to.data())) return true;
+  const Status read = reader.memory.load(items, to.data());
+  reader.memory.rest();  // what is decoded is kept in memory that the caller may have to wait for
+  if (read) return true;
   fail_with(EuStopKind::kFault, ip, "an instruction could not be read");
   return false;
 }
@@ -107,7 +123,9 @@ EuRecord* EuProgram::decode(std::uint64_t ip, Page& page, const Reader& reader) 
   if (const EuCheck wrong = eu_check(*inst, reader.thread); !wrong.ok()) return fail_with(wrong.kind, ip, wrong.reason);
   EuRecord* record = new_record();
   eu_predecode(*inst, ip, level_, *record);
-  record->wake_point = page.wake[granule_of(ip)];
+  page.touched |= eu_touched_by(*inst);
+  touched_ |= page.touched;
+  if (page.wake[granule_of(ip)]) set_wake_point(*record);
   page.records[granule_of(ip)] = record;
   keep(ip, page, std::span(bytes).first(inst->bytes));
   mark(ip, *inst, reader.va_mask);
@@ -136,7 +154,7 @@ void EuProgram::expect_waiting(std::uint64_t address) {
   if (address % 8 != 0) return;  // nobody gets there
   Page& page = page_of(key_of(address));
   page.wake.set(granule_of(address));
-  if (EuRecord* record = page.records[granule_of(address)]; record != nullptr) record->wake_point = true;
+  if (EuRecord* record = page.records[granule_of(address)]; record != nullptr) set_wake_point(*record);
 }
 
 EuProgram::Page& EuProgram::page_of(std::uint64_t key) {

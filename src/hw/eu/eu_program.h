@@ -18,6 +18,7 @@
 #include "hw/eu/eu_memory.h"
 #include "hw/eu/eu_record.h"
 #include "hw/eu/eu_stop.h"
+#include "hw/eu/eu_touched.h"
 
 namespace softxe {
 
@@ -58,6 +59,8 @@ class EuProgram {
   void expect_waiting(std::uint64_t address);
   /// How often everything was dropped.
   std::uint64_t drops() const { return drops_; }
+  /// By anything that this walker's threads may have carried out here.
+  const EuTouched& touched() const { return touched_; }
 
  private:
   static constexpr std::uint32_t kBlock = 64;
@@ -74,8 +77,10 @@ class EuProgram {
     bool has_tail = false;
     bool large_grf = false;  ///< registers that the records were checked for
     std::uint64_t checked = 0;
+    EuTouched touched;  ///< by what was ever decoded here
   };
 
+  void drop_if_full();
   const EuRecord* link(const EuRecord& record, const Reader& reader);
   Page* enter(std::uint64_t key, const Reader& reader);
   bool check(std::uint64_t key, Page& page, const Reader& reader);
@@ -97,6 +102,7 @@ class EuProgram {
   std::vector<std::unique_ptr<EuRecord[]>> blocks_;
   std::uint32_t used_ = 0;
   std::uint64_t drops_ = 0;
+  EuTouched touched_;
   EuStop stop_{};
 };
 

@@ -4,9 +4,11 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "hw/eu/eu_float_mode.h"
 #include "hw/eu/eu_inst.h"
+#include "hw/eu/eu_message.h"
 #include "hw/eu/eu_thread.h"
 
 namespace softxe {
@@ -33,7 +35,8 @@ constexpr EuMinds eu_minds(const EuFloatMode& mode) {
 struct EuRecord;
 using EuHandler = void (*)(EuThread& thread, const EuRecord& record);
 
-enum class EuRecordKind : std::uint8_t { kAlu, kFlow, kSend, kSync, kNop };
+/// kAlu: what `run` does; kSync: only what may have to wait.
+enum class EuRecordKind : std::uint8_t { kAlu, kFlow, kSend, kSync };
 
 /// How a fast handler gets a source: as lanes of one type, one behind the other.
 struct EuFastSource {
@@ -71,17 +74,37 @@ struct EuFast {
   Finish acc = nullptr;    ///< the wide part of an accumulator
 };
 
+struct EuEnv;
+/// Carries a message out in one go. False: nothing has been done, it takes the general way (eu_send.h).
+using EuQuickSend = bool (*)(EuThread& thread, const EuRecord& record, EuEnv& env);
+
+/// What a quick way needs of a load, store or atomic of lanes. Registers are offsets in EuThread.
+struct EuQuick {
+  EuQuickSend send = nullptr;  ///< null: there is none
+  std::int32_t offset = 0;     ///< bytes, added to every address
+  std::uint32_t address_at = 0;
+  std::uint32_t data_at = 0;
+  std::uint32_t end = 0;        ///< of the registers that must exist
+  std::uint16_t row_bytes = 0;  ///< in registers, from element to element of one channel
+  std::uint8_t vector = 1;      ///< elements of one channel
+  EuAtomicOp atomic = EuAtomicOp::kLoad;
+};
+
 struct alignas(64) EuRecord {
   EuHandler run = nullptr;  ///< of kAlu
   /// The instruction behind this one, when it has been reached and lies in the same page.
   const EuRecord* next = nullptr;
   std::uint64_t ip = 0;
-  EuRecordKind kind = EuRecordKind::kNop;
+  EuRecordKind kind = EuRecordKind::kAlu;
   bool wake_point = false;
   EuMinds minds = EuMinds::kNothing;
   bool sets_cr = false;  ///< writes the control register
+  /// kAlu, and nothing has to be looked at before or behind it.
+  bool simple = false;
   std::uint8_t bytes = 16;
   EuFast fast{};
+  EuQuick quick{};                                   ///< of kSend
+  std::optional<EuMessage> message;                  ///< of kSend, when its descriptors are constants
   alignas(64) std::array<std::byte, 64> constant{};  ///< the immediate, as often as it fits
   EuInst inst{};
 };

@@ -51,9 +51,10 @@ struct Carry {
   EuSendResult operator()(const EuTypedMessage& m) const { return eu_send_typed(call, m); }
   EuSendResult operator()(const EuSamplerMessage& m) const { return eu_send_sampler(call, m); }
   EuSendResult operator()(const EuTypedBlock2dMessage& m) const { return eu_send_typed_block2d(call, m); }
-  /// What a load of the destination waits for has happened when the instruction is over: any content will do.
+  /// What a load of the destination waits for has happened when the instruction is over: any content will do. Local
+  /// memory is one worker's.
   EuSendResult operator()(const EuFenceMessage&) const {
-    std::atomic_thread_fence(std::memory_order_seq_cst);
+    if (call.inst.send.sfid != EuSfid::kSlm) std::atomic_thread_fence(std::memory_order_seq_cst);
     return {};
   }
   EuSendResult operator()(const EuBarrierMessage&) const {
@@ -75,12 +76,25 @@ struct Carry {
 
 }  // namespace
 
-EuSendResult eu_send(EuThread& thread, const EuInst& inst, EuEnv& env) {
-  const EuMessage message = eu_decode_message(descriptors_of(thread, inst.send));
+namespace {
+
+EuSendResult carry_out(EuThread& thread, const EuInst& inst, EuEnv& env, const EuMessage& message) {
   const EuSendCall call{.thread = thread, .inst = inst, .env = env, .channels = channels_of(thread, inst)};
   EuSendResult result = std::visit(Carry{call}, message);
   if (result.kind == EuSendKind::kDone && inst.send.end_of_thread) result.kind = EuSendKind::kEnded;
   return result;
+}
+
+}  // namespace
+
+EuSendResult eu_send(EuThread& thread, const EuInst& inst, EuEnv& env) {
+  return carry_out(thread, inst, env, eu_decode_message(descriptors_of(thread, inst.send)));
+}
+
+EuSendResult eu_send(EuThread& thread, const EuRecord& record, EuEnv& env) {
+  if (record.quick.send != nullptr && record.quick.send(thread, record, env)) return {};
+  if (record.message) return carry_out(thread, record.inst, env, *record.message);
+  return eu_send(thread, record.inst, env);
 }
 
 }  // namespace softxe

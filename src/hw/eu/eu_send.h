@@ -10,6 +10,7 @@
 
 #include "hw/eu/eu_exec.h"
 #include "hw/eu/eu_inst.h"
+#include "hw/eu/eu_record.h"
 #include "hw/eu/eu_thread.h"
 
 namespace softxe {
@@ -32,5 +33,8 @@ struct EuSendResult {
 /// `thread.state`. After any kind but kDone and kEnded registers and memory are as before, except channels of an atomic
 /// that `thread.message_done` names: the same call made again goes on behind them.
 EuSendResult eu_send(EuThread& thread, const EuInst& inst, EuEnv& env);
+
+/// The same with what predecoding knows: by the record's quick way, when it has one that can.
+EuSendResult eu_send(EuThread& thread, const EuRecord& record, EuEnv& env);
 
 }  // namespace softxe

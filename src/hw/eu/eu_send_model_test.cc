@@ -43,7 +43,8 @@ constexpr unsigned kHwId = 3;
 
 class Model {
  public:
-  explicit Model(std::uint64_t seed) : random_(seed) {
+  Model(std::uint64_t seed, EuLevel level) : random_(seed) {
+    rig_.level = level;
     rig_.thread().hw_id = kHwId;
     naive_.general = EuSendRig::kGeneral;
     naive_.surfaces = EuSendRig::kSurfaces;
@@ -96,6 +97,9 @@ class Model {
   }
   const std::map<unsigned, unsigned>& steps() const { return steps_; }
   unsigned faults() const { return faults_; }
+  /// Messages with a quick way, and how often global memory was reached by it.
+  std::uint64_t quick() const { return rig_.quick; }
+  std::uint64_t reached() const { return rig_.memory.reached; }
 
  private:
   void map(std::uint64_t va, std::uint64_t bytes) { rig_.memory.map(va, bytes); }
@@ -116,7 +120,9 @@ class Model {
 
   void make() {
     do {
-      place_ = one_of(kPlaces);
+      // A third is what kernels mostly say.
+      const bool common = random_.chance(1, 3);
+      place_ = common ? one_of({kPlaces[0], kPlaces[1], kPlaces[4], kPlaces[9]}) : one_of(kPlaces);
       LscFields f{.address_size = place_.address_size, .address_type = place_.address_type};
       const std::uint64_t kind = below(10);
       f.op = static_cast<unsigned>(kind < 4   ? one_of({0, 4})
@@ -130,6 +136,12 @@ class Model {
       } else if (f.op < 8) {
         f.vector = static_cast<unsigned>(below(8));
         f.transposed = f.op % 4 == 0 && random_.chance(1, 3);
+      }
+      if (common) {
+        f.op = static_cast<unsigned>(one_of({0, 0, 4, 4, 8, 12, 15, 24}));
+        f.data_size = static_cast<unsigned>(f.op >= 8 ? 2 : one_of({2, 2, 3, 4, 5}));
+        f.vector = static_cast<unsigned>(f.op >= 8 ? 0 : one_of({0, 0, 1, 3, 4}));
+        f.transposed = f.op < 8 && random_.chance(1, 4);
       }
       fields_ = f;
       inst_ = EuSendRig::inst({.sfid = place_.sfid, .desc = f.word(), .channels = one_of({1u, 2u, 4u, 8u, 16u, 32u})});
@@ -222,8 +234,10 @@ class Model {
     const std::uint64_t start = below(kRegionBytes - 600 - window + 1);
     if (fields_.op >= 8 && random_.chance(1, 2)) interesting_floats(memory_bytes);
     const unsigned src0 = inst_.src[0].reg * kEuGrfBytes;
+    const bool side_by_side = random_.chance(1, 3);
     for (unsigned c = 0; c < inst_.exec_size; ++c) {
-      const std::uint64_t va = align_down(place_.first + start + below(window), align);
+      const std::uint64_t at = side_by_side ? std::min<std::uint64_t>(c * memory_bytes, window - 1) : below(window);
+      const std::uint64_t va = align_down(place_.first + start + at, align);
       put_bytes(src0 + c * address_bytes, va - static_cast<std::uint64_t>(std::int64_t{offset_}), address_bytes);
     }
     if (fields_.op == 1 || fields_.op == 5) put_bytes(src0 + 8, below(160), 4);
@@ -314,14 +328,19 @@ class Model {
 TEST(EuSendModel, RandomMessagesDoWhatTheNaiveModelDoes) {
   std::map<unsigned, unsigned> steps;
   unsigned faults = 0;
+  std::uint64_t quick = 0;
+  std::uint64_t reached = 0;
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
-    Model model(seed);
+    // Every level the processor has, and none.
+    Model model(seed, std::min(static_cast<EuLevel>(seed % 4), eu_host_level()));
     for (unsigned step = 0; step < 5000; ++step) {
       std::string what;
       ASSERT_TRUE(model.step(what)) << "seed " << seed << " step " << step << ": " << what;
     }
     for (const auto& [op, count] : model.steps()) steps[op] += count;
     faults += model.faults();
+    quick += model.quick();
+    reached += model.reached();
   }
   // Every operation was among them, and many faults.
   for (unsigned op = 0; op < 0x1B; ++op) {
@@ -330,6 +349,8 @@ TEST(EuSendModel, RandomMessagesDoWhatTheNaiveModelDoes) {
     }
   }
   EXPECT_GT(faults, 2000u);
+  EXPECT_GT(quick, 5000u);
+  EXPECT_GT(reached, 2000u);
 }
 
 }  // namespace

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstring>
+#include <memory>
 
 #include "hw/eu/eu_group.h"
 #include "hw/eu/eu_message.h"
+#include "hw/eu/eu_predecode.h"
 #include "hw/eu/eu_program.h"
 #include "hw/eu/eu_send.h"
 #include "hw/eu/fake_eu_memory.h"
@@ -47,7 +49,14 @@ class EuSendRig {
   EuThread& thread() { return group.threads()[0]; }
   /// The same thread and group over another memory.
   EuEnv env_over(EuMemory& other) { return {env.program, group, other}; }
-  EuSendResult send(const EuInst& inst) { return eu_send(thread(), inst, env); }
+  EuSendResult send(const EuInst& inst) { return send(inst, env); }
+  /// As a thread does it: decoded, then carried out, by a quick way if there is one.
+  EuSendResult send(const EuInst& inst, EuEnv& over) {
+    const auto record = std::make_unique<EuRecord>();
+    eu_predecode(inst, 0, level, *record);
+    quick += record->quick.send != nullptr;
+    return eu_send(thread(), *record, over);
+  }
 
   template <typename T>
   void put(unsigned reg, unsigned index, T value) {
@@ -91,6 +100,8 @@ class EuSendRig {
 
   EuGroup group;
   FakeEuMemory memory;
+  EuLevel level = eu_host_level();
+  std::uint64_t quick = 0;  ///< messages that had a quick way
 
   EuProgram program;  ///< messages never look at it
   EuEnv env{program, group, memory};

@@ -1,5 +1,6 @@
 #include "hw/eu/eu_start.h"
 
+#include <bit>
 #include <cstring>
 
 #include "hw/eu/eu_trace.h"
@@ -7,11 +8,27 @@
 namespace softxe {
 namespace {
 
-/// Zeroes what kernels can read. The upper half of the registers exists in large register mode only.
+/// Runs of registers that are no zeroes any more.
+void clear_touched(EuThread& thread) {
+  for (unsigned word = 0; word < thread.touched.grf.size(); ++word) {
+    for (std::uint64_t left = thread.touched.grf[word]; left != 0;) {
+      const auto first = static_cast<unsigned>(std::countr_zero(left));
+      const auto count = static_cast<unsigned>(std::countr_one(left >> first));
+      std::memset(thread.grf.data() + (word * 64 + first) * kEuGrfBytes, 0, std::size_t{count} * kEuGrfBytes);
+      if (first + count == 64) break;
+      left &= ~std::uint64_t{0} << (first + count);
+    }
+  }
+  if (thread.touched.acc) {
+    thread.acc.fill({});
+    thread.acc_wide.fill(0);
+  }
+  thread.touched = {};
+}
+
+/// Zeroes what kernels can read.
 void clear(EuThread& thread) {
-  std::memset(thread.grf.data(), 0, std::size_t{thread.grf_count()} * kEuGrfBytes);
-  thread.acc.fill({});
-  thread.acc_wide.fill(0);
+  clear_touched(thread);
   thread.flag.fill(0);
   thread.a0.fill(0);
   thread.ce.fill(0);
@@ -20,7 +37,7 @@ void clear(EuThread& thread) {
   thread.cr.fill(0);
   thread.tm.fill(0);
   thread.other.fill(0);
-  thread.waits_at.fill(0);
+  thread.waiting.clear();
   thread.state = EuThreadState::kReady;
   thread.barriers_waited = 0;
   thread.in_system_routine = false;
@@ -74,22 +91,6 @@ class IdCursor {
   EuTriple at_{};
 };
 
-/// One register for each emitted dimension, also with 16 lanes. Returns the next free register.
-unsigned fill_local_ids(EuThread& thread, const EuWalker& walker, std::uint32_t number) {
-  IdCursor cursor(walker.local_ids, std::uint64_t{number} * walker.simd);
-  unsigned used = 0;
-  std::array<std::array<std::uint16_t, kEuGrfBytes / 2>, 3> rows{};
-  for (std::uint32_t lane = 0; lane < walker.simd; ++lane, cursor.next()) {
-    for (unsigned dimension = 0; dimension < 3; ++dimension) rows[dimension][lane] = cursor.at(dimension);
-  }
-  for (unsigned dimension = 0; dimension < 3; ++dimension) {
-    if ((walker.local_ids.emitted >> dimension & 1) == 0) continue;
-    std::memcpy(thread.grf.data() + (1 + used) * kEuGrfBytes, rows[dimension].data(), kEuGrfBytes);
-    ++used;
-  }
-  return 1 + used;
-}
-
 /// Where the thread runs, as kernels put their hardware thread id together again.
 void fill_place(EuThread& thread, std::uint32_t hw_id) {
   const std::uint32_t in_eu = hw_id & 7;
@@ -101,15 +102,32 @@ void fill_place(EuThread& thread, std::uint32_t hw_id) {
 
 }  // namespace
 
-void eu_start_thread(EuThread& thread, const EuWalker& walker, const EuThreadPlace& place) {
+/// One register for each emitted dimension, also with 16 lanes.
+EuIdRows eu_id_rows(const EuWalker& walker, std::uint32_t thread) {
+  EuIdRows made;
+  if (walker.local_ids.emitted == 0) return made;
+  IdCursor cursor(walker.local_ids, std::uint64_t{thread} * walker.simd);
+  std::array<std::array<std::uint16_t, kEuGrfBytes / 2>, 3> rows{};
+  for (std::uint32_t lane = 0; lane < walker.simd; ++lane, cursor.next()) {
+    for (unsigned dimension = 0; dimension < 3; ++dimension) rows[dimension][lane] = cursor.at(dimension);
+  }
+  for (unsigned dimension = 0; dimension < 3; ++dimension) {
+    if ((walker.local_ids.emitted >> dimension & 1) != 0) made.row[made.count++] = rows[dimension];
+  }
+  return made;
+}
+
+void eu_start_thread(EuThread& thread, const EuWalker& walker, const EuThreadPlace& place, const EuIdRows& ids) {
   thread.large_grf = walker.large_grf;
   clear(thread);
   fill_r0(thread, walker, place);
   unsigned next = 1;
-  if (walker.local_ids.emitted != 0) next = fill_local_ids(thread, walker, place.thread);
+  std::memcpy(thread.grf.data() + next * kEuGrfBytes, ids.row.data(), ids.count * kEuGrfBytes);
+  next += ids.count;
   if (walker.has_inline_data) {
     std::memcpy(thread.grf.data() + next * kEuGrfBytes, walker.inline_data.data(), sizeof walker.inline_data);
   }
+  thread.touched.add_registers(0, next + 1);
   const std::uint32_t all = walker.simd == 32 ? ~0u : 0xFFFFu;
   const std::uint32_t mask = place.thread + 1 == walker.threads ? walker.last_mask : all;
   fill_place(thread, place.hw_id);

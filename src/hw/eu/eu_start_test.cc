@@ -14,6 +14,7 @@ class StartedThread {
  public:
   StartedThread(const EuWalker& walker, const EuThreadPlace& place) : thread_(std::make_unique<EuThread>()) {
     std::memset(static_cast<void*>(thread_.get()), 0xAA, sizeof(EuThread));
+    thread_->touched = EuTouched::everything();
     eu_start_thread(*thread_, walker, place);
   }
   std::uint32_t ud(unsigned reg, unsigned dword) const { return at<std::uint32_t>(reg, dword); }
@@ -79,7 +80,7 @@ TEST(EuStart, ControlAndStateRegisters) {
   EXPECT_EQ(t->message_done, 0u);
   for (std::uint32_t flag : t->flag) EXPECT_EQ(flag, 0u);
   for (std::int64_t wide : t->acc_wide) EXPECT_EQ(wide, 0);
-  for (std::uint64_t at : t->waits_at) EXPECT_EQ(at, 0u);
+  EXPECT_EQ(t->waiting.begin(), t->waiting.end());
 }
 
 TEST(EuStart, EmittedIdsComeBeforeInlineData) {

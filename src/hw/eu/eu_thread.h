@@ -10,6 +10,8 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "hw/eu/eu_touched.h"
+
 namespace softxe {
 
 inline constexpr unsigned kEuGrfBytes = 64;
@@ -20,6 +22,43 @@ enum class EuException : std::uint32_t { kMaskStack = 1u << 11, kIllegalOpcode =
 inline constexpr unsigned kEuExceptionStatusShift = 16;
 /// Bit of cr0.0: set while the system routine runs; it returns by clearing it.
 inline constexpr std::uint32_t kEuMasterException = 1u << 31;
+
+/// Where inactive channels wait. Channels mostly wait in few places, whatever their number.
+class EuWaiting {
+ public:
+  struct Place {
+    std::uint64_t address;
+    std::uint32_t channels;
+  };
+  void clear() { count_ = 0; }
+  /// `channels` wait nowhere yet.
+  void add(std::uint32_t channels, std::uint64_t address) {
+    if (channels == 0) return;
+    for (unsigned i = 0; i < count_; ++i) {
+      if (places_[i].address != address) continue;
+      places_[i].channels |= channels;
+      return;
+    }
+    places_[count_++] = {address, channels};
+  }
+  /// Those of `channels` that wait at `address`; they do not any more.
+  std::uint32_t take(std::uint32_t channels, std::uint64_t address) {
+    for (unsigned i = 0; i < count_; ++i) {
+      if (places_[i].address != address) continue;
+      const std::uint32_t taken = places_[i].channels & channels;
+      places_[i].channels &= ~taken;
+      if (places_[i].channels == 0) places_[i] = places_[--count_];
+      return taken;
+    }
+    return 0;
+  }
+  const Place* begin() const { return places_.data(); }
+  const Place* end() const { return places_.data() + count_; }
+
+ private:
+  std::array<Place, kEuChannelsMax> places_;  ///< none without channels
+  std::uint32_t count_ = 0;
+};
 
 /// Why a thread is not running (any more).
 enum class EuThreadState : std::uint8_t { kReady, kAtBarrier, kEnded };
@@ -40,18 +79,19 @@ struct alignas(64) EuThread {
   /// 64-bit integer accumulators behind the dwords of acc0..acc15 (spec/eu-isa.md 6.3).
   std::array<std::int64_t, 16 * kEuGrfBytes / 4> acc_wide;
 
-  std::uint64_t ip = 0;                                ///< GPU address of the next instruction
-  std::uint32_t mask = 0;                              ///< active channels
-  std::uint32_t call_mask = 0;                         ///< channels that take part in the current function
-  std::array<std::uint64_t, kEuChannelsMax> waits_at;  ///< an inactive channel's address; 0: nowhere
+  std::uint64_t ip = 0;         ///< GPU address of the next instruction
+  std::uint32_t mask = 0;       ///< active channels
+  std::uint32_t call_mask = 0;  ///< channels that take part in the current function
+  EuWaiting waiting;            ///< inactive channels
 
   EuThreadState state = EuThreadState::kReady;
   std::uint8_t simd = 16;  ///< 16 or 32
   bool large_grf = false;
-  bool in_system_routine = false;     ///< its exceptions end the job
-  std::uint16_t hw_id = 0;            ///< 0..511, unique while the thread lives
-  std::uint16_t number = 0;           ///< in its group
-  std::uint32_t barriers_waited = 0;  ///< bit n: waits for barrier n (state kAtBarrier)
+  EuTouched touched = EuTouched::everything();  ///< since its registers were cleared
+  bool in_system_routine = false;               ///< its exceptions end the job
+  std::uint16_t hw_id = 0;                      ///< 0..511, unique while the thread lives
+  std::uint16_t number = 0;                     ///< in its group
+  std::uint32_t barriers_waited = 0;            ///< bit n: waits for barrier n (state kAtBarrier)
   /// Channels (or steps) of the message at `ip` that are done: a fault in its middle repeats nothing.
   std::uint32_t message_done = 0;
   std::uint64_t traced = 0;        ///< number of its kernel when it is traced (eu_trace.h); else 0

@@ -63,16 +63,18 @@ EuRun EuUnits::run(EuDispatch& dispatch, const EuSlice& slice) {
 /// Groups, one after the other, until none is left for this worker or its share of the slice is used up.
 void EuUnits::work(EuWorker& worker, EuDispatch& dispatch, Share& share) {
   worker.enter(dispatch.walker());
-  while (!over(dispatch, share)) {
-    EuResident* resident = nullptr;
+  EuResident* resident = nullptr;
+  EuStop stop;
+  for (;;) {
+    const bool ends = over(dispatch, share);
     {
       Guard hold(lock_);
-      resident = dispatch.take();
+      if (resident != nullptr) put(dispatch, *resident, stop);
+      resident = ends || halted_.load(std::memory_order_relaxed) ? nullptr : dispatch.take();
     }
     if (resident == nullptr) break;
-    const EuStop stop = run_group(worker, dispatch, *resident, share);
-    Guard hold(lock_);
-    put(dispatch, *resident, stop);
+    stop = run_group(worker, dispatch, *resident, share);
+    worker.rest();
   }
   worker.leave();
 }
@@ -106,6 +108,7 @@ EuStop EuUnits::run_group(EuWorker& worker, EuDispatch& dispatch, EuResident& re
         unlooked >= kInstructionsPerLook || share.instructions == 0 || share.slice.stop.load(std::memory_order_relaxed);
     if (!look) continue;
     unlooked = 0;
+    worker.rest();
     if (over(dispatch, share)) return stop;
   }
 }

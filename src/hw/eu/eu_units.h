@@ -26,6 +26,8 @@ class EuWorker : public EuThreadRunner {
  public:
   virtual void enter(const EuWalker& walker) = 0;
   virtual void leave() = 0;
+  /// The worker is about to take a lock or to look around: nothing may be held that others wait for.
+  virtual void rest() {}
 };
 
 /// How long a dispatch may run.

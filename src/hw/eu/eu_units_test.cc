@@ -70,6 +70,24 @@ TEST(EuUnits, GroupsStartInTheOrderXYZ) {
                                           {11, 21, 31}}));
 }
 
+TEST(EuUnits, EveryWalkerHasItsOwnLocalIds) {
+  std::vector<std::uint16_t> seen;
+  Rig rig([&](EuThread& thread, EuGroup&, std::uint64_t) -> EuStop {
+    std::uint16_t id = 0;
+    std::memcpy(&id, thread.grf.data() + kEuGrfBytes + 5 * sizeof id, sizeof id);  // of lane 5
+    seen.push_back(id);
+    return {.kind = EuStopKind::kEnded};
+  });
+  for (const std::uint32_t width : {16u, 4u}) {
+    EuWalker w = walker({2, 1, 1});
+    w.local_ids = {.emitted = 1, .size = {width, 16 / width, 1}};
+    ASSERT_TRUE(rig.dispatch.begin(w));
+    EXPECT_EQ(rig.run(), EuStopKind::kEnded);
+    rig.dispatch.release(rig.units.pool());
+  }
+  EXPECT_EQ(seen, (std::vector<std::uint16_t>{5, 5, 1, 1}));
+}
+
 TEST(EuUnits, CountsWhatWasDone) {
   Rig rig(lasts(10));
   EuWalker w = walker({5, 1, 1}, 2);

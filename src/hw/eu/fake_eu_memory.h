@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstring>
 #include <map>
@@ -67,6 +68,28 @@ class FakeEuMemory final : public EuMemory {
     }
     return {};
   }
+
+  /// Of a page that is there and refuses nothing.
+  std::byte* reach(GpuVa va, std::uint32_t bytes, AccessType) override {
+    const std::uint64_t page = va.value() >> kPageShift;
+    const auto refusal = refusals.find(page);
+    const bool refuses = refusal != refusals.end() && refusal->second != 0;
+    if (!lets_reach || refuses || !pages.contains(page)) return nullptr;
+    if ((va.value() & (kPageSize - 1)) + bytes > kPageSize) return nullptr;
+    ++reached;
+    return &at(va.value());
+  }
+  bool reach_each(std::uint32_t channels, std::uint64_t* at, std::uint32_t bytes, AccessType access) override {
+    for (; channels != 0; channels &= channels - 1) {
+      std::uint64_t& address = at[std::countr_zero(channels)];
+      std::byte* const host = reach(GpuVa(address), bytes, access);
+      if (host == nullptr) return false;
+      address = reinterpret_cast<std::uint64_t>(host);
+    }
+    return true;
+  }
+  bool lets_reach = true;
+  std::uint64_t reached = 0;
 
  private:
   static void check(const MemoryItems& items) {
