@@ -7,23 +7,27 @@
 //   writes the report, ends as the program ended
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sched.h>
 #include <signal.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 
 #include "cli/commands.h"
+#include "cli/enter_root.h"
+#include "cli/output_file.h"
 #include "cli/report.h"
 #include "cli/run_folder.h"
+#include "cli/run_library.h"
+#include "cli/run_limits.h"
 #include "cli/run_program.h"
 #include "preload/settings.h"
 
@@ -68,21 +72,9 @@ class SignalsHeld {
   sigset_t before_{};
 };
 
-int complain(const char* what, const char* why, int status) {
-  std::fprintf(stderr, "softxe run: %s: %s\n", what, why);
-  return status;
-}
-
-// Beside the command in a build tree, or in the library folder of an installation.
-std::string find_library() {
-  std::error_code error;
-  const auto self = std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
-  for (const char* place : {"../preload/libsoftxe-preload.so", "../lib/softxe/libsoftxe-preload.so",
-                            "../lib/x86_64-linux-gnu/softxe/libsoftxe-preload.so"}) {
-    auto candidate = std::filesystem::weakly_canonical(self / place, error);
-    if (!error && std::filesystem::exists(candidate, error)) return candidate.string();
-  }
-  return {};
+int fail_with(const Refusal& refusal) {
+  complain("run", refusal.why);
+  return refusal.status;
 }
 
 /// The variables of preload/settings.h; the runner reads them itself for the shadow tree.
@@ -104,42 +96,17 @@ std::string preload_list(const std::string& library) {
 }
 
 /// The files that stand for /dev/dri and /sys, made once for all processes of the run.
-Status make_shadow_tree(const std::string& folder) {
-  SX_TRY(preload::Settings settings, preload::read_settings());
+Status make_shadow_tree(const preload::Settings& settings, const std::string& folder) {
   const std::string tree = folder + "/tree";
   if (mkdir(tree.c_str(), 0755) != 0) return fail(errno, "cannot make the folder");
   return materialise(build_tree(settings.devices), tree);
-}
-
-/// Makes `root` this process's root folder, with /proc and /dev as programs expect them, seen by
-/// this process and its children alone.
-Status enter_root(const std::string& root) {
-  const bool has_proc = access((root + "/proc/self").c_str(), F_OK) == 0;
-  const bool has_dev = access((root + "/dev/null").c_str(), F_OK) == 0;
-  if (!has_proc || !has_dev) {
-    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
-      return fail(errno, "--root: no private mounts (root may make them)");
-    }
-    if (!has_proc && mount("proc", (root + "/proc").c_str(), "proc", 0, nullptr) != 0) {
-      return fail(errno, "--root: cannot mount /proc there");
-    }
-    if (!has_dev && mount("/dev", (root + "/dev").c_str(), nullptr, MS_BIND | MS_REC, nullptr) != 0) {
-      return fail(errno, "--root: cannot show /dev there");
-    }
-  }
-  if (chroot(root.c_str()) != 0 || chdir("/") != 0) return fail(errno, "--root: chroot refused");
-  return {};
 }
 
 [[noreturn]] void start_program(const RunOptions& options, const std::string& file, const std::string& preload) {
   // Only here: what the runner itself starts must not be a client.
   setenv("LD_PRELOAD", preload.c_str(), 1);
   if (!options.root.empty()) {
-    if (Status entered = enter_root(options.root); !entered) {
-      _exit(complain(options.root.c_str(),
-                     fmt::format("{}: {}", entered.error().why, std::strerror(entered.error().err)).c_str(),
-                     kExitCannotRun));
-    }
+    if (const auto entered = enter_root(options.root); !entered) _exit(fail_with(entered.error()));
   }
   std::vector<char*> arguments;
   for (const std::string& argument : options.program) {
@@ -147,7 +114,7 @@ Status enter_root(const std::string& root) {
   }
   arguments.push_back(nullptr);
   execv(file.c_str(), arguments.data());
-  _exit(complain(file.c_str(), std::strerror(errno), kExitCannotRun));
+  _exit(fail_with({kExitCannotRun, fmt::format("{}: {}", file, std::strerror(errno))}));
 }
 
 // The status of the program itself; orphans of the run are reaped on the way.
@@ -183,59 +150,93 @@ int end_as(int status) {
   return 128 + signal;
 }
 
+/// The runner's own output comes after the program's end: a reader that has gone must not take the status with it.
+void write_on_without_readers() { ::signal(SIGPIPE, SIG_IGN); }
+
+RunFacts facts_of(const preload::Settings& settings) {
+  RunFacts facts{.device_count = settings.devices.size()};
+  facts.vram_bytes = settings.devices.front().vram_bytes * settings.profile->tiles;
+  return facts;
+}
+
+/// Report and summary. False when one of them did not arrive.
+bool tell(const RunOptions& options, const RootView& files, const RunFolder& folder, const RunFacts& facts,
+          std::optional<OutputFile>& report) {
+  bool arrived = true;
+  if (report) {
+    if (const auto written = report->write(report_text(folder.slots(), facts)); !written) {
+      complain("run", written.error().why);
+      arrived = false;
+    }
+  }
+  if (options.summary) {
+    std::string text = report_summary(folder.slots(), facts);
+    if (folder.slots().used.load() == 0) text += "  " + why_no_device(files, options.program) + "\n";
+    arrived = std::fputs(text.c_str(), stderr) >= 0 && std::fflush(stderr) == 0 && arrived;
+  }
+  return arrived;
+}
+
 }  // namespace
 
 int run(RunOptions options) {
+  if (const auto fit = check_machine(); !fit) return fail_with(fit.error());
   if (!options.root.empty()) options.root = std::filesystem::absolute(options.root).string();
-  const std::string& name = options.program.front();
-  auto file = find_program(options.root, name);
-  if (!file) {
-    return complain(name.c_str(), file.error().why, file.error().err == ENOENT ? kExitNotFound : kExitCannotRun);
+  const RootView files(options.root);
+  auto file = find_program(files, options.program.front());
+  if (!file) return fail_with(file.error());
+  const std::vector<std::string> arguments(options.program.begin() + 1, options.program.end());
+  if (const auto fit = check_program(files, *file, arguments); !fit) return fail_with(fit.error());
+  std::optional<OutputFile> report;
+  if (!options.report.empty()) {
+    auto opened = OutputFile::open(options.report);
+    if (!opened) return fail_with(opened.error());
+    report.emplace(std::move(*opened));
   }
-  if (Status fit = check_program(options.root, *file); !fit) {
-    return complain(name.c_str(), fit.error().why, kExitCannotRun);
-  }
-  std::string library = find_library();
-  if (library.empty()) return complain("libsoftxe-preload.so", "not found beside softxe", kExitCannotRun);
+  auto library = find_library();
+  if (!library) return fail_with(library.error());
 
   remove_abandoned_folders(options.root);
   RunFolder folder;
-  if (int error = folder.make(options.root)) {
-    return complain("run folder", std::strerror(error), kExitCannotRun);
-  }
-  if (!options.root.empty()) {
-    std::error_code error;
-    std::filesystem::copy_file(library, folder.path() + "/libsoftxe-preload.so", error);
-    if (error) return complain("copy of the library", error.message().c_str(), kExitCannotRun);
-    library = folder.inside() + "/libsoftxe-preload.so";
-  }
+  using Path = RunFolder::Needs::Path;
+  const Path path = fits_into_preload(*library) ? Path::kAny : Path::kPreload;
+  if (const auto made = folder.make({.root = options.root, .path = path}); !made) return fail_with(made.error());
+  library = place_library(*library, folder);
+  if (!library) return fail_with(library.error());
 
   set_environment(options, folder);
-  if (Status made = make_shadow_tree(folder.path()); !made) {
-    return complain("shadow tree", made.error().why, kExitUsage);
+  const auto settings = preload::read_settings();
+  if (!settings) return fail_with({kExitUsage, settings.error().why});
+  for (const std::string& limit : tight_limits(*settings)) complain("run", "warning: " + limit);
+  if (const Status made = make_shadow_tree(*settings, folder.path()); !made) {
+    return fail_with({kExitUsage, fmt::format("cannot make the device files in {}: {}; set TMPDIR to another folder",
+                                              folder.path(), std::strerror(made.error().err))});
   }
 
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   fflush(nullptr);
+  const auto begin = std::chrono::steady_clock::now();
   {
     const SignalsHeld held;  // the program starts with the dispositions that the runner was given
     child_pid = fork();
     if (child_pid > 0) forward_signals();
   }
-  if (child_pid < 0) return complain("fork", std::strerror(errno), kExitCannotRun);
-  if (child_pid == 0) start_program(options, *file, preload_list(library));
+  if (child_pid < 0) return fail_with({kExitUsage, fmt::format("cannot start a process: {}", std::strerror(errno))});
+  if (child_pid == 0) start_program(options, *file, preload_list(*library));
+  write_on_without_readers();
   const int status = wait_for_program();
+  RunFacts facts = facts_of(*settings);
+  const auto taken = std::chrono::steady_clock::now() - begin;
+  facts.milliseconds = static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(taken).count());
 
-  if (int error = deliver_report(folder.slots(), {.file = options.report, .summary = options.summary})) {
-    complain(options.report.c_str(), std::strerror(error), 0);
-  }
+  const bool told = tell(options, files, folder, facts, report);
   // A signal may end us below, without destructors. Descendants that go on keep their devices.
   if (descendants_live()) {
     folder.leave();
   } else {
     folder.remove();
   }
-  return end_as(status);
+  return status == 0 && !told ? kExitUsage : end_as(status);
 }
 
 }  // namespace softxe::cli
