@@ -53,31 +53,48 @@ int complain_and_point(const std::string& verb, const std::string& why) {
   return kExitUsage;
 }
 
+/// Words that CLI11 did not know what to do with, without the mark in front of the program.
+std::vector<std::string> unknown_words(const CLI::App& verb) {
+  std::vector<std::string> words = verb.remaining(true);
+  std::erase(words, "--");
+  return words;
+}
+
 std::string unexpected(const CLI::App& verb) {
-  const std::vector<std::string> words = verb.remaining(true);
+  const std::vector<std::string> words = unknown_words(verb);
   const auto option = std::find_if(words.begin(), words.end(), [](const auto& word) { return word.starts_with("-"); });
   if (option == words.end()) return fmt::format("unexpected word '{}'", words.empty() ? "" : words.front());
   const std::string name = option->substr(0, option->find('='));
   return fmt::format("unknown option {}{}", name, near_word(name, option_names(verb)));
 }
 
-int refuse_words(const CLI::App& app, const CLI::ParseError& error, const std::string& name) {
+/// "SOFTXE_VRAM (--vram)" for an option that has its value from there, otherwise its name.
+std::string where_from(const CLI::App& verb, const std::string& option, const std::vector<std::string>& typed) {
+  const CLI::Option* known = verb.get_option_no_throw(option);
+  if (known == nullptr || known->get_envname().empty()) return option;
+  const auto names_it = [&](const std::string& word) { return word == option || word.starts_with(option + "="); };
+  const bool was_typed = std::any_of(typed.begin(), typed.end(), names_it);
+  return was_typed ? option : fmt::format("{} ({})", known->get_envname(), option);
+}
+
+int refuse_words(const CLI::App& app, const CLI::ParseError& error, const std::vector<std::string>& typed) {
+  const std::string& name = typed.front();
   const CLI::App* verb = find_verb(app, name);
   if (verb == nullptr) return complain_and_point("", unexpected(app));
-  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) return complain_and_point(name, unexpected(*verb));
+  // A mistyped option is why something else is missing or has a strange value.
+  if (!unknown_words(*verb).empty()) return complain_and_point(name, unexpected(*verb));
+  const std::string what = error.what();
   if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr) {
-    // A mistyped option is why something else is missing.
-    if (!verb->remaining(true).empty()) return complain_and_point(name, unexpected(*verb));
-    const std::string what = error.what();
     return complain_and_point(name, what.substr(0, what.find(' ')) + " is missing");
   }
-  const std::string what = error.what();
   if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr) {
     const bool twice = what.find("received") != std::string::npos;
     const std::string option = what.substr(0, what.find(':'));
     return complain_and_point(name, option + (twice ? " is given more than once" : " needs a value"));
   }
-  return complain_and_point(name, what);
+  const auto colon = what.find(':');
+  if (colon == std::string::npos) return complain_and_point(name, what);
+  return complain_and_point(name, where_from(*verb, what.substr(0, colon), typed) + what.substr(colon));
 }
 
 }  // namespace
@@ -126,13 +143,15 @@ Parsed parse_words(CLI::App& app, const std::vector<std::string>& typed) {
       words.resize(program);
       if (words.back() != "--") words.emplace_back("--");
       words.push_back(file);
+    } else if (words.back() == "--") {
+      words.pop_back();
     }
   }
   std::reverse(words.begin(), words.end());
   try {
     app.parse(std::move(words));
   } catch (const CLI::ParseError& error) {
-    parsed.status = error.get_exit_code() == 0 ? app.exit(error) : refuse_words(app, error, name);
+    parsed.status = error.get_exit_code() == 0 ? app.exit(error) : refuse_words(app, error, typed);
   }
   return parsed;
 }

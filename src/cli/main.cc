@@ -41,19 +41,27 @@ std::shared_ptr<RunOptions> add_run(CLI::App& app, Action& action) {
   auto* verb = add_verb(app, "run", "Run a program as if an Xe GPU were there");
   verb->footer(kRunNotes);
   auto options = std::make_shared<RunOptions>();
-  verb->add_option("--devices", options->devices, "Number of cards")->check(between({1, 8}));
-  verb->add_option("--profile", options->profile, "Which card")->check(one_of({"bmg", "pvc", "lnl"}));
-  verb->add_option("--vram", options->vram, "VRAM per tile (default: that of the card)")->check(vram_size());
+  verb->add_option("--devices", options->devices, "Number of cards")->check(between({1, 8}))->envname("SOFTXE_DEVICES");
+  verb->add_option("--profile", options->profile, "Which card")
+      ->check(one_of({"bmg", "pvc", "lnl"}))
+      ->envname("SOFTXE_PROFILE");
+  verb->add_option("--vram", options->vram, "VRAM per tile (default: that of the card)")
+      ->check(vram_size())
+      ->envname("SOFTXE_VRAM");
   verb->add_option("--visible", options->visible, "CPU-visible part of it, as with a small BAR (default: all)")
-      ->check(vram_size());
+      ->check(vram_size())
+      ->envname("SOFTXE_VISIBLE");
   verb->add_option("--autoreset", options->autoreset,
                    "When munmap resets memory attributes: for VMAs with the flag, always, or exactly what was unmapped")
-      ->check(one_of({"flag", "always", "exact"}));
+      ->check(one_of({"flag", "always", "exact"}))
+      ->envname("SOFTXE_AUTORESET");
   verb->add_option("--dma", options->dma, "Whether pages move or their bytes are copied")
-      ->check(one_of({"move", "copy"}));
+      ->check(one_of({"move", "copy"}))
+      ->envname("SOFTXE_DMA");
   verb->add_option("--eu-threads", options->eu_threads,
                    "Host threads that run the groups of one kernel (default: one per processor)")
       ->check(between({1, 32}))
+      ->envname("SOFTXE_EU_THREADS")
       ->default_str("");
   verb->add_option("--report", options->report, "Write the counters as JSON to this file; - is standard output");
   verb->add_flag("--summary", options->summary, "Print what the program's memory did, on standard error");
