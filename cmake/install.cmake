@@ -16,6 +16,16 @@ if(SCDOC)
     list(APPEND made ${out})
     install(FILES ${out} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
   endforeach()
+  # The language of scenario files has one text, docs/SCENARIOS.md.
+  set(out ${CMAKE_BINARY_DIR}/man/softxe-scenario.5)
+  set(converter ${CMAKE_SOURCE_DIR}/tools/man_of_markdown.py)
+  add_custom_command(OUTPUT ${out} DEPENDS ${CMAKE_SOURCE_DIR}/docs/SCENARIOS.md ${converter}
+                     COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_BINARY_DIR}/man
+                     COMMAND sh -c "python3 ${converter} softxe-scenario 5 \
+'scenario files: what a program and its GPU do, and what must be true' \
+< ${CMAKE_SOURCE_DIR}/docs/SCENARIOS.md | ${SCDOC} > ${out}" VERBATIM)
+  list(APPEND made ${out})
+  install(FILES ${out} DESTINATION ${CMAKE_INSTALL_MANDIR}/man5)
   add_custom_target(man ALL DEPENDS ${made})
 else()
   message(STATUS "no scdoc: manual pages are not made")

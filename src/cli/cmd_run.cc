@@ -171,7 +171,7 @@ bool tell(const RunOptions& options, const RootView& files, const RunFolder& fol
   }
   if (options.summary) {
     std::string text = report_summary(folder.slots(), facts);
-    if (folder.slots().used.load() == 0) text += "  " + why_no_device(files, options.program) + "\n";
+    if (folder.slots().used.load() == 0) text += "  " + why_no_device(files) + "\n";
     arrived = std::fputs(text.c_str(), stderr) >= 0 && std::fflush(stderr) == 0 && arrived;
   }
   return arrived;

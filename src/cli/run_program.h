@@ -18,6 +18,6 @@ Answer<std::string> find_program(const RootView& files, const std::string& name)
 Answer<void> check_program(const RootView& files, const std::string& file, const std::vector<std::string>& arguments);
 
 /// Of a run in which no process opened a device: the likely reason, as a sentence.
-std::string why_no_device(const RootView& files, const std::vector<std::string>& program);
+std::string why_no_device(const RootView& files);
 
 }  // namespace softxe::cli
