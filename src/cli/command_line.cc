@@ -119,7 +119,9 @@ CLI::Validator between(Range range) {
       fmt::format("{} to {}", range.least, range.most));
 }
 
-CLI::Validator vram_size() { return CLI::Validator([](const std::string& text) { return wrong_size(text); }, "SIZE"); }
+CLI::Validator vram_size() {
+  return CLI::Validator([](const std::string& text) { return wrong_size(text); }, "SIZE");
+}
 
 Parsed parse_words(CLI::App& app, const std::vector<std::string>& typed) {
   const std::string name = typed.empty() ? std::string() : typed.front();

@@ -22,7 +22,7 @@ CLI::Validator between(Range range);
 CLI::Validator vram_size();
 
 struct Parsed {
-  int status = -1;                        ///< what to end with, everything being said; -1: go on
+  int status = -1;                             ///< what to end with, everything being said; -1: go on
   std::vector<std::string> program_arguments;  ///< of `softxe run`: what follows the program's name
 };
 

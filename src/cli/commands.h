@@ -67,9 +67,9 @@ int disassemble(const DisasmOptions& options);
 int assemble(const AsmOptions& options);
 
 // Exit statuses of softxe itself, the last three as env(1) and timeout(1) use them; the table of softxe(1).
-inline constexpr int kExitNo = 1;          ///< the verb has done its work and the answer is no
-inline constexpr int kExitUsage = 125;     ///< softxe failed: wrong usage, a file that cannot be read or written ...
-inline constexpr int kExitCannotRun = 126; ///< the program cannot be run under softxe, or not on this machine
-inline constexpr int kExitNotFound = 127;  ///< there is no such program
+inline constexpr int kExitNo = 1;           ///< the verb has done its work and the answer is no
+inline constexpr int kExitUsage = 125;      ///< softxe failed: wrong usage, a file that cannot be read or written ...
+inline constexpr int kExitCannotRun = 126;  ///< the program cannot be run under softxe, or not on this machine
+inline constexpr int kExitNotFound = 127;   ///< there is no such program
 
 }  // namespace softxe::cli

@@ -54,7 +54,8 @@ void kernel_findings(const live::LadderReport& ladder, std::vector<Finding>& all
                  .found = yes_no(ladder.has_procmap_query),
                  .means = ladder.has_procmap_query ? "" : "/proc/self/maps is parsed instead: slower",
                  .cures = {}});
-  all.push_back({.name = "MOVE progress defect", .found = defect, .means = "harmless: it is worked around", .cures = {}});
+  all.push_back(
+      {.name = "MOVE progress defect", .found = defect, .means = "harmless: it is worked around", .cures = {}});
 }
 
 Finding patch_finding(const patch::PatchReport& patches) {
@@ -128,7 +129,9 @@ Finding huge_page_finding() {
 void surrounding_findings(std::vector<Finding>& all) {
   const std::string container = container_name();
   all.push_back({.name = "container",
-                 .found = !container.empty() ? container : in_user_namespace() ? "user namespace" : "none seen",
+                 .found = !container.empty()    ? container
+                          : in_user_namespace() ? "user namespace"
+                                                : "none seen",
                  .means = {},
                  .cures = {}});
   all.push_back({.name = "seccomp",

@@ -1,7 +1,7 @@
 // The command line: help and parsing come from the same CLI11 description, so they cannot drift
 // apart.
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
 #include <functional>
@@ -27,7 +27,8 @@ CLI::App* add_verb(CLI::App& app, const char* name, const char* does) {
   return verb;
 }
 
-constexpr const char* kRunNotes = R"(What follows the name of the program belongs to the program; -- in front of it is optional.
+constexpr const char* kRunNotes =
+    R"(What follows the name of the program belongs to the program; -- in front of it is optional.
 
 Profiles: bmg is an Arc B580 (1 tile, 11.9 GiB of VRAM, pages of 4K), pvc a Data Center GPU Max
 (2 tiles of 64 GiB, pages of 64K, 57-bit addresses), lnl a Lunar Lake (integrated, no VRAM).

@@ -11,7 +11,8 @@ std::string meaning_of_level(std::string_view level) {
     return "nothing migrates: the GPU uses the program's pages where they are; `softxe doctor` names the cure";
   }
   if (level == "user-only") {
-    return "pages migrate only where the program names them (madvise, prefetch), and system calls on them may fail with "
+    return "pages migrate only where the program names them (madvise, prefetch), and system calls on them may fail "
+           "with "
            "EFAULT; `softxe doctor` names the cure";
   }
   return {};
@@ -20,11 +21,10 @@ std::string meaning_of_level(std::string_view level) {
 LevelCause cause_of_level(const live::LadderReport& ladder) {
   if (ladder.rung == live::Rung::kFull) return LevelCause::kNothing;
   if (ladder.lacked_descriptors) return LevelCause::kNoDescriptors;
+  if (has_seccomp_filter()) return LevelCause::kSandbox;
   if (ladder.refusal_errno == ENOSYS) return LevelCause::kNoUserfaultfd;
-  if (ladder.refusal_errno == EPERM || ladder.refusal_errno == EACCES || ladder.refusal_errno == ENOENT) {
-    return has_seccomp_filter() ? LevelCause::kSandbox : LevelCause::kNoPrivilege;
-  }
-  return ladder.has_move ? LevelCause::kNoPrivilege : LevelCause::kOldKernel;
+  const bool unmoved = ladder.rung == live::Rung::kNone && !ladder.has_move;
+  return unmoved && kernel_is_before({6, 8}) ? LevelCause::kOldKernel : LevelCause::kNoPrivilege;
 }
 
 const char* cause_text(LevelCause cause) {
@@ -47,7 +47,8 @@ std::vector<std::string> cures_of_level(LevelCause cause) {
     case LevelCause::kSandbox:
       return {"docker run --device /dev/userfaultfd ...", "docker run --security-opt seccomp=unconfined ..."};
     case LevelCause::kNoPrivilege:
-      return {"sudo sysctl -w vm.unprivileged_userfaultfd=1", "sudo chmod a+rw /dev/userfaultfd", "sudo softxe run ..."};
+      return {"sudo sysctl -w vm.unprivileged_userfaultfd=1", "sudo chmod a+rw /dev/userfaultfd",
+              "sudo softxe run ..."};
     case LevelCause::kNoDescriptors: return {"ulimit -n 1024"};
   }
   return {};

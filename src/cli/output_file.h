@@ -30,9 +30,9 @@ class OutputFile {
   tl::unexpected<Refusal> failed(int error) const;
 
   std::string path_;
-  int fd_;                 ///< in place: the file; else its folder
+  int fd_;  ///< in place: the file; else its folder
   bool in_place_ = false;
-  unsigned mode_ = 0666;   ///< permissions of a new file, before the umask; of an old one: as they are
+  unsigned mode_ = 0666;  ///< permissions of a new file, before the umask; of an old one: as they are
   bool existed_ = false;
 };
 

@@ -1,5 +1,6 @@
 #include "cli/proc_facts.h"
 
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -24,6 +25,16 @@ std::string field_of(const std::string& text, const std::string& name) {
     return begin == std::string::npos ? std::string() : line.substr(begin);
   }
   return {};
+}
+
+bool kernel_is_before(KernelVersion version) {
+  utsname kernel{};
+  uname(&kernel);
+  unsigned major = 0;
+  unsigned minor = 0;
+  char dot = '.';
+  std::istringstream(kernel.release) >> major >> dot >> minor;
+  return major < version.major || (major == version.major && minor < version.minor);
 }
 
 bool has_seccomp_filter() { return field_of(small_file("/proc/self/status"), "Seccomp") == "2"; }

@@ -10,6 +10,13 @@ std::string small_file(const char* path);
 /// Behind "NAME:" in a file of such lines, without the blanks around; empty: no such line.
 std::string field_of(const std::string& text, const std::string& name);
 
+struct KernelVersion {
+  unsigned major;
+  unsigned minor;
+};
+/// By its name: good enough to choose words, never to decide what works.
+bool kernel_is_before(KernelVersion version);
+
 bool has_seccomp_filter();
 /// "docker", "podman", "systemd-nspawn" ...; empty: none that can be seen from inside.
 std::string container_name();

@@ -72,10 +72,10 @@ nlohmann::json kernel_failures_json(const preload::ProcessSlot& slot) {
   return failures;
 }
 
-/// schema "softxe-report-1": the run (devices, VRAM of each, duration), processes (pid, exe, profile, rung, devices with their counters and those of
-/// their VMs, failed kernels) and the total by counter name. Counter names: base/counters.h. A VM has its ASID and
-/// the counters that moved; beyond kVmSlotsMax VMs in a run, a device's others are one entry with
-/// ASID 0 and their number.
+/// schema "softxe-report-1": the run (devices, VRAM of each, duration), processes (pid, exe, profile, rung, devices
+/// with their counters and those of their VMs, failed kernels) and the total by counter name. Counter names:
+/// base/counters.h. A VM has its ASID and the counters that moved; beyond kVmSlotsMax VMs in a run, a device's others
+/// are one entry with ASID 0 and their number.
 nlohmann::json make_report(const preload::SlotFile& slots, const RunFacts& facts) {
   nlohmann::json processes = nlohmann::json::array();
   std::array<std::uint64_t, kCounterCount> total{};
@@ -99,13 +99,10 @@ nlohmann::json make_report(const preload::SlotFile& slots, const RunFacts& facts
   }
   nlohmann::json sums = nlohmann::json::object();
   for (std::size_t c = 0; c < kCounterCount; ++c) sums[kCounterNames[c]] = total[c];
-  nlohmann::json run = {{"device_count", facts.device_count},
-                        {"vram_bytes", facts.vram_bytes},
-                        {"milliseconds", facts.milliseconds}};
-  return {{"schema", kSchema},
-          {"run", std::move(run)},
-          {"processes", std::move(processes)},
-          {"total", std::move(sums)}};
+  nlohmann::json run = {
+      {"device_count", facts.device_count}, {"vram_bytes", facts.vram_bytes}, {"milliseconds", facts.milliseconds}};
+  return {
+      {"schema", kSchema}, {"run", std::move(run)}, {"processes", std::move(processes)}, {"total", std::move(sums)}};
 }
 
 /// The first thing in the report that cannot be (base/counter_check.h); empty when all numbers fit.

@@ -22,9 +22,10 @@ struct Member {
   Presence presence = Presence::kAlways;
 };
 
-constexpr Member kReport[] = {{"processes", Kind::kArray}, {"total", Kind::kCounters}, {"run", Kind::kObject, Presence::kSometimes}};
-constexpr Member kProcess[] = {{"pid", Kind::kNumber},   {"exe", Kind::kText},
-                               {"profile", Kind::kText}, {"rung", Kind::kText},
+constexpr Member kReport[] = {
+    {"processes", Kind::kArray}, {"total", Kind::kCounters}, {"run", Kind::kObject, Presence::kSometimes}};
+constexpr Member kProcess[] = {{"pid", Kind::kNumber},    {"exe", Kind::kText},
+                               {"profile", Kind::kText},  {"rung", Kind::kText},
                                {"devices", Kind::kArray}, {"kernel_failures", Kind::kArray, Presence::kSometimes}};
 constexpr Member kDevice[] = {{"index", Kind::kNumber}, {"counters", Kind::kCounters}, {"vms", Kind::kArray}};
 constexpr Member kVm[] = {{"asid", Kind::kNumber}, {"counters", Kind::kCounters}};

@@ -1,15 +1,15 @@
 #include "cli/run_folder.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <fmt/format.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
+#include <cstddef>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -30,8 +30,8 @@ namespace {
 constexpr const char* kPrefix = "softxe-run-";
 /// Who made the folder, in a file of it.
 constexpr const char* kRunnerFile = "runner";
-/// Of the counter file: the slots of the first hundred processes, and as many VMs.
-constexpr off_t kBytesAtOnce = 1 << 20;
+/// Of each table of the counter file: the slots of the first processes and VMs.
+constexpr off_t kBytesAtOnce = 1 << 19;
 
 /// Where runs have their folders, best first. TMPDIR is of this side of the root.
 std::vector<std::string> places(const std::string& root) {
@@ -169,7 +169,8 @@ int RunFolder::make_in(const std::string& base) {
   if (fd < 0) return errno;
   void* at = MAP_FAILED;
   // Mostly a hole. What a run of some processes writes has its blocks now: a full disk is SIGBUS later.
-  const int no_room = posix_fallocate(fd, 0, kBytesAtOnce);
+  int no_room = posix_fallocate(fd, 0, kBytesAtOnce);
+  if (no_room == 0) no_room = posix_fallocate(fd, offsetof(preload::SlotFile, vms), kBytesAtOnce);
   if (no_room != 0) errno = no_room;
   if (no_room == 0 && ftruncate(fd, sizeof(preload::SlotFile)) == 0) {
     at = mmap(nullptr, sizeof(preload::SlotFile), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);

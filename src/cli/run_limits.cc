@@ -55,12 +55,12 @@ std::vector<std::string> tight_limits(const preload::Settings& settings) {
     const std::uint64_t limit = limit_of(one.resource);
     const std::uint64_t needed = vram * one.times + kRuntimeBytes;
     if (limit >= needed) continue;
-    found.push_back(fmt::format("{} allows {} of address space, {} with {} of VRAM need about {}: devices will probably "
-                                "not open. Use {} unlimited, or less VRAM (--vram)",
-                                one.option, size_text(limit),
-                                settings.devices.size() == 1 ? "1 device" : fmt::format("{} devices",
-                                                                                        settings.devices.size()),
-                                size_text(vram), size_text(needed), one.option));
+    found.push_back(
+        fmt::format("{} allows {} of address space, {} with {} of VRAM need about {}: devices will probably "
+                    "not open. Use {} unlimited, or less VRAM (--vram)",
+                    one.option, size_text(limit),
+                    settings.devices.size() == 1 ? "1 device" : fmt::format("{} devices", settings.devices.size()),
+                    size_text(vram), size_text(needed), one.option));
   }
   return found;
 }

@@ -86,7 +86,8 @@ Answer<void> check_elf(const RootView& files, const std::string& file, const std
   Elf64_Ehdr header;
   std::memcpy(&header, start.data(), sizeof header);
   if (header.e_machine != EM_X86_64) return cannot(file, "not a 64-bit x86-64 program; use a build for x86-64");
-  if (header.e_type != ET_EXEC && header.e_type != ET_DYN) return cannot(file, "an object file, not a program; link it");
+  if (header.e_type != ET_EXEC && header.e_type != ET_DYN)
+    return cannot(file, "an object file, not a program; link it");
   const auto table = files.read(file, sizeof(Elf64_Phdr) * header.e_phnum, static_cast<off_t>(header.e_phoff));
   if (!table) return cannot(file, std::strerror(table.error().err));
   for (std::size_t at = 0; at + sizeof(Elf64_Phdr) <= table->size(); at += sizeof(Elf64_Phdr)) {
@@ -177,9 +178,10 @@ Answer<void> check_program(const RootView& files, const std::string& file, const
       rest.insert(rest.begin(), interpreter.arguments.begin(), interpreter.arguments.end());
       now = interpreter.file;
     } else {
-      return in_chain({kExitCannotRun, fmt::format("{}: not an ELF program, and no script with a #! line; a shell script "
-                                                   "without that line runs as: softxe run sh {}",
-                                                   now, now)});
+      return in_chain(
+          {kExitCannotRun, fmt::format("{}: not an ELF program, and no script with a #! line; a shell script "
+                                       "without that line runs as: softxe run sh {}",
+                                       now, now)});
     }
   }
   return cannot(file, "more scripts that interpret scripts than the kernel starts");

@@ -25,8 +25,8 @@ Answer<void> finish_stdout() {
   errno = 0;
   const bool flushed = std::fflush(stdout) == 0;
   if (flushed && std::ferror(stdout) == 0) return {};
-  return refuse(kExitUsage, fmt::format("cannot write to standard output: {}",
-                                        std::strerror(errno != 0 ? errno : EIO)));
+  return refuse(kExitUsage,
+                fmt::format("cannot write to standard output: {}", std::strerror(errno != 0 ? errno : EIO)));
 }
 
 }  // namespace softxe::cli

@@ -40,6 +40,29 @@ SCRIPTS = {
 }
 NOT_EXECUTABLE = {"plain", "forbidden/tool"}
 
+# Refuses the system call as Docker's filter does, then becomes the program it is given.
+NO_USERFAULTFD = """
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int main(int argc, char** argv) {
+  struct sock_filter code[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_userfaultfd, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  struct sock_fprog filter = {4, code};
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter)) return 99;
+  return argc > 1 ? execvp(argv[1], argv + 1) : 98;
+}
+"""
+
 
 def compile_c(cc, folder, name, text, *flags):
     source = folder / f"{name}.c"
@@ -51,6 +74,7 @@ def compile_c(cc, folder, name, text, *flags):
 def make_programs(cc, softxe, folder):
     """What takes time to make: once, then linked or copied into the folder of each line."""
     empty = "int main(void) { return 0; }\n"
+    compile_c(cc, folder, "no_userfaultfd", NO_USERFAULTFD)
     compile_c(cc, folder, "static", empty, "-static")
     compile_c(cc, folder, "musl", empty, "-Wl,--dynamic-linker=/lib/ld-musl-x86_64.so.1")
     compile_c(cc, folder, "no_loader", empty, "-Wl,--dynamic-linker=/nowhere/ld.so")
