@@ -163,10 +163,6 @@ int run_command(const std::vector<std::string>& typed) {
 
 }  // namespace
 
-void complain(const char* verb, const std::string& why) {
-  std::fprintf(stderr, "softxe%s%s: %s\n", *verb == '\0' ? "" : " ", verb, why.c_str());
-}
-
 }  // namespace softxe::cli
 
 int main(int argc, char** argv) {

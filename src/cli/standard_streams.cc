@@ -29,4 +29,8 @@ Answer<void> finish_stdout() {
                 fmt::format("cannot write to standard output: {}", std::strerror(errno != 0 ? errno : EIO)));
 }
 
+void complain(const char* verb, const std::string& why) {
+  std::fprintf(stderr, "softxe%s%s: %s\n", *verb == '\0' ? "" : " ", verb, why.c_str());
+}
+
 }  // namespace softxe::cli

@@ -62,7 +62,8 @@ TEST(Embed, AStoreOfTheGpuIsReadByTheCpuAndBack) {
 TEST(Embed, SizesOfVramThatNoDeviceHasAreRefused) {
   const Process process = *Process::simulated();
   DeviceOptions options;
-  for (const std::uint64_t bytes : {std::uint64_t{1}, std::uint64_t{5000}, k2M + 4096, std::uint64_t{1} << 41, ~std::uint64_t{0}}) {
+  for (const std::uint64_t bytes :
+       {std::uint64_t{1}, std::uint64_t{5000}, k2M + 4096, std::uint64_t{1} << 41, ~std::uint64_t{0}}) {
     options.vram_bytes = bytes;
     const auto device = Device::create(process, options);
     ASSERT_FALSE(device) << bytes;

@@ -8,8 +8,8 @@
 #include <cstdlib>
 
 #include "base/log.h"
+#include "base/raw_syscall.h"
 #include "drv/check_config.h"
-#include "host/live/raw_syscall.h"
 #include "hw/eu/eu_trace.h"
 #include "hw/eu/eu_units.h"
 
@@ -56,7 +56,7 @@ Status read_eu_threads(Settings& settings) {
     cpu_set_t allowed;
     CPU_ZERO(&allowed);
     // More processors than the set can name are enough in any case.
-    const bool known = live::errno_of(live::raw_syscall(SYS_sched_getaffinity, 0, sizeof allowed, &allowed)) == 0;
+    const bool known = errno_of(raw_syscall(SYS_sched_getaffinity, 0, sizeof allowed, &allowed)) == 0;
     threads = known ? static_cast<std::uint64_t>(CPU_COUNT(&allowed)) : kEuWorkersMax;
   }
   settings.eu_threads = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(threads, 1, kEuWorkersMax));

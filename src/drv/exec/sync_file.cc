@@ -9,16 +9,11 @@
 #include <sys/eventfd.h>
 
 #include "base/raised_limit.h"
-#include "host/live/raw_syscall.h"
+#include "base/raw_syscall.h"
 
 namespace softxe {
 
-namespace {
-
-using live::errno_of;
-using live::raw_syscall;
-
-}  // namespace
+namespace {}  // namespace
 
 Result<std::shared_ptr<EventFd>> EventFd::make() {
   const RaisedLimit raised(LimitKind::kDescriptors);

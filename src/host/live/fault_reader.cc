@@ -7,10 +7,10 @@
 
 #include <ctime>
 
+#include "base/raw_syscall.h"
 #include "host/live/engine_section.h"
 #include "host/live/futex.h"
 #include "host/live/live_host_mm.h"
-#include "host/live/raw_syscall.h"
 
 namespace softxe::live {
 namespace {
