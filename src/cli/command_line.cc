@@ -123,6 +123,14 @@ CLI::Validator vram_size() {
   return CLI::Validator([](const std::string& text) { return wrong_size(text); }, "SIZE");
 }
 
+CLI::Validator file_name() {
+  return CLI::Validator(
+      [](const std::string& text) {
+        return text.empty() ? std::string("the name of the file is empty") : std::string();
+      },
+      "FILE");
+}
+
 Parsed parse_words(CLI::App& app, const std::vector<std::string>& typed) {
   const std::string name = typed.empty() ? std::string() : typed.front();
   if (name.empty()) {

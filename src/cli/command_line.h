@@ -21,6 +21,9 @@ CLI::Validator between(Range range);
 /// A size of VRAM (drv/check_config.h).
 CLI::Validator vram_size();
 
+/// A name of a file: not empty.
+CLI::Validator file_name();
+
 struct Parsed {
   int status = -1;                             ///< what to end with, everything being said; -1: go on
   std::vector<std::string> program_arguments;  ///< of `softxe run`: what follows the program's name

@@ -64,7 +64,8 @@ std::shared_ptr<RunOptions> add_run(CLI::App& app, Action& action) {
       ->check(between({1, 32}))
       ->envname("SOFTXE_EU_THREADS")
       ->default_str("");
-  verb->add_option("--report", options->report, "Write the counters as JSON to this file; - is standard output");
+  verb->add_option("--report", options->report, "Write the counters as JSON to this file; - is standard output")
+      ->check(file_name());
   verb->add_flag("--summary", options->summary, "Print what the program's memory did, on standard error");
   verb->add_option("--root", options->root, "Run inside this folder as root folder")->check(CLI::ExistingDirectory);
   verb->add_option("PROGRAM", options->program, "Program; its arguments follow")->required()->default_str("");
@@ -131,7 +132,7 @@ void add_asm(CLI::App& app, Action& action) {
   auto* verb = add_verb(app, "asm", "Assemble code for the execution units");
   auto options = std::make_shared<AsmOptions>();
   verb->add_option("FILE", options->file, "Source; - is standard input")->required()->default_str("");
-  verb->add_option("-o,--output", options->out, "Write there; - is standard output, the default");
+  verb->add_option("-o,--output", options->out, "Write there; - is standard output, the default")->check(file_name());
   verb->add_flag("--hex", options->hex, "Write hexadecimal digits, one instruction per line");
   verb->callback([=, &action] { action = [=] { return assemble(*options); }; });
 }

@@ -61,6 +61,7 @@ OutputFile::~OutputFile() {
 tl::unexpected<Refusal> OutputFile::failed(int error) const { return cannot(path_, error); }
 
 Answer<OutputFile> OutputFile::open(const std::string& path) {
+  if (path.empty()) return refuse(kExitUsage, "the name of the file to write is empty");
   OutputFile file(path, STDOUT_FILENO);
   file.in_place_ = true;
   if (path == "-") {

@@ -22,7 +22,7 @@ TEST(Words, TheNearWordIsOneOrTwoSlipsAway) {
 }
 
 TEST(Words, SizesOfVramAreChecked) {
-  for (const char* right : {"2M", "64M", "4G", "1T", "0x200000", "2097152", "64MiB", "64mb", "12220M"}) {
+  for (const char* right : {"2M", "64M", "4G", "1T", "0x200000", "2097152", "64MiB", "64m", "12220M"}) {
     EXPECT_EQ(wrong_size(right), "") << right;
   }
   for (const char* wrong :
