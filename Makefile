@@ -13,6 +13,9 @@
 #   make mutants       sabotages the source line by line: every mutant must be caught
 #   make lint          formatting, clang-tidy, shell syntax
 #   make install       PREFIX=/usr/local DESTDIR=
+#   make uninstall     removes what the last `make install` has installed
+#   make deb           Debian packages of the current commit, in build/deb
+#   make distcheck     builds the packages twice, installs them in a bare Debian 12 root, and uses all of it there
 #   make clean
 
 PRESET  ?= dev
@@ -28,7 +31,8 @@ SOFTXE   = $(BUILD)/src/cli/softxe
 EXAMPLES = svm_stores madvise_reset shared_counters saxpy
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo check conformance conformance-root harmless pictures twin fuzz bench soak mutants lint install clean
+.PHONY: help deps build demo check conformance conformance-root harmless pictures twin fuzz bench soak mutants lint \
+        install uninstall deb distcheck clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
@@ -114,8 +118,19 @@ lint: deps
 # Always the optimised build.
 install:
 	@$(MAKE) --no-print-directory deps build/release/build.ninja
-	@cmake --build build/release -j $(JOBS) --target softxe softxe-preload libsoftxe libsoftxe_static
+	@cmake --build build/release -j $(JOBS) --target softxe softxe-preload libsoftxe libsoftxe_static man
 	@DESTDIR="$(DESTDIR)" cmake --install build/release --prefix "$(PREFIX)"
+
+uninstall:
+	@tools/uninstall build/release/install_manifest.txt "$(DESTDIR)"
+
+deb:
+	@tools/deps.sh build deb
+	@tools/deb build/deb
+
+distcheck: deb
+	@tools/deps.sh conformance
+	@tests/dist/distcheck build/deb
 
 clean:
 	rm -rf build/dev build/release build/asan build/tsan build/clang-tsa build/fuzz

@@ -10,7 +10,9 @@ endif()
 
 add_library(softxe_flags INTERFACE)
 target_compile_options(softxe_flags INTERFACE ${SOFTXE_WARNINGS} -fvisibility=hidden -fno-plt
-                                              -ftls-model=initial-exec -fno-omit-frame-pointer)
+                                              -ftls-model=initial-exec -fno-omit-frame-pointer
+                                              # What is installed names no folder of the machine that built it.
+                                              $<$<CONFIG:Release>:-ffile-prefix-map=${CMAKE_SOURCE_DIR}/=>)
 target_include_directories(softxe_flags INTERFACE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR})
 if(SOFTXE_SANITIZE)
   target_compile_options(softxe_flags INTERFACE -fsanitize=${SOFTXE_SANITIZE}

@@ -25,11 +25,11 @@
 #include "base/guarded.h"
 #include "base/log.h"
 #include "base/prng.h"
+#include "base/raw_syscall.h"
 #include "base/step.h"
 #include "drv/device.h"
 #include "drv/vm_ops.h"
 #include "host/live/live_host_mm.h"
-#include "host/live/raw_syscall.h"
 #include "hw/mmu_memory.h"
 #include "svm/madvise.h"
 
@@ -68,7 +68,7 @@ class Stretch final : public StepHook {
     const bool often = (reinterpret_cast<std::uint64_t>(&site) / sizeof site + seed_) % 12 == 0;
     if ((state >> 20) % (often ? 8 : 1024) != 0) return {};
     const timespec nap{.tv_sec = 0, .tv_nsec = static_cast<long>((state >> 32) % 2'000'000)};
-    live::raw_syscall(SYS_nanosleep, &nap, nullptr);
+    raw_syscall(SYS_nanosleep, &nap, nullptr);
     return {};
   }
 

@@ -1,23 +1,24 @@
 #!/bin/sh
 # Installs what this project needs from Debian 12, and nothing when all of it is there already.
 #
-#   tools/deps.sh [GROUP...]      groups: build (default), check, conformance, harmless, bench, lint, all
+#   tools/deps.sh [GROUP...]      groups: build (default), check, conformance, deb, harmless, bench, lint, all
 #
 # Runs apt-get as root, or through sudo when that works without a password; otherwise it prints the
 # one line to run and fails.
 set -eu
 
 build="g++ cmake ninja-build ccache pkg-config python3 libfmt-dev libcli11-dev nlohmann-json3-dev
-  libexpected-dev libboost-dev libboost-context-dev libcapstone-dev libgtest-dev libgmock-dev
-  libbenchmark-dev librapidcheck-dev libabsl-dev libdrm-dev libzstd-dev libprotozero-dev sqlite3"
-check="gdb valgrind"
+  libexpected-dev libboost-dev libcapstone-dev libgtest-dev libgmock-dev
+  libabsl-dev libdrm-dev libzstd-dev libprotozero-dev sqlite3 scdoc"
+check="gdb valgrind man-db bash-completion"
+deb="build-essential debhelper lintian"
 conformance="mmdebstrap debian-archive-keyring uidmap libze-dev opencl-headers
   ocl-icd-opencl-dev"
 harmless="stress-ng redis-server redis-tools libpython3.11-testsuite git sqlite3 perl gzip
   libjemalloc2 libtcmalloc-minimal4 libmimalloc2.0 openjdk-17-jdk-headless nodejs golang-go
   chromium postgresql-15 ffmpeg"
 bench="pocl-opencl-icd opencl-headers ocl-icd-opencl-dev"
-lint="clang clang-format clang-tidy libclang-rt-14-dev"
+lint="codespell clang clang-format clang-tidy libclang-rt-14-dev"
 
 wanted=
 for group in "${@:-build}"; do
@@ -25,12 +26,13 @@ for group in "${@:-build}"; do
     build) wanted="$wanted $build" ;;
     check) wanted="$wanted $check" ;;
     conformance) wanted="$wanted $conformance" ;;
+    deb) wanted="$wanted $deb" ;;
     harmless) wanted="$wanted $harmless" ;;
     bench) wanted="$wanted $bench" ;;
     lint) wanted="$wanted $lint" ;;
-    all) wanted="$wanted $build $check $conformance $harmless $bench $lint" ;;
+    all) wanted="$wanted $build $check $conformance $deb $harmless $bench $lint" ;;
     -h|--help) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 0 ;;
-    *) echo "deps: unknown group '$group' (build, check, conformance, harmless, bench, lint, all)" >&2; exit 2 ;;
+    *) echo "deps: unknown group '$group' (build, check, conformance, deb, harmless, bench, lint, all)" >&2; exit 2 ;;
   esac
 done
 

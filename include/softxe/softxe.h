@@ -152,8 +152,9 @@ enum class AttributeReset : std::uint8_t { kFlag, kAlways, kExact };
 enum class Collector : std::uint8_t { kManual, kThread };
 
 struct DeviceOptions {
-  const char* profile = "bmg";   ///< bmg, pvc, lnl, cri, nvlp
-  std::uint64_t vram_bytes = 0;  ///< per tile; 0: as the profile says
+  const char* profile = "bmg";  ///< bmg, pvc, lnl, cri, nvlp
+  /// Per tile; 0: as the profile says. Allowed are 2 MiB to 1 TiB in steps of 2 MiB; otherwise create() fails: EINVAL.
+  std::uint64_t vram_bytes = 0;
   AttributeReset reset = AttributeReset::kFlag;
   Collector collector = Collector::kManual;
 };

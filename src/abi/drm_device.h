@@ -156,8 +156,8 @@ class BindUserFence final : public UserFence {
   std::atomic<bool> signalled_{false};
 };
 
-/// A bind with a user fence that waits behind an in-fence: what it will map is as good as mapped for those
-/// who want to unmap it (spec/vm.md 3.5), though the tree has not changed yet.
+/// A bind with a user fence that waits behind an in-fence. The tree has not changed yet, but an unmap of its range is
+/// refused with EBUSY until the bind completes (spec/vm.md 3.5).
 struct PendingBind {
   std::vector<GpuRange> maps;       ///< mirrors left out
   std::vector<FencePtr> waits_for;  ///< in-fences and the bind before it in its queue

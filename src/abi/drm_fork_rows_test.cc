@@ -14,7 +14,7 @@ struct Family {
     EXPECT_EQ(child.file->inherit(*image), 0u);
   }
   /// The child's view of an object, by the handle it has in both.
-  GemBo& childs(std::uint32_t handle) {
+  GemBo& bo_of_child(std::uint32_t handle) {
     for (const auto& bo : child.file->objects())
       if (bo->mmap_offset() == parent.object(handle).mmap_offset()) return *bo;
     SX_UNREACHABLE("the child has no such object");
@@ -147,8 +147,8 @@ TEST(DrmFork, AnObjectOfOneVmIsPrivateToItsCopy) {
   const auto owner = p.vm(DrmRig::kDmaFence), other = p.vm(DrmRig::kDmaFence);
   const auto bo = p.bo(k2M, DrmRig::kVram, owner);
   f.fork();
-  EXPECT_EQ(f.childs(bo).private_to(), &f.child.context(1).vm);
-  EXPECT_NE(f.childs(bo).private_to(), &f.child.context(2).vm) << other;
+  EXPECT_EQ(f.bo_of_child(bo).private_to(), &f.child.context(1).vm);
+  EXPECT_NE(f.bo_of_child(bo).private_to(), &f.child.context(2).vm) << other;
   drm_prime_handle prime{};
   prime.handle = bo;
   EXPECT_EQ(f.child.call(DRM_IOCTL_PRIME_HANDLE_TO_FD, prime), -EPERM);
@@ -163,15 +163,15 @@ TEST(DrmFork, ADontneedObjectIsThatAndTheChildLeavesItsBytes) {
   *reinterpret_cast<std::uint32_t*>(p.object(bo).engine_mapping()) = 7;
   f.fork();
   DrmRig& c = f.child;
-  EXPECT_EQ(f.childs(bo).purgeable(), PurgeableState::kWillNeed);
+  EXPECT_EQ(f.bo_of_child(bo).purgeable(), PurgeableState::kWillNeed);
   ASSERT_EQ(c.bind(vm, {c.prefetch(kAt, k2M, 1)}), 0);
-  ASSERT_TRUE(f.childs(bo).in_vram());
+  ASSERT_TRUE(f.bo_of_child(bo).in_vram());
   ASSERT_EQ(c.purgeable(vm, kAt, k2M, DRM_XE_VMA_PURGEABLE_STATE_DONTNEED), 1);
   EXPECT_EQ(p.object(bo).purgeable(), PurgeableState::kWillNeed) << "advice is not shared";
   const auto pressure = c.vm(DrmRig::kDmaFence);
   c.bo(64ull << 20, DrmRig::kVram, pressure);
-  EXPECT_FALSE(f.childs(bo).in_vram()) << "evicted";
-  EXPECT_EQ(f.childs(bo).purgeable(), PurgeableState::kDontNeed);
+  EXPECT_FALSE(f.bo_of_child(bo).in_vram()) << "evicted";
+  EXPECT_EQ(f.bo_of_child(bo).purgeable(), PurgeableState::kDontNeed);
   EXPECT_EQ(p.word(bo), 7u) << "but not purged";
 }
 

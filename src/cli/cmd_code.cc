@@ -1,58 +1,34 @@
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
-#include <memory>
-#include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "cli/commands.h"
 #include "cli/eu_listing.h"
+#include "cli/input_file.h"
+#include "cli/output_file.h"
 #include "hw/eu/eu_asm.h"
 
 namespace softxe::cli {
 namespace {
 
-struct Close {
-  void operator()(std::FILE* file) const { std::fclose(file); }
-};
-using File = std::unique_ptr<std::FILE, Close>;
-
-std::optional<std::string> read_file(const std::string& path) {
-  const File file(std::fopen(path.c_str(), "rb"));
-  if (file == nullptr) return std::nullopt;
-  std::string text;
-  char buffer[4096];
-  while (const std::size_t count = std::fread(buffer, 1, sizeof(buffer), file.get())) text.append(buffer, count);
-  if (std::ferror(file.get()) != 0) return std::nullopt;
-  return text;
-}
-
-/// To standard output when no path is given.
-bool write_file(const std::string& path, std::string_view text) {
-  if (path.empty()) return std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
-  File file(std::fopen(path.c_str(), "wb"));
-  if (file == nullptr) return false;
-  const bool written = std::fwrite(text.data(), 1, text.size(), file.get()) == text.size();
-  return std::fclose(file.release()) == 0 && written;
-}
-
-int cannot(const char* verb, const std::string& path) {
-  std::fprintf(stderr, "softxe %s: %s: %s\n", verb, path.c_str(), std::strerror(errno));
-  return 1;
+int fail_with(const char* verb, const Refusal& refusal) {
+  complain(verb, refusal.why);
+  return refusal.status;
 }
 
 }  // namespace
 
 int disassemble(const DisasmOptions& options) {
-  const auto text = read_file(options.file);
-  if (!text) return cannot("disasm", options.file);
+  const auto text = read_input(options.file);
+  if (!text) return fail_with("disasm", text.error());
   std::vector<std::byte> code;
   if (options.hex) {
     std::size_t line = 0;
     const auto bytes = code_of_hex(*text, line);
     if (!bytes) {
       std::fprintf(stderr, "%s:%zu:1: error: no pairs of hexadecimal digits\n", options.file.c_str(), line);
-      return 1;
+      return kExitNo;
     }
     code = *bytes;
   } else {
@@ -60,22 +36,25 @@ int disassemble(const DisasmOptions& options) {
     code.assign(bytes.begin(), bytes.end());
   }
   const Listing listing = list_code(code, options.full ? EuTextStyle::kComplete : EuTextStyle::kCanonical);
-  if (!write_file("", listing.text)) return cannot("disasm", "standard output");
-  return listing.unreadable == 0 ? 0 : 1;
+  std::fwrite(listing.text.data(), 1, listing.text.size(), stdout);
+  return listing.unreadable == 0 ? 0 : kExitNo;
 }
 
 int assemble(const AsmOptions& options) {
-  const auto source = read_file(options.file);
-  if (!source) return cannot("asm", options.file);
+  const auto source = read_input(options.file);
+  if (!source) return fail_with("asm", source.error());
   const auto code = eu_assemble(*source);
   if (!code) {
     const EuAsmError& error = code.error();
     std::fprintf(stderr, "%s:%zu:%zu: error: %s\n", options.file.c_str(), error.line, error.column, error.why);
-    return 1;
+    return kExitNo;
   }
   std::string text(reinterpret_cast<const char*>(code->data()), code->size());
   if (options.hex) text = hex_of_code(*code);
-  return write_file(options.out, text) ? 0 : cannot("asm", options.out.empty() ? "standard output" : options.out);
+  auto out = OutputFile::open(options.out.empty() ? "-" : options.out);
+  if (!out) return fail_with("asm", out.error());
+  if (const auto written = out->write(text); !written) return fail_with("asm", written.error());
+  return 0;
 }
 
 }  // namespace softxe::cli

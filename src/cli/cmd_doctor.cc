@@ -1,54 +1,64 @@
+// `softxe doctor`: what this machine allows, what that means for a run, and how to change it.
 #include <fmt/format.h>
 
-#include <sys/utsname.h>
 #include <cstdio>
-#include <cstring>
+#include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
-#include "host/live/uffd.h"
-#include "host/patch/patcher.h"
+#include "cli/doctor_findings.h"
 
 namespace softxe::cli {
 
 namespace {
 
-void say(const char* what, const std::string& found, const char* means) {
-  std::printf("%-28s %-30s %s\n", what, found.c_str(), means);
+void print_text(const std::vector<Finding>& findings, bool full) {
+  for (const Finding& one : findings) {
+    std::string line = fmt::format("{:<28} {:<30} {}", one.name, one.found, one.means);
+    line.erase(line.find_last_not_of(' ') + 1);
+    std::printf("%s\n", line.c_str());
+  }
+  if (full) {
+    std::printf("\nA full run is possible.\n");
+  } else {
+    std::printf("\nPrograms run, but not all of their pages can migrate.\n");
+  }
+  for (const Finding& one : findings) {
+    if (one.cures.empty()) continue;
+    std::printf("%s: %s\n", one.name.c_str(), one.cures.size() == 1 ? "type" : "type one of");
+    for (const std::string& cure : one.cures) std::printf("  %s\n", cure.c_str());
+  }
+}
+
+void print_json(const std::vector<Finding>& findings, bool full) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const Finding& one : findings) {
+    list.push_back({{"name", one.name},
+                    {"found", one.found},
+                    {"means", one.means},
+                    {"cures", one.cures},
+                    {"limits_run", one.effect == Finding::Effect::kLimitsRun}});
+  }
+  const nlohmann::json report = {{"schema", "softxe-doctor-1"}, {"full_run", full}, {"findings", std::move(list)}};
+  std::printf("%s\n", report.dump(1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
 }
 
 }  // namespace
 
-int doctor() {
-  utsname kernel{};
-  uname(&kernel);
-  say("kernel", kernel.release, "");
+int doctor(const DoctorOptions& options) {
   // The patcher needs a process with one thread: before the probe of the defect starts its own.
   patch::install({.call = [](patch::SyscallArgs& args) { return patch::raw_syscall(args); },
                   .fork = {},
                   .signals = patch::SignalPolicy::kLeave});
   const patch::PatchReport& patches = patch::report();
-  const live::LadderReport ladder = live::probe(live::DefectProbe::kRun50Ms);
-
-  say("userfaultfd", live::rung_name(ladder.rung),
-      ladder.rung == live::Rung::kFull       ? "pages migrate; system calls on VRAM pages work"
-      : ladder.rung == live::Rung::kUserOnly ? "only ranges the client named migrate"
-                                             : "no migration: the GPU uses system memory in place");
-  if (ladder.refusal_errno != 0) say("", std::strerror(ladder.refusal_errno), "why not the full rung");
-  say("UFFDIO_MOVE", ladder.has_move ? "yes" : "no", ladder.has_move ? "" : "needs kernel 6.8");
-  say("unmap events", ladder.has_events ? "yes" : "no", "safety net for raw system calls");
-  say("fork events", ladder.has_fork_event ? "yes" : "no", "");
-  say("PROCMAP_QUERY", ladder.has_procmap_query ? "yes" : "no",
-      ladder.has_procmap_query ? "" : "/proc/self/maps is parsed instead");
-  say("MOVE progress defect",
-      ladder.move_defect == live::LadderReport::Defect::kPresent  ? "present"
-      : ladder.move_defect == live::LadderReport::Defect::kAbsent ? "not seen"
-                                                                  : "not tested",
-      "harmless: the protocol absorbs it");
-  say("libc call sites", fmt::format("{} patched, {} refused", patches.patched(), patches.refused()),
-      patches.rung == patch::Rung::kEventsOnly ? patches.why : "unmaps are seen before they happen");
-  const bool full = ladder.rung == live::Rung::kFull && patches.rung != patch::Rung::kEventsOnly;
-  std::printf("\n%s\n", full ? "A full run is possible." : "A run is possible with the limits above.");
-  return full ? 0 : 1;
+  const std::vector<Finding> findings = doctor_findings(live::probe(live::DefectProbe::kRun50Ms), patches);
+  bool full = true;
+  for (const Finding& one : findings) full = full && one.effect == Finding::Effect::kNone;
+  if (options.json) {
+    print_json(findings, full);
+  } else {
+    print_text(findings, full);
+  }
+  return full ? 0 : kExitNo;
 }
 
 }  // namespace softxe::cli

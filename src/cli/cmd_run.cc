@@ -7,9 +7,7 @@
 //   writes the report, ends as the program ended
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sched.h>
 #include <signal.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
@@ -17,19 +15,26 @@
 #include <unistd.h>
 
 #include <array>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "cli/commands.h"
+#include "cli/enter_root.h"
 #include "cli/expect.h"
+#include "cli/output_file.h"
 #include "cli/report.h"
 #include "cli/run.h"
 #include "cli/run_folder.h"
+#include "cli/run_library.h"
+#include "cli/run_limits.h"
 #include "cli/run_program.h"
+#include "cli/run_summary.h"
 #include "cli/trace_drain.h"
 #include "preload/settings.h"
 
@@ -74,21 +79,9 @@ class SignalsHeld {
   sigset_t before_{};
 };
 
-int complain(const char* what, const char* why, int status) {
-  std::fprintf(stderr, "softxe run: %s: %s\n", what, why);
-  return status;
-}
-
-// Beside the command in a build tree, or in the library folder of an installation.
-std::string find_library() {
-  std::error_code error;
-  const auto self = std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
-  for (const char* place : {"../preload/libsoftxe-preload.so", "../lib/softxe/libsoftxe-preload.so",
-                            "../lib/x86_64-linux-gnu/softxe/libsoftxe-preload.so"}) {
-    auto candidate = std::filesystem::weakly_canonical(self / place, error);
-    if (!error && std::filesystem::exists(candidate, error)) return candidate.string();
-  }
-  return {};
+int fail_with(const Refusal& refusal) {
+  complain("run", refusal.why);
+  return refusal.status;
 }
 
 /// The variables of preload/settings.h; the runner reads them itself for the shadow tree.
@@ -111,31 +104,10 @@ std::string list_with(const std::string& entry, const char* variable) {
 }
 
 /// The files that stand for /dev/dri and /sys, made once for all processes of the run.
-Status make_shadow_tree(const std::string& folder) {
-  SX_TRY(preload::Settings settings, preload::read_settings());
+Status make_shadow_tree(const preload::Settings& settings, const std::string& folder) {
   const std::string tree = folder + "/tree";
   if (mkdir(tree.c_str(), 0755) != 0) return fail(errno, "cannot make the folder");
   return materialise(build_tree(settings.devices), tree);
-}
-
-/// Makes `root` this process's root folder, with /proc and /dev as programs expect them, seen by
-/// this process and its children alone.
-Status enter_root(const std::string& root) {
-  const bool has_proc = access((root + "/proc/self").c_str(), F_OK) == 0;
-  const bool has_dev = access((root + "/dev/null").c_str(), F_OK) == 0;
-  if (!has_proc || !has_dev) {
-    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
-      return fail(errno, "--root: no private mounts (root may make them)");
-    }
-    if (!has_proc && mount("proc", (root + "/proc").c_str(), "proc", 0, nullptr) != 0) {
-      return fail(errno, "--root: cannot mount /proc there");
-    }
-    if (!has_dev && mount("/dev", (root + "/dev").c_str(), nullptr, MS_BIND | MS_REC, nullptr) != 0) {
-      return fail(errno, "--root: cannot show /dev there");
-    }
-  }
-  if (chroot(root.c_str()) != 0 || chdir("/") != 0) return fail(errno, "--root: chroot refused");
-  return {};
 }
 
 [[noreturn]] void start_program(const RunOptions& options, const std::string& file, const std::string& library) {
@@ -143,11 +115,7 @@ Status enter_root(const std::string& root) {
   setenv("LD_PRELOAD", list_with(library, "LD_PRELOAD").c_str(), 1);
   setenv("ASAN_OPTIONS", list_with(preload::kAsanOption, "ASAN_OPTIONS").c_str(), 1);
   if (!options.root.empty()) {
-    if (Status entered = enter_root(options.root); !entered) {
-      _exit(complain(options.root.c_str(),
-                     fmt::format("{}: {}", entered.error().why, std::strerror(entered.error().err)).c_str(),
-                     kExitCannotRun));
-    }
+    if (const auto entered = enter_root(options.root); !entered) _exit(fail_with(entered.error()));
   }
   std::vector<char*> arguments;
   for (const std::string& argument : options.program) {
@@ -155,7 +123,7 @@ Status enter_root(const std::string& root) {
   }
   arguments.push_back(nullptr);
   execv(file.c_str(), arguments.data());
-  _exit(complain(file.c_str(), std::strerror(errno), kExitCannotRun));
+  _exit(fail_with({kExitCannotRun, fmt::format("{}: {}", file, std::strerror(errno))}));
 }
 
 // The status of the program itself; orphans of the run are reaped on the way.
@@ -191,9 +159,14 @@ int end_as(int status) {
   return 128 + signal;
 }
 
+/// The runner's own output comes after the program's end: a reader that has gone must not take the status with it.
+void write_on_without_readers() { ::signal(SIGPIPE, SIG_IGN); }
+
 /// Those that make a difference to what is counted.
-RunFacts facts_of(const RunOptions& options) {
+RunFacts facts_of(const RunOptions& options, const preload::Settings& settings) {
   RunFacts facts;
+  facts.device_count = settings.devices.size();
+  facts.vram_bytes = settings.devices.front().vram_bytes * settings.profile->tiles;
   facts.command = options.program;
   utsname machine{};
   if (uname(&machine) == 0) facts.kernel = machine.release;
@@ -239,6 +212,24 @@ class Listening {
   std::optional<trace::RunDrain> drain_;
 };
 
+/// Report and summary. False when one of them did not arrive.
+bool tell(const RunOptions& options, const RootView& files, const nlohmann::json& report,
+          std::optional<OutputFile>& file) {
+  bool arrived = true;
+  if (file) {
+    if (const auto written = file->write(report_text(report)); !written) {
+      complain("run", written.error().why);
+      arrived = false;
+    }
+  }
+  if (options.summary) {
+    std::string text = summary_text(report);
+    if (report.at("processes").empty()) text += "  " + why_no_device(files) + "\n";
+    arrived = std::fputs(text.c_str(), stderr) >= 0 && std::fflush(stderr) == 0 && arrived;
+  }
+  return arrived;
+}
+
 }  // namespace
 
 int run(RunOptions options) {
@@ -252,40 +243,44 @@ int run(RunOptions options) {
 
 int run_with(RunOptions options, const SinkFactory& make_sink) {
   const auto wanted = wanted_of(options.tests);
-  if (!wanted) return complain("--expect", wanted.error().c_str(), kExitUsage);
+  if (!wanted) return fail_with({kExitUsage, wanted.error()});
+  if (const auto fit = check_machine(); !fit) return fail_with(fit.error());
   if (!options.root.empty()) options.root = std::filesystem::absolute(options.root).string();
-  const std::string& name = options.program.front();
-  auto file = find_program(options.root, name);
-  if (!file) {
-    return complain(name.c_str(), file.error().why, file.error().err == ENOENT ? kExitNotFound : kExitCannotRun);
+  const RootView files(options.root);
+  auto file = find_program(files, options.program.front());
+  if (!file) return fail_with(file.error());
+  const std::vector<std::string> arguments(options.program.begin() + 1, options.program.end());
+  if (const auto fit = check_program(files, *file, arguments); !fit) return fail_with(fit.error());
+  std::optional<OutputFile> report_file;
+  if (!options.report.empty()) {
+    auto opened = OutputFile::open(options.report);
+    if (!opened) return fail_with(opened.error());
+    report_file.emplace(std::move(*opened));
   }
-  if (Status fit = check_program(options.root, *file); !fit) {
-    return complain(name.c_str(), fit.error().why, kExitCannotRun);
-  }
-  std::string library = find_library();
-  if (library.empty()) return complain("libsoftxe-preload.so", "not found beside softxe", kExitCannotRun);
+  auto library = find_library();
+  if (!library) return fail_with(library.error());
 
   remove_abandoned_folders(options.root);
   RunFolder folder;
-  if (int error = folder.make(options.root)) {
-    return complain("run folder", std::strerror(error), kExitCannotRun);
-  }
-  if (!options.root.empty()) {
-    std::error_code error;
-    std::filesystem::copy_file(library, folder.path() + "/libsoftxe-preload.so", error);
-    if (error) return complain("copy of the library", error.message().c_str(), kExitCannotRun);
-    library = folder.inside() + "/libsoftxe-preload.so";
-  }
+  using Path = RunFolder::Needs::Path;
+  const Path path = fits_into_preload(*library) ? Path::kAny : Path::kPreload;
+  if (const auto made = folder.make({.root = options.root, .path = path}); !made) return fail_with(made.error());
+  library = place_library(*library, folder);
+  if (!library) return fail_with(library.error());
 
   set_environment(options, folder);
-  if (Status made = make_shadow_tree(folder.path()); !made) {
-    return complain("shadow tree", made.error().why, kExitUsage);
+  const auto settings = preload::read_settings();
+  if (!settings) return fail_with({kExitUsage, settings.error().why});
+  for (const std::string& limit : tight_limits(*settings)) complain("run", "warning: " + limit);
+  if (const Status made = make_shadow_tree(*settings, folder.path()); !made) {
+    return fail_with({kExitUsage, fmt::format("cannot make the device files in {}: {}; set TMPDIR to another folder",
+                                              folder.path(), std::strerror(made.error().err))});
   }
 
-  RunFacts facts = facts_of(options);
+  RunFacts facts = facts_of(options, *settings);
   Listening listening;
   if (Status ready = listening.begin(folder, make_sink, facts); !ready) {
-    return complain(ready.error().why, std::strerror(ready.error().err), kExitCannotRun);
+    return fail_with({kExitUsage, fmt::format("{}: {}", ready.error().why, std::strerror(ready.error().err))});
   }
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   fflush(nullptr);
@@ -294,23 +289,24 @@ int run_with(RunOptions options, const SinkFactory& make_sink) {
     child_pid = fork();
     if (child_pid > 0) forward_signals();
   }
-  if (child_pid < 0) return complain("fork", std::strerror(errno), kExitCannotRun);
-  if (child_pid == 0) start_program(options, *file, library);
+  if (child_pid < 0) return fail_with({kExitUsage, fmt::format("cannot start a process: {}", std::strerror(errno))});
+  if (child_pid == 0) start_program(options, *file, *library);
+  write_on_without_readers();
   listening.start();
   facts.wait_status = wait_for_program();
   facts.duration_ns = SteadyClock().now_ns() - facts.started_ns;
 
   const nlohmann::json report = make_report(folder.slots(), facts);
-  if (int error = deliver_report(report, {.file = options.report, .summary = options.summary})) {
-    complain(options.report.c_str(), std::strerror(error), 0);
-  }
+  bool told = tell(options, files, report, report_file);
   const bool descendants = descendants_live();
   if (Status whole = listening.end(report, descendants); !whole) {
-    complain(whole.error().why, std::strerror(whole.error().err), 0);
+    complain("run", fmt::format("{}: {}", whole.error().why, std::strerror(whole.error().err)));
+    told = false;
   }
   std::vector<Judged> verdicts = judge(report, *wanted);
   const bool succeeded = WIFEXITED(facts.wait_status) && WEXITSTATUS(facts.wait_status) == 0;
   if (!options.tests.junit.empty()) {
+    const std::string& name = options.program.front();
     verdicts.insert(verdicts.begin(),
                     {.name = name, .holds = succeeded, .text = name + ": the program itself to succeed"});
   }
@@ -321,7 +317,8 @@ int run_with(RunOptions options, const SinkFactory& make_sink) {
   } else {
     folder.remove();
   }
-  return succeeded && !good ? options.error_exitcode : end_as(facts.wait_status);
+  if (succeeded && !good) return options.error_exitcode;
+  return succeeded && !told ? kExitUsage : end_as(facts.wait_status);
 }
 
 }  // namespace softxe::cli

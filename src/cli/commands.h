@@ -34,6 +34,10 @@ struct RunOptions {
   std::vector<std::string> program;
 };
 
+struct DoctorOptions {
+  bool json = false;
+};
+
 struct ReportOptions {
   std::string file;
   bool check = false;
@@ -100,9 +104,12 @@ struct DiffOptions {
   std::vector<std::string> tolerances;  ///< COUNTER=PERCENT, or PERCENT for all
 };
 
+/// Prints "softxe VERB: WHY" on the error stream.
+void complain(const char* verb, const std::string& why);
+
 // Each runs its verb and says with which status the command ends.
 int run(RunOptions options);
-int doctor();
+int doctor(const DoctorOptions& options);
 int trace_run_or_file(TraceOptions options);
 int explain(const ExplainOptions& options);
 int view(const ViewOptions& options);
@@ -112,9 +119,10 @@ int run_scenarios(const ScenarioOptions& options);
 int disassemble(const DisasmOptions& options);
 int assemble(const AsmOptions& options);
 
-/// Exit statuses of softxe's own failures, as env(1) and timeout(1) use them.
-inline constexpr int kExitUsage = 125;
-inline constexpr int kExitCannotRun = 126;
-inline constexpr int kExitNotFound = 127;
+// Exit statuses of softxe itself, the last three as env(1) and timeout(1) use them; the table of softxe(1).
+inline constexpr int kExitNo = 1;           ///< the verb has done its work and the answer is no
+inline constexpr int kExitUsage = 125;      ///< softxe failed: wrong usage, a file that cannot be read or written ...
+inline constexpr int kExitCannotRun = 126;  ///< the program cannot be run under softxe, or not on this machine
+inline constexpr int kExitNotFound = 127;   ///< there is no such program
 
 }  // namespace softxe::cli

@@ -1,17 +1,21 @@
 // The command line: help and parsing come from the same CLI11 description, so they cannot drift
 // apart.
 #include <fmt/format.h>
-
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <functional>
 #include <memory>
-#include <string_view>
+#include <string>
+#include <utility>
+#include <vector>
 
+#include "cli/command_line.h"
 #include "cli/commands.h"
+#include "cli/standard_streams.h"
 #include "cli/va_replay.h"
+#include "cli/version.h"
 #include "drv/profile.h"
 
 namespace softxe::cli {
@@ -29,9 +33,10 @@ std::string profile_lines() {
   return text;
 }
 
-/// Empty for a name that there is.
-std::string unknown_profile(const std::string& name) {
-  return find_profile(name) ? std::string() : fmt::format("'{}' is none of\n{}", name, profile_lines());
+std::vector<std::string> profile_names() {
+  std::vector<std::string> names;
+  for (const DeviceProfile* profile : all_profiles()) names.emplace_back(profile->name);
+  return names;
 }
 
 /// The command line has a program behind "--". CLI11 does not tell.
@@ -39,61 +44,106 @@ bool behind_dashes = false;
 
 void add_tests(CLI::App& verb, TestOptions& tests) {
   verb.add_option("--expect", tests.expect, "Fail unless 'COUNTER OP NUMBER' holds of the totals (repeatable)");
-  verb.add_option("--require-migration", tests.rung, "Fail unless live memory was on this rung in every process")
-      ->check(CLI::IsMember({"full", "user-only", "none"}));
-  verb.add_option("--junit", tests.junit, "Write the tests' results as JUnit XML");
+  verb.add_option("--require-migration", tests.rung, "Fail unless every process had this migration level")
+      ->check(one_of({"full", "user-only", "none"}));
+  verb.add_option("--junit", tests.junit, "Write the tests' results as JUnit XML")->check(file_name());
+}
+
+/// A verb and its usage line, which CLI11 would make of the options alone.
+CLI::App* add_verb(CLI::App& app, const char* name, const char* does) {
+  auto* verb = app.add_subcommand(name, does)->group("Verbs");
+  verb->footer(fmt::format("More: man softxe-{}\n", name));
+  return verb;
+}
+
+std::string run_notes() {
+  return R"(What follows the name of the program belongs to the program; -- in front of it is optional.
+
+Profiles:
+)" + profile_lines() + R"(Sizes are bytes, or a number with K, M, G or T (powers of 1024): 2M to 1T, in steps of 2M.
+
+Ends as the program ended; 125: softxe failed, 126: the program cannot be run, 127: no such program.
+More: man softxe-run
+)";
 }
 
 /// What decides how a program is run; the caller adds what becomes of it.
 void add_machine(CLI::App* verb, const std::shared_ptr<RunOptions>& options) {
-  verb->add_option("--devices", options->devices, "Number of cards")->check(CLI::Range(1, 8));
-  verb->add_option("--profile", options->profile, "Which card:\n" + profile_lines())
-      ->check(CLI::Validator(unknown_profile, "NAME"))
-      ->default_str("bmg");
-  verb->add_option("--vram", options->vram, "VRAM per tile, like 512M or 4G");
-  verb->add_option("--visible", options->visible, "CPU-visible part of it (small BAR)");
-  verb->add_option("--autoreset", options->autoreset, "When munmap resets memory attributes")
-      ->check(CLI::IsMember({"flag", "always", "exact"}));
-  verb->add_option("--dma", options->dma, "How pages travel")->check(CLI::IsMember({"move", "copy"}));
+  verb->add_option("--devices", options->devices, "Number of cards")->check(between({1, 8}))->envname("SOFTXE_DEVICES");
+  verb->add_option("--profile", options->profile, "Which card")
+      ->check(one_of(profile_names()))
+      ->envname("SOFTXE_PROFILE");
+  verb->add_option("--vram", options->vram, "VRAM per tile (default: that of the card)")
+      ->check(vram_size())
+      ->envname("SOFTXE_VRAM");
+  verb->add_option("--visible", options->visible, "CPU-visible part of it, as with a small BAR (default: all)")
+      ->check(vram_size())
+      ->envname("SOFTXE_VISIBLE");
+  verb->add_option("--autoreset", options->autoreset,
+                   "When munmap resets memory attributes: for VMAs with the flag, always, or exactly what was unmapped")
+      ->check(one_of({"flag", "always", "exact"}))
+      ->envname("SOFTXE_AUTORESET");
+  verb->add_option("--dma", options->dma, "Whether pages move or their bytes are copied")
+      ->check(one_of({"move", "copy"}))
+      ->envname("SOFTXE_DMA");
   verb->add_option("--eu-threads", options->eu_threads,
                    "Host threads that run the groups of one kernel (default: one per processor)")
-      ->check(CLI::Range(1, 32));
+      ->check(between({1, 32}))
+      ->envname("SOFTXE_EU_THREADS")
+      ->default_str("");
+  verb->add_option("--report", options->report, "Write the counters as JSON to this file; - is standard output")
+      ->check(file_name());
+  verb->add_flag("--summary", options->summary, "Print what the program's memory did, on standard error");
   verb->add_option("--root", options->root, "Run inside this folder as root folder")->check(CLI::ExistingDirectory);
-  verb->add_option("--report", options->report, "Write the counters as JSON");
-  verb->add_flag("--summary", options->summary, "Print what the program's memory did");
 }
 
-void add_run(CLI::App& app, Action& action) {
-  auto* verb = app.add_subcommand("run", "Run a program as if an Xe GPU were there");
+/// What of the options means nothing with the card.
+void check_machine_options(const RunOptions& options) {
+  const auto profile = find_profile(options.profile);
+  if (!profile || (*profile)->has(DeviceFact::kDiscrete)) return;
+  for (const auto& [option, value] : {std::pair{"--vram", &options.vram}, std::pair{"--visible", &options.visible}})
+    if (!value->empty()) throw CLI::ValidationError(option, fmt::format("--profile {} has no VRAM", options.profile));
+}
+
+std::shared_ptr<RunOptions> add_run(CLI::App& app, Action& action) {
+  auto* verb = add_verb(app, "run", "Run a program as if an Xe GPU were there");
+  verb->footer(run_notes());
   auto options = std::make_shared<RunOptions>();
   add_machine(verb, options);
   add_tests(*verb, options->tests);
-  verb->add_option("--trace", options->trace, "Write what happened, event by event (softxe trace, explain, view)");
+  verb->add_option("--trace", options->trace, "Write what happened, event by event (softxe trace, explain, view)")
+      ->check(file_name());
   verb->add_option("--error-exitcode", options->error_exitcode,
                    "End with this when a test fails and the program itself succeeds")
-      ->check(CLI::Range(0, 255));
-  verb->add_option("PROGRAM", options->program, "Program and its arguments, after --")->required();
-  verb->callback([=, &action] { action = [=] { return run(*options); }; });
+      ->check(between({0, 255}));
+  verb->add_option("PROGRAM", options->program, "Program; its arguments follow")->required()->default_str("");
+  verb->callback([=, &action] {
+    check_machine_options(*options);
+    action = [=] { return run(*options); };
+  });
+  return options;
 }
 
 void add_doctor(CLI::App& app, Action& action) {
-  auto* verb = app.add_subcommand("doctor", "What this machine allows and what that means for a run");
-  verb->callback([&action] { action = doctor; });
+  auto* verb = add_verb(app, "doctor", "What this machine allows, what that means for a run, and how to change it");
+  auto options = std::make_shared<DoctorOptions>();
+  verb->add_flag("--json", options->json, "As JSON");
+  verb->callback([=, &action] { action = [=] { return doctor(*options); }; });
 }
 
 void add_report(CLI::App& app, Action& action) {
-  auto* verb = app.add_subcommand("report", "Show a report that `softxe run --report` wrote");
+  auto* verb = add_verb(app, "report", "Show a report that `softxe run --report` wrote");
   auto options = std::make_shared<ReportOptions>();
-  verb->add_option("FILE", options->file, "Report")->required()->check(CLI::ExistingFile);
+  verb->add_option("FILE", options->file, "Report; - is standard input")->required()->default_str("");
   verb->add_flag("--check", options->check, "Fail when the numbers contradict each other");
   add_tests(*verb, options->tests);
   verb->callback([=, &action] { action = [=] { return show_report(*options); }; });
 }
 
 void add_scenario(CLI::App& app, Action& action) {
-  auto* verb = app.add_subcommand("scenario", "Run scenario files (docs/SCENARIOS.md)");
+  auto* verb = add_verb(app, "scenario", "Run scenario files (man 5 softxe-scenario)");
   auto options = std::make_shared<ScenarioOptions>();
-  verb->add_option("FILE", options->files, "Scenario files")->required()->check(CLI::ExistingFile);
+  verb->add_option("FILE", options->files, "Scenario files")->required()->default_str("")->check(CLI::ExistingFile);
   verb->add_option("--seed", options->seed, "Order of parallel blocks");
   verb->add_option("--trace", options->trace, "Write what happened, event by event");
   verb->add_option("--filter", options->filter, "Only scenarios with this in their name or file");
@@ -106,7 +156,7 @@ void add_scenario(CLI::App& app, Action& action) {
 /// A file, or behind -- a program.
 void add_trace(CLI::App& app, Action& action) {
   using Form = TraceOptions::Form;
-  auto* verb = app.add_subcommand("trace", "Print events of a trace, or of a program behind -- (docs/TRACE.md)");
+  auto* verb = add_verb(app, "trace", "Print events of a trace, or of a program behind -- (docs/TRACE.md)");
   auto options = std::make_shared<TraceOptions>();
   auto run_options = std::make_shared<RunOptions>();
   auto words = std::make_shared<std::vector<std::string>>();
@@ -129,6 +179,7 @@ void add_trace(CLI::App& app, Action& action) {
   verb->add_option("FILE", *words, "A trace; behind -- a program and its arguments")->required();
   verb->callback([=, &action] {
     if (behind_dashes) {
+      check_machine_options(*run_options);
       options->run = *run_options;
       options->run.program = *words;
     } else if (words->size() == 1) {
@@ -142,7 +193,7 @@ void add_trace(CLI::App& app, Action& action) {
 
 void add_explain(CLI::App& app, Action& action) {
   using Theme = ExplainOptions::Theme;
-  auto* verb = app.add_subcommand("explain", "Why a page is where it is, and its attributes what they are");
+  auto* verb = add_verb(app, "explain", "Why a page is where it is, and its attributes what they are");
   auto options = std::make_shared<ExplainOptions>();
   verb->add_option("FILE", options->file, "Trace")->required()->check(CLI::ExistingFile);
   auto* address = verb->add_option("ADDRESS", options->address, "Of a byte of the page");
@@ -163,7 +214,7 @@ void add_explain(CLI::App& app, Action& action) {
 }
 
 void add_view(CLI::App& app, Action& action) {
-  auto* verb = app.add_subcommand("view", "Draw a trace as a page for a browser");
+  auto* verb = add_verb(app, "view", "Draw a trace as a page for a browser");
   auto options = std::make_shared<ViewOptions>();
   verb->add_option("FILE", options->file, "Trace")->required()->check(CLI::ExistingFile);
   verb->add_option("-o,--output", options->out, "The page")->required();
@@ -171,7 +222,7 @@ void add_view(CLI::App& app, Action& action) {
 }
 
 void add_diff(CLI::App& app, Action& action) {
-  auto* verb = app.add_subcommand("diff", "What differs between two reports, or two traces");
+  auto* verb = add_verb(app, "diff", "What differs between two reports, or two traces");
   auto options = std::make_shared<DiffOptions>();
   verb->add_option("FIRST", options->first, "Report or trace")->required()->check(CLI::ExistingFile);
   verb->add_option("SECOND", options->second, "Report or trace")->required()->check(CLI::ExistingFile);
@@ -180,7 +231,7 @@ void add_diff(CLI::App& app, Action& action) {
 }
 
 void add_va_replay(CLI::App& app, Action& action) {
-  auto* verb = app.add_subcommand("va-replay", "Replay traces of the GPU virtual-address-space manager");
+  auto* verb = add_verb(app, "va-replay", "Replay traces of the GPU virtual-address-space manager");
   auto options = std::make_shared<VaReplayOptions>();
   verb->add_option("FILE", options->files, "JSON-lines traces (tests/data/gpuvm)")
       ->required()
@@ -190,36 +241,40 @@ void add_va_replay(CLI::App& app, Action& action) {
     action = [=] {
       return softxe::va_replay(options->files, options->check ? ReplayMode::kCheck : ReplayMode::kPrint, stdout);
     };
-    ;
   });
 }
 
 void add_disasm(CLI::App& app, Action& action) {
-  auto* verb = app.add_subcommand("disasm", "Show code of the execution units as assembly (docs/KERNELS.md)");
+  auto* verb = add_verb(app, "disasm", "Show code of the execution units as assembly");
   auto options = std::make_shared<DisasmOptions>();
-  verb->add_option("FILE", options->file, "Code without any header, such as the text section of a kernel")
+  verb->add_option("FILE", options->file,
+                   "Code without any header, such as the text section of a kernel; - is standard input")
       ->required()
-      ->check(CLI::ExistingFile);
+      ->default_str("");
   verb->add_flag("--hex", options->hex, "The file has hexadecimal digits, one instruction per line");
   verb->add_flag("--full", options->full, "Everything that `softxe asm` needs to make the same bytes");
   verb->callback([=, &action] { action = [=] { return disassemble(*options); }; });
 }
 
 void add_asm(CLI::App& app, Action& action) {
-  auto* verb = app.add_subcommand("asm", "Assemble code for the execution units (docs/KERNELS.md)");
+  auto* verb = add_verb(app, "asm", "Assemble code for the execution units");
   auto options = std::make_shared<AsmOptions>();
-  verb->add_option("FILE", options->file, "Source")->required()->check(CLI::ExistingFile);
-  verb->add_option("-o,--output", options->out, "Write there instead of to standard output");
+  verb->add_option("FILE", options->file, "Source; - is standard input")->required()->default_str("");
+  verb->add_option("-o,--output", options->out, "Write there; - is standard output, the default")->check(file_name());
   verb->add_flag("--hex", options->hex, "Write hexadecimal digits, one instruction per line");
   verb->callback([=, &action] { action = [=] { return assemble(*options); }; });
 }
 
-int run_command(int argc, char** argv) {
-  behind_dashes = std::any_of(argv, argv + argc, [](const char* word) { return std::string_view(word) == "--"; });
-  CLI::App app{"softxe: a software Intel Xe GPU in user space"};
+int run_command(const std::vector<std::string>& typed) {
+  behind_dashes = std::find(typed.begin(), typed.end(), "--") != typed.end();
+  CLI::App app{"softxe: a software Intel Xe GPU in user space", "softxe"};
+  app.set_version_flag("--version", std::string("softxe ") + version_text());
+  app.option_defaults()->always_capture_default();
   app.require_subcommand(1);
+  app.get_formatter()->label("SUBCOMMAND", "VERB");
+  app.footer("Exit statuses, files and environment: man softxe\n");
   Action action;
-  add_run(app, action);
+  const auto run_options = add_run(app, action);
   add_doctor(app, action);
   add_report(app, action);
   add_scenario(app, action);
@@ -230,13 +285,14 @@ int run_command(int argc, char** argv) {
   add_va_replay(app, action);
   add_disasm(app, action);
   add_asm(app, action);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    const int status = app.exit(error);
-    return status == 0 ? 0 : kExitUsage;
-  }
-  return action();
+  Parsed parsed = parse_words(app, typed);
+  auto& program = run_options->program;
+  program.insert(program.end(), parsed.program_arguments.begin(), parsed.program_arguments.end());
+  const int status = parsed.status >= 0 ? parsed.status : action();
+  const auto printed = finish_stdout();
+  if (printed) return status;
+  complain(typed.empty() ? "" : typed.front().c_str(), printed.error().why);
+  return status == 0 ? printed.error().status : status;
 }
 
 }  // namespace
@@ -244,8 +300,9 @@ int run_command(int argc, char** argv) {
 }  // namespace softxe::cli
 
 int main(int argc, char** argv) {
+  softxe::cli::guard_standard_streams();
   try {
-    return softxe::cli::run_command(argc, argv);
+    return softxe::cli::run_command({argv + 1, argv + argc});
   } catch (const std::exception& error) {  // no memory, or a broken description of the options
     std::fprintf(stderr, "softxe: %s\n", error.what());
     return softxe::cli::kExitUsage;  // 125: softxe itself failed

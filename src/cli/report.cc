@@ -5,14 +5,15 @@
 
 #include <nlohmann/json.hpp>
 
-#include <cerrno>
 #include <cstdio>
-#include <fstream>
 #include <optional>
 
 #include "base/counter_check.h"
 #include "cli/commands.h"
 #include "cli/expect.h"
+#include "cli/input_file.h"
+#include "cli/report_check.h"
+#include "cli/run_summary.h"
 
 namespace softxe::cli {
 
@@ -26,12 +27,6 @@ nlohmann::json counters_json(const CounterWords& words) {
     counters[kCounterNames[i]] = words.value[i].load(std::memory_order_relaxed);
   }
   return counters;
-}
-
-std::string bytes_text(std::uint64_t bytes) {
-  if (bytes >= 10ull << 20) return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1 << 20));
-  if (bytes >= 10ull << 10) return fmt::format("{:.1f} KiB", static_cast<double>(bytes) / (1 << 10));
-  return fmt::format("{} B", bytes);
 }
 
 /// A VM's numbers: what never happened in it is left out.
@@ -120,75 +115,13 @@ std::string check_report(const nlohmann::json& report) {
         for (const nlohmann::json& vm : device.at("vms")) {
           vms += vm.at("counters").value(kCounterNames[i], std::uint64_t{0});
         }
-        if (vms > device.at("counters").at(kCounterNames[i]).get<std::uint64_t>()) {
+        if (vms > device.at("counters").value(kCounterNames[i], std::uint64_t{0})) {
           return fmt::format("{}: {} of the VMs together exceeds the device's", where, kCounterNames[i]);
         }
       }
     }
   }
   return check(report.at("total"), "total");
-}
-
-/// Temporary file and rename, so that a reader never sees half a report. EXXX of the system call.
-int write_report(const nlohmann::json& report, const std::string& path) {
-  const std::string temporary = path + ".tmp";
-  {
-    std::ofstream out(temporary, std::ios::trunc);
-    out << report.dump(1) << '\n';
-    out.flush();
-    if (!out) return errno != 0 ? errno : EIO;
-  }
-  return std::rename(temporary.c_str(), path.c_str()) == 0 ? 0 : errno;
-}
-
-/// What was faulted, moved, reset, and why, in the words of a driver engineer.
-std::string summary_text(const nlohmann::json& report) {
-  const nlohmann::json& total = report.at("total");
-  // A report of an earlier version lacks the newest counters.
-  auto n = [&](const char* name) { return total.value(name, std::uint64_t{0}); };
-  std::string text;
-  auto line = [&](const std::string& what, const std::string& value, const std::string& detail) {
-    text += fmt::format("  {:<28} {:>12}   {}\n", what, value, detail);
-  };
-  auto count = [&](const char* name) { return fmt::format("{}", n(name)); };
-  text += fmt::format("softxe: {} process(es) used a device\n", report.at("processes").size());
-  line("GPU page faults", count("gpu_fault_count"),
-       fmt::format("read {}, write {}, atomic {}; failed {}", n("gpu_fault_read_count"), n("gpu_fault_write_count"),
-                   n("gpu_fault_atomic_count"), n("gpu_fault_failed_count")));
-  line("  of them on shared memory", count("svm_pagefault_count"),
-       fmt::format("by range size: 4K {}, 64K {}, 2M {}; looked again after a reset {}", n("svm_4K_pagefault_count"),
-                   n("svm_64K_pagefault_count"), n("svm_2M_pagefault_count"), n("svm_fault_again_count")));
-  line("moved to VRAM", count("svm_migrate_to_vram_count"),
-       fmt::format("{}; by GPU faults {}, by prefetch {}; refused {}", bytes_text(n("svm_migrate_to_vram_bytes")),
-                   n("svm_migrate_to_vram_gpu_fault_count"), n("svm_migrate_to_vram_prefetch_count"),
-                   n("svm_migrate_to_vram_failed_count")));
-  line("moved back to system memory", count("svm_migrate_to_system_count"),
-       fmt::format("{}; by CPU faults {}, eviction {}, fork {}, mapping changes {}",
-                   bytes_text(n("svm_migrate_to_system_bytes")), n("svm_cpu_fault_count"), n("svm_eviction_count"),
-                   n("svm_fork_evict_count"), n("svm_mapping_evict_count")));
-  line("CPU faults served", count("svm_cpu_fault_count"), bytes_text(n("svm_cpu_fault_bytes")));
-  line("munmap and the like seen", count("svm_unmap_event_count"),
-       fmt::format("other CPU-side events {}", n("svm_invalidate_event_count")));
-  line("SVM ranges created", count("svm_range_created_count"),
-       fmt::format("collected {}", n("svm_range_collected_count")));
-  line("attribute resets", count("svm_attribute_reset_count"),
-       fmt::format("VMAs split {}, merged {}", n("vma_split_count"), n("vma_merge_count")));
-  line("TLB invalidations", count("tlb_inval_count"), fmt::format("{} pages zapped", n("pte_zap_count")));
-  line("kernels", count("eu_kernel_count"),
-       fmt::format("{} groups, {} threads, {} work items; failed {}", n("eu_group_count"), n("eu_thread_count"),
-                   n("eu_lane_count"), n("eu_kernel_failed_count")));
-  line("  their instructions", count("eu_instruction_count"),
-       fmt::format("{} messages; {} GPU page faults", n("eu_send_count"), n("eu_fault_count")));
-  line("ioctls", count("exec_count") + " EXEC",
-       fmt::format("{} VM_BIND, {} MADVISE", n("vm_bind_count"), n("madvise_count")));
-  for (const nlohmann::json& process : report.at("processes")) {
-    for (const nlohmann::json& failure : process.value("kernel_failures", nlohmann::json::array())) {
-      text += fmt::format("  process {}: kernel at {} failed at {}: {}: {}\n", process.at("pid").get<unsigned>(),
-                          failure.at("kernel").get<std::string>(), failure.at("instruction").get<std::string>(),
-                          failure.at("text").get<std::string>(), failure.at("reason").get<std::string>());
-    }
-  }
-  return text;
 }
 
 }  // namespace
@@ -222,6 +155,9 @@ nlohmann::json make_report(const preload::SlotFile& slots, const RunFacts& facts
   nlohmann::json report = facts_json(facts);
   report["schema"] = kSchema;
   report["duration_ns"] = facts.duration_ns;
+  report["run"] = {{"device_count", facts.device_count},
+                   {"vram_bytes", facts.vram_bytes},
+                   {"milliseconds", facts.duration_ns / 1'000'000}};
   if (WIFEXITED(facts.wait_status)) report["exit_status"] = WEXITSTATUS(facts.wait_status);
   if (WIFSIGNALED(facts.wait_status)) report["signal"] = WTERMSIG(facts.wait_status);
   report["processes"] = std::move(processes);
@@ -229,17 +165,21 @@ nlohmann::json make_report(const preload::SlotFile& slots, const RunFacts& facts
   return report;
 }
 
-int deliver_report(const nlohmann::json& report, const ReportWish& wish) {
-  const int error = wish.file.empty() ? 0 : write_report(report, wish.file);
-  if (wish.summary) std::fprintf(stderr, "%s", summary_text(report).c_str());
-  return error;
+std::string report_text(const nlohmann::json& report) {
+  // What a program calls itself may be no UTF-8.
+  return report.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
 int show_report(const ReportOptions& options) {
-  std::ifstream in(options.file);
-  const auto report = nlohmann::json::parse(in, nullptr, false);
-  if (report.is_discarded() || !report.contains("total")) {
-    std::fprintf(stderr, "softxe report: %s is not a report\n", options.file.c_str());
+  const auto text = read_input(options.file);
+  if (!text) {
+    complain("report", text.error().why);
+    return text.error().status;
+  }
+  const auto report = nlohmann::json::parse(*text, nullptr, false);
+  const std::string wrong = report.is_discarded() ? "not a report of softxe" : wrong_form(report, kSchema);
+  if (!wrong.empty()) {
+    complain("report", options.file + ": " + wrong);
     return kExitUsage;
   }
   std::printf("%s", summary_text(report).c_str());
@@ -252,7 +192,7 @@ int show_report(const ReportOptions& options) {
   if (!options.check) return 0;
   const std::string broken = check_report(report);
   if (!broken.empty()) std::printf("the numbers do not fit: %s\n", broken.c_str());
-  return broken.empty() ? 0 : 1;
+  return broken.empty() ? 0 : kExitNo;
 }
 
 }  // namespace softxe::cli

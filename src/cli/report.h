@@ -15,6 +15,8 @@ struct RunFacts {
   std::vector<std::string> command;
   std::string kernel;  ///< release of the machine's
   std::vector<std::pair<std::string, std::string>> options;
+  std::uint64_t device_count = 0;
+  std::uint64_t vram_bytes = 0;   ///< of one device, all tiles together
   std::int64_t started_unix = 0;  ///< seconds
   std::uint64_t started_ns = 0;   ///< CLOCK_MONOTONIC
   std::uint64_t duration_ns = 0;
@@ -23,18 +25,14 @@ struct RunFacts {
 /// For the head of a trace, and for a report.
 nlohmann::json facts_json(const RunFacts& facts);
 
-/// Schema "softxe-report-2": what was run and how it ended (facts_json()); processes (pid, exe, profile, rung, devices
-/// with their counters and those of their VMs, failed kernels) and the total by counter name. Counter names:
-/// base/counters.h. A VM has its ASID and the counters that moved; beyond kVmSlotsMax VMs in a run, a device's others
-/// are one entry with ASID 0 and their number. "softxe-report-1", without the facts, is read, too.
+/// Schema "softxe-report-2": what was run and how it ended (facts_json()); the run (devices, VRAM of each, duration);
+/// processes (pid, exe, profile, rung, devices with their counters and those of their VMs, failed kernels) and the
+/// total by counter name. Counter names: base/counters.h. A VM has its ASID and the counters that moved; beyond
+/// kVmSlotsMax VMs in a run, a device's others are one entry with ASID 0 and their number. "softxe-report-1", without
+/// the facts, is read, too.
 nlohmann::json make_report(const preload::SlotFile& slots, const RunFacts& facts);
 
-struct ReportWish {
-  std::string file;      ///< JSON goes there; empty: nowhere
-  bool summary = false;  ///< text on the error stream
-};
-
-/// Brings the report where `wish` says. EXXX when the file cannot be written.
-int deliver_report(const nlohmann::json& report, const ReportWish& wish);
+/// The report as JSON, with a line end.
+std::string report_text(const nlohmann::json& report);
 
 }  // namespace softxe::cli

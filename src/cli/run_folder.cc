@@ -1,18 +1,25 @@
 #include "cli/run_folder.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <charconv>
+#include <cstddef>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <sstream>
 #include <vector>
+
+#include "cli/commands.h"
+#include "cli/run_library.h"
 
 namespace softxe::cli {
 
@@ -23,10 +30,37 @@ namespace {
 constexpr const char* kPrefix = "softxe-run-";
 /// Who made the folder, in a file of it.
 constexpr const char* kRunnerFile = "runner";
+/// Of each table of the counter file: the slots of the first processes and VMs.
+constexpr off_t kBytesAtOnce = 1 << 19;
 
-std::string folder_of_runs(const std::string& root) {
-  const char* base = getenv("TMPDIR");
-  return root + (root.empty() && base != nullptr ? base : "/tmp");
+/// Where runs have their folders, best first. TMPDIR is of this side of the root.
+std::vector<std::string> places(const std::string& root) {
+  const char* chosen = getenv("TMPDIR");
+  std::vector<std::string> all;
+  if (root.empty() && chosen != nullptr && *chosen != '\0') all.push_back(fs::absolute(chosen).string());
+  for (const char* place : {"/tmp", "/var/tmp", "/dev/shm"}) {
+    if (std::string whole = root + place; std::find(all.begin(), all.end(), whole) == all.end()) all.push_back(whole);
+  }
+  return all;
+}
+
+bool maps_code(const std::string& folder) {
+  struct statvfs info {};
+  return statvfs(folder.c_str(), &info) == 0 && (info.f_flag & ST_NOEXEC) == 0;
+}
+
+/// What to do about a place in which no folder could be made.
+const char* cure_of(int error) {
+  switch (error) {
+    case ENOSPC:
+    case EDQUOT: return "it is full: make room";
+    case EROFS: return "it is read-only";
+    case EACCES:
+    case EPERM: return "it may not be written";
+    case ENOENT: return "it does not exist";
+    case EFBIG: return "files there may not grow to the size it needs (ulimit -f)";
+    default: return std::strerror(error);
+  }
 }
 
 std::string whole_file(const fs::path& path) {
@@ -103,19 +137,44 @@ void RunFolder::leave() {
   path_.clear();
 }
 
-int RunFolder::make(const std::string& root) {
-  std::string pattern = folder_of_runs(root);
+Answer<void> RunFolder::make(const Needs& needs) {
   std::error_code ignored;
-  std::filesystem::create_directories(pattern, ignored);
-  pattern.append("/").append(kPrefix).append("XXXXXX");
+  if (!needs.root.empty()) fs::create_directories(needs.root + "/tmp", ignored);
+  const char* chosen = needs.root.empty() ? getenv("TMPDIR") : nullptr;
+  const bool strict = chosen != nullptr && *chosen != '\0';
+  std::string tried;
+  for (const std::string& base : places(needs.root)) {
+    const bool unfit = needs.path == Needs::Path::kPreload && !fits_into_preload(base);
+    const bool no_code = !needs.root.empty() && !maps_code(base);
+    if (unfit || no_code) {
+      tried += fmt::format("; {}: {}", base, no_code ? "mounted noexec" : "LD_PRELOAD cannot carry such a path");
+      continue;
+    }
+    const int error = make_in(base);
+    inside_ = path_.substr(std::min(path_.size(), needs.root.size()));
+    if (error == 0) return {};
+    remove();
+    tried += fmt::format("; {}: {}", base, cure_of(error));
+    if (strict) break;  // the user's choice: no other place is used behind the user's back
+  }
+  return refuse(kExitUsage, fmt::format("no place for the folder of the run{}. Set TMPDIR to a folder that can be "
+                                        "written and has 2 MiB free",
+                                        tried));
+}
+
+int RunFolder::make_in(const std::string& base) {
+  std::string pattern = base + "/" + kPrefix + "XXXXXX";
   if (mkdtemp(pattern.data()) == nullptr) return errno;
   path_ = pattern;
-  inside_ = path_.substr(root.size());
   const std::string file = path_ + "/slots";
   const int fd = open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   if (fd < 0) return errno;
   void* at = MAP_FAILED;
-  if (ftruncate(fd, sizeof(preload::SlotFile)) == 0) {
+  // Mostly a hole. What a run of some processes writes has its blocks now: a full disk is SIGBUS later.
+  int no_room = posix_fallocate(fd, 0, kBytesAtOnce);
+  if (no_room == 0) no_room = posix_fallocate(fd, offsetof(preload::SlotFile, vms), kBytesAtOnce);
+  if (no_room != 0) errno = no_room;
+  if (no_room == 0 && ftruncate(fd, sizeof(preload::SlotFile)) == 0) {
     at = mmap(nullptr, sizeof(preload::SlotFile), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   }
   const int error = errno;
@@ -142,10 +201,12 @@ int RunFolder::make_events() {
 void remove_abandoned_folders(const std::string& root) {
   std::error_code error;
   std::vector<fs::path> abandoned;
-  for (const auto& entry : fs::directory_iterator(folder_of_runs(root), error)) {
-    const std::string name = entry.path().filename();
-    if (!name.starts_with(kPrefix) || !is_own(entry.path()) || !runner_has_ended(entry.path())) continue;
-    if (!is_used(name)) abandoned.push_back(entry.path());
+  for (const std::string& base : places(root)) {
+    for (const auto& entry : fs::directory_iterator(base, error)) {
+      const std::string name = entry.path().filename();
+      if (!name.starts_with(kPrefix) || !is_own(entry.path()) || !runner_has_ended(entry.path())) continue;
+      if (!is_used(name)) abandoned.push_back(entry.path());
+    }
   }
   for (const fs::path& folder : abandoned) fs::remove_all(folder, error);
 }

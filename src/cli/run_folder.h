@@ -6,6 +6,7 @@
 
 #include <string>
 
+#include "cli/refusal.h"
 #include "preload/slots.h"
 
 namespace softxe::cli {
@@ -22,17 +23,25 @@ class RunFolder {
   /// Leaves it to those who still use it.
   void leave();
 
-  /// `root` empty: none. 0, or EXXX of the failing call.
-  int make(const std::string& root);
+  /// What the folder is for, which decides where it may be.
+  struct Needs {
+    std::string root;  ///< empty: none. Otherwise inside it, where code may be mapped
+    enum class Path { kAny, kPreload } path = Path::kAny;  ///< kPreload: one that LD_PRELOAD can carry
+  };
+  /// In TMPDIR; without that variable in the first of /tmp, /var/tmp and /dev/shm that will do. 125.
+  Answer<void> make(const Needs& needs);
   const std::string& path() const { return path_; }
   /// The file of the processes' event rings, for a run that is traced. 0, or EXXX of the failing call.
   int make_events();
   int events_fd() const { return events_fd_; }
   /// As the program sees it, that is without the root.
   const std::string& inside() const { return inside_; }
+  bool has_root() const { return inside_ != path_; }
   const preload::SlotFile& slots() const { return *slots_; }
 
  private:
+  int make_in(const std::string& base);
+
   std::string path_;
   std::string inside_;
   preload::SlotFile* slots_ = nullptr;

@@ -168,7 +168,7 @@ std::string check_number(Relation relation, std::uint64_t expected, std::uint64_
                : relation == Relation::kAtLeast ? actual >= expected
                                                 : actual <= expected;
   if (holds) return {};
-  return fmt::format("expected {}{}, actual {}", kSigns[static_cast<unsigned>(relation)], expected, actual);
+  return fmt::format("expected {}{}, found {}", kSigns[static_cast<unsigned>(relation)], expected, actual);
 }
 
 }  // namespace softxe::scenario

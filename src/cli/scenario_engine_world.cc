@@ -8,6 +8,7 @@
 #include "base/counter_check.h"
 #include "base/counters.h"
 #include "cli/scenario_text.h"
+#include "drv/check_config.h"
 #include "svm/madvise.h"
 #include "svm/self_check.h"
 
@@ -114,6 +115,7 @@ Status EngineWorld::device(const DeviceSpec& spec) {
       SX_TRY_VOID(host_option(key, value));
     }
   }
+  SX_TRY_VOID(check_config(options.config));
   const auto same_name = [&](const auto& card) { return !spec.name.empty() && card->name == spec.name; };
   if (std::ranges::any_of(cards_, same_name)) return fail(EEXIST, "a device of that name exists");
   if (!tap_) {

@@ -69,7 +69,7 @@ Runner::Answer Runner::from(const Status& status) {
 Runner::Answer Runner::checked(const Result<std::uint64_t>& got, const std::optional<std::uint64_t>& expected) {
   if (!got) return Answer{got.error().err, got.error().why, {}};
   if (!expected || *got == *expected) return {};
-  return Answer{0, {}, fmt::format("expected {} ({:#x}), actual {} ({:#x})", *expected, *expected, *got, *got)};
+  return Answer{0, {}, fmt::format("expected {} ({:#x}), found {} ({:#x})", *expected, *expected, *got, *got)};
 }
 
 // --- running ------------------------------------------------------------------------------------------
@@ -133,7 +133,7 @@ bool Runner::run_statement(const Statement& statement) {
   if (!answer.mismatch.empty()) {
     fail_at(statement.line, answer.mismatch);
   } else if (!statement.outcome.accepts(answer.err)) {
-    fail_at(statement.line, fmt::format("expected {}, actual {}{}{}", statement.outcome.text(), errno_name(answer.err),
+    fail_at(statement.line, fmt::format("expected {}, found {}{}{}", statement.outcome.text(), errno_name(answer.err),
                                         answer.why.empty() ? "" : ": ", answer.why));
   } else if (Status sound = world_.check_invariants(); !sound) {
     fail_at(statement.line, fmt::format("an invariant is broken: {}", sound.error().why));
@@ -152,7 +152,7 @@ void Runner::run_at_step(const std::vector<Statement>& actions) {
     if (!answer.mismatch.empty()) {
       fail_at(action.line, answer.mismatch);
     } else if (!action.outcome.accepts(answer.err)) {
-      fail_at(action.line, fmt::format("expected {}, actual {}", action.outcome.text(), errno_name(answer.err)));
+      fail_at(action.line, fmt::format("expected {}, found {}", action.outcome.text(), errno_name(answer.err)));
     }
   }
 }
@@ -327,7 +327,8 @@ Runner::Answer Runner::execute_expect(const Command& command) {
   if (const auto* e = std::get_if<ExpectVmaCount>(&command)) {
     auto vmas = world_.vmas(e->vm);
     if (!vmas) return unknown(vmas.error());
-    return Answer{0, {}, check_number(e->relation, e->count, vmas->size())};
+    const std::string wrong = check_number(e->relation, e->count, vmas->size());
+    return Answer{0, {}, wrong.empty() ? wrong : fmt::format("VMAs of {}: {}", e->vm, wrong)};
   }
   if (const auto* e = std::get_if<ExpectAttrs>(&command)) {
     auto vmas = world_.vmas(e->vm);
@@ -346,7 +347,7 @@ Runner::Answer Runner::execute_expect(const Command& command) {
       auto where = world_.page(e->process, at);
       if (!where) return unknown(where.error());
       if (*where != short_name(e->where, world_.plain_device({}))) {
-        return Answer{0, {}, fmt::format("page {:#x}: expected in {}, actual in {}", at, e->where, *where)};
+        return Answer{0, {}, fmt::format("page {:#x}: expected in {}, found in {}", at, e->where, *where)};
       }
     }
     return {};
@@ -370,9 +371,9 @@ Runner::Answer Runner::execute_expect(const Command& command) {
 
 Runner::Answer Runner::is_state(const std::string& what, const std::string& expected,
                                 const Result<std::string>& state) {
-  if (!state) return Answer{state.error().err, state.error().why, {}};
+  if (!state) return unknown(state.error());
   if (*state == expected) return {};
-  return Answer{0, {}, fmt::format("{}: expected {}, actual {}", what, expected, *state)};
+  return Answer{0, {}, fmt::format("{}: expected {}, found {}", what, expected, *state)};
 }
 
 Runner::Answer Runner::expect_counter(const ExpectCounter& expect) {

@@ -183,10 +183,10 @@ const VerdictCase kVerdicts[] = {
     {"expected errno", "bind v null 0 4K -> EBUSY", ""},
     {"one of several", "bind v null 0 4K -> ok|EBUSY", ""},
     {"any", "bind v null 0 4K -> any\ngc v -> any", ""},
-    {"unexpected errno", "gc v\nbind v null 0 4K", "t:2: expected ok, actual EBUSY: scripted"},
-    {"errno missing", "gc v -> EINVAL", "t:1: expected EINVAL, actual ok"},
+    {"unexpected errno", "gc v\nbind v null 0 4K", "t:2: expected ok, found EBUSY: scripted"},
+    {"errno missing", "gc v -> EINVAL", "t:1: expected EINVAL, found ok"},
     {"value", "gpu write v 0 u32 7\ncpu read 0 u32 7", ""},
-    {"wrong value", "gpu write v 0 u32 7\ncpu read 0 u32 8", "t:2: expected 8 (0x8), actual 7 (0x7)"},
+    {"wrong value", "gpu write v 0 u32 7\ncpu read 0 u32 8", "t:2: expected 8 (0x8), found 7 (0x7)"},
     {"atomic", "gpu atomic v 0 u32 add 2 old=0\ngpu atomic v 0 u32 add 2 old=2\ngpu read v 0 u32 4", ""},
     {"vmas", "expect vmas v { [0+2M default] [2M+2M atomic=device preferred=vram0] [4M.. default] }", ""},
     {"vmas over lines, with flags",
@@ -205,7 +205,7 @@ const VerdictCase kVerdicts[] = {
      "t:1: attributes differ\n  expected: [0x200000..0x400000 atomic=device]\n"
      "  actual:   [0x200000..0x400000 atomic=device preferred=vram0]"},
     {"vma count", "expect vmas v count = 3\nexpect vmas v count <= 3", ""},
-    {"vma count differs", "expect vmas v count <= 2", "t:1: expected at most 2, actual 3"},
+    {"vma count differs", "expect vmas v count <= 2", "t:1: VMAs of v: expected at most 2, found 3"},
     {"ranges", "expect ranges v { [2M+2M live mapped vram] [8M+64K dead unmapped system] }", ""},
     {"ranges within", "expect ranges v in 4M 16M { [8M+64K] }\nexpect ranges v in 64M 4K {}", ""},
     {"ranges differ", "expect ranges v in 8M 4K { [8M+64K live] }",
@@ -215,18 +215,18 @@ const VerdictCase kVerdicts[] = {
     {"ptes differ", "expect ptes v 0 4K none",
      "t:1: the PTE of 0x0 differs\n  expected: none\n  actual:   vram rw entry=0x200000"},
     {"pages", "expect page 0 in vram0\nexpect pages 0 64K in vram0", ""},
-    {"pages differ", "expect pages 0x1000 8K in system", "t:1: page 0x1000: expected in system, actual in vram0"},
+    {"pages differ", "expect pages 0x1000 8K in system", "t:1: page 0x1000: expected in system, found in vram0"},
     {"counter", "expect counter looks = 0\nexpect counter looks >= 1", ""},
     {"counter since mark", "mark\nexpect counter looks +1\nexpect counter looks +2", ""},
-    {"counter differs", "mark\nexpect counter looks +5", "t:2: counter looks: expected 5, actual 1"},
-    {"no such counter", "expect counter nobody = 1", "t:1: expected ok, actual ENOENT: no such counter"},
+    {"counter differs", "mark\nexpect counter looks +5", "t:2: counter looks: expected 5, found 1"},
+    {"no such counter", "expect counter nobody = 1", "t:1: expected ok, found ENOENT: no such counter"},
     {"vm state", "expect vm v banned", ""},
-    {"vm state differs", "expect vm v open", "t:1: VM v: expected open, actual banned"},
+    {"vm state differs", "expect vm v open", "t:1: VM v: expected open, found banned"},
     {"fail", "fail fake.call 2 EIO\ngc v\ngc v -> EIO\ngc v", ""},
     {"fail for ever", "fail fake.call 1 forever\ngc v -> ENOMEM\ngc v -> ENOMEM", ""},
     {"fail never reached", "gc v\nfail other.step 1", "t:2: the step other.step was not reached"},
     {"fail at a mark never happens", "fail fake.mark 1\ngc v", "t:1: the step fake.mark was not reached"},
-    {"stops at the first failure", "gc v -> EIO\ngc v -> EIO", "t:1: expected EIO, actual ok"},
+    {"stops at the first failure", "gc v -> EIO\ngc v -> EIO", "t:1: expected EIO, found ok"},
 };
 
 TEST(ScenarioRunner, Verdicts) {
@@ -310,8 +310,7 @@ TEST(ScenarioRunner, AtRunsInsideTheStep) {
   EXPECT_EQ(fmt::format("{}", fmt::join(script.calls, ",")),
             "gc a,munmap  0x0+0x1000,gc b,munmap  0x0+0x1000,gc c,gc d");
   script.errors["munmap"] = EFAULT;
-  EXPECT_EQ(run_text("at fake.call do cpu munmap 0 4K\ngc a", script).text,
-            "test.softxe:1: expected ok, actual EFAULT");
+  EXPECT_EQ(run_text("at fake.call do cpu munmap 0 4K\ngc a", script).text, "test.softxe:1: expected ok, found EFAULT");
   EXPECT_EQ(run_text("at fake.call do cpu munmap 0 4K -> EFAULT\ngc a", script).text, "");
 }
 

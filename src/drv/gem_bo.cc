@@ -10,9 +10,9 @@
 #include <set>
 
 #include "base/raised_limit.h"
+#include "base/raw_syscall.h"
 #include "base/step.h"
 #include "host/host_mm.h"
-#include "host/live/raw_syscall.h"
 #include "vm/vm.h"
 
 namespace softxe {
@@ -71,7 +71,7 @@ Result<std::shared_ptr<GemBo>> GemBo::create(BoMemory& memory, const GemCreateRe
 Status GemBo::create_backing() {
   const RaisedLimit descriptors(LimitKind::kDescriptors);
   SX_TRY(const OwnedFd low,
-         OwnedFd::take(live::raw_syscall(SYS_memfd_create, kBoMemfdName, MFD_CLOEXEC), "no memfd for a buffer object"));
+         OwnedFd::take(raw_syscall(SYS_memfd_create, kBoMemfdName, MFD_CLOEXEC), "no memfd for a buffer object"));
   SX_TRY(memfd_, OwnedFd::duplicate_high(low.get()));
   SX_TRY_VOID(size_file(memfd(), size_bytes_));
   return map_backing();
@@ -81,9 +81,9 @@ Status GemBo::map_backing() {
   // Not usable at first: after mlockall(MCL_FUTURE) the kernel would fill it.
   void* at = mmap(nullptr, size_bytes_, PROT_NONE, MAP_SHARED | MAP_NORESERVE, memfd(), 0);
   if (at == MAP_FAILED) return fail(ENOMEM, "cannot map a buffer object");
-  live::raw_syscall(SYS_munlock, at, size_bytes_);
-  live::raw_syscall(SYS_madvise, at, size_bytes_, MADV_DONTDUMP);
-  live::raw_syscall(SYS_mprotect, at, size_bytes_, PROT_READ | PROT_WRITE);
+  raw_syscall(SYS_munlock, at, size_bytes_);
+  raw_syscall(SYS_madvise, at, size_bytes_, MADV_DONTDUMP);
+  raw_syscall(SYS_mprotect, at, size_bytes_, PROT_READ | PROT_WRITE);
   bytes_ = static_cast<std::byte*>(at);
   return {};
 }
@@ -128,7 +128,7 @@ GemBo::~GemBo() {
     });
   }
   // Not through libc: the hooks watch the client's mappings, this one is the engine's.
-  if (bytes_ != nullptr) live::raw_syscall(SYS_munmap, bytes_, size_bytes_);
+  if (bytes_ != nullptr) raw_syscall(SYS_munmap, bytes_, size_bytes_);
 }
 
 bool GemBo::settled() const { return !claimed_ && (place_ == Place::kSystem || place_ == Place::kVram); }
@@ -415,8 +415,8 @@ void GemBo::purge() {
 Status GemBo::map_zeroes() {
   SX_TRY_VOID(SX_STEP("drv.gem.purge.map"));
   constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
-  const long at = live::raw_syscall(SYS_mmap, bytes_, size_bytes_, PROT_READ | PROT_WRITE, kFlags, -1, 0);
-  if (const int err = live::errno_of(at); err != 0) return fail(err, "cannot map zeroes over a buffer object");
+  const long at = raw_syscall(SYS_mmap, bytes_, size_bytes_, PROT_READ | PROT_WRITE, kFlags, -1, 0);
+  if (const int err = errno_of(at); err != 0) return fail(err, "cannot map zeroes over a buffer object");
   return {};
 }
 

@@ -6,14 +6,11 @@
 #include <cstdint>
 
 #include "base/raised_limit.h"
-#include "host/live/raw_syscall.h"
+#include "base/raw_syscall.h"
 
 namespace softxe {
 
 namespace {
-
-using live::errno_of;
-using live::raw_syscall;
 
 /// Beyond it the kernel's tables of descriptors grow for nothing.
 constexpr std::uint64_t kFarthest = 65536;

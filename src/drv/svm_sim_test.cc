@@ -246,7 +246,7 @@ TEST(SvmMadvise, E30_SameValueZapsNothing) {
   EXPECT_EQ(d.count(Counter::madvise_zap_count), zaps + 1);
 }
 
-// --- the starting patch (spec/vm.md 7.7) --------------------------------------------------------
+// --- the attribute-reset patch (spec/vm.md 7.7) --------------------------------------------------------
 
 struct ResetCase {
   const char* name;

@@ -1,4 +1,5 @@
 // Device, Buffer and the counters.
+#include "drv/check_config.h"
 #include "embed/impl.h"
 
 namespace softxe::api {
@@ -60,6 +61,7 @@ Result<Device> Device::create(const Process& process, const DeviceOptions& optio
   if (options.vram_bytes != 0) {
     inner.config.vram_bytes = inner.config.visible_bytes = options.vram_bytes;
   }
+  if (const auto allowed = check_config(inner.config); !allowed) return to_api(allowed.error());
   inner.reset = reset_mode(options.reset);
   inner.collector = options.collector == Collector::kThread ? GcWorker::Mode::kThread : GcWorker::Mode::kManual;
   inner.start_thread = marked_starter();

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <string>
@@ -56,6 +57,21 @@ TEST(Embed, AStoreOfTheGpuIsReadByTheCpuAndBack) {
   EXPECT_EQ(*m.engine.compare_exchange64(at, {7, 9}), 7u);
   EXPECT_EQ(*m.engine.compare_exchange64(at, {7, 1}), 9u);
   EXPECT_EQ(*m.engine.fetch_add32(at, 0), 9u);
+}
+
+TEST(Embed, SizesOfVramThatNoDeviceHasAreRefused) {
+  const Process process = *Process::simulated();
+  DeviceOptions options;
+  for (const std::uint64_t bytes :
+       {std::uint64_t{1}, std::uint64_t{5000}, k2M + 4096, std::uint64_t{1} << 41, ~std::uint64_t{0}}) {
+    options.vram_bytes = bytes;
+    const auto device = Device::create(process, options);
+    ASSERT_FALSE(device) << bytes;
+    EXPECT_EQ(device.error().err, EINVAL);
+    EXPECT_NE(std::string(device.error().reason).find("2 MiB"), std::string::npos);
+  }
+  options.vram_bytes = k2M;
+  EXPECT_TRUE(Device::create(process, options));
 }
 
 TEST(Embed, CopyFillAndBuffers) {

@@ -190,8 +190,8 @@ class HostMm {
   /// The heap is gone, and with it all its allocations.
   virtual void drop_window(std::byte* window) = 0;
 
-  /// For who waits inside invalidate(), with the mm lock held, for something that may itself wait for a page in VRAM:
-  /// serves such touches, again and again. Does not wait.
+  /// Called again and again by a thread that is blocked in invalidate(), with the mm lock held, on something that may
+  /// itself wait for a page in VRAM. Serves the CPU faults that are pending, once; never blocks.
   virtual void serve_touches() {}
 
   virtual const Clock& clock() const = 0;

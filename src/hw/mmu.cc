@@ -7,6 +7,19 @@
 
 namespace softxe {
 
+namespace {
+
+const char* access_text(AccessType access) {
+  switch (access) {
+    case AccessType::kRead: return "read";
+    case AccessType::kWrite: return "write";
+    case AccessType::kAtomic: break;
+  }
+  return "atomic";
+}
+
+}  // namespace
+
 Mmu::Mmu(const Config& config)
     : config_(config), slot_(config.domain.register_engine()), section_(config.domain, slot_) {}
 
@@ -107,10 +120,10 @@ Status Mmu::serve_fault(GpuVa va, AccessType access, MmuFault fault) {
   report.attempts = attempts_;
   if (attempts_.answered++ == 0) first_fault_ns_ = now;
   if (attempts_.answered > kFaultRoundsMax || now - first_fault_ns_ > kFaultTimeMaxNs) {
-    SX_ERROR("GPU fault livelock: asid {} page {:#x} access {} type {} level {} after {} rounds", report.asid,
-             report.page.value(), static_cast<int>(access), static_cast<int>(fault.type), fault.level,
-             attempts_.answered - 1);
     const std::uint64_t rounds = attempts_.answered - 1;
+    SX_ERROR(
+        "GPU fault livelock: page {:#x} of ASID {} was made accessible {} times, and each time the {} faulted again",
+        report.page.value(), report.asid, rounds, access_text(access));
     attempts_ = {};
     config_.faults.livelock(report, rounds);
     return fail(ETIME, "GPU page fault was answered again and again without a mapping");

@@ -3,8 +3,8 @@
 #include <array>
 #include <atomic>
 
+#include "base/raw_syscall.h"
 #include "host/live/engine_section.h"
-#include "host/live/raw_syscall.h"
 #include "preload/engine_scope.h"
 #include "preload/fd_owner.h"
 #include "preload/interpose.h"
@@ -15,8 +15,6 @@
 
 namespace softxe::preload {
 namespace {
-
-using live::raw_syscall;
 
 using Sigaction = int(int, const struct sigaction*, struct sigaction*);
 constinit Real<Sigaction> real_sigaction{"sigaction"};    ///< of what the client asks for

@@ -12,13 +12,11 @@
 #include <new>
 
 #include "base/engine_memory.h"
-#include "host/live/raw_syscall.h"
+#include "base/raw_syscall.h"
 #include "preload/spin_futex.h"
 
 namespace softxe::preload {
 namespace {
-
-using live::raw_syscall;
 
 constexpr std::uint64_t kSlabBytes = 64ULL * 1024;
 constexpr std::uint64_t kLargestRegion = 16ull << 30;

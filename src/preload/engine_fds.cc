@@ -7,13 +7,11 @@
 #include <atomic>
 #include <string>
 
-#include "host/live/raw_syscall.h"
+#include "base/raw_syscall.h"
 #include "preload/paths.h"
 
 namespace softxe::preload {
 namespace {
-
-using live::raw_syscall;
 
 constinit std::atomic<int> lowest{kInternalFdMin};
 // -1: none. Written before a session is published, read by close().

@@ -11,9 +11,9 @@
 #include <string_view>
 
 #include "base/log.h"
+#include "base/raw_syscall.h"
 #include "host/live/engine_section.h"
 #include "host/live/engine_stack.h"
-#include "host/live/raw_syscall.h"
 #include "preload/engine_alloc.h"
 #include "preload/interpose.h"
 #include "preload/session.h"
@@ -42,7 +42,7 @@ void say_once_that_nothing_works() {
   static constinit std::atomic<bool> said{false};
   if (log_level() < LogLevel::kInfo || said.exchange(true)) return;
   constexpr std::string_view kText = "softxe: this process was forked by a raw system call: it has no device\n";
-  live::raw_syscall(SYS_write, 2, kText.data(), kText.size());
+  raw_syscall(SYS_write, 2, kText.data(), kText.size());
 }
 
 }  // namespace
@@ -153,13 +153,13 @@ void* next_symbol(const char* name) {
 
 Interruption pending_interruption() {
   std::uint64_t pending = 0;
-  live::raw_syscall(SYS_rt_sigpending, &pending, sizeof pending);
+  raw_syscall(SYS_rt_sigpending, &pending, sizeof pending);
   pending &= ~client_mask;
   auto found = Interruption::kNone;
   for (; pending != 0; pending &= pending - 1) {
     const int signal = std::countr_zero(pending) + 1;
     KernelAction action{};
-    live::raw_syscall(SYS_rt_sigaction, signal, nullptr, &action, sizeof action.mask);
+    raw_syscall(SYS_rt_sigaction, signal, nullptr, &action, sizeof action.mask);
     if (action.handler == SIG_IGN || (action.handler == SIG_DFL && ignored_by_default(signal))) continue;
     if (action.handler != SIG_DFL && (action.flags & SA_RESTART) == 0) return Interruption::kReturn;
     found = Interruption::kRestart;

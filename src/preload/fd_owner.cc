@@ -5,13 +5,11 @@
 
 #include <atomic>
 
-#include "host/live/raw_syscall.h"
+#include "base/raw_syscall.h"
 #include "preload/session.h"
 
 namespace softxe::preload {
 namespace {
-
-using live::raw_syscall;
 
 constinit std::atomic<long> owner{0};  ///< 0: nobody has said
 thread_local constinit bool unshared = false;

@@ -23,8 +23,6 @@
 namespace softxe::preload {
 namespace {
 
-using live::raw_syscall;
-
 constexpr int kFdMax = 1 << 20;  // beyond: not followed
 
 struct Identity {
@@ -142,7 +140,7 @@ class PreloadFds final : public FdLayer {
 
  private:
   static Result<int> publish(long fd, FdObjectPtr object) {
-    if (fd < 0) return fail(live::errno_of(fd), "no descriptor for the client");
+    if (fd < 0) return fail(errno_of(fd), "no descriptor for the client");
     put_fd(static_cast<int>(fd), std::move(object));
     return static_cast<int>(fd);
   }
@@ -188,7 +186,7 @@ void FdObject::mark(int fd) {
   mark_ = position_of(fd);
   if (mark_ != 0) return;
   const std::uint64_t fresh = fresh_mark();
-  if (live::errno_of(raw_syscall(SYS_lseek, fd, fresh, SEEK_SET)) == 0) mark_ = fresh;
+  if (errno_of(raw_syscall(SYS_lseek, fd, fresh, SEEK_SET)) == 0) mark_ = fresh;
 }
 
 bool FdObject::current() const { return generation_ == generation(); }

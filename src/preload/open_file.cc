@@ -14,13 +14,11 @@
 
 #include "base/log.h"
 #include "base/raised_limit.h"
-#include "host/live/raw_syscall.h"
+#include "base/raw_syscall.h"
 #include "preload/session.h"
 
 namespace softxe::preload {
 namespace {
-
-using live::raw_syscall;
 
 std::string read_whole(const char* path) {
   std::string text;

@@ -10,13 +10,11 @@
 #include <charconv>
 #include <cstring>
 
-#include "host/live/raw_syscall.h"
+#include "base/raw_syscall.h"
 #include "preload/session.h"
 
 namespace softxe::preload {
 namespace {
-
-using live::raw_syscall;
 
 constinit std::atomic<bool> cwd_is_shadow{false};
 

@@ -13,16 +13,14 @@
 #include <string_view>
 
 #include "base/address.h"
+#include "base/raw_syscall.h"
 #include "host/live/live_host_mm.h"
-#include "host/live/raw_syscall.h"
 #include "preload/engine_scope.h"
 #include "preload/interpose.h"
 #include "preload/session.h"
 
 namespace softxe::preload {
 namespace {
-
-using live::raw_syscall;
 
 std::size_t read_file(const char* path, char* text, std::size_t room) {
   const long fd = raw_syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
@@ -159,9 +157,9 @@ bool fetch_home(pid_t pid, RemoteBytes range) {
     }
     const iovec here{bytes.data(), count};
     const long got = raw_syscall(SYS_process_vm_readv, pid, &here, 1, pages.data(), count, 0);
-    if (live::errno_of(got) != 0 && live::errno_of(got) != EFAULT) return false;
+    if (errno_of(got) != 0 && errno_of(got) != EFAULT) return false;
     // A page that is refused is none that VRAM holds.
-    at += (live::errno_of(got) != 0 ? 1 : std::min(static_cast<std::size_t>(got) + 1, count)) * kPageSize;
+    at += (errno_of(got) != 0 ? 1 : std::min(static_cast<std::size_t>(got) + 1, count)) * kPageSize;
   }
   return true;
 }
@@ -193,7 +191,7 @@ bool bring_home_behind(int fd, ssize_t first, RemoteBytes range) {
 
 RemoteBytes at_position(int fd, std::size_t bytes) {
   const long position = raw_syscall(SYS_lseek, fd, 0, 1 /* SEEK_CUR */);
-  return {live::errno_of(position) != 0 ? 0 : static_cast<std::uint64_t>(position), bytes};
+  return {errno_of(position) != 0 ? 0 : static_cast<std::uint64_t>(position), bytes};
 }
 
 SX_INTERPOSE(ssize_t, pread, (int fd, void* data, std::size_t bytes, off_t offset)) {

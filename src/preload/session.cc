@@ -12,7 +12,7 @@
 #include "base/engine_memory.h"
 #include "base/log.h"
 #include "base/raised_limit.h"
-#include "host/live/raw_syscall.h"
+#include "base/raw_syscall.h"
 #include "preload/engine_alloc.h"
 #include "preload/engine_fds.h"
 #include "preload/engine_scope.h"
@@ -28,8 +28,6 @@
 
 namespace softxe::preload {
 namespace {
-
-using live::raw_syscall;
 
 /// Made in the constructor when a run is active, never destroyed.
 struct Run {
@@ -52,7 +50,7 @@ constinit std::atomic<std::uint32_t> mark_at_fork{0};
 void make_fork_mark() {
   if (fork_mark.load() != nullptr) return;
   const long at = raw_syscall(SYS_mmap, nullptr, kPageSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (live::errno_of(at) != 0) return;
+  if (errno_of(at) != 0) return;
   if (raw_syscall(SYS_madvise, at, kPageSize, MADV_WIPEONFORK) != 0) {
     raw_syscall(SYS_munmap, at, kPageSize);
     return;
@@ -75,7 +73,7 @@ ClaimedSlot claim_slot() {
   if (fd < 0) return {};
   const long at = raw_syscall(SYS_mmap, nullptr, sizeof(SlotFile), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   raw_syscall(SYS_close, fd);
-  if (live::errno_of(at) != 0) return {};
+  if (errno_of(at) != 0) return {};
   auto* file = reinterpret_cast<SlotFile*>(at);
   static_cast<void>(note_engine_memory(live::range_at(file, align_up(sizeof(SlotFile), kPageSize))));
   raw_syscall(SYS_madvise, at, sizeof(SlotFile), MADV_DONTDUMP);

@@ -8,7 +8,8 @@
 #include <cstdlib>
 
 #include "base/log.h"
-#include "host/live/raw_syscall.h"
+#include "base/raw_syscall.h"
+#include "drv/check_config.h"
 #include "hw/eu/eu_trace.h"
 #include "hw/eu/eu_units.h"
 
@@ -20,9 +21,21 @@ std::string_view variable(const char* name) {
   return text == nullptr ? std::string_view() : std::string_view(text);
 }
 
-Status read_size(const char* name, std::uint64_t& bytes) {
-  if (variable(name).empty()) return {};
-  SX_TRY(bytes, parse_size(variable(name)));
+/// A variable with a number, and what is said when it holds something else.
+struct NumberVariable {
+  const char* name;
+  const char* wrong;
+};
+constexpr NumberVariable kVram{"SOFTXE_VRAM", "SOFTXE_VRAM is not a size such as 512M"};
+constexpr NumberVariable kVisible{"SOFTXE_VISIBLE", "SOFTXE_VISIBLE is not a size such as 256M"};
+constexpr NumberVariable kEuThreads{"SOFTXE_EU_THREADS", "SOFTXE_EU_THREADS is 1 to 32"};
+constexpr NumberVariable kDevices{"SOFTXE_DEVICES", "SOFTXE_DEVICES is 1 to 8"};
+
+Status read_number(const NumberVariable& from, std::uint64_t& number) {
+  if (variable(from.name).empty()) return {};
+  const auto parsed = parse_size(variable(from.name));
+  if (!parsed) return fail(EINVAL, from.wrong);
+  number = *parsed;
   return {};
 }
 
@@ -37,13 +50,13 @@ Status read_eu_trace() {
 /// The processors this process may use when the variable does not say otherwise.
 Status read_eu_threads(Settings& settings) {
   std::uint64_t threads = 0;
-  SX_TRY_VOID(read_size("SOFTXE_EU_THREADS", threads));
-  if (threads > kEuWorkersMax) return fail(EINVAL, "SOFTXE_EU_THREADS is 1 to 32");
+  SX_TRY_VOID(read_number(kEuThreads, threads));
+  if (threads > kEuWorkersMax) return fail(EINVAL, kEuThreads.wrong);
   if (threads == 0) {
     cpu_set_t allowed;
     CPU_ZERO(&allowed);
     // More processors than the set can name are enough in any case.
-    const bool known = live::errno_of(live::raw_syscall(SYS_sched_getaffinity, 0, sizeof allowed, &allowed)) == 0;
+    const bool known = errno_of(raw_syscall(SYS_sched_getaffinity, 0, sizeof allowed, &allowed)) == 0;
     threads = known ? static_cast<std::uint64_t>(CPU_COUNT(&allowed)) : kEuWorkersMax;
   }
   settings.eu_threads = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(threads, 1, kEuWorkersMax));
@@ -105,22 +118,21 @@ Result<Settings> read_settings() {
   if (const auto name = variable("SOFTXE_PROFILE"); !name.empty()) {
     SX_TRY(settings.profile, find_profile(name));
   }
-  SX_TRY_VOID(read_size("SOFTXE_VRAM", settings.vram_bytes));
-  SX_TRY_VOID(read_size("SOFTXE_VISIBLE", settings.visible_bytes));
+  SX_TRY_VOID(read_number(kVram, settings.vram_bytes));
+  SX_TRY_VOID(read_number(kVisible, settings.visible_bytes));
   SX_TRY_VOID(read_modes(settings));
   SX_TRY_VOID(read_eu_threads(settings));
   SX_TRY_VOID(read_eu_trace());
   std::uint64_t count = 1;
-  SX_TRY_VOID(read_size("SOFTXE_DEVICES", count));
-  if (count == 0 || count > kDevicesMax) return fail(EINVAL, "SOFTXE_DEVICES is 1 to 8");
+  SX_TRY_VOID(read_number(kDevices, count));
+  if (count == 0 || count > kDevicesMax) return fail(EINVAL, kDevices.wrong);
   for (std::uint32_t index = 0; index < count; ++index) {
     DeviceConfig config = default_config(*settings.profile, index);
     if (settings.vram_bytes != 0 && config.vram_bytes != 0) {
       config.vram_bytes = config.visible_bytes = settings.vram_bytes;
     }
-    if (settings.visible_bytes != 0 && settings.visible_bytes < config.vram_bytes) {
-      config.visible_bytes = settings.visible_bytes;
-    }
+    if (settings.visible_bytes != 0 && config.vram_bytes != 0) config.visible_bytes = settings.visible_bytes;
+    SX_TRY_VOID(check_config(config));
     settings.devices.push_back(config);
   }
   return settings;

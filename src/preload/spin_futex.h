@@ -6,8 +6,8 @@
 #include <atomic>
 #include <cstdint>
 
+#include "base/raw_syscall.h"
 #include "base/thread_annotations.h"
-#include "host/live/raw_syscall.h"
 
 namespace softxe::preload {
 
@@ -21,10 +21,10 @@ class SX_CAPABILITY("mutex") SpinFutex {
       if (word_.compare_exchange_weak(free, 1, std::memory_order_acquire)) return;
     }
     while (word_.exchange(2, std::memory_order_acquire) != 0)
-      live::raw_syscall(SYS_futex, &word_, FUTEX_WAIT_PRIVATE, 2, nullptr);
+      raw_syscall(SYS_futex, &word_, FUTEX_WAIT_PRIVATE, 2, nullptr);
   }
   void unlock() SX_RELEASE() {
-    if (word_.exchange(0, std::memory_order_release) == 2) live::raw_syscall(SYS_futex, &word_, FUTEX_WAKE_PRIVATE, 1);
+    if (word_.exchange(0, std::memory_order_release) == 2) raw_syscall(SYS_futex, &word_, FUTEX_WAKE_PRIVATE, 1);
   }
   /// Taken before a fork in one function and let go behind it in another, in both processes: no scope that the analysis
   /// can see, so it does not look at these two.

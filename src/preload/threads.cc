@@ -152,7 +152,7 @@ class Nursery {
       if (enough) {
         wait_while(requests_, seen);
       } else {
-        live::raw_syscall(SYS_futex, &requests_, FUTEX_WAIT_PRIVATE, seen, &kRetry);
+        raw_syscall(SYS_futex, &requests_, FUTEX_WAIT_PRIVATE, seen, &kRetry);
       }
     }
   }

@@ -11,7 +11,7 @@
 
 #include "abi/uapi.h"
 #include "abi/user_copy.h"
-#include "host/live/raw_syscall.h"
+#include "base/raw_syscall.h"
 #include "preload/engine_scope.h"
 #include "preload/hooks.h"
 #include "preload/interpose.h"
@@ -20,8 +20,6 @@
 
 namespace softxe::preload {
 namespace {
-
-using live::raw_syscall;
 
 template <typename T>
 Result<T> read_argument(void* argument) {
@@ -217,7 +215,7 @@ long map_pretended_huge(void* wanted, std::size_t length, int prot, int flags) {
   const std::uint64_t bytes = align_up(length, k2M);
   if ((flags & MAP_FIXED) != 0) return map_memory({wanted, bytes, prot, flags, -1, 0});
   const long at = raw_syscall(SYS_mmap, nullptr, bytes + k2M, prot, flags, -1, 0);
-  if (live::errno_of(at) != 0) return at;
+  if (errno_of(at) != 0) return at;
   const auto start = static_cast<std::uint64_t>(at);
   const std::uint64_t aligned = align_up(start, k2M);
   if (aligned != start) raw_syscall(SYS_munmap, start, aligned - start);
@@ -272,8 +270,8 @@ void* mmap_any(const MapRequest& r) {
     at = run_in_engine([&] { return map_memory(r); });
   }
   if (at == kNotOurs) return real(r.wanted, r.length, r.prot, r.flags, r.fd, r.offset);
-  if (live::errno_of(at) != 0) {
-    errno = live::errno_of(at);
+  if (errno_of(at) != 0) {
+    errno = errno_of(at);
     return MAP_FAILED;
   }
   return reinterpret_cast<void*>(at);

@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "base/raised_limit.h"
-#include "host/live/raw_syscall.h"
+#include "base/raw_syscall.h"
 #include "preload/engine_fds.h"
 #include "preload/engine_scope.h"
 #include "preload/fd_owner.h"
@@ -27,8 +27,6 @@
 
 namespace softxe::preload {
 namespace {
-
-using live::raw_syscall;
 
 /// The client gives `fd` up. False: it is one of the engine's own, which the client does not have.
 bool give_up(int fd) {

@@ -9,8 +9,8 @@
 #include <cstdarg>
 #include <span>
 
+#include "base/raw_syscall.h"
 #include "host/live/lock_all.h"
-#include "host/live/raw_syscall.h"
 #include "preload/engine_scope.h"
 #include "preload/hooks.h"
 #include "preload/interpose.h"
@@ -18,8 +18,6 @@
 
 namespace softxe::preload {
 namespace {
-
-using live::raw_syscall;
 
 enum class Route { kLibc, kHook, kKernel };
 
@@ -31,20 +29,20 @@ Route route() {
 /// For Route::kHook and kKernel.
 template <typename T, typename... A>
 T direct(Route way, long number, A... arguments) {
-  const std::array<long, 6> words{live::detail::word(arguments)...};
+  const std::array<long, 6> words{detail::word(arguments)...};
   long result = 0;
   if (way == Route::kHook) {
     result = run_in_engine([&] { return live_mm()->hook_syscall(number, words); });
   } else {
     result = raw_syscall(number, words[0], words[1], words[2], words[3], words[4], words[5]);
   }
-  if (live::errno_of(result) == 0) {
+  if (errno_of(result) == 0) {
     if constexpr (std::is_pointer_v<T>)
       return reinterpret_cast<T>(result);
     else
       return static_cast<T>(result);
   }
-  errno = live::errno_of(result);
+  errno = errno_of(result);
   if constexpr (std::is_pointer_v<T>)
     return reinterpret_cast<T>(-1l);
   else
@@ -93,8 +91,8 @@ SX_INTERPOSE(int, mlockall, (int flags)) {
   const Route way = route();
   if (way == Route::kLibc && active() && live_mm() == nullptr) {  // the heap of the runtime is there without a device
     const long result = live::lock_client_memory(flags);
-    if (live::errno_of(result) != 0) errno = live::errno_of(result);
-    return live::errno_of(result) != 0 ? -1 : 0;
+    if (errno_of(result) != 0) errno = errno_of(result);
+    return errno_of(result) != 0 ? -1 : 0;
   }
   return way == Route::kLibc ? real(flags) : direct<int>(way, SYS_mlockall, flags);
 }

@@ -8,7 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "host/live/raw_syscall.h"
+#include "base/raw_syscall.h"
 #include "preload/engine_scope.h"
 #include "preload/interpose.h"
 #include "preload/paths.h"
@@ -16,8 +16,6 @@
 
 namespace softxe::preload {
 namespace {
-
-using live::raw_syscall;
 
 ssize_t readlink_any(int dirfd, const char* name, char* out, std::size_t bytes) {
   if (!interposing() || name == nullptr)

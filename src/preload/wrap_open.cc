@@ -12,7 +12,7 @@
 #include <cstring>
 #include <utility>
 
-#include "host/live/raw_syscall.h"
+#include "base/raw_syscall.h"
 #include "preload/engine_scope.h"
 #include "preload/interpose.h"
 #include "preload/open_file.h"
@@ -34,7 +34,7 @@ bool is_meminfo(int dirfd, const char* name) {
   char link[48];
   std::snprintf(link, sizeof link, "/proc/thread-self/fd/%d", dirfd);
   char folder[8] = {};
-  const long length = live::raw_syscall(SYS_readlink, link, folder, sizeof folder - 1);
+  const long length = raw_syscall(SYS_readlink, link, folder, sizeof folder - 1);
   return length == 5 && std::strcmp(folder, "/proc") == 0;
 }
 

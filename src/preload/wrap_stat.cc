@@ -5,7 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "host/live/raw_syscall.h"
+#include "base/raw_syscall.h"
 #include "preload/engine_scope.h"
 #include "preload/fd_table.h"
 #include "preload/interpose.h"
@@ -14,8 +14,6 @@
 
 namespace softxe::preload {
 namespace {
-
-using live::raw_syscall;
 
 /// Opens the file that a call names, without opening what it stands for. Owns the descriptor unless the
 /// call named one.

@@ -11,7 +11,7 @@
 //   vm_transaction.h  changes of the tree with unwind
 //   vm_pt.cc          PTEs of BO, null and userptr VMAs
 //   vm_check.cc       the invariants, for tests and debug builds
-//   vm_mirror.cc      extend, carve and reset of mirror VMAs (section 7: the starting patch)
+//   vm_mirror.cc      extend, carve and reset of mirror VMAs (section 7)
 //   vm_madvise.h      attributes
 #pragma once
 
@@ -37,7 +37,7 @@ namespace softxe {
 /// When the collector puts the attributes of a collected range back (design decision 10).
 enum class ResetMode : std::uint8_t {
   kFlag,    ///< only VMAs bound with MADVISE_AUTORESET (Linux 7.2)
-  kAlways,  ///< every collected range (the starting patch)
+  kAlways,  ///< every collected range (the attribute-reset patch)
   kExact,   ///< the unmapped interval itself, whether or not the GPU touched it
 };
 

@@ -60,7 +60,7 @@ Status Vm::bind_ptes(Vma& vma, TileMask tiles) {
   return {};
 }
 
-// Flushed under the lock, here and below: who finds nothing to zap takes it that no engine can reach the object.
+// Flushed under the lock, here and below: a zap that finds no entry assumes that no engine can reach the object.
 void Vm::clear_ptes(GpuRange range) {
   Guard hold(bo_lock_);
   InvalidationBatch batch(invalidations_);

@@ -7,7 +7,7 @@ Every entry is a mistake somebody could make: the name says which promise breaks
 """
 
 SVM, VM, LIVE, HW, EXEC = "src/svm/", "src/vm/", "src/host/live/", "src/hw/", "src/drv/exec/"
-EU = "src/hw/eu/"
+EU, CLI = "src/hw/eu/", "src/cli/"
 
 MUTANTS = [
     # --- shared virtual memory ------------------------------------------------------------------
@@ -1247,4 +1247,29 @@ MUTANTS = [
     ("tail of mip levels begins in its left half", EU + "eu_image.cc",
      "    if (number >= tail_) place_in_tail(number - tail_, level);\n", "",
      "hw EuImageState.MipLevels*"),
+    # --- the command ----------------------------------------------------------------------------
+    ("any word is near enough", CLI + "words.cc",
+     "  std::size_t least = typed.size() < 4 ? 1 : 2;", "  std::size_t least = 9;",
+     "cli Words.TheNearWord*"),
+    ("VRAM in half blocks", "src/drv/check_config.h",
+     "bytes <= kVramBytesMax && bytes % kVramBytesStep == 0) return {};", "bytes <= kVramBytesMax) return {};",
+     "cli Words.SizesOfVram*"),
+    ("a file of a taken name is written over", CLI + "output_file.cc",
+     "O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC", "O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC",
+     "cli OutputFileTest.FilesOfOthers*"),
+    ("a report takes the place of a link", CLI + "output_file.cc",
+     "  if (!file.existed_ || S_ISREG(found.st_mode)) {", "  if (true) {",
+     "cli OutputFileTest.ALinkStays*"),
+    ("the trial file stays", CLI + "output_file.cc",
+     "      unlinkat(file.fd_, made.c_str(), 0);\n", "",
+     "cli OutputFileTest.AFileIsNotTouched*"),
+    ("negative counters are read", CLI + "report_check.cc",
+     "    if (!number.is_number_unsigned()) return false;", "    if (!number.is_number()) return false;",
+     "cli ReportForm.EveryMember*"),
+    ("reports of the future are read", CLI + "report_check.cc",
+     "  if (version > version_of(schema)) {", "  if (false) {",
+     "cli ReportForm.EveryMember*"),
+    ("lines of what did not happen", CLI + "run_summary.cc",
+     "  if (value == 0 && details.empty()) return {};\n", "",
+     "cli RunSummary.NothingThat*"),
 ]

@@ -6,12 +6,11 @@
 #include <vector>
 
 #include "base/log.h"
-#include "host/live/raw_syscall.h"
+#include "base/raw_syscall.h"
 
 namespace softxe {
 
 namespace {
-using live::raw_syscall;
 constexpr int kNoSignal = 0;
 }  // namespace
 
@@ -73,7 +72,7 @@ void ForkSyncs::open_parent() {
   parent_pid_ = getpid();
   if (!has_pending()) return;
   const long fd = raw_syscall(SYS_pidfd_open, parent_pid_, 0);
-  if (live::errno_of(fd) != 0) return;
+  if (errno_of(fd) != 0) return;
   const OwnedFd low(static_cast<int>(fd));
   if (auto high = OwnedFd::duplicate_high(low.get())) parent_ = std::move(*high);
 }
@@ -83,7 +82,7 @@ bool ForkSyncs::parent_lives() const {
   const timespec at_once{};
   if (parent_.get() < 0 || raw_syscall(SYS_ppoll, &entry, 1, &at_once, nullptr, 0) < 0 ||
       (entry.revents & POLLNVAL) != 0)
-    return live::errno_of(raw_syscall(SYS_kill, parent_pid_, kNoSignal)) != ESRCH;
+    return errno_of(raw_syscall(SYS_kill, parent_pid_, kNoSignal)) != ESRCH;
   return (entry.revents & POLLIN) == 0;
 }
 

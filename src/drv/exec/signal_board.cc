@@ -7,13 +7,11 @@
 #include <climits>
 
 #include "base/engine_memory.h"
-#include "host/live/raw_syscall.h"
+#include "base/raw_syscall.h"
 
 namespace softxe {
 
 namespace {
-
-using live::raw_syscall;
 
 static_assert(std::atomic<std::uint32_t>::is_always_lock_free, "the words are shared by processes");
 
@@ -25,7 +23,7 @@ constexpr long kLookNs = 50'000'000;
 Result<std::shared_ptr<SignalBoard>> SignalBoard::make() {
   const long at =
       raw_syscall(SYS_mmap, nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (live::errno_of(at) != 0) return fail(live::errno_of(at), "no memory to share with a fork child");
+  if (errno_of(at) != 0) return fail(errno_of(at), "no memory to share with a fork child");
   std::shared_ptr<SignalBoard> board(new SignalBoard(reinterpret_cast<Word*>(at)));
   SX_TRY_VOID(note_engine_memory(board->range()));
   return board;

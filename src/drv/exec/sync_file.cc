@@ -10,14 +10,11 @@
 #include <sys/eventfd.h>
 
 #include "base/raised_limit.h"
-#include "host/live/raw_syscall.h"
+#include "base/raw_syscall.h"
 
 namespace softxe {
 
 namespace {
-
-using live::errno_of;
-using live::raw_syscall;
 
 /// Of two fences of one timeline the later one stands for both.
 void add_part(std::vector<SyncFilePart>& parts, const SyncFilePart& part) {

@@ -5,8 +5,8 @@
 
 #include <algorithm>
 
+#include "base/raw_syscall.h"
 #include "host/live/client_memory.h"
-#include "host/live/raw_syscall.h"
 
 namespace softxe::live {
 namespace {

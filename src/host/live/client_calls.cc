@@ -4,12 +4,12 @@
 #include <sys/mman.h>
 
 #include "base/event_ring.h"
+#include "base/raw_syscall.h"
 #include "base/step.h"
 #include "host/live/client_memory.h"
 #include "host/live/engine_calls.h"
 #include "host/live/lock_all.h"
 #include "host/live/logical_mappings.h"
-#include "host/live/raw_syscall.h"
 #include "host/live/resize_in_pieces.h"
 
 namespace softxe::live {

@@ -5,7 +5,7 @@
 
 #include "base/address.h"
 #include "base/guarded.h"
-#include "host/live/raw_syscall.h"
+#include "base/raw_syscall.h"
 
 namespace softxe::live {
 

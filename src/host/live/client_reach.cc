@@ -7,8 +7,8 @@
 
 #include <algorithm>
 
+#include "base/raw_syscall.h"
 #include "host/live/client_call.h"
-#include "host/live/raw_syscall.h"
 
 namespace softxe::live {
 namespace {

@@ -7,7 +7,7 @@
 #include <span>
 #include <string_view>
 
-#include "host/live/raw_syscall.h"
+#include "base/raw_syscall.h"
 
 namespace softxe::live {
 namespace {

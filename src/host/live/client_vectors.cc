@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/raw_syscall.h"
 #include "host/live/client_calls.h"
 #include "host/live/client_memory.h"
-#include "host/live/raw_syscall.h"
 
 namespace softxe::live {
 namespace {

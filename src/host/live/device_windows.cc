@@ -3,8 +3,8 @@
 #include <sys/mman.h>
 
 #include "base/log.h"
+#include "base/raw_syscall.h"
 #include "host/live/engine_section.h"
-#include "host/live/raw_syscall.h"
 
 namespace softxe::live {
 

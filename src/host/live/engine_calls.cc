@@ -2,7 +2,7 @@
 
 #include <sys/mman.h>
 
-#include "host/live/raw_syscall.h"
+#include "base/raw_syscall.h"
 
 namespace softxe::live {
 namespace {

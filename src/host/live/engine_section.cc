@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <csignal>
 
+#include "base/raw_syscall.h"
 #include "host/live/engine_stack.h"
 #include "host/live/live_host_mm.h"
-#include "host/live/raw_syscall.h"
 
 namespace softxe::live {
 namespace {

@@ -1,7 +1,7 @@
 #include "host/live/event_pump.h"
 
+#include "base/raw_syscall.h"
 #include "base/result.h"
-#include "host/live/raw_syscall.h"
 
 namespace softxe::live {
 

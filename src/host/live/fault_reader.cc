@@ -10,12 +10,12 @@
 
 #include "base/event_ring.h"
 #include "base/log.h"
+#include "base/raw_syscall.h"
 #include "host/live/engine_section.h"
 #include "host/live/engine_stack.h"
 #include "host/live/futex.h"
 #include "host/live/live_host_mm.h"
 #include "host/live/own_descriptors.h"
-#include "host/live/raw_syscall.h"
 
 namespace softxe::live {
 namespace {

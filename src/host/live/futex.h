@@ -7,7 +7,7 @@
 #include <climits>
 #include <cstdint>
 
-#include "host/live/raw_syscall.h"
+#include "base/raw_syscall.h"
 
 namespace softxe::live {
 

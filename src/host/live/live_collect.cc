@@ -4,9 +4,9 @@
 #include <cstring>
 #include <ctime>
 
+#include "base/raw_syscall.h"
 #include "base/step.h"
 #include "host/live/live_host_mm.h"
-#include "host/live/raw_syscall.h"
 
 namespace softxe::live {
 namespace {

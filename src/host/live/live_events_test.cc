@@ -3,8 +3,8 @@
 
 #include <thread>
 
+#include "base/raw_syscall.h"
 #include "host/live/live_test_support.h"
-#include "host/live/raw_syscall.h"
 
 namespace softxe::live {
 

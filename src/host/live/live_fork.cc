@@ -4,8 +4,8 @@
 
 #include "base/event_ring.h"
 #include "base/log.h"
+#include "base/raw_syscall.h"
 #include "host/live/live_host_mm.h"
-#include "host/live/raw_syscall.h"
 
 namespace softxe::live {
 

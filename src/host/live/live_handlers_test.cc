@@ -1,7 +1,7 @@
 // A userfaultfd of the client's own, on memory that is or was in VRAM; and pages that cannot come home.
+#include "base/raw_syscall.h"
 #include "base/step.h"
 #include "host/live/live_test_support.h"
-#include "host/live/raw_syscall.h"
 
 namespace softxe::live {
 namespace {

@@ -4,8 +4,8 @@
 #include <sys/uio.h>
 #include <sys/wait.h>
 
+#include "base/raw_syscall.h"
 #include "host/live/live_test_support.h"
-#include "host/live/raw_syscall.h"
 
 namespace softxe::live {
 namespace {

@@ -7,10 +7,10 @@
 
 #include "base/event_ring.h"
 #include "base/log.h"
+#include "base/raw_syscall.h"
 #include "host/live/client_call.h"
 #include "host/live/engine_stack.h"
 #include "host/live/logical_mappings.h"
-#include "host/live/raw_syscall.h"
 
 extern "C" {
 // The library's own zero-initialised data: an anonymous tail of a file mapping, so it could migrate.

@@ -5,8 +5,8 @@
 #include <functional>
 #include <thread>
 
+#include "base/raw_syscall.h"
 #include "host/live/live_test_support.h"
-#include "host/live/raw_syscall.h"
 
 namespace softxe::live {
 namespace {

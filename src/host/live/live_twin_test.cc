@@ -9,8 +9,8 @@
 #include <thread>
 
 #include "base/prng.h"
+#include "base/raw_syscall.h"
 #include "host/live/live_test_support.h"
-#include "host/live/raw_syscall.h"
 
 namespace softxe::live {
 namespace {

@@ -7,8 +7,8 @@
 #include <atomic>
 
 #include "base/engine_memory.h"
+#include "base/raw_syscall.h"
 #include "host/live/granules.h"
-#include "host/live/raw_syscall.h"
 
 namespace softxe::live {
 namespace {

@@ -5,7 +5,7 @@
 #include <cstring>
 #include <ctime>
 
-#include "host/live/raw_syscall.h"
+#include "base/raw_syscall.h"
 
 namespace softxe::live {
 
@@ -15,8 +15,9 @@ bool PageMover::wait_turn(std::uint32_t& turns) {
   // EAGAIN of C: an event waits to be read, then its causer must run on (hazard 7).
   res_.pump.pump_for_reader(res_.client);
   if (res_.pump.is_full()) return false;  // only dealing with the events can help
-  // The causer needs a processor only, never a lock of ours. On a busy machine yielding alone does not give it
-  // one for long; where it causes one event after the other, the moment to try is right behind the read.
+  // The thread that raised the event only needs CPU time; it holds and wants none of our locks. On a busy machine
+  // yielding alone does not give it enough; where it raises one event after the other, the moment to try is right
+  // behind the read.
   constexpr std::uint32_t kTurnsPerNap = 256;
   if (++turns % kTurnsPerNap == 0) {
     const timespec nap{.tv_sec = 0, .tv_nsec = 50'000};

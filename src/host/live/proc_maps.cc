@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "host/live/raw_syscall.h"
+#include "base/raw_syscall.h"
 
 namespace softxe::live {
 namespace {

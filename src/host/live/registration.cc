@@ -2,8 +2,8 @@
 
 #include <sys/mman.h>
 
+#include "base/raw_syscall.h"
 #include "base/step.h"
-#include "host/live/raw_syscall.h"
 
 namespace softxe::live {
 

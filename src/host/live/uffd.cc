@@ -9,8 +9,8 @@
 #include <atomic>
 
 #include "base/clock.h"
+#include "base/raw_syscall.h"
 #include "host/live/proc_maps.h"
-#include "host/live/raw_syscall.h"
 
 namespace softxe::live {
 namespace {

@@ -55,7 +55,7 @@ constexpr bool has(UffdFeature set, UffdFeature wanted) {
   return (static_cast<std::uint64_t>(set) & static_cast<std::uint64_t>(wanted)) == static_cast<std::uint64_t>(wanted);
 }
 
-/// How a descriptor was had; decides whether system calls may touch missing pages.
+/// How the descriptor was obtained; decides whether system calls may touch missing pages.
 enum class UffdAccess : std::uint8_t { kKernelAndUser, kUserOnly };
 
 /// What a fill or move ioctl did.

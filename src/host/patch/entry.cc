@@ -191,12 +191,10 @@ constexpr std::uint64_t kSynchronousSignals = signal_bit(SIGSEGV) | signal_bit(S
 
 void block_signals() {
   const std::uint64_t blocked = ~kSynchronousSignals;
-  raw_syscall(SYS_rt_sigprocmask, SIG_BLOCK, raw_arg(&blocked), raw_arg(&t_saved_signals), sizeof blocked);
+  raw_syscall(SYS_rt_sigprocmask, SIG_BLOCK, &blocked, &t_saved_signals, sizeof blocked);
 }
 
-void restore_signals() {
-  raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, raw_arg(&t_saved_signals), 0, sizeof t_saved_signals);
-}
+void restore_signals() { raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, &t_saved_signals, 0, sizeof t_saved_signals); }
 
 void enter_hook() {
   if (g_hooks.signals == SignalPolicy::kBlock) block_signals();

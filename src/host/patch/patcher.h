@@ -15,8 +15,8 @@
 
 #include "base/address.h"
 #include "base/result.h"
-#include "host/patch/raw_syscall.h"
 #include "host/patch/site_finder.h"
+#include "host/patch/syscall_args.h"
 
 namespace softxe::patch {
 

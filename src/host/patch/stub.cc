@@ -8,7 +8,7 @@
 #include <cstring>
 #include <limits>
 
-#include "host/patch/raw_syscall.h"
+#include "host/patch/syscall_args.h"
 
 namespace softxe::patch {
 namespace {
@@ -124,7 +124,7 @@ class MapsReader {
  private:
   int get() {
     if (at_ == have_) {
-      const long n = raw_syscall(SYS_read, static_cast<unsigned long>(fd_), raw_arg(buffer_), sizeof buffer_);
+      const long n = raw_syscall(SYS_read, static_cast<unsigned long>(fd_), buffer_, sizeof buffer_);
       if (n <= 0) return -1;
       have_ = static_cast<std::size_t>(n);
       at_ = 0;
@@ -177,7 +177,7 @@ std::uint64_t try_gap(HostRange text, std::uint64_t gap_start, std::uint64_t gap
   const std::uint64_t at = gap_end <= text.start().value() ? gap_end - bytes : std::max(gap_start, text.end().value());
   if (at > gap_end - bytes || !in_reach(text, at, bytes)) return 0;
   const long got = map_at(at, bytes);
-  if (raw_failed(got)) return 0;
+  if (errno_of(got) != 0) return 0;
   if (static_cast<std::uint64_t>(got) == at) return at;
   unmap(static_cast<std::uint64_t>(got), bytes);  // a kernel without MAP_FIXED_NOREPLACE
   return 0;
@@ -214,7 +214,7 @@ Result<HostRange> map_near(HostRange text, std::size_t bytes) {
   // Where the kernel puts it by itself is nearly always near enough: libraries are mapped the same
   // way.
   const long got = map_at(0, bytes);
-  if (raw_failed(got)) return fail(static_cast<int>(-got), "cannot map memory for stubs");
+  if (errno_of(got) != 0) return fail(static_cast<int>(-got), "cannot map memory for stubs");
   const auto at = static_cast<std::uint64_t>(got);
   if (in_reach(text, at, bytes)) return HostRange::make(HostVa(at), bytes);
   unmap(at, bytes);
@@ -223,8 +223,8 @@ Result<HostRange> map_near(HostRange text, std::size_t bytes) {
 
 Result<HostRange> map_in_gap(HostRange text, std::size_t bytes) {
   const long fd =
-      raw_syscall(SYS_openat, static_cast<unsigned long>(AT_FDCWD), raw_arg("/proc/self/maps"), O_RDONLY | O_CLOEXEC);
-  if (raw_failed(fd)) return fail(static_cast<int>(-fd), "cannot read /proc/self/maps");
+      raw_syscall(SYS_openat, static_cast<unsigned long>(AT_FDCWD), "/proc/self/maps", O_RDONLY | O_CLOEXEC);
+  if (errno_of(fd) != 0) return fail(static_cast<int>(-fd), "cannot read /proc/self/maps");
   MapsReader maps(static_cast<int>(fd));
   constexpr std::uint64_t kFirstGap = 0x10000;  // below it mmap_min_addr forbids
   constexpr std::uint64_t kUserEnd = 0x7ffffffff000;
