@@ -60,7 +60,8 @@ std::string run_notes() {
   return R"(What follows the name of the program belongs to the program; -- in front of it is optional.
 
 Profiles:
-)" + profile_lines() + R"(Sizes are bytes, or a number with K, M, G or T (powers of 1024): 2M to 1T, in steps of 2M.
+)" + profile_lines() +
+         R"(Sizes are bytes, or a number with K, M, G or T (powers of 1024): 2M to 1T, in steps of 2M.
 
 Ends as the program ended; 125: softxe failed, 126: the program cannot be run, 127: no such program.
 More: man softxe-run

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "cli/scenario_queues.h"
 #include "base/event_tap.h"
+#include "cli/scenario_queues.h"
 #include "cli/scenario_world.h"
 #include "drv/device.h"
 #include "drv/gem_bo.h"

@@ -371,7 +371,7 @@ Runner::Answer Runner::execute_expect(const Command& command) {
 
 Runner::Answer Runner::is_state(const std::string& what, const std::string& expected,
                                 const Result<std::string>& state) {
-  if (!state) return unknown(state.error());
+  if (!state) return Answer{state.error().err, state.error().why, {}};
   if (*state == expected) return {};
   return Answer{0, {}, fmt::format("{}: expected {}, found {}", what, expected, *state)};
 }

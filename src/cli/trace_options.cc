@@ -22,7 +22,8 @@ tl::expected<Filter, std::string> Filter::parse(const FilterText& text) {
     if (!kind) {
       std::vector<std::string_view> names;
       for (std::size_t i = 1; i < kEventKinds.size(); ++i) names.emplace_back(kEventKinds[i].name);
-      return tl::make_unexpected(fmt::format("no kind of event is called '{}'{}", name, cli::did_you_mean(name, names)));
+      return tl::make_unexpected(
+          fmt::format("no kind of event is called '{}'{}", name, cli::did_you_mean(name, names)));
     }
     filter.kinds_.insert(*kind);
     left.remove_prefix(std::min(comma + 1, left.size()));

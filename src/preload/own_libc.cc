@@ -9,7 +9,7 @@
 #include <optional>
 
 #include "base/address.h"
-#include "host/live/raw_syscall.h"
+#include "base/raw_syscall.h"
 #include "preload/elf_tables.h"
 
 // The linker's name for the header of this library.
@@ -75,7 +75,7 @@ void bind_own_libc() {
   const std::optional<HostRange> relro = own_relro();
   if (libc == nullptr || !relro) return;
   const auto protect = [&](int protection) {
-    return live::raw_syscall(SYS_mprotect, relro->start().value(), relro->size(), protection) == 0;
+    return raw_syscall(SYS_mprotect, relro->start().value(), relro->size(), protection) == 0;
   };
   const std::uint64_t end = end_of(libc->l_addr);
   const auto is_elsewhere = [end](const void* bound) {

@@ -98,7 +98,7 @@ void start_events(const ClaimedSlot& claimed) {
   const std::uint64_t offset = claimed.index * sizeof(EventRing);
   const long at = raw_syscall(SYS_mmap, nullptr, sizeof(EventRing), PROT_READ | PROT_WRITE, MAP_SHARED, fd, offset);
   raw_syscall(SYS_close, fd);
-  if (live::errno_of(at) != 0) return;
+  if (errno_of(at) != 0) return;
   auto* ring = reinterpret_cast<EventRing*>(at);
   static_cast<void>(note_engine_memory(live::range_at(ring, sizeof(EventRing))));
   raw_syscall(SYS_madvise, at, sizeof(EventRing), MADV_DONTDUMP);

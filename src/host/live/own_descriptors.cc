@@ -1,8 +1,7 @@
 #include "host/live/own_descriptors.h"
+#include "base/raw_syscall.h"
 
 #include <cstdint>
-
-#include "host/live/raw_syscall.h"
 
 namespace softxe::live {
 namespace {

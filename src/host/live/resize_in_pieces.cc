@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <array>
 
+#include "base/raw_syscall.h"
 #include "host/live/logical_mappings.h"
-#include "host/live/raw_syscall.h"
 
 namespace softxe::live {
 namespace {
