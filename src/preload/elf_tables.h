@@ -7,6 +7,7 @@
 #include <elf.h>
 
 #include <cstdint>
+#include <initializer_list>
 
 namespace softxe::preload {
 
