@@ -174,5 +174,6 @@ std::vector<kit::Row> kit::all_rows() {
   add_group_rows(rows);
   add_atomic_rows(rows);
   add_dispatch_rows(rows);
+  add_ban_rows(rows);
   return rows;
 }
