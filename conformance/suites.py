@@ -157,5 +157,16 @@ class Darktable(Table):
         return [r"opencl PREFERENCE=ON is AVAILABLE and ENABLED", r"^.*\[opencl_init\] OpenCL successfully initialized"]
 
 
+class Clpeak(Table):
+    """Work for a device a thousand times as fast: hours here."""
+    name, part = "clpeak", "clpeak"
+
+    def table(self, root):
+        return {"all": (["clpeak", "-i", "1"], 4 * 3600)}
+
+    def wanted(self, key):
+        return [r"Kernel launch latency : \d", r"Transfer bandwidth"]
+
+
 def all_suites():
-    return [Piglit(), Pyopencl(), Clblast(), Hashcat(), Darktable()]
+    return [Piglit(), Pyopencl(), Clblast(), Hashcat(), Darktable(), Clpeak()]
