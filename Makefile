@@ -2,7 +2,7 @@
 #
 #   make demo          build, run four unmodified Xe client programs without a GPU, print the report
 #   make check         build, run all tests but the long ones
-#   make conformance   Intel's own IGT programs and runtimes in a Debian root (TESTS=REGEX for a part, FAST=1 for
+#   make conformance   IGT, Intel's runtimes and OpenCL programs in Debian roots (TESTS=REGEX for a part, FAST=1 for
 #                      the CI set, PROFILE=NAME for one device profile)
 #   make harmless      ordinary programs with and without softxe: same results (ONLY=REGEX for a part)
 #   make twin          drawn programs of memory calls, plain and under softxe, for MINUTES=10 minutes
@@ -70,13 +70,15 @@ conformance-root:
 	@tools/deps.sh build conformance
 	@conformance/make_root.sh "$(CONFORMANCE_ROOT)"
 
-# The set of every change leaves the runtimes out: their root is large.
+# The set of every change leaves runtimes and programs out: their roots are large.
 RUNTIME_COUNTS = $(if $(FAST),,$(BUILD)/runtimes-counts.json)
 
 conformance: build conformance-root
 	@$(if $(FAST),,python3 conformance/runtimes.py --make-root --root "$(CONFORMANCE_ROOT)-drivers" \
 	  --softxe $(SOFTXE) $(if $(TESTS),--tests '$(TESTS)') --counts $(RUNTIME_COUNTS))
 	@$(if $(FAST),,python3 conformance/kernels.py --root "$(CONFORMANCE_ROOT)-drivers" \
+	  --softxe $(SOFTXE) $(if $(TESTS),--tests '$(TESTS)') --counts $(RUNTIME_COUNTS))
+	@$(if $(FAST),,python3 conformance/programs.py --make-root --root "$(CONFORMANCE_ROOT)-programs" \
 	  --softxe $(SOFTXE) $(if $(TESTS),--tests '$(TESTS)') --counts $(RUNTIME_COUNTS))
 	@python3 conformance/run.py --root "$(CONFORMANCE_ROOT)" --softxe $(SOFTXE) \
 	  $(addprefix --add-counts ,$(RUNTIME_COUNTS)) \

@@ -49,7 +49,7 @@ def script(commands):
         lines += [f"echo '@@@ begin {number}'",
                   f"(cd {shlex.quote(command.folder)} && exec timeout -k 5 {command.limit_s} env "
                   f"{shlex.join(words)}) < /dev/null 2>&1",
-                  f"echo; echo '@@@ end {number}' $?"]
+                  f"ended=$?; echo; echo '@@@ end {number}' $ended"]
     return "\n".join(lines) + "\n"
 
 

@@ -28,28 +28,31 @@ KEYS = {"NEOReadDebugKeys": "1"}
 
 # Images are the runtime's own memory, whatever kind the other arguments are of (image-free-... are integers).
 NO_IMAGES = r"image-(?!free)"
+# Rows whose kernel is meant to fail have a configuration of their own.
+BAN, NOT_BAN = r"ban-", r"(?!ban-)"
 # name, options of `softxe run`, arguments of the suite, environment, what the report says, tests left out
 OPENCL = [
-    ("default", [], [], {}, ["total.gpu_fault_failed_count == 0", "total.exec_banned_count == 0"]),
-    ("opt-disable", [], ["--build", "-cl-opt-disable"], {}, []),
-    ("fast-math", [], ["--build", "-cl-fast-relaxed-math"], {}, [], NO_IMAGES),
-    ("large-registers", [], ["--build", "-cl-intel-256-GRF-per-thread"], {}, []),
-    ("one-worker", ["--eu-threads", "1"], [], {}, []),
-    ("usm-host", [], ["--memory", "usm-host"], {}, [], NO_IMAGES),
-    ("usm-device", [], ["--memory", "usm-device"], {}, [], NO_IMAGES),
-    ("usm-shared", [], ["--memory", "usm-shared"], {}, [], NO_IMAGES),
-    ("svm", [], ["--memory", "svm"], {}, [], NO_IMAGES),
+    ("default", [], [], {}, ["total.gpu_fault_failed_count == 0", "total.exec_banned_count == 0"], BAN),
+    ("ban", [], [], {}, ["total.exec_banned_count >= 8", "total.gpu_fault_failed_count >= 8"], NOT_BAN),
+    ("opt-disable", [], ["--build", "-cl-opt-disable"], {}, [], BAN),
+    ("fast-math", [], ["--build", "-cl-fast-relaxed-math"], {}, [], NO_IMAGES, BAN),
+    ("large-registers", [], ["--build", "-cl-intel-256-GRF-per-thread"], {}, [], BAN),
+    ("one-worker", ["--eu-threads", "1"], [], {}, [], BAN),
+    ("usm-host", [], ["--memory", "usm-host"], {}, [], NO_IMAGES, BAN),
+    ("usm-device", [], ["--memory", "usm-device"], {}, [], NO_IMAGES, BAN),
+    ("usm-shared", [], ["--memory", "usm-shared"], {}, [], NO_IMAGES, BAN),
+    ("svm", [], ["--memory", "svm"], {}, [], NO_IMAGES, BAN),
     ("malloc", [], ["--memory", "malloc"], {},
      ["total.gpu_fault_count > 0", "total.svm_migrate_to_vram_bytes > 0", "total.svm_migrate_to_system_bytes > 0"],
-     NO_IMAGES),
+     NO_IMAGES, BAN),
     ("mmap", [], ["--memory", "mmap"], {}, ["total.svm_migrate_to_vram_bytes > 0", "total.svm_unmap_event_count > 0"],
-     NO_IMAGES),
+     NO_IMAGES, BAN),
     # Atomics want their page in VRAM, and what a thread in the runtime stands on stays where it is (DEVIATIONS).
-    ("stack", [], ["--memory", "stack"], {}, ["total.gpu_fault_count > 0"], r"atomic-", NO_IMAGES),
-    ("global", [], ["--memory", "global"], {}, ["total.gpu_fault_count > 0"], NO_IMAGES),
-    ("malloc-little-vram", ["--vram", "512M"], ["--memory", "malloc"], {}, []),
-    ("no-direct-submission", [], [], {**KEYS, "EnableDirectSubmission": "0"}, []),
-    ("runtime-local-ids", [], [], {**KEYS, "EnableHwGenerationLocalIds": "0"}, []),
+    ("stack", [], ["--memory", "stack"], {}, ["total.gpu_fault_count > 0"], r"atomic-", NO_IMAGES, BAN),
+    ("global", [], ["--memory", "global"], {}, ["total.gpu_fault_count > 0"], NO_IMAGES, BAN),
+    ("malloc-little-vram", ["--vram", "512M"], ["--memory", "malloc"], {}, [], BAN),
+    ("no-direct-submission", [], [], {**KEYS, "EnableDirectSubmission": "0"}, [], BAN),
+    ("runtime-local-ids", [], [], {**KEYS, "EnableHwGenerationLocalIds": "0"}, [], BAN),
 ]
 # An indirect launch has a jump over commands that it changes. The runtime copies short immediate lists into its ring,
 # the jump then leads back into the list, which ends in a jump to itself: such a launch never ends on this runtime's
@@ -57,10 +60,11 @@ OPENCL = [
 LEVEL_ZERO = [
     ("default", [], [], {},
      ["total.gpu_fault_count > 0", "total.svm_migrate_to_vram_bytes > 0", "total.svm_migrate_to_system_bytes > 0",
-      "total.gpu_fault_failed_count == 0", "total.exec_banned_count == 0"], r"indirect-immediate"),
-    ("one-worker", ["--eu-threads", "1"], [], {}, [], r"indirect-immediate"),
-    ("little-vram", ["--vram", "512M"], [], {}, [], r"indirect-immediate"),
-    ("no-direct-submission", [], [], {**KEYS, "EnableDirectSubmission": "0"}, []),
+      "total.gpu_fault_failed_count == 0", "total.exec_banned_count == 0"], r"indirect-immediate", BAN),
+    ("ban", [], [], {}, ["total.exec_banned_count >= 4", "total.gpu_fault_failed_count >= 4"], NOT_BAN),
+    ("one-worker", ["--eu-threads", "1"], [], {}, [], r"indirect-immediate", BAN),
+    ("little-vram", ["--vram", "512M"], [], {}, [], r"indirect-immediate", BAN),
+    ("no-direct-submission", [], [], {**KEYS, "EnableDirectSubmission": "0"}, [], BAN),
 ]
 # name (of clients/NAME and expected/NAME_suite.txt), libraries, configurations
 SUITES = [("cl", ["-lOpenCL"], OPENCL), ("ze", ["-lze_loader", "-lOpenCL"], LEVEL_ZERO)]

@@ -4,6 +4,8 @@ import contextlib
 import io
 import json
 import os
+import re
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -12,9 +14,11 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import expectations
 import igt
+import inroot
 import machine
 import report as report_check
 import run
+import suites
 
 # Behaves like an IGT program whose subtests do what their names say.
 FAKE = r'''
@@ -269,7 +273,32 @@ class Pieces(unittest.TestCase):
                 if not name.startswith("xe_"):
                     continue  # cl_suite.txt: kernels.py; folders: profiles
                 self.assertTrue(expectations.load(os.path.join(folder, name)).verdicts, name)
+        parts = {suite.name: suite.part for suite in suites.all_suites()}
+        folder = os.path.join(run.HERE, "expected", "programs")
+        for name in os.listdir(folder):
+            self.assertTrue(expectations.load(os.path.join(folder, name), parts[name[:-4]]).verdicts, name)
         self.assertTrue(run.load_assertions(os.path.join(run.HERE, "assertions.txt")))
+
+    def test_what_programs_say(self):
+        piglit, pyopencl, clblast = suites.Piglit(), suites.Pyopencl(), suites.Clblast()
+        passed = 'PIGLIT: {"result": "pass" }'
+        for status, lines, want in ((0, [passed], "pass"), (139, [passed], "crash"), (124, [passed], "timeout"),
+                                    (0, [], "crash"), (1, ['PIGLIT: {"result": "fail" }'], "fail")):
+            self.assertEqual(piglit.rows("a", status, lines), [("a", want, lines)])
+        self.assertEqual(clblast.rows("sample-sasum.c", 0, ["status 0"])[0][1], "fail")
+        self.assertEqual(clblast.rows("sample-sasum.c", 0, ["with status 0: 1000 * |-1.5| = 1500.0"])[0][1], "pass")
+        device = "<context factory for <pyopencl.Device 'X' on 'Y'>>"
+        lines = [f"test_a.py::test_b[{device}-int32] PASSED [ 10%]", f"test_a.py::test_c[{device}] SKIPPED (why) [ 20%]",
+                 f"test_a.py::test_d[{device}] "]
+        rows = [("test_a.py::test_b[int32]", "pass"), ("test_a.py::test_c", "skip")]
+        self.assertEqual([row[:2] for row in pyopencl.rows("test_a.py", 0, lines)], rows)
+        self.assertEqual([row[:2] for row in pyopencl.rows("test_a.py", 124, lines)], rows + [("test_a.py::whole", "timeout")])
+
+    def test_programs_end_as_the_shell_says(self):
+        script = inroot.script([inroot.Command(["sh", "-c", "exit 3"], 9), inroot.Command(["sleep", "9"], 0.1),
+                                inroot.Command(["sh", "-c", "kill -SEGV $$"], 9)])
+        output = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout
+        self.assertEqual(re.findall(r"^@@@ end (\d) (\d+)$", output, re.MULTILINE), [("0", "3"), ("1", "124"), ("2", "139")])
 
     def test_selection(self):
         for pattern, binary, subtest, want in (

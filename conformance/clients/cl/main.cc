@@ -10,7 +10,7 @@
 #include <cstring>
 #include <regex>
 
-#include "kit.h"
+#include "rows.h"
 
 namespace kit {
 void with_stack(const std::function<void()>& body);
@@ -46,6 +46,7 @@ int usage() {
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc == 3 && std::strcmp(argv[1], "--ban") == 0) return ban(argv[2]);
   with_large_stack(argv);
   kit::Options options;
   const char* wanted = "";

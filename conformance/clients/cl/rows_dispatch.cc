@@ -176,5 +176,6 @@ std::vector<kit::Row> kit::all_rows() {
   add_dispatch_rows(rows);
   add_image_rows(rows);
   add_sample_rows(rows);
+  add_ban_rows(rows);
   return rows;
 }

@@ -132,6 +132,8 @@ class Commands {
     wait();
   }
   ze_command_list_handle_t get() const { return list_; }
+  /// Null for immediate lists.
+  ze_command_queue_handle_t queue() const { return queue_; }
 
  private:
   Kind kind_;

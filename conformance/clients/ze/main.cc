@@ -7,9 +7,10 @@
 #include <memory>
 #include <regex>
 
-#include "kit.h"
+#include "rows.h"
 
 int main(int argc, char** argv) {
+  if (argc == 3 && std::strcmp(argv[1], "--ban") == 0) return ban(argv[2]);
   const bool list = argc > 1 && std::strcmp(argv[1], "--list") == 0;
   const std::regex pattern(argc > 1 + list ? argv[1 + list] : "");
   int passed = 0;

@@ -236,5 +236,6 @@ std::vector<kit::Row> kit::all_rows() {
   add_memory_rows(rows);
   add_launch_rows(rows);
   add_order_rows(rows);
+  add_ban_rows(rows);
   return rows;
 }
