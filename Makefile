@@ -15,7 +15,7 @@
 #   make install       PREFIX=/usr/local DESTDIR=
 #   make uninstall     removes what the last `make install` has installed
 #   make deb           Debian packages of the current commit, in build/deb
-#   make distcheck     builds the packages twice, installs them in a bare Debian 12 root, and uses all of it there
+#   make distcheck     builds the packages, installs them in a bare Debian 12 root, uses all of it there, removes it
 #   make clean
 
 PRESET  ?= dev

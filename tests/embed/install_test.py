@@ -100,6 +100,18 @@ def check_find_package(prefix, cmake, cxx, work):
         check(False, "find_package(softxe): builds")
 
 
+def check_uninstall(args, work):
+    """Of an installation nothing is left but folders that others share."""
+    staged = work / "again"
+    done = run([args.cmake, "--install", args.build, "--prefix", "/opt/softxe"], env=dict(os.environ, DESTDIR=str(staged)))
+    installed = [path for path in staged.rglob("*") if path.is_file()]
+    check(done.returncode == 0 and any(path.name == "softxe.1" for path in installed), "manual pages are installed")
+    run([ROOT / "tools/uninstall", args.build / "install_manifest.txt", staged])
+    left = [path for path in staged.rglob("*") if not path.is_dir() or path.name == "softxe"
+            and path != staged / "opt/softxe"]
+    check(not left, f"make uninstall leaves nothing {left[:3]}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", type=pathlib.Path, required=True)
@@ -121,6 +133,7 @@ def main():
             check_find_package(prefix, args.cmake, args.cxx, work)
             status = run([prefix / "bin/softxe", "run", "--", "/bin/sh", "-c", "exit 3"]).returncode
             check(status == 3, "the installed command runs a program with the installed library")
+            check_uninstall(args, work)
     print(f"{len(failures)} failed")
     return 1 if failures else 0
 
