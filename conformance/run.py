@@ -33,7 +33,6 @@ BATCH = 100
 
 EXPECTED = os.path.join(HERE, "expected")
 DEFAULT_PROFILE = "bmg"
-
 OTHER_PROGRAMS = "programs"  # programs.py has its expectations there
 
 
