@@ -15,53 +15,53 @@
 namespace softxe {
 
 /// X(enumerator, name in text, reason it may have no parent). kRoot: the client's own calls and accesses.
-#define SX_EVENT_KINDS(X)                              \
-  X(kStatement, "statement", kRoot)                    \
-  X(kIoctl, "ioctl", kRoot)                            \
-  X(kIoctlFailed, "ioctl-failed", kCaused)             \
-  X(kCall, "call", kRoot)                              \
-  X(kCpuFault, "cpu-fault", kRoot)                     \
-  X(kGpuAccess, "gpu-access", kRoot)                   \
-  X(kTask, "task", kRoot)                              \
-  X(kBind, "bind", kCaused)                            \
-  X(kBindCheck, "bind-check", kCaused)                 \
-  X(kBindOp, "bind-op", kCaused)                       \
-  X(kAdvice, "advice", kCaused)                        \
-  X(kAdviceZap, "advice-zap", kCaused)                 \
-  X(kExec, "exec", kCaused)                            \
-  X(kJobBegin, "job", kCaused)                         \
-  X(kJobEnd, "job-end", kCaused)                       \
-  X(kKernelBegin, "kernel", kCaused)                   \
-  X(kKernelEnd, "kernel-end", kCaused)                 \
-  X(kKernelFailed, "kernel-failed", kCaused)           \
-  X(kQueueMode, "queue-mode", kCaused)                 \
-  X(kBan, "ban", kCaused)                              \
-  X(kFaultBegin, "fault", kCaused)                     \
-  X(kFaultLook, "fault-look", kCaused)                 \
-  X(kFaultOwned, "fault-owned", kCaused)               \
-  X(kFaultRange, "fault-range", kCaused)               \
-  X(kFaultValid, "fault-valid", kCaused)               \
-  X(kFaultMove, "fault-move", kCaused)                 \
-  X(kFaultRetry, "fault-retry", kCaused)               \
-  X(kFaultAgain, "fault-again", kCaused)               \
-  X(kFaultEnd, "fault-end", kCaused)                   \
-  X(kMigrate, "migrate", kCaused)                      \
-  X(kHome, "home", kCaused)                            \
-  X(kEvictRange, "evict-range", kCaused)               \
-  X(kEvictBo, "evict-bo", kCaused)                     \
-  X(kUnmap, "unmap", kCaused)                          \
-  X(kInvalidate, "invalidate", kCaused)                \
-  X(kZap, "zap", kCaused)                              \
-  X(kTlb, "tlb", kCaused)                              \
-  X(kRangeCreate, "range", kCaused)                    \
-  X(kRangeDie, "range-die", kCaused)                   \
-  X(kRangeCollect, "range-collect", kCaused)           \
-  X(kRangeRemove, "range-remove", kCaused)             \
-  X(kUnmapped, "unmapped", kCaused)                    \
-  X(kPass, "pass", kCaused)                            \
-  X(kReset, "reset", kCaused)                          \
-  X(kSplit, "vma-split", kCaused)                      \
-  X(kMerge, "vma-merge", kCaused)                      \
+#define SX_EVENT_KINDS(X)                    \
+  X(kStatement, "statement", kRoot)          \
+  X(kIoctl, "ioctl", kRoot)                  \
+  X(kIoctlFailed, "ioctl-failed", kCaused)   \
+  X(kCall, "call", kRoot)                    \
+  X(kCpuFault, "cpu-fault", kRoot)           \
+  X(kGpuAccess, "gpu-access", kRoot)         \
+  X(kTask, "task", kRoot)                    \
+  X(kBind, "bind", kCaused)                  \
+  X(kBindCheck, "bind-check", kCaused)       \
+  X(kBindOp, "bind-op", kCaused)             \
+  X(kAdvice, "advice", kCaused)              \
+  X(kAdviceZap, "advice-zap", kCaused)       \
+  X(kExec, "exec", kCaused)                  \
+  X(kJobBegin, "job", kCaused)               \
+  X(kJobEnd, "job-end", kCaused)             \
+  X(kKernelBegin, "kernel", kCaused)         \
+  X(kKernelEnd, "kernel-end", kCaused)       \
+  X(kKernelFailed, "kernel-failed", kCaused) \
+  X(kQueueMode, "queue-mode", kCaused)       \
+  X(kBan, "ban", kCaused)                    \
+  X(kFaultBegin, "fault", kCaused)           \
+  X(kFaultLook, "fault-look", kCaused)       \
+  X(kFaultOwned, "fault-owned", kCaused)     \
+  X(kFaultRange, "fault-range", kCaused)     \
+  X(kFaultValid, "fault-valid", kCaused)     \
+  X(kFaultMove, "fault-move", kCaused)       \
+  X(kFaultRetry, "fault-retry", kCaused)     \
+  X(kFaultAgain, "fault-again", kCaused)     \
+  X(kFaultEnd, "fault-end", kCaused)         \
+  X(kMigrate, "migrate", kCaused)            \
+  X(kHome, "home", kCaused)                  \
+  X(kEvictRange, "evict-range", kCaused)     \
+  X(kEvictBo, "evict-bo", kCaused)           \
+  X(kUnmap, "unmap", kCaused)                \
+  X(kInvalidate, "invalidate", kCaused)      \
+  X(kZap, "zap", kCaused)                    \
+  X(kTlb, "tlb", kCaused)                    \
+  X(kRangeCreate, "range", kCaused)          \
+  X(kRangeDie, "range-die", kCaused)         \
+  X(kRangeCollect, "range-collect", kCaused) \
+  X(kRangeRemove, "range-remove", kCaused)   \
+  X(kUnmapped, "unmapped", kCaused)          \
+  X(kPass, "pass", kCaused)                  \
+  X(kReset, "reset", kCaused)                \
+  X(kSplit, "vma-split", kCaused)            \
+  X(kMerge, "vma-merge", kCaused)            \
   X(kVmKilled, "vm-killed", kCaused)
 
 enum class EventKind : std::uint8_t {
@@ -173,16 +173,14 @@ struct EventKindInfo {
   const char* name;
   EventOrigin origin;
 };
-inline constexpr std::array kEventKinds = {
-    EventKindInfo{"none", EventOrigin::kCaused},
+inline constexpr std::array kEventKinds = {EventKindInfo{"none", EventOrigin::kCaused},
 #define SX_EVENT_INFO_(name, text, origin) EventKindInfo{text, EventOrigin::origin},
-    SX_EVENT_KINDS(SX_EVENT_INFO_)
+                                           SX_EVENT_KINDS(SX_EVENT_INFO_)
 #undef SX_EVENT_INFO_
 };
-inline constexpr std::array kEventCauseNames = {
-    "",
+inline constexpr std::array kEventCauseNames = {"",
 #define SX_EVENT_NAME_(name, text) text,
-    SX_EVENT_CAUSES(SX_EVENT_NAME_)
+                                                SX_EVENT_CAUSES(SX_EVENT_NAME_)
 #undef SX_EVENT_NAME_
 };
 
@@ -196,9 +194,7 @@ constexpr const char* name_of(EventCause cause) {
   return index < kEventCauseNames.size() ? kEventCauseNames[index] : "?";
 }
 /// Whatever the thread was about: the client's own doing, which nothing of ours caused.
-constexpr bool is_always_root(EventKind kind) {
-  return kind == EventKind::kCpuFault || kind == EventKind::kStatement;
-}
+constexpr bool is_always_root(EventKind kind) { return kind == EventKind::kCpuFault || kind == EventKind::kStatement; }
 constexpr bool may_be_root(EventKind kind) {
   const auto index = static_cast<std::size_t>(kind);
   return index < kEventKinds.size() && kEventKinds[index].origin == EventOrigin::kRoot;

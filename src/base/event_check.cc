@@ -20,7 +20,7 @@ const std::vector<Causes>& known_causes() {
   static const std::vector<Causes> all = {
       {K::kBindOp, {K::kBind}},
       {K::kExec, {K::kIoctl}},
-      {K::kJobBegin, {K::kExec, K::kStatement}},
+      {K::kJobBegin, {K::kExec}},
       {K::kJobEnd, {K::kJobBegin}},
       {K::kKernelBegin, {K::kJobBegin, K::kStatement, K::kGpuAccess}},
       {K::kFaultLook, {K::kFaultBegin}},

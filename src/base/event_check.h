@@ -28,11 +28,9 @@ class EventCheck {
   /// The first event whose cause is none, in words; empty when all are sound.
   const std::string& broken() const { return broken_; }
   /// What the events say a counter is.
-  std::uint64_t sum(unsigned device, Counter counter) const {
-    return sums_[device][static_cast<std::size_t>(counter)];
-  }
-  /// The first counter of the device that is not the sum over its events, in words; empty when all are. To be asked when
-  /// nothing counts.
+  std::uint64_t sum(unsigned device, Counter counter) const { return sums_[device][static_cast<std::size_t>(counter)]; }
+  /// The first counter of the device that is not the sum over its events, in words; empty when all are. To be asked
+  /// when nothing counts.
   std::string compare(unsigned device, const CounterReader& value) const;
   std::uint64_t events() const { return events_; }
 

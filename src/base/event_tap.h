@@ -2,6 +2,7 @@
 // scenarios.
 #pragma once
 
+#include <utility>
 #include <vector>
 
 #include "base/event_check.h"

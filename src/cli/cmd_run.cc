@@ -196,13 +196,10 @@ class Listening {
   void start() {
     if (drain_) drain_->start();
   }
-  /// `descendants`: some go on, and so do their counters.
-  Status end(const nlohmann::json& report, bool descendants) {
+  Status end(nlohmann::json ending) {
     if (!drain_) return {};
     drain_->finish();
-    nlohmann::json ending = report;
     ending.erase("processes");
-    ending["descendants"] = descendants;
     sink_->inform(trace::kAboutRun, ending);
     return sink_->finish();
   }
@@ -299,7 +296,9 @@ int run_with(RunOptions options, const SinkFactory& make_sink) {
   const nlohmann::json report = make_report(folder.slots(), facts);
   bool told = tell(options, files, report, report_file);
   const bool descendants = descendants_live();
-  if (Status whole = listening.end(report, descendants); !whole) {
+  nlohmann::json ending = report;
+  ending["descendants"] = descendants;  // they go on, and so do their counters
+  if (Status whole = listening.end(std::move(ending)); !whole) {
     complain("run", fmt::format("{}: {}", whole.error().why, std::strerror(whole.error().err)));
     told = false;
   }

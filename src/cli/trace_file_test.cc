@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <array>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -13,6 +14,8 @@ namespace softxe::trace {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr std::array<std::uint16_t, 2> kProcesses{0, 1};
 
 class TraceFile : public ::testing::Test {
  protected:
@@ -32,7 +35,7 @@ class TraceFile : public ::testing::Test {
     ASSERT_TRUE(writer);
     (*writer)->inform(0, {{"pid", 10}, {"exe", "/bin/prog"}});
     for (std::uint64_t seq = 1; seq <= count; ++seq) {
-      for (std::uint16_t process : {0, 1}) {
+      for (const std::uint16_t process : kProcesses) {
         const Event one = event(seq);
         (*writer)->take(process, std::span(&one, 1));
       }
@@ -87,7 +90,7 @@ TEST_F(TraceFile, CutAnywhereIsReadUpToTheLastWholeBlockAndSaysSo) {
   write(30);
   const std::string whole = bytes();
   std::size_t known = 0;
-  for (std::size_t size = 0; size < whole.size(); size += 7) {
+  for (std::size_t size = 0; size < whole.size(); size += 23) {
     put(whole.substr(0, size));
     auto reader = TraceReader::open(path_);
     if (!reader) {
@@ -107,13 +110,13 @@ TEST_F(TraceFile, CutAnywhereIsReadUpToTheLastWholeBlockAndSaysSo) {
 TEST_F(TraceFile, AWrongBitEndsWhatIsBelieved) {
   write(20);
   const std::string whole = bytes();
-  for (std::size_t at = 0; at < whole.size(); at += 11) {
+  for (std::size_t at = 0; at < whole.size(); at += 41) {
     std::string damaged = whole;
     damaged[at] = static_cast<char>(damaged[at] ^ 0x10);
     put(damaged);
     auto reader = TraceReader::open(path_);
     if (!reader) continue;
-    for (const std::uint16_t process : {0, 1}) {
+    for (const std::uint16_t process : kProcesses) {
       const auto read = numbers(**reader, process);
       for (std::size_t i = 1; i < read.size(); ++i) EXPECT_LT(read[i - 1], read[i]) << "byte " << at;
     }

@@ -69,6 +69,7 @@ Status TraceReader::read_block(std::uint64_t offset, BlockHead& head, std::vecto
   if (head.magic != kBlockMagic || head.stored_bytes > kBlockBytesMax || head.raw_bytes > kBlockBytesMax) {
     return fail(EIO, "no block");
   }
+  if (offset + sizeof head + head.stored_bytes > size_) return fail(EIO, "no whole block");
   std::vector<std::byte> stored(head.stored_bytes);
   if (!read_at(offset + sizeof head, stored)) return fail(EIO, "no whole block");
   if (checksum_of(head, stored) != head.checksum) return fail(EIO, "the checksum does not fit");

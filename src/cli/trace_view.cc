@@ -114,9 +114,11 @@ Status write_view(TraceReader& trace, const std::string& path) {
   const std::uint64_t origin_ns = trace.head().value("started_ns", std::uint64_t{0});
   out << kViewPageHead << "<script>const FACTS = " << for_script(facts_of(trace)) << ";\nconst DATA = \"";
   Base64 data(out);
+  const bool simulated = trace.head().contains("scenarios");
   std::uint64_t count = 0;
   trace.for_each([&](const NumberedEvent& e) {
-    const Packed packed = pack(e, origin_ns);
+    Packed packed = pack(e, origin_ns);
+    if (simulated) packed.time_us = static_cast<double>(count);  // no time passes there: one after the other
     data.add(std::as_bytes(std::span(&packed, 1)));
     return ++count < kViewEventsMax;
   });

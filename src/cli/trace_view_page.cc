@@ -8,13 +8,13 @@ const char* const kViewPageHead = R"page(<!DOCTYPE html>
 :root { color-scheme: light dark; --back: #fcfcfb; --ink: #22262a; --soft: #6b7379; --line: #d9dcdf; --panel: #f1f2f2; }
 @media (prefers-color-scheme: dark) {
   :root { --back: #17191b; --ink: #e4e6e8; --soft: #969da3; --line: #363b40; --panel: #202427; } }
-body { margin: 0; background: var(--back); color: var(--ink); font: 14px/1.4 system-ui, sans-serif; }
+body { margin: 0; height: 100vh; display: flex; flex-direction: column; background: var(--back); color: var(--ink); font: 14px/1.4 system-ui, sans-serif; }
 header { padding: 8px 12px; border-bottom: 1px solid var(--line); display: flex; gap: 18px; flex-wrap: wrap; align-items: baseline; }
 header b { font-size: 15px; } header span { color: var(--soft); }
 #legend label { margin-right: 12px; white-space: nowrap; cursor: pointer; }
 #legend i { display: inline-block; width: 10px; height: 10px; margin-right: 4px; }
-main { display: grid; grid-template-columns: 1fr 380px; height: calc(100vh - 76px); }
-#charts { position: relative; min-width: 0; } canvas { display: block; width: 100%; }
+main { display: grid; grid-template: minmax(0, 1fr) / minmax(0, 1fr) 380px; flex: 1; min-height: 0; }
+#charts { position: relative; overflow: hidden; } canvas { display: block; width: 100%; }
 #side { border-left: 1px solid var(--line); overflow: auto; padding: 10px 12px; background: var(--panel); }
 #story { white-space: pre-wrap; font: 12px/1.45 ui-monospace, monospace; overflow-wrap: anywhere; }
 #tip { position: absolute; pointer-events: none; background: var(--panel); border: 1px solid var(--line); padding: 4px 8px;
@@ -52,9 +52,9 @@ const place = p => p === 1 ? "system memory" : p >= 2 ? "VRAM of tile " + (p - 2
 
 // --- address axis: 2 MiB blocks that anything happened to, one after the other ------------------------------------------
 const BLOCK = 2097152, PAGE = 4096;
-const MARKS = { "fault": ["#d9822b", "GPU faults"], "cpu-fault": ["#8e4ec6", "CPU faults"], "evict-range": ["#c2410c", "evictions"],
+const MARKS = { "fault": ["#d9822b", "GPU faults"], "cpu-fault": ["#8e4ec6", "CPU faults"], "eviction": ["#c2410c", "evictions"],
   "reset": ["#d6336c", "resets"], "unmap": ["#495057", "unmaps"], "range-die": ["#868e96", "ranges that die"] };
-const PLACED = new Set(["migrate", "home", "fault", "cpu-fault", "reset", "range", "range-die", "evict-range"].map(k => KIND[k]));
+const PLACED = new Set(["migrate", "home", "fault", "cpu-fault", "reset", "range", "range-die"].map(k => KIND[k]));
 const key = (process, block) => process * 4294967296 * 64 + block;
 const rows = new Map();
 {
@@ -132,20 +132,23 @@ function draw() {
   drawMarks(c); drawUse();
   document.body.dataset.drawn = String(1 + Number(document.body.dataset.drawn || 0));
 }
+// An eviction is a way home.
+const EVICTION = FACTS.causes.indexOf("eviction");
+const markOf = i => E.kind[i] === KIND.home ? (E.cause[i] === EVICTION ? "eviction" : "") : FACTS.kinds[E.kind[i]];
 // Marks go into bins of two pixels: however many events there are, a bin is drawn once per kind.
 function drawMarks(c) {
   const bin = 2 * (devicePixelRatio || 1), wide = Math.ceil(pages.width / bin), high = Math.ceil(pages.height / bin);
   const colors = {}, seen = {};
-  for (const k in MARKS) if (shown[k]) { colors[KIND[k]] = MARKS[k][0]; seen[KIND[k]] = new Uint8Array(wide * high); }
+  for (const k in MARKS) if (shown[k]) { colors[k] = MARKS[k][0]; seen[k] = new Uint8Array(wide * high); }
   for (let i = firstAt(view.t0), end = firstAt(view.t1 + 1e-9); i < end; ++i) {
-    const bins = seen[E.kind[i]];
+    const mark = markOf(i), bins = seen[mark];
     if (bins === undefined) continue;
     const row = rowOf(E.process[i], E.address[i]);
     if (row < view.r0 || row > view.r1) continue;
     const x = Math.min(wide - 1, X(E.time[i]) / bin | 0), y = Math.min(high - 1, Y(row) / bin | 0), at = y * wide + x;
     if (bins[at]) continue;
     bins[at] = 1;
-    c.fillStyle = colors[E.kind[i]]; c.fillRect(x * bin - bin / 2, y * bin - bin / 2, bin * 2, bin * 2);
+    c.fillStyle = colors[mark]; c.fillRect(x * bin - bin / 2, y * bin - bin / 2, bin * 2, bin * 2);
   }
 }
 function drawUse() {

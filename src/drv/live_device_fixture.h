@@ -37,7 +37,7 @@ class LiveSvm : public ::testing::Test, protected LiveDevice {
     gpu().mmu().leave();
     if (!vm().vm.closed()) close();
     static_cast<void>(count(Counter::gpu_fault_count));
-    EXPECT_EQ(broken_events(), "");
+    EXPECT_EQ(broken_sums(), "");
   }
 
   /// A 2M-aligned anonymous mapping.

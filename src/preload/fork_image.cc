@@ -1,11 +1,14 @@
 #include "preload/fork_image.h"
 
+#include <sys/syscall.h>
+
 #include <functional>
 #include <map>
 #include <memory>
 #include <set>
 
 #include "abi/file_image.h"
+#include "base/event_ring.h"
 #include "base/log.h"
 #include "drv/exec/fork_syncs.h"
 #include "preload/engine_scope.h"
@@ -99,6 +102,7 @@ void fork_image_take() {
   fork_image_drop();
   if (session() == nullptr) return;
   run_in_engine([] {
+    const EventScope forks(emit({.word = SYS_fork, .kind = EventKind::kCall}));
     auto image = std::make_unique<ForkImage>();
     for (const auto& [fd, object] : objects_once()) add_to(*image, object);
     for (unsigned index = 0; index < session()->drm->device_count(); ++index)

@@ -28,7 +28,7 @@ struct ProcessSlot {
   char profile[16];
   char rung[16];  ///< of live memory: full, user-only, none
   char exe[216];
-  std::uint64_t opened_ns;             ///< CLOCK_MONOTONIC when it opened a device
+  std::uint64_t opened_ns;                                               ///< CLOCK_MONOTONIC when it opened a device
   std::atomic<std::uint64_t> vram_peak_bytes[kSlotDevices][kSlotTiles];  ///< most that was in use at a time
   std::array<CounterWords, kSlotDevices> devices;
   std::array<std::atomic<std::uint32_t>, kSlotDevices> other_vm_count;
@@ -50,8 +50,8 @@ struct VmSlot {
   CounterWords counters;
 };
 
-/// The second file of a run that is traced: the ring of process slot i is the i-th. Sparse; the runner frees what it has
-/// read of processes that have ended.
+/// The second file of a run that is traced: the ring of process slot i is the i-th. Sparse; the runner frees what it
+/// has read of processes that have ended.
 struct EventFile {
   std::array<EventRing, kSlotsMax> rings;
 };

@@ -1173,7 +1173,7 @@ MUTANTS = [
      "client cpu_events"),
     ("the collector's thread forgets who woke it", "src/drv/gc_worker.cc",
      "    const EventScope kicked(cause_.load(std::memory_order_relaxed));\n", "",
-     "drv LiveSvm.*"),
+     "client autoreset.flag"),
     ("a damaged block is believed", "src/cli/trace_reader.cc",
      "  if (checksum_of(head, stored) != head.checksum) return fail(EIO, \"the checksum does not fit\");\n", "",
      "cli TraceFile.*"),

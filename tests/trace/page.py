@@ -64,11 +64,11 @@ def check():
     if not story or not said:
         sys.exit(f"the page's script did not run\n{shown.stdout[-2000:]}\n{shown.stderr[-2000:]}")
     text = html.unescape(story.group(1))
-    for wanted in ("page 0x10200000", "reset 0x10200000+2M", "<- range-die (whole) 0x10200000+2M", "<- call 0x10200000+4M"):
+    for wanted in ("page 0x10232000", "reset 0x10200000+2M", "<- range-die (whole) 0x10200000+2M", "<- call 0x10200000+4M"):
         if wanted not in text:
             sys.exit(f"the story does not say '{wanted}':\n{text}")
     facts = html.unescape(said.group(1))
-    if '"zoomed":true' not in facts or "0x10200000 at" not in facts:
+    if '"zoomed":true' not in facts or "0x10232000 at" not in facts:
         sys.exit(f"the page did not zoom, or shows no record: {facts}")
     print(facts)
 

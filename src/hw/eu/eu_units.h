@@ -35,7 +35,7 @@ struct EuSlice {
   const std::atomic<bool>& stop;
   const Clock& clock;
   std::uint64_t deadline_ns = 0;
-  std::uint64_t instructions_max = 0;  ///< of each worker
+  std::uint64_t instructions_max = 0;     ///< of each worker
   std::uint64_t cause = current_cause();  ///< of what workers do in it, as an event
 };
 
