@@ -52,6 +52,7 @@ const std::vector<Identity>& identities() {
       {{C::eu_kernel_failed_count}, Relation::kAtMost, {C::eu_kernel_count}},
       {{C::eu_group_count}, Relation::kAtMost, {C::eu_thread_count}},
       {{C::eu_send_count}, Relation::kAtMost, {C::eu_instruction_count}},
+      {{C::eu_image_count}, Relation::kAtMost, {C::eu_send_count}},
   };
   return all;
 }

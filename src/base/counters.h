@@ -104,6 +104,8 @@ namespace softxe {
   X(eu_lane_count)                       \
   X(eu_instruction_count)                \
   X(eu_send_count)                       \
+  X(eu_image_count)                      \
+  X(eu_texel_count)                      \
   X(eu_fault_count)
 
 enum class Counter : std::uint16_t {

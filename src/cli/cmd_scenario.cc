@@ -8,6 +8,7 @@
 #include "cli/scenario_runner.h"
 #include "cli/scenario_sim_world.h"
 #include "cli/trace_writer.h"
+#include "cli/version.h"
 #include "hw/eu/eu_trace.h"
 
 namespace softxe::cli {
@@ -64,7 +65,7 @@ int run_scenarios(const ScenarioOptions& options) {
   std::uint16_t recorded = 0;  // scenarios so far: each numbers its events from 1
   if (!options.trace.empty()) {
     auto made = trace::TraceWriter::create(
-        options.trace, {{"softxe", SOFTXE_VERSION}, {"scenarios", options.files}, {"seed", options.seed}});
+        options.trace, {{"softxe", version_text()}, {"scenarios", options.files}, {"seed", options.seed}});
     if (!made) {
       std::fprintf(stderr, "softxe scenario: %s: %s\n", options.trace.c_str(), made.error().why);
       return kExitCannotRun;

@@ -14,6 +14,7 @@
 #include "cli/input_file.h"
 #include "cli/report_check.h"
 #include "cli/run_summary.h"
+#include "cli/version.h"
 
 namespace softxe::cli {
 
@@ -129,7 +130,7 @@ std::string check_report(const nlohmann::json& report) {
 nlohmann::json facts_json(const RunFacts& facts) {
   nlohmann::json options = nlohmann::json::object();
   for (const auto& [name, value] : facts.options) options[name] = value;
-  return {{"softxe", SOFTXE_VERSION}, {"command", facts.command},           {"options", std::move(options)},
+  return {{"softxe", version_text()}, {"command", facts.command},           {"options", std::move(options)},
           {"kernel", facts.kernel},   {"started_unix", facts.started_unix}, {"started_ns", facts.started_ns}};
 }
 

@@ -74,7 +74,10 @@ constexpr Line kLines[] = {
        {"failed {}", "eu_kernel_failed_count"}}}},
     {"  their instructions",
      "eu_instruction_count",
-     {{{"messages {}", "eu_send_count"}, {"GPU page faults {}", "eu_fault_count"}}}},
+     {{{"messages {}", "eu_send_count"},
+       {"to images {}", "eu_image_count"},
+       {"texels {}", "eu_texel_count"},
+       {"GPU page faults {}", "eu_fault_count"}}}},
     {"EXEC ioctls", "exec_count", {{{"VM_BIND {}", "vm_bind_count"}, {"MADVISE {}", "madvise_count"}}}},
 };
 

@@ -22,6 +22,8 @@ inline void eu_count(const EuCounts& done, CounterSet& counters) {
                                                       {Counter::eu_lane_count, done.work.lanes},
                                                       {Counter::eu_instruction_count, done.work.instructions},
                                                       {Counter::eu_send_count, done.work.sends},
+                                                      {Counter::eu_image_count, done.work.images},
+                                                      {Counter::eu_texel_count, done.work.texels},
                                                       {Counter::eu_fault_count, done.faults}};
   for (const auto& [counter, amount] : counts) {
     if (amount != 0) counters.add(counter, amount);

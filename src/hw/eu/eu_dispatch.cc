@@ -27,6 +27,8 @@ EuWork EuResident::work() const {
     work.lanes += static_cast<std::uint64_t>(std::popcount(thread.sr[2]));
     work.instructions += thread.instructions;
     work.sends += thread.sends;
+    work.images += thread.images;
+    work.texels += thread.texels;
   }
   return work;
 }

@@ -28,6 +28,8 @@ struct EuWork {
   std::uint64_t lanes = 0;  ///< work items
   std::uint64_t instructions = 0;
   std::uint64_t sends = 0;
+  std::uint64_t images = 0;  ///< of these, to images
+  std::uint64_t texels = 0;  ///< elements of images that were read or written
 
   EuWork& operator+=(const EuWork& other) {
     groups += other.groups;
@@ -35,6 +37,8 @@ struct EuWork {
     lanes += other.lanes;
     instructions += other.instructions;
     sends += other.sends;
+    images += other.images;
+    texels += other.texels;
     return *this;
   }
   EuWork& operator-=(const EuWork& other) {
@@ -43,6 +47,8 @@ struct EuWork {
     lanes -= other.lanes;
     instructions -= other.instructions;
     sends -= other.sends;
+    images -= other.images;
+    texels -= other.texels;
     return *this;
   }
 };

@@ -361,6 +361,8 @@ EuSendResult eu_send_sampler(const EuSendCall& call, const EuSamplerMessage& mes
   if (result.kind != EuSendKind::kDone) return result;
   if (message.half && message.form != Form::kInfo) narrow(*image, sampling.lanes().count, sampling.result());
   answer.write(sampling.lanes(), sampling.result());
+  ++call.thread.images;
+  call.thread.texels += sampling.texels();
   return {};
 }
 

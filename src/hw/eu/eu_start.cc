@@ -44,6 +44,8 @@ void clear(EuThread& thread) {
   thread.message_done = 0;
   thread.instructions = 0;
   thread.sends = 0;
+  thread.images = 0;
+  thread.texels = 0;
 }
 
 /// Dwords of r0.

@@ -97,6 +97,8 @@ struct alignas(64) EuThread {
   std::uint64_t traced = 0;        ///< number of its kernel when it is traced (eu_trace.h); else 0
   std::uint64_t instructions = 0;  ///< carried out so far
   std::uint64_t sends = 0;         ///< of these, messages
+  std::uint64_t images = 0;        ///< of these, to images that were carried out
+  std::uint64_t texels = 0;        ///< that they read or wrote
 
   unsigned grf_count() const { return large_grf ? 256 : 128; }
 };

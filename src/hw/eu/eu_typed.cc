@@ -60,6 +60,7 @@ class Elements {
       for (unsigned n = 0; n < count; ++n) index[n] = static_cast<std::int32_t>(at[i][n]);
       eu_place(image_, place, kAxes[axis], std::span(index).first(count), axes_[axis]);
     }
+    moved_ += static_cast<unsigned>(std::popcount(tap().inside()));
   }
 
   EuSendResult load(EuComponents& channels) {
@@ -89,7 +90,8 @@ class Elements {
     return texels_.store(tap(), components, elements.data(), count_);
   }
 
-  unsigned inside() const { return static_cast<unsigned>(std::popcount(tap().inside())); }
+  /// Elements that were inside, so far.
+  unsigned moved() const { return moved_; }
 
  private:
   EuTap tap() const { return {axes_.data(), &axes_[1], &axes_[2]}; }
@@ -98,6 +100,7 @@ class Elements {
   EuTexels texels_;
   std::array<EuAxis, 3> axes_;
   unsigned count_ = 0;
+  unsigned moved_ = 0;
 };
 
 /// A message on its way: coordinates, image and data are known.
@@ -161,7 +164,9 @@ EuSendResult eu_send_typed(const EuSendCall& call, const EuTypedMessage& message
     Elements elements(call, *image);
     const EuSendResult result = move(elements, typed);
     if (result.kind != EuSendKind::kDone) return result;
+    call.thread.texels += elements.moved();
   }
+  ++call.thread.images;
   if (store) return {};
   unsigned row = 0;
   for (unsigned c = 0; c < 4; ++c) {

@@ -138,6 +138,11 @@ EuSendResult move(const EuSendCall& call, Action action, const EuImage& image, c
   return done ? EuSendResult{} : eu_memory_failed(done.error());
 }
 
+EuSendResult counted(const EuSendCall& call, const EuSendResult& result) {
+  if (result.kind == EuSendKind::kDone) ++call.thread.images;
+  return result;
+}
+
 }  // namespace
 
 EuSendResult eu_send_typed_block2d(const EuSendCall& call, const EuTypedBlock2dMessage& message) {
@@ -162,13 +167,13 @@ EuSendResult eu_send_typed_block2d(const EuSendCall& call, const EuTypedBlock2dM
   if (!image->null() && image->type != EuSurfaceType::k2d) {
     return {EuSendKind::kUnsupported, "2D block message to an image that is not 2D"};
   }
-  if (store) return move(call, message.action, *image, block, registers);
+  if (store) return counted(call, move(call, message.action, *image, block, registers));
   alignas(64) std::byte data[kEuDataBytesMax];
   const unsigned bytes = eu_round_to_grf(block.bytes());
   std::memset(data, 0, bytes);
   const EuSendResult result = move(call, message.action, *image, block, data);
   if (result.kind == EuSendKind::kDone) std::memcpy(registers, data, bytes);
-  return result;
+  return counted(call, result);
 }
 
 }  // namespace softxe
