@@ -255,8 +255,8 @@ struct Failing {
 
 TEST(ExecKernels, AFailedKernelBansItsQueueAndNoOther) {
   for (const Failing& c : {
-           Failing{"a sampler message", "nop\nsend.smpl (16|M0) r33 r21 null a0.0 0x0212A0FC\neot r0", kData,
-                   "send.smpl (16|M0) r33 r21 null a0.0 0x0212A0FC"},
+           Failing{"a sampler message", "nop\nsend.smpl (16|M0) r33 r21 null a0.0 0x021200FC\neot r0", kData,
+                   "send.smpl (16|M0) r33 r21 null a0.0 0x021200FC"},
            Failing{"illegal", "nop\nillegal\n", kData, "illegal"},
            Failing{"a pointer to nothing", kStoreGroup, kUnmapped, nullptr},
        }) {

@@ -156,6 +156,18 @@ TEST(CsCompute, ABaseWithoutModifyBitStays) {
   EXPECT_EQ(m.context.compute.instruction.value(), 0x8000'0000'9000u);
 }
 
+TEST(CsCompute, SamplerStatesHaveABaseAndBindlessOnesAnother) {
+  Machine m;
+  Dwords command(22, 0);
+  command[0] = 0x61010014;
+  command[6] = 0x6001;
+  command[19] = 0x7001;
+  command[20] = 0xFFFF8002;
+  m.run(command);
+  EXPECT_EQ(m.context.compute.dynamic_state.value(), 0x6000u);
+  EXPECT_EQ(m.context.compute.bindless_sampler.value(), 0x8002'0000'7000u);
+}
+
 TEST(CsCompute, TheComputeModeChangesUnderItsMask) {
   Machine m;
   m.run({0x61050001, 0xE000C000, 0x00400040});

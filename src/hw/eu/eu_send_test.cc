@@ -267,8 +267,7 @@ TEST_F(EuSendTest, WhatCannotBeDoneSaysWhyAndChangesNothing) {
       {{.desc = 0x580, .channels = 1, .dst = 9, .src0 = 4}, "fault: test: page is not there"},
       {{.desc = 0x58C, .channels = 1, .dst = 9, .src0 = 4, .src1 = 9}, "fault: test: page is not there"},
       {{.desc = 0x203, .channels = 1, .dst = 9, .src0 = 6}, "fault: test: page is not there"},
-      {{.sfid = EuSfid::kTgm, .desc = 0x2440F502, .channels = 1, .dst = 9},
-       "unsupported: image message: typed load of a quad (read_image)"},
+      {{.sfid = EuSfid::kTgm, .desc = 0x2400050C, .channels = 1, .dst = 9}, "unsupported: image message: typed atomic"},
       {{.sfid = EuSfid::kGtwy, .desc = 4, .channels = 1, .src0 = EuSendRig::kNull},
        "illegal: barrier message with a register that does not exist"},
   };
