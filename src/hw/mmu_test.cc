@@ -343,10 +343,10 @@ TEST_F(MmuTest, TlbKeysAreVmAndMoment) {
 // After zap + wait no store of a running engine reaches the old block, whatever its TLB held.
 TEST_F(MmuTest, AStaleTranslationIsNeverUsedAfterTheWait) {
   struct Locked final : FaultSink {
-    std::atomic<std::uint64_t> faults{0};
+    std::atomic<bool> unmapped{false};
     FaultReply page_fault(const PageFault&) override {
-      faults.fetch_add(1);
-      std::this_thread::yield();
+      // Answered when the page is there: retries are bounded, and the mapper may not get a processor for long.
+      while (unmapped.load()) std::this_thread::yield();
       return FaultReply::kRetry;
     }
     void livelock(const PageFault&, std::uint64_t) override { ADD_FAILURE(); }
@@ -375,9 +375,11 @@ TEST_F(MmuTest, AStaleTranslationIsNeverUsedAfterTheWait) {
   for (std::uint64_t round = 0; round < 100; ++round) {
     const std::uint64_t old_block = round % 8, new_block = (round + 1) % 8;
     await_stores(50);
+    sink.unmapped.store(true);
     pay(table_.zap(GpuRange::of(GpuVa(kVa), kPageSize)));
     const std::uint64_t frozen = word(old_block);
     map(kVa, run(PteKind::kVram, new_block * kPageSize, kPageSize));
+    sink.unmapped.store(false);
     await_stores(50);
     const std::uint64_t now = word(old_block);
     EXPECT_EQ(now, frozen) << "round " << round;

@@ -25,8 +25,8 @@ def help_of(softxe, *verb):
 
 
 def options_of_help(text):
-    return {name for line in text.splitlines() if re.match(r"  -", line)
-            for name in re.findall(r"(?:^  |,)(--?[a-z][a-z-]*)", line)}
+    return {name for line in text.splitlines() if re.match(r" {2,4}-", line)
+            for name in re.findall(r"(?:^ {2,4}|,)(--?[a-z][a-z-]*)", line)}
 
 
 def options_of_page(text):

@@ -1215,7 +1215,7 @@ MUTANTS = [
      "std::clamp(std::rint(tame(coordinate[n])), 0.0f, last)", "std::clamp(std::floor(tame(coordinate[n])), 0.0f, last)",
      "hw EuImageModel.*"),
     ("stores cut fractions off", EU + "eu_format.cc",
-     "std::nearbyint(double{", "std::trunc(double{",
+     "std::rint(double{", "std::trunc(double{",
      "hw EuImageModel.*"),
     ("stores of integers wrap", EU + "eu_format.cc",
      "width == 32 ? raw : std::min(raw, (1u << width) - 1)", "raw",

@@ -8,6 +8,7 @@
 #include "hw/eu/eu_active.h"
 #include "hw/eu/eu_float_mode.h"
 #include "hw/eu/eu_half.h"
+#include "hw/eu/eu_math.h"
 #include "hw/eu/eu_sample.h"
 
 namespace softxe {
@@ -238,7 +239,7 @@ float Sampling::level_by_gradients(unsigned lane, const std::array<Row, 9>& rows
     }
     longest = std::max(longest, square);
   }
-  return longest > 0 ? 0.5f * std::log2(longest) : -127.0f;
+  return longest > 0 ? 0.5f * eu_math(EuMath::kLog, longest, 0.0f) : -127.0f;
 }
 
 /// Clamped to what the sampler allows.
