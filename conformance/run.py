@@ -303,14 +303,19 @@ class BinaryRun:
         print(f"{self.label}: wrote {os.path.relpath(self.path)}")
 
 
+def is_igt(name):
+    """An expected file of IGT, not of the suites of kernels.py."""
+    return name.endswith(".txt") and not name.endswith("_suite.txt")
+
+
 def binaries(options, profile):
     """Programs with expectations; with --update-expected --tests also others that match."""
     names = sorted(name[:-4] for name in os.listdir(expected_in(profile))
-                   if name.startswith("xe_") and name.endswith(".txt"))  # others are of other programs
+                   if is_igt(name))
     if options.update_expected and options.tests:
         folder = os.path.join(options.root, igt.TEST_DIR.lstrip("/"))
         names = sorted(set(names) | {name for name in os.listdir(folder)
-                                     if name.startswith("xe_") and re.search(options.tests, name)})
+                                     if re.fullmatch(options.tests, name)})
     return names
 
 

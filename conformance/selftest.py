@@ -270,7 +270,7 @@ class Pieces(unittest.TestCase):
         for profile in run.profiles():
             folder = run.expected_in(profile)
             for name in os.listdir(folder):
-                if not name.startswith("xe_"):
+                if not run.is_igt(name):
                     continue  # cl_suite.txt: kernels.py; folders: profiles
                 self.assertTrue(expectations.load(os.path.join(folder, name)).verdicts, name)
         parts = {suite.name: suite.part for suite in suites.all_suites()}
