@@ -74,7 +74,7 @@ def check_trace(args):
     run = subprocess.run([args.softxe, "run", "--", args.saxpy], check=False, timeout=100, text=True,
                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                          env=dict(os.environ, SOFTXE_EU_TRACE="2:5:3"))
-    yield run.returncode == 0, f"saxpy ended with {run.returncode}"
+    yield run.returncode == 0, f"saxpy ended with {run.returncode}: {run.stderr[-300:]}"
     starts = re.findall(r"^softxe trace: kernel (\d+) at 0x[0-9a-f]+, group (\S+), thread (\d+) ", run.stderr, re.M)
     yield starts == [("2", "5,0,0", "3")], f"traced threads: {starts}"
     lines = re.findall(r"^  3 0x[0-9a-f]+ ", run.stderr, re.M)
