@@ -108,8 +108,7 @@ void add_debugfs(TreeBuilder& tree, const DeviceConfig& device) {
   tree.dynamic(dir + "/wedged_mode", 0644);
   tree.dynamic(dir + "/atomic_svm_timeslice_ms", 0644);
   tree.dynamic(dir + "/forcewake_all", 0400);
-  for (const char* name : {"gem_names", "gtt_mm", "workarounds", "sriov_info"})
-    tree.file(dir + "/" + name, "");
+  for (const char* name : {"gem_names", "gtt_mm", "workarounds", "sriov_info"}) tree.file(dir + "/" + name, "");
   tree.file(dir + "/page_reclaim_hw_assist", p.has(DeviceFact::kPageReclaim) ? "1\n" : "0\n", 0644);
   if (p.has(DeviceFact::kDiscrete)) {
     tree.file(dir + "/dgfx_pkg_residencies",

@@ -164,10 +164,7 @@ FdObject::FdObject(DynamicFile file, std::string client_path)
 }
 
 FdObject::FdObject(std::shared_ptr<SwTimeline> timeline)
-    : kind_(Kind::kSwSync),
-      client_path_(kSwSyncPath),
-      generation_(generation()),
-      sw_timeline_(std::move(timeline)) {}
+    : kind_(Kind::kSwSync), client_path_(kSwSyncPath), generation_(generation()), sw_timeline_(std::move(timeline)) {}
 
 FdObject::~FdObject() {
   if (current()) {
@@ -230,9 +227,7 @@ std::shared_ptr<T> FdObject::of_this_process(Kind kind, std::shared_ptr<T> FdObj
   return current() ? this->*member : nullptr;
 }
 std::shared_ptr<SyncFile> FdObject::sync_file() { return of_this_process(Kind::kSyncFile, &FdObject::sync_file_); }
-std::shared_ptr<SwTimeline> FdObject::sw_timeline() {
-  return of_this_process(Kind::kSwSync, &FdObject::sw_timeline_);
-}
+std::shared_ptr<SwTimeline> FdObject::sw_timeline() { return of_this_process(Kind::kSwSync, &FdObject::sw_timeline_); }
 SyncobjPtr FdObject::syncobj() { return of_this_process(Kind::kSyncobj, &FdObject::syncobj_); }
 
 std::shared_ptr<GemBo> FdObject::dma_buf() {

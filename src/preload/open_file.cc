@@ -170,8 +170,7 @@ long write_dynamic_text(const FdObject& object, std::string_view text) {
   auto made = session_or_make();
   if (!made) return -ENODEV;
   const DynamicFile& file = object.dynamic();
-  const Status done =
-      write_dynamic(file, text, settings().devices.at(file.device), *(*made)->files.at(file.device));
+  const Status done = write_dynamic(file, text, settings().devices.at(file.device), *(*made)->files.at(file.device));
   if (!done) {
     SX_DEBUG("write to {}: {}", object.client_path(), done.error().why);
     return -done.error().err;

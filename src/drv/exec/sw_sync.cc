@@ -17,11 +17,8 @@ SwTimeline::~SwTimeline() {
 
 Result<std::shared_ptr<SyncFile>> SwTimeline::create_fence(std::uint32_t point) {
   FencePtr fence = Fence::pending();
-  SX_TRY(auto file, SyncFile::make({.fence = fence,
-                                    .context = context_,
-                                    .seqno = point,
-                                    .driver = "sw_sync",
-                                    .timeline = name_}));
+  SX_TRY(auto file,
+         SyncFile::make({.fence = fence, .context = context_, .seqno = point, .driver = "sw_sync", .timeline = name_}));
   bool past = false;
   {
     Guard hold(lock_);

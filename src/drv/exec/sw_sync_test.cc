@@ -23,10 +23,14 @@ TEST(SwTimeline, FencesSignalWhenTheTimelineReachesTheirPoint) {
     int status;  ///< 0 active, 1 signalled
   };
   const Case cases[] = {
-      {{}, 0, {}, 1},           {{}, 1, {}, 0},
-      {{}, 1, {1}, 1},          {{}, 2, {1}, 0},
-      {{}, 2, {1, 1}, 1},       {{5}, 5, {}, 1},
-      {{5}, 3, {}, 1},          {{5}, 6, {}, 0},
+      {{}, 0, {}, 1},
+      {{}, 1, {}, 0},
+      {{}, 1, {1}, 1},
+      {{}, 2, {1}, 0},
+      {{}, 2, {1, 1}, 1},
+      {{5}, 5, {}, 1},
+      {{5}, 3, {}, 1},
+      {{5}, 6, {}, 0},
       {{0xffffffff}, 1, {}, 0},  // wraps round: 2 ahead
       {{0xffffffff}, 1, {2}, 1},
       {{}, 0x7fffffff, {0x7ffffffe}, 0},

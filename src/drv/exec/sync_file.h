@@ -52,7 +52,9 @@ struct SyncFilePart {
 /// Immutable after make().
 class SyncFile {
  public:
-  static Result<std::shared_ptr<SyncFile>> make(FencePtr fence) { return make(SyncFilePart{.fence = std::move(fence)}); }
+  static Result<std::shared_ptr<SyncFile>> make(FencePtr fence) {
+    return make(SyncFilePart{.fence = std::move(fence)});
+  }
   static Result<std::shared_ptr<SyncFile>> make(SyncFilePart part);
   /// Signalled when both are (SYNC_IOC_MERGE).
   static Result<std::shared_ptr<SyncFile>> merge(const SyncFile& a, const SyncFile& b);

@@ -149,8 +149,7 @@ void decode_component(const EuFormat& format, unsigned component, unsigned count
 std::uint32_t normalized(std::uint32_t raw, float low, float max) {
   const float value = number(raw);
   if (value != value) return 0;
-  return static_cast<std::uint32_t>(
-      static_cast<std::int32_t>(std::rint(double{std::clamp(value, low, 1.0f)} * max)));
+  return static_cast<std::uint32_t>(static_cast<std::int32_t>(std::rint(double{std::clamp(value, low, 1.0f)} * max)));
 }
 
 std::uint32_t encode_component(const EuFormat& format, std::uint32_t raw) {
