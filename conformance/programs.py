@@ -92,7 +92,7 @@ class Comparison:
         for name, outcome in self.seen.items():
             if name not in rows or outcome not in expectations.FITS[rows[name][0]]:
                 verdict = {"pass": "pass", "skip": "skip"}.get(outcome, "known-fail")
-                rows[name] = (verdict, None if verdict == "pass" else f"TODO: {outcome}")
+                rows[name] = (verdict, None if verdict == "pass" else f"REVIEW {outcome}")
         expectations.write(self.path, header, [(name, *rows[name]) for name in sorted(rows)])
         print(f"{self.suite.name}: wrote {os.path.relpath(self.path)}")
 
