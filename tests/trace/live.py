@@ -75,8 +75,9 @@ def story():
     trace = SCRATCH / "story.sxt"
     record(trace, EXAMPLES / "madvise_reset")
     resets = [event for event in events(trace, "-e", "reset")]
-    if len(resets) != 2:
-        fail(f"{len(resets)} resets, not 2")
+    # The last block goes as the program ends: whether its range is still collected is a race.
+    if len(resets) not in (2, 3) or abs(resets[0]["address"] - resets[1]["address"]) != 2 << 20:
+        fail(f"{len(resets)} resets, not one for each half of the 4M, and one at the end or none")
     text = run("explain", trace, hex(resets[0]["address"])).stdout
     # Who runs the collector first, its thread, the next bind or the next fault, is a race.
     wanted = [r"attributes of 0x\w+\+2M go back to the bind's: .* becomes preferred=device atomic=undefined",
