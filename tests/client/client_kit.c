@@ -56,6 +56,15 @@ int kit_bind_mirror(struct xe_device *xe, void *start, uint64_t bytes, uint32_t 
   return kit_ioctl(xe->fd, DRM_IOCTL_XE_VM_BIND, &bind);
 }
 
+int kit_prefetch(struct xe_device *xe, void *start, uint64_t bytes) {
+  struct drm_xe_vm_bind bind = {.vm_id = xe->vm_id, .num_binds = 1};
+  bind.bind.op = DRM_XE_VM_BIND_OP_PREFETCH;
+  bind.bind.addr = kit_address(start);
+  bind.bind.range = bytes;
+  bind.bind.prefetch_mem_region_instance = 1;
+  return kit_ioctl(xe->fd, DRM_IOCTL_XE_VM_BIND, &bind);
+}
+
 void kit_open(struct xe_device *xe, int device, enum kit_mirror mirror) {
   memset(xe, 0, sizeof *xe);
   char path[32];

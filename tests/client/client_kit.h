@@ -39,6 +39,8 @@ enum kit_mirror { KIT_MIRROR_PLAIN, KIT_MIRROR_AUTORESET };
 void kit_open(struct xe_device* xe, int device, enum kit_mirror mirror);
 /* A second mapping over a part of the mirror: 0 or errno. */
 int kit_bind_mirror(struct xe_device* xe, void* start, uint64_t bytes, uint32_t flags);
+/* Asks for memory of the mirror in the device's VRAM: 0 or errno. */
+int kit_prefetch(struct xe_device* xe, void* start, uint64_t bytes);
 
 uint32_t kit_queue_create(struct xe_device* xe);
 int kit_queue_destroy(struct xe_device* xe, uint32_t queue_id);

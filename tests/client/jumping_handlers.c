@@ -41,12 +41,7 @@ static void tick(long us) {
 }
 
 static void prefetch(void) {
-  struct drm_xe_vm_bind bind = {.vm_id = xe.vm_id, .num_binds = 1};
-  bind.bind.addr = kit_address(block);
-  bind.bind.range = XE_BLOCK;
-  bind.bind.op = DRM_XE_VM_BIND_OP_PREFETCH;
-  bind.bind.prefetch_mem_region_instance = 1;
-  kit_ioctl(xe.fd, DRM_IOCTL_XE_VM_BIND, &bind);
+  kit_prefetch(&xe, block, XE_BLOCK);
   block[4096] = 1;
 }
 static void wait(void) {

@@ -29,12 +29,7 @@ struct move_request {
 static struct xe_device xe;
 
 static void to_vram(void *start, size_t bytes) {
-  struct drm_xe_vm_bind bind = {.vm_id = xe.vm_id, .num_binds = 1};
-  bind.bind.op = DRM_XE_VM_BIND_OP_PREFETCH;
-  bind.bind.addr = kit_address(start);
-  bind.bind.range = bytes;
-  bind.bind.prefetch_mem_region_instance = 1;
-  KIT_CHECK(kit_ioctl(xe.fd, DRM_IOCTL_XE_VM_BIND, &bind) == 0, "prefetch");
+  KIT_CHECK(kit_prefetch(&xe, start, bytes) == 0, "prefetch");
 }
 
 static unsigned char value(int round, size_t i) { return (unsigned char)(i / 4096 + (size_t)round * 3 + 1); }

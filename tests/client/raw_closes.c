@@ -34,12 +34,7 @@ static long system_call(long number, long a, long b, long c) {
 static void send_all(void) {
   for (int i = 0; i < kBlocks; ++i) {
     for (uint32_t word = 0; word < kWords; ++word) blocks[i][word] = (uint32_t)i * kWords + word;
-    struct drm_xe_vm_bind bind = {.vm_id = xe.vm_id, .num_binds = 1};
-    bind.bind.op = DRM_XE_VM_BIND_OP_PREFETCH;
-    bind.bind.addr = kit_address(blocks[i]);
-    bind.bind.range = kBlock;
-    bind.bind.prefetch_mem_region_instance = 1;
-    KIT_CHECK(kit_ioctl(xe.fd, DRM_IOCTL_XE_VM_BIND, &bind) == 0, "block %d goes to VRAM", i);
+    KIT_CHECK(kit_prefetch(&xe, blocks[i], kBlock) == 0, "block %d goes to VRAM", i);
   }
 }
 

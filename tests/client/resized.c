@@ -19,14 +19,9 @@ static struct xe_device xe;
 static unsigned char *make(void) {
   unsigned char *at = kit_map_aligned(8 * kBlock);
   kit_unmap(at + kBytes, 5 * kBlock);
-  struct drm_xe_vm_bind bind = {.vm_id = xe.vm_id, .num_binds = 1};
-  bind.bind.op = DRM_XE_VM_BIND_OP_PREFETCH;
-  bind.bind.addr = kit_address(at + kBlock);
-  bind.bind.range = kBlock;
-  bind.bind.prefetch_mem_region_instance = 1;
   kit_store32(&xe, at + kBlock, 1);
   for (size_t i = 0; i < kBytes; ++i) at[i] = (unsigned char)(i * 7 + i / kPage);
-  KIT_CHECK(kit_ioctl(xe.fd, DRM_IOCTL_XE_VM_BIND, &bind) == 0, "a block goes to VRAM");
+  KIT_CHECK(kit_prefetch(&xe, at + kBlock, kBlock) == 0, "a block goes to VRAM");
   return at;
 }
 

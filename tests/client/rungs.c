@@ -24,12 +24,7 @@ static void by_system_advice(unsigned char *block) {
   xe_madvise_preferred(&xe, block, XE_BLOCK, (uint32_t)DRM_XE_PREFERRED_LOC_DEFAULT_SYSTEM);
 }
 static void by_prefetch(unsigned char *block) {
-  struct drm_xe_vm_bind bind = {.vm_id = xe.vm_id, .num_binds = 1};
-  bind.bind.op = DRM_XE_VM_BIND_OP_PREFETCH;
-  bind.bind.addr = kit_address(block);
-  bind.bind.range = XE_BLOCK;
-  bind.bind.prefetch_mem_region_instance = 1;
-  int error = kit_ioctl(xe.fd, DRM_IOCTL_XE_VM_BIND, &bind);
+  int error = kit_prefetch(&xe, block, XE_BLOCK);
   KIT_CHECK(error == 0, "PREFETCH: %s", strerror(error));
 }
 /* Advice about everything says nothing about any memory of the client's. */

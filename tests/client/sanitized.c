@@ -22,12 +22,7 @@ int __lsan_do_recoverable_leak_check(void) __attribute__((weak));
 static struct xe_device xe;
 
 static void to_vram(void *start, size_t bytes) {
-  struct drm_xe_vm_bind bind = {.vm_id = xe.vm_id, .num_binds = 1};
-  bind.bind.op = DRM_XE_VM_BIND_OP_PREFETCH;
-  bind.bind.addr = kit_address(start);
-  bind.bind.range = bytes;
-  bind.bind.prefetch_mem_region_instance = 1;
-  KIT_CHECK(kit_ioctl(xe.fd, DRM_IOCTL_XE_VM_BIND, &bind) == 0, "memory is sent to VRAM");
+  KIT_CHECK(kit_prefetch(&xe, start, bytes) == 0, "memory is sent to VRAM");
 }
 
 /* The whole blocks inside of an allocation. */

@@ -84,12 +84,7 @@ static void ioctls(void) {
   KIT_CHECK(kit_ioctl(xe.fd, DRM_IOCTL_XE_VM_CREATE, &create) == 0, "VM_CREATE");
   struct drm_xe_vm_destroy destroy = {.vm_id = create.vm_id};
   KIT_CHECK(kit_ioctl(xe.fd, DRM_IOCTL_XE_VM_DESTROY, &destroy) == 0, "VM_DESTROY");
-  struct drm_xe_vm_bind bind = {.vm_id = xe.vm_id, .num_binds = 1};
-  bind.bind.addr = kit_address(block);
-  bind.bind.range = XE_BLOCK;
-  bind.bind.op = DRM_XE_VM_BIND_OP_PREFETCH;
-  bind.bind.prefetch_mem_region_instance = 1;
-  KIT_CHECK(kit_ioctl(xe.fd, DRM_IOCTL_XE_VM_BIND, &bind) == 0, "PREFETCH");
+  KIT_CHECK(kit_prefetch(&xe, block, XE_BLOCK) == 0, "PREFETCH");
 }
 
 static void open_and_close(void) {

@@ -25,12 +25,7 @@ static struct xe_device xe;
 static int write_only;
 
 static void to_vram(void *start, size_t bytes) {
-  struct drm_xe_vm_bind bind = {.vm_id = xe.vm_id, .num_binds = 1};
-  bind.bind.op = DRM_XE_VM_BIND_OP_PREFETCH;
-  bind.bind.addr = kit_address(start);
-  bind.bind.range = bytes;
-  bind.bind.prefetch_mem_region_instance = 1;
-  KIT_CHECK(kit_ioctl(xe.fd, DRM_IOCTL_XE_VM_BIND, &bind) == 0, "prefetch");
+  KIT_CHECK(kit_prefetch(&xe, start, bytes) == 0, "prefetch");
 }
 
 static uint64_t *word(unsigned char *at, int page) { return (uint64_t *)(at + page * PAGE); }
