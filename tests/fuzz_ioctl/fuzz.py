@@ -19,8 +19,10 @@ import tempfile
 import time
 
 sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 import abi
 import draw
+import drawn_lists
 
 LIMIT_S = 300
 # Options of `softxe run`, environment.
@@ -87,16 +89,8 @@ class Fuzz:
 
     def shrink(self, lines, variant):
         stop = time.monotonic() + self.options.shrink_seconds
-        size = len(lines) // 2
-        while size >= 1:
-            at = 0
-            while at < len(lines) and time.monotonic() < stop:
-                fewer = lines[:at] + lines[at + size:]
-                if fewer and self.blocks_end(fewer) and self.fails(fewer, variant):
-                    lines = fewer
-                else:
-                    at += size
-            size //= 2
+        lines = drawn_lists.fewer_lines(
+            lines, lambda fewer: self.blocks_end(fewer) and self.fails(fewer, variant), stop)
         for at, line in enumerate(lines):
             for word in [word for word in line.split()[3:] if "=" in word]:
                 simpler = " ".join(other for other in lines[at].split() if other != word)
@@ -110,10 +104,7 @@ class Fuzz:
             lines = self.shrink(list(lines), variant)
         print(f"shrunk to {len(lines)} lines: {self.play(lines, variant) or '(not every time)'}")
         print("\n".join(f"    {line}" for line in lines), flush=True)
-        if self.options.keep:
-            os.makedirs(self.options.keep, exist_ok=True)
-            with open(os.path.join(self.options.keep, f"{name}-{variant}.fuzz"), "w", encoding="ascii") as file:
-                file.write("\n".join(lines) + "\n")
+        drawn_lists.keep(self.options.keep, f"{name}-{variant}.fuzz", lines)
 
     def print_counts(self):
         names = {entry["request"]: name for name, entry in abi.IOCTLS.items()}
@@ -122,33 +113,11 @@ class Fuzz:
             print(f"{name}: {self.counts[request, 'ok']} ok, {self.counts[request, 'failed']} failed")
 
 
-def work(options):
-    """Yields (name, lines)."""
-    if options.list:
-        for path in options.list:
-            with open(path, encoding="ascii") as file:
-                yield os.path.basename(path), [line.strip() for line in file if line.strip() and line[0] != "#"]
-        return
-    stop = None if options.seconds is None else time.monotonic() + options.seconds
-    seed = options.seed
-    while (seed < options.seed + options.seeds) if stop is None else time.monotonic() < stop:
-        yield f"seed-{seed}", draw.draw(seed, options.length)
-        seed += 1
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], epilog=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--softxe", required=True)
-    parser.add_argument("--player", required=True)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--seconds", type=float)
+    drawn_lists.add_arguments(parser, VARIANTS, "all in turn")
     parser.add_argument("--length", type=int, default=150, help="lines of a list, at least")
-    parser.add_argument("--variant", action="append", choices=VARIANTS, help="default: all in turn")
-    parser.add_argument("--list", nargs="+", metavar="FILE")
-    parser.add_argument("--show", type=int, metavar="SEED")
-    parser.add_argument("--keep", metavar="DIR")
     parser.add_argument("--counts", action="store_true")
     parser.add_argument("--tries", type=int, default=1, help="while shrinking")
     parser.add_argument("--shrink-seconds", type=float, default=120)
@@ -162,7 +131,8 @@ def main():
     passed = failed = 0
     with tempfile.TemporaryDirectory(prefix="softxe-fuzz-") as folder:
         fuzz = Fuzz(options, folder)
-        for number, (name, lines) in enumerate(work(options)):
+        for number, (name, lines) in enumerate(
+                drawn_lists.work(options, lambda seed: draw.draw(seed, options.length))):
             for variant in variants if options.list else [variants[number % len(variants)]]:
                 why = fuzz.play(lines, variant)
                 passed += why is None

@@ -18,6 +18,8 @@ import tempfile
 import time
 
 sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+import drawn_lists
 import generate
 
 LIMIT_S = 60
@@ -98,17 +100,8 @@ class Twin:
     def shrink(self, lines, variant):
         """Fewer lines that still differ; bounded by time."""
         stop = time.monotonic() + self.options.shrink_seconds
-        size = len(lines) // 2
-        while size >= 1:
-            at = 0
-            while at < len(lines) and time.monotonic() < stop:
-                fewer = lines[:at] + lines[at + size:]
-                if fewer and self.storms_end(fewer) and self.difference(fewer, variant):
-                    lines = fewer
-                else:
-                    at += size
-            size //= 2
-        return lines
+        return drawn_lists.fewer_lines(
+            lines, lambda fewer: self.storms_end(fewer) and self.difference(fewer, variant), stop)
 
     def report(self, name, lines, variant, first):
         print(f"DIFFERENT {name} ({variant}):\n{first}", flush=True)
@@ -116,41 +109,15 @@ class Twin:
         print(f"shrunk to {len(lines)} operations:")
         print(self.difference(lines, variant) or "(not every time)")
         print(generate.as_c(lines))
-        if self.options.keep:
-            os.makedirs(self.options.keep, exist_ok=True)
-            with open(os.path.join(self.options.keep, f"{name}-{variant}.twin"), "w", encoding="ascii") as file:
-                file.write("\n".join(lines) + "\n")
+        drawn_lists.keep(self.options.keep, f"{name}-{variant}.twin", lines)
         sys.stdout.flush()
-
-
-def work(options):
-    """Yields (name, lines)."""
-    if options.list:
-        for path in options.list:
-            with open(path, encoding="ascii") as file:
-                lines = [line.rstrip("\n") for line in file]
-            yield os.path.basename(path), [line for line in lines if line and not line.startswith("#")]
-        return
-    stop = None if options.seconds is None else time.monotonic() + options.seconds
-    seed = options.seed
-    while (seed < options.seed + options.seeds) if stop is None else time.monotonic() < stop:
-        yield f"seed-{seed}", generate.draw(seed, options.length)
-        seed += 1
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], epilog=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--softxe", required=True)
-    parser.add_argument("--player", required=True)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--seconds", type=float)
+    drawn_lists.add_arguments(parser, VARIANTS, "move, small and copy in turn")
     parser.add_argument("--length", type=int, default=120, help="operations in a list")
-    parser.add_argument("--variant", action="append", choices=VARIANTS, help="default: move, small and copy in turn")
-    parser.add_argument("--list", nargs="+", metavar="FILE")
-    parser.add_argument("--show", type=int, metavar="SEED")
-    parser.add_argument("--keep", metavar="DIR")
     parser.add_argument("--shrink-seconds", type=float, default=60)
     parser.add_argument("--differences-max", type=int, default=5)
     options = parser.parse_args()
@@ -163,7 +130,8 @@ def main():
     passed = failed = 0
     with tempfile.TemporaryDirectory(prefix="softxe-twin-") as folder:
         twin = Twin(options, folder)
-        for number, (name, drawn) in enumerate(work(options)):
+        for number, (name, drawn) in enumerate(
+                drawn_lists.work(options, lambda seed: generate.draw(seed, options.length))):
             for variant in variants if options.list else [variants[number % len(variants)]]:
                 lines = playable(drawn, variant)
                 # What differs once must differ again: plain runs that differ among themselves are no oracle.
