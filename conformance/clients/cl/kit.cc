@@ -3,20 +3,10 @@
 #include <sys/mman.h>
 
 #include <cmath>
-#include <cstdarg>
 #include <cstdlib>
 #include <cstring>
 
 namespace kit {
-
-void fail(const char* format, ...) {
-  char text[1024];
-  va_list args;
-  va_start(args, format);
-  vsnprintf(text, sizeof text, format, args);
-  va_end(args);
-  throw Failed{text};
-}
 
 void check_cl(cl_int status, const char* what) {
   if (status != CL_SUCCESS) fail("%s: %d", what, status);

@@ -13,6 +13,8 @@
 #include <string>
 #include <vector>
 
+#include "../suite.h"
+
 namespace kit {
 
 /// Where the memory of a kernel's arguments comes from.
@@ -22,12 +24,6 @@ struct Options {
   Memory memory = Memory::kBuffer;
   std::string build;  ///< added to every row's own options
 };
-
-/// Thrown: the row failed, and why. (Rows are short; a return code in each call would drown them.)
-struct Failed {
-  std::string why;
-};
-[[noreturn]] void fail(const char* format, ...) __attribute__((format(printf, 1, 2)));
 
 struct Runtime {
   cl_platform_id platform = nullptr;
@@ -164,10 +160,7 @@ double ulps(float got, long double want);
 double ulps(double got, long double want);
 double ulps(_Float16 got, long double want);
 
-struct Row {
-  const char* name;
-  std::function<void(Runtime&)> run;
-};
+using Row = RowOf<Runtime>;
 /// All rows, in the order of the tables.
 std::vector<Row> all_rows();
 

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include <cstring>
-#include <regex>
+#include <memory>
 
 #include "rows.h"
 
@@ -68,33 +68,7 @@ int main(int argc, char** argv) {
       return usage();
     }
   }
-  const std::regex pattern(wanted);
-  const std::vector<kit::Row> rows = kit::all_rows();
-  int passed = 0;
-  int failed = 0;
-  try {
-    std::unique_ptr<kit::Runtime> runtime;
-    if (!list) runtime = std::make_unique<kit::Runtime>(options);
-    for (const kit::Row& row : rows) {
-      if (!std::regex_search(row.name, pattern)) continue;
-      if (list) {
-        std::printf("%s\n", row.name);
-        continue;
-      }
-      try {
-        kit::with_stack([&] { row.run(*runtime); });
-        std::printf("pass %s\n", row.name);
-        ++passed;
-      } catch (const kit::Failed& failure) {
-        std::printf("FAIL %s: %s\n", row.name, failure.why.c_str());
-        ++failed;
-      }
-      std::fflush(stdout);
-    }
-  } catch (const kit::Failed& failure) {
-    std::printf("no device: %s\n", failure.why.c_str());
-    return 1;
-  }
-  if (!list) std::printf("%d passed, %d failed\n", passed, failed);
-  return failed != 0;
+  return kit::run_rows(
+      kit::all_rows(), {.pattern = wanted, .list = list}, [&] { return std::make_unique<kit::Runtime>(options); },
+      [](const kit::Row& row, kit::Runtime& runtime) { kit::with_stack([&] { row.run(runtime); }); });
 }

@@ -1,16 +1,10 @@
 // A kernel writes where nothing is mapped. Its queue is banned; the program must get an error from every way to wait,
 // and must end. Each row is a process of its own, which is started with `--ban WAY`.
-#include <spawn.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <csignal>
 #include <cstring>
 
 #include "rows.h"
-
-extern char** environ;
 
 namespace {
 
@@ -49,22 +43,6 @@ cl_int wait_by(kit::Runtime& rt, const std::string& way) {
   return way == "other-queue" || enqueued != CL_SUCCESS ? CL_OUT_OF_RESOURCES : finished;
 }
 
-void ends(const char* way) {
-  constexpr int kSeconds = 120;
-  const char* const argv[] = {"cl_suite", "--ban", way, nullptr};
-  pid_t child = 0;
-  if (posix_spawn(&child, "/proc/self/exe", nullptr, nullptr, const_cast<char**>(argv), environ) != 0) kit::fail("no process");
-  int status = 0;
-  for (int tenths = 0; waitpid(child, &status, WNOHANG) == 0; ++tenths) {
-    usleep(100'000);
-    if (tenths < kSeconds * 10) continue;
-    kill(child, SIGKILL);
-    waitpid(child, &status, 0);
-    kit::fail("the process had not ended after %d s", kSeconds);
-  }
-  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) kit::fail("the process ended with %#x", static_cast<unsigned>(status));
-}
-
 }  // namespace
 
 int ban(const char* way) {
@@ -81,5 +59,5 @@ int ban(const char* way) {
 void add_ban_rows(std::vector<kit::Row>& rows) {
   static constexpr const char* kNames[] = {"ban-finish", "ban-event", "ban-read", "ban-map", "ban-read-after-event",
                                            "ban-profiling", "ban-queue-again", "ban-other-queue"};
-  for (const char* name : kNames) rows.push_back({name, [=](kit::Runtime&) { ends(name + std::strlen("ban-")); }});
+  for (const char* name : kNames) rows.push_back({name, [=](kit::Runtime&) { kit::run_ban(name + std::strlen("ban-")); }});
 }

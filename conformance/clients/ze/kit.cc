@@ -2,7 +2,6 @@
 
 #include <sys/mman.h>
 
-#include <cstdarg>
 #include <cstdlib>
 #include <cstring>
 
@@ -12,15 +11,6 @@ namespace {
 constexpr uint64_t kPatience = 120'000'000'000;  // nanoseconds
 constexpr size_t kPage = 4096;
 }  // namespace
-
-void fail(const char* format, ...) {
-  char text[1024];
-  va_list args;
-  va_start(args, format);
-  vsnprintf(text, sizeof text, format, args);
-  va_end(args);
-  throw Failed{text};
-}
 
 void check(ze_result_t result, const char* what) {
   if (result != ZE_RESULT_SUCCESS) fail("%s: %#x", what, static_cast<unsigned>(result));

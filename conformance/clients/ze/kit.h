@@ -10,13 +10,10 @@
 #include <string>
 #include <vector>
 
+#include "../suite.h"
+
 namespace kit {
 
-/// Thrown: the row failed, and why.
-struct Failed {
-  std::string why;
-};
-[[noreturn]] void fail(const char* format, ...) __attribute__((format(printf, 1, 2)));
 void check(ze_result_t result, const char* what);
 
 struct World {
@@ -166,10 +163,7 @@ void expect(Array<T>& got, size_t n, const std::function<T(size_t)>& want, const
     if (got[i] != want(i)) fail("%s: element %zu is %g, want %g", what, i, double(got[i]), double(want(i)));
 }
 
-struct Row {
-  std::string name;
-  std::function<void(World&)> run;
-};
+using Row = RowOf<World>;
 std::vector<Row> all_rows();
 
 }  // namespace kit

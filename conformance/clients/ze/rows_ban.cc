@@ -1,17 +1,9 @@
 // A kernel writes where nothing is mapped. Its queue is banned; the program must get an error from every way to wait,
 // those of the copy engine's queue that waits for the kernel included, and must end. Each row is a process of its own,
 // which is started with `--ban WAY`.
-#include <spawn.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <csignal>
-#include <cstring>
 
 #include "rows.h"
-
-extern char** environ;
 
 namespace {
 
@@ -39,22 +31,6 @@ ze_result_t wait_by(kit::World& w, const std::string& way) {
   return zeEventHostSynchronize(events[1], kForEver);
 }
 
-void ends(const char* way) {
-  constexpr int kSeconds = 120;
-  const char* const argv[] = {"ze_suite", "--ban", way, nullptr};
-  pid_t child = 0;
-  if (posix_spawn(&child, "/proc/self/exe", nullptr, nullptr, const_cast<char**>(argv), environ) != 0) kit::fail("no process");
-  int status = 0;
-  for (int tenths = 0; waitpid(child, &status, WNOHANG) == 0; ++tenths) {
-    usleep(100'000);
-    if (tenths < kSeconds * 10) continue;
-    kill(child, SIGKILL);
-    waitpid(child, &status, 0);
-    kit::fail("the process had not ended after %d s", kSeconds);
-  }
-  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) kit::fail("the process ended with %#x", static_cast<unsigned>(status));
-}
-
 }  // namespace
 
 int ban(const char* way) {
@@ -72,5 +48,5 @@ int ban(const char* way) {
 
 void add_ban_rows(std::vector<kit::Row>& rows) {
   for (const char* way : {"event", "timestamp", "queue", "copy"})
-    rows.push_back({std::string("ban-") + way, [=](kit::World&) { ends(way); }});
+    rows.push_back({std::string("ban-") + way, [=](kit::World&) { kit::run_ban(way); }});
 }
