@@ -10,18 +10,9 @@
 #include "hw/eu/eu_asm.h"
 
 namespace softxe::cli {
-namespace {
-
-int fail_with(const char* verb, const Refusal& refusal) {
-  complain(verb, refusal.why);
-  return refusal.status;
-}
-
-}  // namespace
-
 int disassemble(const DisasmOptions& options) {
   const auto text = read_input(options.file);
-  if (!text) return fail_with("disasm", text.error());
+  if (!text) return give_up("disasm", text.error());
   std::vector<std::byte> code;
   if (options.hex) {
     std::size_t line = 0;
@@ -42,7 +33,7 @@ int disassemble(const DisasmOptions& options) {
 
 int assemble(const AsmOptions& options) {
   const auto source = read_input(options.file);
-  if (!source) return fail_with("asm", source.error());
+  if (!source) return give_up("asm", source.error());
   const auto code = eu_assemble(*source);
   if (!code) {
     const EuAsmError& error = code.error();
@@ -52,8 +43,8 @@ int assemble(const AsmOptions& options) {
   std::string text(reinterpret_cast<const char*>(code->data()), code->size());
   if (options.hex) text = hex_of_code(*code);
   auto out = OutputFile::open(options.out.empty() ? "-" : options.out);
-  if (!out) return fail_with("asm", out.error());
-  if (const auto written = out->write(text); !written) return fail_with("asm", written.error());
+  if (!out) return give_up("asm", out.error());
+  if (const auto written = out->write(text); !written) return give_up("asm", written.error());
   return 0;
 }
 

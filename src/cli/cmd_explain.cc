@@ -17,11 +17,6 @@ namespace softxe::cli {
 
 namespace {
 
-int give_up(const char* verb, const std::string& what) {
-  std::fprintf(stderr, "softxe %s: %s\n", verb, what.c_str());
-  return kExitUsage;
-}
-
 nlohmann::json report_in(const std::string& path) {
   std::ifstream in(path);
   auto report = nlohmann::json::parse(in, nullptr, false);
@@ -53,7 +48,7 @@ tl::expected<trace::Tolerances, std::string> tolerances_of(const std::vector<std
 
 int explain(const ExplainOptions& options) {
   auto reader = trace::TraceReader::open(options.file);
-  if (!reader) return give_up("explain", options.file + ": " + reader.error().why);
+  if (!reader) return give_up("explain", {kExitUsage, options.file + ": " + reader.error().why});
   if (!(*reader)->cut_off().empty()) fmt::print(stderr, "softxe explain: {}\n", (*reader)->cut_off());
   switch (options.theme) {
     case ExplainOptions::Theme::kReset: fmt::print("{}", explain_theme(**reader, trace::Theme::kReset)); return 0;
@@ -62,7 +57,7 @@ int explain(const ExplainOptions& options) {
     case ExplainOptions::Theme::kAddress: break;
   }
   const auto address = trace::number_of_text(options.address);
-  if (!address) return give_up("explain", fmt::format("'{}' is no address", options.address));
+  if (!address) return give_up("explain", {kExitUsage, fmt::format("'{}' is no address", options.address)});
   trace::ExplainAddress question{.address = *address};
   if (options.at) {
     const auto since_start = static_cast<std::uint64_t>(*options.at * 1e9);
@@ -74,7 +69,7 @@ int explain(const ExplainOptions& options) {
 
 int diff(const DiffOptions& options) {
   const auto tolerances = tolerances_of(options.tolerances);
-  if (!tolerances) return give_up("diff", tolerances.error());
+  if (!tolerances) return give_up("diff", {kExitUsage, tolerances.error()});
   const nlohmann::json first = report_in(options.first);
   const nlohmann::json second = report_in(options.second);
   std::string text;
@@ -83,7 +78,7 @@ int diff(const DiffOptions& options) {
   } else {
     auto one = trace::TraceReader::open(options.first);
     auto other = trace::TraceReader::open(options.second);
-    if (!one || !other) return give_up("diff", "two reports or two traces are compared");
+    if (!one || !other) return give_up("diff", {kExitUsage, "two reports or two traces are compared"});
     text = trace::diff_traces(**one, **other);
   }
   fmt::print("{}", text);
@@ -92,9 +87,10 @@ int diff(const DiffOptions& options) {
 
 int view(const ViewOptions& options) {
   auto reader = trace::TraceReader::open(options.file);
-  if (!reader) return give_up("view", options.file + ": " + reader.error().why);
+  if (!reader) return give_up("view", {kExitUsage, options.file + ": " + reader.error().why});
   if (!(*reader)->cut_off().empty()) fmt::print(stderr, "softxe view: {}\n", (*reader)->cut_off());
-  if (const Status made = trace::write_view(**reader, options.out); !made) return give_up("view", made.error().why);
+  if (const Status made = trace::write_view(**reader, options.out); !made)
+    return give_up("view", {kExitUsage, made.error().why});
   return 0;
 }
 

@@ -79,10 +79,7 @@ class SignalsHeld {
   sigset_t before_{};
 };
 
-int fail_with(const Refusal& refusal) {
-  complain("run", refusal.why);
-  return refusal.status;
-}
+int fail_with(const Refusal& refusal) { return give_up("run", refusal); }
 
 /// The variables of preload/settings.h; the runner reads them itself for the shadow tree.
 void set_environment(const RunOptions& options, const RunFolder& folder) {

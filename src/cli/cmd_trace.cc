@@ -21,10 +21,7 @@ namespace {
 
 using trace::NumberedEvent;
 
-int complain(const std::string& what) {
-  std::fprintf(stderr, "softxe trace: %s\n", what.c_str());
-  return kExitUsage;
-}
+int fail_with(const std::string& why) { return give_up("trace", {kExitUsage, why}); }
 
 /// Where lines go; owns what it opened.
 class Out {
@@ -155,7 +152,7 @@ void warn_of_losses(trace::TraceReader& reader) {
 
 int print_file(const TraceOptions& options, const trace::Filter& filter, trace::TraceReader& reader) {
   Out out;
-  if (!out.open(options.out, stdout)) return complain(options.out + ": " + std::strerror(errno));
+  if (!out.open(options.out, stdout)) return fail_with(options.out + ": " + std::strerror(errno));
   Printer printer(out, options.form, filter, reader.head().value("started_ns", std::uint64_t{0}));
   reader.for_each([&](const NumberedEvent& e) {
     printer.take(e, reader.processes().at(e.process).pid);
@@ -173,10 +170,10 @@ int trace_run_or_file(TraceOptions options) {
                                             .asid = options.asid,
                                             .since = options.since,
                                             .until = options.until});
-  if (!filter) return complain(filter.error());
+  if (!filter) return fail_with(filter.error());
   if (options.file.empty()) return trace_program(std::move(options), *filter);
   auto reader = trace::TraceReader::open(options.file);
-  if (!reader) return complain(options.file + ": " + reader.error().why);
+  if (!reader) return fail_with(options.file + ": " + reader.error().why);
   warn_of_losses(**reader);
   if (options.check) {
     const std::string broken = trace::check_trace(**reader);
@@ -184,11 +181,12 @@ int trace_run_or_file(TraceOptions options) {
     return broken.empty() ? 0 : 1;
   }
   if (!options.sqlite.empty()) {
-    if (const Status made = trace::write_sqlite(**reader, options.sqlite); !made) return complain(made.error().why);
+    if (const Status made = trace::write_sqlite(**reader, options.sqlite); !made) return fail_with(made.error().why);
     return 0;
   }
   if (!options.perfetto.empty()) {
-    if (const Status made = trace::write_perfetto(**reader, options.perfetto); !made) return complain(made.error().why);
+    if (const Status made = trace::write_perfetto(**reader, options.perfetto); !made)
+      return fail_with(made.error().why);
     return 0;
   }
   return print_file(options, *filter, **reader);

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "cli/refusal.h"
+
 namespace softxe::cli {
 
 /// What must hold for a run, or its report, to be good.
@@ -106,6 +108,8 @@ struct DiffOptions {
 
 /// Prints "softxe VERB: WHY" on the error stream.
 void complain(const char* verb, const std::string& why);
+/// The same; the status to end with.
+int give_up(const char* verb, const Refusal& refusal);
 
 // Each runs its verb and says with which status the command ends.
 int run(RunOptions options);

@@ -173,22 +173,13 @@ std::string report_text(const nlohmann::json& report) {
 
 int show_report(const ReportOptions& options) {
   const auto text = read_input(options.file);
-  if (!text) {
-    complain("report", text.error().why);
-    return text.error().status;
-  }
+  if (!text) return give_up("report", text.error());
   const auto report = nlohmann::json::parse(*text, nullptr, false);
   const std::string wrong = report.is_discarded() ? "not a report of softxe" : wrong_form(report, kSchema);
-  if (!wrong.empty()) {
-    complain("report", options.file + ": " + wrong);
-    return kExitUsage;
-  }
+  if (!wrong.empty()) return give_up("report", {kExitUsage, options.file + ": " + wrong});
   std::printf("%s", summary_text(report).c_str());
   auto wanted = wanted_of(options.tests);
-  if (!wanted) {
-    std::fprintf(stderr, "softxe report: %s\n", wanted.error().c_str());
-    return kExitUsage;
-  }
+  if (!wanted) return give_up("report", {kExitUsage, wanted.error()});
   if (!pass_judgement("softxe report", options.tests, judge(report, *wanted))) return 1;
   if (!options.check) return 0;
   const std::string broken = check_report(report);

@@ -33,4 +33,9 @@ void complain(const char* verb, const std::string& why) {
   std::fprintf(stderr, "softxe%s%s: %s\n", *verb == '\0' ? "" : " ", verb, why.c_str());
 }
 
+int give_up(const char* verb, const Refusal& refusal) {
+  complain(verb, refusal.why);
+  return refusal.status;
+}
+
 }  // namespace softxe::cli

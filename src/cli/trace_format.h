@@ -56,6 +56,15 @@ struct IndexEntry {
   std::uint16_t process = 0;
 };
 static_assert(sizeof(IndexEntry) == 32);
+/// Of the block whose head stands at `offset`.
+inline IndexEntry entry_of(const BlockHead& head, std::uint64_t offset) {
+  return {.offset = offset,
+          .first_ns = head.first_ns,
+          .last_ns = head.last_ns,
+          .count = head.count,
+          .kind = head.kind,
+          .process = head.process};
+}
 
 struct Tail {
   std::uint64_t index_offset = 0;

@@ -101,14 +101,7 @@ void TraceReader::scan() {
     BlockHead head;
     const Status good = read_block(at, head, raw);
     if (!good) break;
-    if (head.kind != BlockKind::kIndex) {
-      blocks_.push_back({.offset = at,
-                         .first_ns = head.first_ns,
-                         .last_ns = head.last_ns,
-                         .count = head.count,
-                         .kind = head.kind,
-                         .process = head.process});
-    }
+    if (head.kind != BlockKind::kIndex) blocks_.push_back(entry_of(head, at));
     at += sizeof head + head.stored_bytes;
   }
   std::uint64_t events = 0;

@@ -79,12 +79,7 @@ void TraceWriter::write_block(BlockHead head, std::span<const std::byte> raw) {
   head.stored_bytes = static_cast<std::uint32_t>(size);
   head.checksum = checksum_of(head, std::span(stored_).subspan(sizeof head, size));
   std::memcpy(stored_.data(), &head, sizeof head);
-  index_.push_back({.offset = offset_,
-                    .first_ns = head.first_ns,
-                    .last_ns = head.last_ns,
-                    .count = head.count,
-                    .kind = head.kind,
-                    .process = head.process});
+  index_.push_back(entry_of(head, offset_));
   // One call: a writer that is killed leaves whole blocks.
   write_all(std::span(stored_).first(sizeof head + size));
 }

@@ -29,24 +29,29 @@ std::size_t slips(std::string_view a, std::string_view b) {
   return cost[a.size()][b.size()];
 }
 
+/// The first of the words that take the fewest slips; empty when these are more than `most`.
+std::string_view nearest(std::string_view typed, const auto& words, std::size_t most) {
+  std::string_view best;
+  std::size_t least = most + 1;
+  for (const auto& word : words) {
+    const std::size_t count = slips(typed, word);
+    if (count >= least) continue;
+    least = count;
+    best = word;
+  }
+  return best;
+}
+
 }  // namespace
 
 std::string near_word(std::string_view typed, const std::vector<std::string>& known) {
-  const std::string* best = nullptr;
-  std::size_t least = typed.size() < 4 ? 1 : 2;
-  for (const std::string& word : known) {
-    const std::size_t count = slips(typed, word);
-    if (count > least || (count == least && best != nullptr)) continue;
-    least = count;
-    best = &word;
-  }
-  return best == nullptr ? std::string() : fmt::format("; did you mean {}?", *best);
+  const auto near = nearest(typed, known, typed.size() < 4 ? 1 : 2);
+  return near.empty() ? std::string() : fmt::format("; did you mean {}?", near);
 }
 
 std::string did_you_mean(std::string_view word, std::span<const std::string_view> names) {
-  const auto nearest = std::ranges::min_element(names, {}, [&](std::string_view name) { return slips(word, name); });
-  if (nearest == names.end() || slips(word, *nearest) > std::max<std::size_t>(2, word.size() / 4)) return {};
-  return ": did you mean '" + std::string(*nearest) + "'?";
+  const auto near = nearest(word, names, std::max<std::size_t>(2, word.size() / 4));
+  return near.empty() ? std::string() : fmt::format(": did you mean '{}'?", near);
 }
 
 std::string wrong_size(const std::string& text) {

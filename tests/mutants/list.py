@@ -1249,7 +1249,7 @@ MUTANTS = [
      "hw EuImageState.MipLevels*"),
     # --- the command ----------------------------------------------------------------------------
     ("any word is near enough", CLI + "words.cc",
-     "  std::size_t least = typed.size() < 4 ? 1 : 2;", "  std::size_t least = 9;",
+     "nearest(typed, known, typed.size() < 4 ? 1 : 2)", "nearest(typed, known, 8)",
      "cli Words.TheNearWord*"),
     ("VRAM in half blocks", "src/drv/check_config.h",
      "bytes <= kVramBytesMax && bytes % kVramBytesStep == 0) return {};", "bytes <= kVramBytesMax) return {};",
