@@ -34,13 +34,13 @@ namespace softxe::preload {
 /// dlsym(RTLD_NEXT), on a stack of the engine's where there are any: the loader needs more than a client may have.
 void* next_symbol(const char* name);
 
-/// The next definition of a symbol behind ours, looked up at the first call.
-template <typename F>
-class Real;
-template <typename R, typename... A>
-class Real<R(A...)> {
+/// A function that `kLookUp` finds by its name at the first call, which needs the stack that the loader needs.
+template <typename F, void* (*kLookUp)(const char*)>
+class LateBound;
+template <typename R, typename... A, void* (*kLookUp)(const char*)>
+class LateBound<R(A...), kLookUp> {
  public:
-  constexpr explicit Real(const char* name) : name_(name) {}
+  constexpr explicit LateBound(const char* name) : name_(name) {}
   R operator()(A... arguments) { return pointer()(arguments...); }
 
   using Pointer = R (*)(A...);
@@ -48,7 +48,7 @@ class Real<R(A...)> {
     void* found = pointer_.load(std::memory_order_acquire);
     if (found == nullptr) {
       const int before = errno;
-      found = next_symbol(name_);
+      found = kLookUp(name_);
       if (found == nullptr) __builtin_trap();  // this libc lacks what its header promised
       errno = before;
       pointer_.store(found, std::memory_order_release);
@@ -60,6 +60,10 @@ class Real<R(A...)> {
   const char* name_;
   std::atomic<void*> pointer_{nullptr};
 };
+
+/// The next definition of a symbol behind ours.
+template <typename F>
+using Real = LateBound<F, next_symbol>;
 
 /// Kernel convention (negative errno) to libc convention.
 template <typename T = int>

@@ -20,27 +20,6 @@ void* own_libc_symbol(const char* name);
 
 /// A function of libc's that this library interposes, called by the runtime for itself.
 template <typename F>
-class OwnLibc;
-template <typename R, typename... A>
-class OwnLibc<R(A...)> {
- public:
-  constexpr explicit OwnLibc(const char* name) : name_(name) {}
-  /// The first call needs the stack that the loader needs.
-  R operator()(A... arguments) { return pointer()(arguments...); }
-
-  using Pointer = R (*)(A...);
-  Pointer pointer() {
-    void* found = pointer_.load(std::memory_order_acquire);
-    if (found == nullptr) {
-      found = own_libc_symbol(name_);
-      pointer_.store(found, std::memory_order_release);
-    }
-    return reinterpret_cast<Pointer>(found);
-  }
-
- private:
-  const char* name_;
-  std::atomic<void*> pointer_{nullptr};
-};
+using OwnLibc = LateBound<F, own_libc_symbol>;
 
 }  // namespace softxe::preload
