@@ -12,6 +12,12 @@ Deadline deadline_of(std::int64_t timeout_ns) {
   return timeout_ns <= 0 ? Deadline::poll() : Deadline{static_cast<std::uint64_t>(timeout_ns)};
 }
 
+/// One point for each handle; without an array all are 0, which means binary syncobjs.
+Result<std::vector<std::uint64_t>> read_points(UserMemory& memory, HostVa at, std::uint32_t count) {
+  if (at.value() == 0) return std::vector<std::uint64_t>(count, 0);
+  return read_array<std::uint64_t>(memory, at, count);
+}
+
 }  // namespace
 
 Result<int> DrmFile::syncobj_create(Bytes bytes) {
@@ -93,11 +99,8 @@ Result<int> DrmFile::syncobj_timeline_array(Bytes bytes, std::uint8_t nr) {
     SX_TRY_VOID(memory_.write(HostVa(request.points), std::as_bytes(std::span(points))));
     return 0;
   }
+  SX_TRY(const auto values, read_points(memory_, HostVa(request.points), request.count_handles));
   std::vector<SyncPoint> points;
-  std::vector<std::uint64_t> values(handles.size(), 0);
-  if (request.points != 0) {
-    SX_TRY(values, read_array<std::uint64_t>(memory_, HostVa(request.points), request.count_handles));
-  }
   for (std::size_t i = 0; i < handles.size(); ++i) points.push_back({handles[i], values[i]});
   SX_TRY_VOID(syncobjs_.timeline_signal(points));
   return 0;
@@ -129,10 +132,7 @@ Result<int> DrmFile::syncobj_timeline_wait(Bytes bytes) {
   if ((request.flags & ~kKnown) != 0) return fail(EINVAL, "unknown wait flags");
   if (request.count_handles == 0) return 0;
   SX_TRY(auto handles, read_array<SyncobjHandle>(memory_, HostVa(request.handles), request.count_handles));
-  std::vector<std::uint64_t> values(handles.size(), 0);  // no points: binary syncobjs
-  if (request.points != 0) {
-    SX_TRY(values, read_array<std::uint64_t>(memory_, HostVa(request.points), request.count_handles));
-  }
+  SX_TRY(const auto values, read_points(memory_, HostVa(request.points), request.count_handles));
   SyncobjWaitRequest wait{.points = {},
                           .all = (request.flags & DRM_SYNCOBJ_WAIT_FLAGS_WAIT_ALL) != 0,
                           .for_submit = (request.flags & DRM_SYNCOBJ_WAIT_FLAGS_WAIT_FOR_SUBMIT) != 0,

@@ -55,57 +55,56 @@ std::optional<DynamicFile> find_property(std::string_view rest, DynamicFile file
   return file;
 }
 
+template <typename Value>
+struct Named {
+  std::string_view name;
+  Value value;
+};
+/// The value of that name in the table; null: none.
+template <typename Value, std::size_t N>
+const Value* find_named(std::string_view name, const Named<Value> (&table)[N]) {
+  for (const Named<Value>& row : table)
+    if (row.name == name) return &row.value;
+  return nullptr;
+}
+
 std::optional<DynamicFile> find_frequency(std::string_view name, DynamicFile file) {
-  struct Name {
-    std::string_view name;
-    FrequencyFile file;
-  };
-  constexpr Name kNames[] = {{"cur_freq", FrequencyFile::kCurrent},
-                             {"act_freq", FrequencyFile::kActual},
-                             {"min_freq", FrequencyFile::kMin},
-                             {"max_freq", FrequencyFile::kMax}};
-  for (const Name& n : kNames)
-    if (name == n.name) {
-      file.kind = DynamicKind::kGtFrequency;
-      file.frequency = n.file;
-      return file;
-    }
-  return std::nullopt;
+  constexpr Named<FrequencyFile> kNames[] = {{"cur_freq", FrequencyFile::kCurrent},
+                                             {"act_freq", FrequencyFile::kActual},
+                                             {"min_freq", FrequencyFile::kMin},
+                                             {"max_freq", FrequencyFile::kMax}};
+  const FrequencyFile* found = find_named(name, kNames);
+  if (found == nullptr) return std::nullopt;
+  file.kind = DynamicKind::kGtFrequency;
+  file.frequency = *found;
+  return file;
+}
+
+std::optional<DynamicFile> of_kind(const DynamicKind* kind, DynamicFile file) {
+  if (kind == nullptr) return std::nullopt;
+  file.kind = *kind;
+  return file;
 }
 
 std::optional<DynamicFile> find_in_sysfs(std::string_view rest, DynamicFile file) {
   std::uint32_t tile = 0;
   if (!eat(rest, "/tile") || !eat_number(rest, tile) || !eat(rest, "/") || !eat_gt(rest, file.gt)) return std::nullopt;
-  if (rest == "gtidle/idle_status") {
-    file.kind = DynamicKind::kGtIdleStatus;
-    return file;
-  }
-  if (rest == "gtidle/idle_residency_ms") {
-    file.kind = DynamicKind::kGtIdleResidency;
-    return file;
-  }
   if (eat(rest, "freq0/")) return find_frequency(rest, file);
   if (eat(rest, "engines/")) return find_property(rest, file);
-  return std::nullopt;
+  constexpr Named<DynamicKind> kGtFiles[] = {{"gtidle/idle_status", DynamicKind::kGtIdleStatus},
+                                             {"gtidle/idle_residency_ms", DynamicKind::kGtIdleResidency}};
+  return of_kind(find_named(rest, kGtFiles), file);
 }
 
 std::optional<DynamicFile> find_in_debugfs(std::string_view rest, DynamicFile file) {
-  struct Name {
-    std::string_view name;
-    DynamicKind kind;
-  };
-  constexpr Name kDeviceFiles[] = {{"clients", DynamicKind::kClients},
-                                   {"wedged_mode", DynamicKind::kWedgedMode},
-                                   {"forcewake_all", DynamicKind::kForcewake},
-                                   {"atomic_svm_timeslice_ms", DynamicKind::kAtomicTimeslice}};
-  constexpr Name kGtFiles[] = {{"stats", DynamicKind::kGtStats},
-                               {"force_reset", DynamicKind::kGtForceReset},
-                               {"force_reset_sync", DynamicKind::kGtForceResetSync}};
-  for (const Name& n : kDeviceFiles)
-    if (rest == n.name) {
-      file.kind = n.kind;
-      return file;
-    }
+  constexpr Named<DynamicKind> kDeviceFiles[] = {{"clients", DynamicKind::kClients},
+                                                 {"wedged_mode", DynamicKind::kWedgedMode},
+                                                 {"forcewake_all", DynamicKind::kForcewake},
+                                                 {"atomic_svm_timeslice_ms", DynamicKind::kAtomicTimeslice}};
+  constexpr Named<DynamicKind> kGtFiles[] = {{"stats", DynamicKind::kGtStats},
+                                             {"force_reset", DynamicKind::kGtForceReset},
+                                             {"force_reset_sync", DynamicKind::kGtForceResetSync}};
+  if (const DynamicKind* kind = find_named(rest, kDeviceFiles)) return of_kind(kind, file);
   std::uint32_t tile = 0;
   std::string_view vram = rest;
   if ((eat(vram, "vram") && eat_number(vram, tile) && vram == "_mm") ||
@@ -115,12 +114,7 @@ std::optional<DynamicFile> find_in_debugfs(std::string_view rest, DynamicFile fi
     return file;
   }
   if (!eat_gt(rest, file.gt)) return std::nullopt;
-  for (const Name& n : kGtFiles)
-    if (rest == n.name) {
-      file.kind = n.kind;
-      return file;
-    }
-  return std::nullopt;
+  return of_kind(find_named(rest, kGtFiles), file);
 }
 
 /// Decimal or 0x number with optional white space around it.

@@ -375,15 +375,8 @@ TEST(DynamicFiles, TheClockKeepsToTheLimitsOfTheClient) {
   }
 }
 
-TEST(VfsTree, TheLinkOfAMinorNamesItsDevice) {
-  const auto devices = two_devices();
-  const auto nodes = build_tree(devices);
-  for (const VfsNode& node : nodes)
-    if (node.path == pci_directory(0) + "/drm/card0/device") {
-      EXPECT_EQ(node.content, "../../../" + pci_slot(0));
-      return;
-    }
-  FAIL() << "no such link";
+TEST(Tree, TheLinkOfAMinorNamesItsDevice) {
+  EXPECT_EQ(tree_by_path().at(pci_directory(0) + "/drm/card0/device").content, "../../../" + pci_slot(0));
 }
 
 TEST(DynamicFiles, Reads) {

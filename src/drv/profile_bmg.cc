@@ -1,6 +1,5 @@
 // Battlemage G21, Arc B580: discrete, one tile, main and media GT, 4 KiB VRAM pages.
-#include "drv/profile.h"
-#include "hw/eu/eu_thread_ids.h"
+#include "drv/profile_facts.h"
 
 namespace softxe {
 namespace {
@@ -35,10 +34,6 @@ constexpr EngineFact kEngines[] = {
 // The part has 5 slices of 4 sub-slices. Runtimes size private memory and scratch by this table, for as many threads as
 // units hand out ids: 512. Without it they assume the same numbers (spec/compute-dispatch.md 12.3).
 constexpr std::uint32_t kSlices = 2;
-constexpr std::uint32_t kSubSlices = 8;  // of all slices
-constexpr std::uint32_t kEusPerSubSlice = 8;
-constexpr std::uint32_t kThreadsPerEu = 8;
-static_assert(kSubSlices * kEusPerSubSlice * kThreadsPerEu == kEuThreadIds);
 
 constexpr HwConfigEntry kHwConfig[] = {
     {1, kSlices},           // slices
@@ -57,8 +52,6 @@ constexpr HwConfigEntry kHwConfig[] = {
     {73, 128},              // SLM of a sub-slice, KiB
 };
 
-constexpr std::uint32_t bit(DeviceFact f) { return static_cast<std::uint32_t>(f); }
-
 }  // namespace
 
 constinit const DeviceProfile kProfileBmg = {
@@ -76,8 +69,7 @@ constinit const DeviceProfile kProfileBmg = {
     .page_table_levels = 5,
     .tiles = 1,
     .max_gts_per_tile = 2,
-    .multi_lrc_classes = 1u << static_cast<unsigned>(EngineClass::kVideoDecode) |
-                         1u << static_cast<unsigned>(EngineClass::kVideoEnhance),
+    .multi_lrc_classes = bit(EngineClass::kVideoDecode) | bit(EngineClass::kVideoEnhance),
     .default_vram_bytes = 0x2fb800000,
     .gts = kGts,
     .engines = kEngines,

@@ -1,5 +1,5 @@
 // Lunar Lake: integrated, no VRAM, otherwise of Battlemage's generation.
-#include "drv/profile.h"
+#include "drv/profile_facts.h"
 
 namespace softxe {
 namespace {
@@ -30,8 +30,6 @@ constexpr EngineFact kEngines[] = {
     {EngineClass::kVideoDecode, 0, 1}, {EngineClass::kVideoEnhance, 0, 1},
 };
 
-constexpr std::uint32_t bit(DeviceFact f) { return static_cast<std::uint32_t>(f); }
-
 }  // namespace
 
 constinit const DeviceProfile kProfileLnl = {
@@ -48,8 +46,7 @@ constinit const DeviceProfile kProfileLnl = {
     .page_table_levels = 5,
     .tiles = 1,
     .max_gts_per_tile = 2,
-    .multi_lrc_classes = 1u << static_cast<unsigned>(EngineClass::kVideoDecode) |
-                         1u << static_cast<unsigned>(EngineClass::kVideoEnhance),
+    .multi_lrc_classes = bit(EngineClass::kVideoDecode) | bit(EngineClass::kVideoEnhance),
     .default_vram_bytes = 0,
     .gts = kGts,
     .engines = kEngines,

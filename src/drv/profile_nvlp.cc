@@ -2,8 +2,7 @@
 //
 // Not sold yet. Numbers without a remark were read in the kernel's descriptors; "guess" marks what nobody
 // could read or measure (DEVIATIONS.md section 4).
-#include "drv/profile.h"
-#include "hw/eu/eu_thread_ids.h"
+#include "drv/profile_facts.h"
 
 namespace softxe {
 namespace {
@@ -51,10 +50,6 @@ constexpr std::array<PatEntry, 32> kPat = make_pat();
 
 // All guesses: as many threads as units hand out ids, and the names that runtimes ask for.
 constexpr std::uint32_t kSlices = 1;
-constexpr std::uint32_t kSubSlices = 8;  // of all slices
-constexpr std::uint32_t kEusPerSubSlice = 8;
-constexpr std::uint32_t kThreadsPerEu = 8;
-static_assert(kSubSlices * kEusPerSubSlice * kThreadsPerEu == kEuThreadIds);
 constexpr HwConfigEntry kHwConfig[] = {
     {1, kSlices},           // slices
     {2, kSubSlices},        // dual sub-slices
@@ -67,9 +62,6 @@ constexpr HwConfigEntry kHwConfig[] = {
     {71, kEusPerSubSlice},  // EUs of a sub-slice
     {73, 128},              // SLM of a sub-slice, KiB
 };
-
-constexpr std::uint32_t bit(DeviceFact f) { return static_cast<std::uint32_t>(f); }
-constexpr std::uint32_t bit(EngineClass c) { return 1u << static_cast<unsigned>(c); }
 
 }  // namespace
 

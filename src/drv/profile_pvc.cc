@@ -1,6 +1,6 @@
 // Ponte Vecchio, two tiles: 64 KiB VRAM pages, 57-bit addresses, no media GT, no device atomics on
 // system memory. Follows the kernel's leftover descriptor (spec/uapi.md section 20, trap 1).
-#include "drv/profile.h"
+#include "drv/profile_facts.h"
 
 namespace softxe {
 namespace {
@@ -42,8 +42,6 @@ constexpr PatEntry kPat[] = {
     pvc(PatCoherency::kNone, 2, 2),   pvc(PatCoherency::kOneWay, 2, 3),
 };
 
-constexpr std::uint32_t bit(DeviceFact f) { return static_cast<std::uint32_t>(f); }
-
 }  // namespace
 
 constinit const DeviceProfile kProfilePvc = {
@@ -61,8 +59,7 @@ constinit const DeviceProfile kProfilePvc = {
     .page_table_levels = 5,
     .tiles = 2,
     .max_gts_per_tile = 1,
-    .multi_lrc_classes = 1u << static_cast<unsigned>(EngineClass::kVideoDecode) |
-                         1u << static_cast<unsigned>(EngineClass::kVideoEnhance),
+    .multi_lrc_classes = bit(EngineClass::kVideoDecode) | bit(EngineClass::kVideoEnhance),
     .default_vram_bytes = 64ull << 30,
     .gts = kGts,
     .engines = kEngines,

@@ -1,6 +1,7 @@
 // Blits: every one becomes a rectangle copied or filled, done in bounded steps
 // (spec/gpu-commands.md 7).
 #include <algorithm>
+#include <span>
 
 #include "hw/cs/cs_executor.h"
 
@@ -50,6 +51,22 @@ struct Side {
   /// Type 0 of a surface without width and height is that of a command without these fields.
   bool has_type() const { return size != 0; }
 };
+
+/// Where a side of a block blit stands among the dwords of its command.
+struct SideAt {
+  std::size_t pitch;  ///< and tiling
+  std::size_t base;   ///< two dwords
+  std::size_t size;   ///< with slices and index behind it
+};
+Side side_at(std::span<const std::uint32_t> d, const SideAt& at, std::uint64_t pixel_bytes) {
+  return {.base = cs_join(d[at.base], d[at.base + 1]),
+          .pitch = std::uint64_t{cs_bits(d[at.pitch], 17, 0)} + 1,
+          .tiling = d[at.pitch] >> 30,
+          .pixel_bytes = pixel_bytes,
+          .size = d[at.size],
+          .slices = d[at.size + 1],
+          .index = d[at.size + 2]};
+}
 
 /// Bytes per pixel of the depth code of XY_FAST_COPY_BLT; 0 when reserved.
 std::uint32_t fast_copy_pixel_bytes(std::uint32_t code) {
@@ -178,20 +195,8 @@ Result<CsFlow> CsExecutor::block_copy() {
   const Rect rect = rect_of(d[2], d[3]);
   if (rect.empty()) return CsFlow::kNext;
   CsLongBlit blit{.kind = CsLongBlit::Kind::kCopy};
-  const Side to{.base = cs_join(d[4], d[5]),
-                .pitch = std::uint64_t{cs_bits(d[1], 17, 0)} + 1,
-                .tiling = d[1] >> 30,
-                .pixel_bytes = pixel,
-                .size = d[16],
-                .slices = d[17],
-                .index = d[18]};
-  const Side from{.base = cs_join(d[9], d[10]),
-                  .pitch = std::uint64_t{cs_bits(d[8], 17, 0)} + 1,
-                  .tiling = d[8] >> 30,
-                  .pixel_bytes = pixel,
-                  .size = d[19],
-                  .slices = d[20],
-                  .index = d[21]};
+  const Side to = side_at(d, {.pitch = 1, .base = 4, .size = 16}, pixel);
+  const Side from = side_at(d, {.pitch = 8, .base = 9, .size = 19}, pixel);
   SX_TRY(blit.to, to.surface());
   SX_TRY(blit.from, from.surface());
   blit.to_corner = {(rect.x1 + cs_bits(d[6], 13, 0)) * pixel, rect.y1 + cs_bits(d[6], 29, 16), to.slice()};
@@ -210,13 +215,7 @@ Result<CsFlow> CsExecutor::fast_color() {
   const Rect rect = rect_of(d[2], d[3]);
   if (rect.empty()) return CsFlow::kNext;
   CsLongBlit blit{.kind = CsLongBlit::Kind::kFill};
-  const Side to{.base = cs_join(d[4], d[5]),
-                .pitch = std::uint64_t{cs_bits(d[1], 17, 0)} + 1,
-                .tiling = d[1] >> 30,
-                .pixel_bytes = pixel,
-                .size = d[13],
-                .slices = d[14],
-                .index = d[15]};
+  const Side to = side_at(d, {.pitch = 1, .base = 4, .size = 13}, pixel);
   SX_TRY(blit.to, to.surface());
   blit.to_corner = {std::uint64_t{rect.x1 + cs_bits(d[6], 13, 0)} * pixel, rect.y1 + cs_bits(d[6], 29, 16), to.slice()};
   blit.row_bytes = std::uint64_t{rect.x2 - rect.x1} * pixel;

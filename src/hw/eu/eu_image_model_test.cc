@@ -152,6 +152,12 @@ class EuImageModel : public ::testing::Test {
       default: return w_.below(size);
     }
   }
+  struct Texels {
+    unsigned given;                  ///< coordinates that the image has
+    std::array<unsigned, 3> limits;  ///< of them
+    std::array<std::array<std::uint32_t, 32>, 3> at;
+  };
+  Texels random_texels(const Lanes& lanes);
   void random_load();
   void random_sample();
   void random_typed();
@@ -274,16 +280,23 @@ void EuImageModel::random_sample() {
   }
 }
 
+/// Puts the coordinates of a typed message; those that the image does not have are anything.
+EuImageModel::Texels EuImageModel::random_texels(const Lanes& lanes) {
+  Texels texels{.given = image_.dimensions() + (image_.array ? 1u : 0u),
+                .limits = {image_.width, image_.dimensions() >= 2 ? image_.height : image_.depth, image_.depth},
+                .at = {}};
+  for (unsigned d = 0; d < 3; ++d) {
+    for (auto& one : texels.at[d])
+      one = d < texels.given ? random_index(texels.limits[d]) : static_cast<std::uint32_t>(w_.random());
+    put_row(lanes, d, texels.at[d]);
+  }
+  return texels;
+}
+
 /// The typed load gives what the format has; outside everything is zero.
 void EuImageModel::random_typed() {
   const Lanes lanes(w_);
-  const unsigned given = image_.dimensions() + (image_.array ? 1u : 0u);
-  const unsigned limits[] = {image_.width, image_.dimensions() >= 2 ? image_.height : image_.depth, image_.depth};
-  std::array<std::array<std::uint32_t, 32>, 3> at{};
-  for (unsigned d = 0; d < 3; ++d) {
-    for (auto& one : at[d]) one = d < given ? random_index(limits[d]) : static_cast<std::uint32_t>(w_.random());
-    put_row(lanes, d, at[d]);
-  }
+  const auto [given, limits, at] = random_texels(lanes);
   const auto each = lanes.simd / 16;
   const unsigned components = 1 + w_.below(15);
   clear_answer();
@@ -315,13 +328,7 @@ void EuImageModel::random_typed() {
 void EuImageModel::random_store() {
   if (!image_.format->stored) return;
   const Lanes lanes(w_);
-  const unsigned given = image_.dimensions() + (image_.array ? 1u : 0u);
-  const unsigned limits[] = {image_.width, image_.dimensions() >= 2 ? image_.height : image_.depth, image_.depth};
-  std::array<std::array<std::uint32_t, 32>, 3> at{};
-  for (unsigned d = 0; d < 3; ++d) {
-    for (auto& one : at[d]) one = d < given ? random_index(limits[d]) : static_cast<std::uint32_t>(w_.random());
-    put_row(lanes, d, at[d]);
-  }
+  const auto [given, limits, at] = random_texels(lanes);
   std::array<std::array<std::uint32_t, 32>, 4> data;
   const bool floats = !image_.format->integer();
   for (unsigned c = 0; c < 4; ++c) {
