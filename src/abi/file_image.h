@@ -1,4 +1,4 @@
-// FileImage: one open file as a fork child is to have it (design decision 18).
+// FileImage: one open file as a fork child is to have it (decision 0013).
 //
 // Taken by DrmFile::image() in the parent, just before the fork and on the forking thread, table by table
 // under each table's own lock; DrmFile::inherit() makes a file of it at the child's first use of a device.

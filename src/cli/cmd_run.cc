@@ -1,4 +1,4 @@
-// `softxe run`: the runner stays beside the program (design decision 19).
+// `softxe run`: the runner stays beside the program.
 //
 //   runner                     program (and its children)
 //   makes the run folder       LD_PRELOAD, ASAN_OPTIONS, SOFTXE_* in the environment

@@ -2,7 +2,7 @@
 //
 // The memfd never changes, so CPU mappings, dma-bufs and forked children keep working whatever the
 // placement. Being "in VRAM" means owning VRAM of a tile's manager: addresses, capacity and eviction
-// order are real, the bytes stay where they are (design decision 17). The engine reaches them through
+// order are real, the bytes stay where they are (decision 0008). The engine reaches them through
 // its own mapping, never through a client's.
 #pragma once
 

@@ -1,7 +1,7 @@
 // VramPagemap: the SVM side of one tile's VRAM: blocks that hold pages of the process.
 //
 // SVM allocations share one VramManager (and so one LRU and one capacity) with buffer objects
-// (design decision 17). A record is recycled, never freed, while the pagemap lives: HostMm gives
+// (decision 0008). A record is recycled, never freed, while the pagemap lives: HostMm gives
 // allocations back on the CPU-fault thread, which must not enter an allocator.
 #pragma once
 

@@ -92,7 +92,7 @@ class IntervalNotifier
 };
 
 /// One mapping of the process, as a reader of /proc/self/maps sees it, with softxe's own splits undone
-/// (design decision 15: neighbours that differ only in our registration are one mapping).
+/// (neighbours that differ only in our registration are one mapping).
 struct CpuVma {
   enum class Kind : std::uint8_t {
     kAnonPrivate,  ///< the only kind that can migrate

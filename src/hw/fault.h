@@ -49,7 +49,7 @@ struct PageFault {
 };
 
 /// The answer to the engine. Retry says nothing about a mapping: the engine repeats the access and may
-/// fault again; how often is bounded by EngineMemory (design decision 22).
+/// fault again; how often is bounded by EngineMemory (decision 0016).
 enum class FaultReply : std::uint8_t { kRetry, kFail };
 
 /// Answers faults. Called outside any engine section, with no lock of rank >= kVm held; may block.

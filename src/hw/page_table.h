@@ -1,6 +1,6 @@
 // Page tables of one VM on one tile: prepare / commit / zap / unbind, and the lock-free walk.
 //
-// Written under the plan-prepare-commit-invalidate rule (design decision 7):
+// Written under the rule plan, prepare, commit, invalidate:
 //   prepare_*()  allocates everything, may fail, changes nothing anybody can see
 //   commit()     cannot fail; what it returns forces the TLB invalidation (pt_affected.h)
 //   zap()        revokes, keeps tables, allocates nothing from the host: for CPU-side event callbacks

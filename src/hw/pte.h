@@ -46,7 +46,7 @@ inline constexpr PteWord kAddressMask = ((1ull << 52) - 1) & ~(kPageSize - 1);
 
 }  // namespace pte
 
-inline constexpr int kPtLevels = 5;  // bmg, lnl and pvc alike (design decision 23)
+inline constexpr int kPtLevels = 5;  // bmg, lnl and pvc alike
 inline constexpr int kPtRootLevel = kPtLevels - 1;
 inline constexpr std::uint32_t kPtEntries = 512;
 inline constexpr std::uint32_t kPtCompactEntries = 32;

@@ -1,4 +1,4 @@
-// From device-physical addresses to memory of this process: one VRAM, two stores (design decision 17).
+// From device-physical addresses to memory of this process: one VRAM, two stores (decision 0008).
 //
 // A DevPa is by default at the same offset of the device's window (SVM blocks: pages are moved there).
 // BO blocks have their bytes in a memfd the engine mapped elsewhere: their DevPas are overridden, per

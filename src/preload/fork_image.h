@@ -1,5 +1,5 @@
 // What a fork child is to have of the devices of its parent, taken at the fork, used at its first use of a
-// device (design decision 18, docs/decisions/0013).
+// device (decision 0013).
 //
 // The image is taken on the forking thread before any lock of the fork is held, one object at a time under its
 // own locks. fork() does it first of all: neither libc nor the client's allocator has locked its heap yet, and

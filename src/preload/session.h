@@ -1,4 +1,4 @@
-// Session: the engine of this process, made when the first device node opens (design decision 20).
+// Session: the engine of this process, made when the first device node opens.
 //
 // Before that the library is inert: no thread, no descriptor, hooks asleep. A fork child starts without
 // one, whatever its parent had: the parent's objects are copies there whose threads are gone, so they are

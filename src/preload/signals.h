@@ -1,4 +1,4 @@
-// SIGSEGV and SIGBUS: the engine's fixup table first, then what the client installed (design decision 24).
+// SIGSEGV and SIGBUS: the engine's fixup table first, then what the client installed.
 #pragma once
 
 namespace softxe::preload {

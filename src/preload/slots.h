@@ -1,6 +1,6 @@
 // The counters of a run, in a file that the runner and every process of the run map: one slot per
 // process image (pid and exec generation) that opened a device. A process that dies in any way leaves
-// its numbers behind (design decision 19).
+// its numbers behind.
 #pragma once
 
 #include <array>

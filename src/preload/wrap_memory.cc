@@ -1,5 +1,5 @@
 // Memory calls of the client by their symbols. Where libc's call sites are patched these only pass on;
-// on an unknown libc they are what the engine sees besides userfaultfd events (design decision 16).
+// on an unknown libc they are what the engine sees besides userfaultfd events (decision 0005).
 #include <sys/mman.h>
 #include <sys/shm.h>
 #include <sys/syscall.h>

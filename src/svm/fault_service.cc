@@ -123,7 +123,7 @@ class MirrorFault {
     return done(bound);
   }
 
-  // ONLY_SYSTEM_PAGES forbids moves between devices (design decision 10). Where the pages are is seen by
+  // ONLY_SYSTEM_PAGES forbids moves between devices. Where the pages are is seen by
   // collecting them: a range knows nothing of what others did to its memory.
   bool wants_move(SvmRange& range, const Pagemap& target) {
     svm_.assert_vm_locked();

@@ -95,7 +95,7 @@ Vm::VmBo* Vm::find_vm_bo(const Bo& bo) {
 Result<bool> Vm::need_vram(const Vma& vma, bool atomic_access) const {
   if (!atomic_access) return false;
   const AtomicAccess access = vma.kind() == VmaKind::kBo ? vma.bo()->atomic_access() : vma.attr.atomic;
-  // The attribute test precedes the device test: integrated + CPU is -EACCES here (design decision 10).
+  // The attribute test precedes the device test: integrated + CPU is -EACCES here.
   if (access == AtomicAccess::kCpu) return fail(EACCES, "GPU atomic on memory advised for CPU atomics");
   if (!config_.discrete) return false;
   if (access == AtomicAccess::kDevice) return !config_.smem_atomics;

@@ -34,7 +34,7 @@
 
 namespace softxe {
 
-/// When the collector puts the attributes of a collected range back (design decision 10).
+/// When the collector puts the attributes of a collected range back (svm.md 10.4).
 enum class ResetMode : std::uint8_t {
   kFlag,    ///< only VMAs bound with MADVISE_AUTORESET (Linux 7.2)
   kAlways,  ///< every collected range (the attribute-reset patch)

@@ -1,6 +1,6 @@
 // VRAM of one tile: who owns which block, in which order blocks are evicted, how much is left.
 //
-// One buddy allocator and one LRU for SVM allocations and BOs alike (design decision 17, spec/svm.md
+// One buddy allocator and one LRU for SVM allocations and BOs alike (decision 0008, spec/svm.md
 // 5.4, 5.8, spec/vm.md 2.9). Owners embed a VramBlock and implement VramClient. Read next:
 // hw/vram_buddy.h for addresses, hw/vram_map.h for the bytes behind them.
 #pragma once

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A program that opens no device pays less than 1 ms for the library (design decision 20).
+"""A program that opens no device pays less than 1 ms for the library.
 
 Runs /bin/true 100 times with and without it, in turn, and compares the tenth percentiles: what it takes when
 nothing else disturbs, so that a busy machine does not decide. Also: with the library

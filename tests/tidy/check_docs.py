@@ -10,6 +10,7 @@ What is checked
   tests    `Suite.Case` is a GoogleTest case; `x.softxe` is a scenario file and "..." behind it its scenario
   quotes   a code block behind a line <!-- file PATH --> is that file, word for word
   symbols  in tables headed "Here | Where", each name under Here occurs in a file under Where
+  cited    in sources: "decision NNNN" is a file docs/decisions/NNNN-*, "spec/x.md 4.2" or "x.md 4.2" a section of docs/spec/x.md
   mutants  tables headed "mutant | in `src/`" have the rows of tests/mutants/list.py, whose old text is in its file once
 """
 import argparse
@@ -142,6 +143,33 @@ def check_mutants(root):
             yield f"mutants: what {name} replaces is {found} times in {file}"
 
 
+SOURCES = ("src", "include", "sim", "tests", "bench", "examples", "conformance")
+SUFFIXES = {".h", ".cc", ".c", ".cl", ".inc", ".py", ".sh", ".softxe", ".txt"}
+DECISION = re.compile(r"\b([Dd]esign )?decisions? (\d+)\b")
+SECTION = re.compile(r"\b((?:spec/)?[a-z0-9-]+\.md) (?:section )?(\d+(?:\.\d+)*)\b")
+
+
+def sections_of(spec):
+    """The numbers of its headings, of its numbered rows and items among them ("4", "4.2")."""
+    return set(re.findall(r"^(?:#+ |\|? ?\**)(\d+(?:\.\d+)*)\b", spec.read_text(encoding="utf-8"), re.M))
+
+
+def check_cited(root):
+    decisions = {f.name[:4] for f in (root / "docs/decisions").glob("*.md")}
+    sections = {f.name: sections_of(f) for f in (root / "docs/spec").glob("*.md")}
+    own = pathlib.Path(__file__).name
+    for folder in SOURCES:
+        for file in sorted(f for f in (root / folder).rglob("*") if f.suffix in SUFFIXES and f.name != own):
+            for number, line in enumerate(file.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+                where = f"{file.relative_to(root)}:{number}"
+                for foreign, decision in DECISION.findall(line):
+                    if foreign or decision not in decisions:
+                        yield f"{where}: cited: decision {decision}"
+                for name, section in SECTION.findall(line):
+                    if section not in sections.get(name.split("/")[-1], ()):
+                        yield f"{where}: cited: {name} {section}"
+
+
 def documents(root):
     fixed = [root / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")]
     more = [f for f in (root / "docs").rglob("*.md") if "spec" not in f.relative_to(root).parts]
@@ -161,6 +189,7 @@ def check_tree(root):
         findings += [f"{name}:{n}: {why}" for n, why in check_symbols(tree, lines)]
         findings += [f"{name}:{n}: {why}" for n, why in check_quotes(tree, lines)]
     findings += [f"tests/mutants/list.py: {why}" for why in check_mutants(root)]
+    findings += check_cited(root)
     return count, findings
 
 
@@ -185,6 +214,11 @@ PLANTED = [
     ("mutant of another file", MUTANTS.replace("vm/a.h", "vm/a_test.cc"), "mutants"),
     ("mutant of other text", MUTANTS, "mutants", 2 * HEADER),
     ("mutant", MUTANTS, None),
+    ("cited", "", None, "// decision 0001, spec/x.md 4.2\n"),
+    ("cited decision", "", "cited", "// decision 0002\n"),
+    ("cited decision of elsewhere", "", "cited", "// design decision 0001\n"),
+    ("cited section", "", "cited", "// x.md 4.3\n"),
+    ("cited page", "", "cited", "// spec/y.md 4.2\n"),
     ("in a code block", "```\n`src/none.h`\n```\n", None),
 ]
 
@@ -200,10 +234,13 @@ def selftest():
             (root / "src/vm/a_test.cc").write_text("TEST(Suite,\n     Case) {}\n")
             (root / "tests/a.softxe").write_text("scenario it holds\n")
             (root / "README.md").write_text(text)
+            (root / "docs/decisions").mkdir(parents=True)
+            (root / "docs/decisions/0001-first.md").touch()
+            (root / "docs/spec").mkdir()
+            (root / "docs/spec/x.md").write_text("### 4.2 Ranges\n")
             if text.startswith(MUTANTS[:9]):
                 (root / "tests/mutants").mkdir()
                 (root / "tests/mutants/list.py").write_text('MUTANTS = [("gone", "src/vm/a.h", "made", "", "vm Suite.*")]\n')
-                (root / "docs").mkdir()
                 (root / "docs/TESTING.md").write_text(text)
             _, findings = check_tree(root)
         kinds = {finding.split(": ")[1] for finding in findings}

@@ -1,5 +1,5 @@
 // Everything of a range comes home, or everything there is: for fork, so that the child inherits ordinary memory
-// (design decision 18), for calls that need it, and at the end.
+// (decision 0013), for calls that need it, and at the end.
 #include <sys/mman.h>
 
 #include "base/event_ring.h"

@@ -9,7 +9,7 @@ Result<CpuVma> LogicalMappings::at(HostVa va, HostRange reach) const {
   const HostRange own = *here.range.intersection(*clients);
   CpuVma out{own, res_.maps.kind_of(here, res_.options.is_device_mapping), here.readable, here.writable};
   if (out.kind != CpuVma::Kind::kAnonPrivate) return out;
-  // A boundary in a block that was ever registered may be of our making (design decision 15). Where memory
+  // A boundary in a block that was ever registered may be of our making. Where memory
   // is locked or droppable it is a real one: nothing but smaps tells, and it cannot move.
   auto ours = [this](HostVa boundary) {
     auto is = [&](std::atomic<bool> Granule::*fact) {

@@ -115,7 +115,7 @@ class Uffd {
   int fd_ = -1;
 };
 
-/// What this process may do (design decision 6). Tried, never inferred.
+/// What this process may do. Tried, never inferred.
 enum class Rung : std::uint8_t {
   kNone,      ///< no migration; the GPU works on system memory
   kUserOnly,  ///< migration of named ranges only

@@ -1,5 +1,5 @@
 // Makes the system calls that libc and ld.so issue from their own code pass through hooks, by
-// patching the call sites (design decisions 3, 16, 20; spec/live-memory.md 3.2). Symbol
+// patching the call sites (decision 0005; spec/live-memory.md 3.2). Symbol
 // interposition cannot see them: malloc, thread stacks and dlopen never pass the PLT.
 //
 // Order of use: `install()` in the constructor of the preload library, while the process has one

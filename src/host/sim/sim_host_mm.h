@@ -10,7 +10,7 @@
 //   sim_syscalls.cc  mmap, munmap, mremap, mprotect, brk, mlock, fork, exit
 //   sim_madvise.cc   madvise, object truncation, swap, pins
 //
-// Behaviour: spec/svm.md 1.2, 1.6, 2.2, 5.4-5.8; fork as design decision 18 (VRAM comes home first).
+// Behaviour: spec/svm.md 1.2, 1.6, 2.2, 5.4-5.8; fork as decision 0013 (VRAM comes home first).
 #pragma once
 
 #include <array>

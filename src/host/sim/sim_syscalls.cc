@@ -238,7 +238,7 @@ Status SimHostMm::cpu_munlock(HostRange range, Pid pid) {
 
 // --- fork, exit -----------------------------------------------------------------------------------------
 
-/// VRAM comes home first (design decision 18), then private pages become shared by both until written.
+/// VRAM comes home first (decision 0013), then private pages become shared by both until written.
 Result<Pid> SimHostMm::cpu_fork(Pid parent) {
   SX_TRY_VOID(SX_STEP("host.sim.fork.enter"));
   Guard guard(lock_);
