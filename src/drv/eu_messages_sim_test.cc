@@ -65,6 +65,29 @@ TEST_F(EuMessagesSim, LanesReachProcessMemoryAndBringPagesIn) {
   for (unsigned k = 0; k < 32; ++k) EXPECT_EQ(*d_.cpu_read(page(k % kPages) + k / kPages * 4), 7000 + k);
 }
 
+TEST_F(EuMessagesSim, PrefetchesBringPagesInOrAreDroppedWhereTheDeviceFaultsForThem) {
+  EngineEuMemory faulting(*d_.engine, EuPrefetch::kFaults);
+  EuEnv env = rig_.env_over(faulting);
+  const auto prefetch = [&](EuEnv& through, std::uint32_t desc, unsigned channels) {
+    const Mmu::Burst hold(d_.engine->mmu());
+    return rig_.send(EuSendRig::inst({.desc = desc, .channels = channels, .dst = EuSendRig::kNull}), through).kind;
+  };
+  scattered();
+  ASSERT_EQ(prefetch(env_, op(0), 32), EuSendKind::kDone);
+  EXPECT_EQ(d_.engine->mmu().faults(), 0u) << "a device without prefetch faults";
+  ASSERT_EQ(prefetch(env, op(0), 32), EuSendKind::kDone);
+  EXPECT_EQ(d_.engine->mmu().faults(), kPages);
+  for (unsigned p = 0; p < kPages; ++p) EXPECT_TRUE(d_.in_vram(page(p))) << p;
+  EXPECT_EQ(d_.count(Counter::invalid_prefetch_pagefault_count), 0u);
+  // Where nothing is mapped it is dropped: one for each page that the message asks for.
+  for (unsigned k = 0; k < 32; ++k) rig_.put<std::uint64_t>(1, k, page(kPages + k / 16) + 4 * k);
+  ASSERT_EQ(prefetch(env, op(0), 32), EuSendKind::kDone);
+  EXPECT_EQ(d_.count(Counter::invalid_prefetch_pagefault_count), 2u);
+  ASSERT_EQ(prefetch(env, LscFields{.vector = 7, .transposed = 1}.word(), 1), EuSendKind::kDone);
+  EXPECT_EQ(d_.count(Counter::invalid_prefetch_pagefault_count), 3u);
+  EXPECT_TRUE(d_.vm->vm.fault_records().empty());
+}
+
 struct Event {
   const char* what;
   const char* step;

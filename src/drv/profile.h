@@ -108,6 +108,7 @@ enum class DeviceFact : std::uint32_t {
   kPageReclaim = 1u << 8,  ///< unbinds hand the hardware a list of the pages that go
   kPxp = 1u << 9,
   kEuSimd16 = 1u << 10,
+  kPrefetchFaults = 1u << 11,  ///< loads without destination fault, and are dropped when they cannot be served
 };
 
 struct FirmwareVersion {

@@ -91,7 +91,7 @@ constinit const DeviceProfile kProfileCri = {
     .pci_class = 0x038000,  // guess: not VGA
     .subsystem_device = 0x0000,
     .facts = bit(DeviceFact::kDiscrete) | bit(DeviceFact::kUsm) | bit(DeviceFact::kSmemAtomics) |  // atomics: guess
-             bit(DeviceFact::kSvm) | bit(DeviceFact::kEuSimd16),
+             bit(DeviceFact::kSvm) | bit(DeviceFact::kEuSimd16) | bit(DeviceFact::kPrefetchFaults),
     .graphics_version = 35,
     .va_bits = 57,
     .page_table_levels = 5,

@@ -74,7 +74,7 @@ constinit const DeviceProfile kProfileNvlp = {
     .subsystem_device = 0x0000,                                                                   // guess
     .facts = bit(DeviceFact::kUsm) | bit(DeviceFact::kFlatCcs) | bit(DeviceFact::kSmemAtomics) |  // atomics: guess
              bit(DeviceFact::kSvm) | bit(DeviceFact::kOptimisedL2Flush) | bit(DeviceFact::kPageReclaim) |
-             bit(DeviceFact::kEuSimd16),
+             bit(DeviceFact::kEuSimd16) | bit(DeviceFact::kPrefetchFaults),
     .graphics_version = 35,
     .va_bits = 48,
     .page_table_levels = 5,

@@ -72,6 +72,10 @@ TEST(SvmRows, B43_Q26_APrefetchReadOfAReadOnlyVmaIsServedLikeARead) {
   fault.page = GpuVa(kBase + 16 * k2M);
   EXPECT_EQ(d.device->faults().page_fault(fault), FaultReply::kFail);
   EXPECT_EQ(d.count(Counter::invalid_prefetch_pagefault_count), 1u);
+  EXPECT_TRUE(d.vm->vm.fault_records().empty()) << "the engine drops it, and nobody is told";
+  fault.origin = FaultOrigin::kDemand;
+  EXPECT_EQ(d.device->faults().page_fault(fault), FaultReply::kFail);
+  EXPECT_EQ(d.vm->vm.fault_records().size(), 1u);
 }
 
 TEST(SvmRows, Q20_APageCollectionThatNeverSucceedsFailsTheFaultAfterThreeRounds) {

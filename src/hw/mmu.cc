@@ -103,7 +103,7 @@ tl::expected<MmuTarget, MmuFault> Mmu::translate(GpuVa va, std::uint64_t want_by
   return target;
 }
 
-Status Mmu::serve_fault(GpuVa va, AccessType access, MmuFault fault) {
+Status Mmu::serve_fault(GpuVa va, AccessType access, MmuFault fault, FaultOrigin origin) {
   SX_ASSERT(!section_.inside());
   SX_MARK("hw.mmu.fault");
   ++faults_;
@@ -114,6 +114,7 @@ Status Mmu::serve_fault(GpuVa va, AccessType access, MmuFault fault) {
   report.type = fault.type;
   report.level = fault.level;
   report.cause = fault.cause;
+  report.origin = origin;
   report.engine = config_.engine;
   const std::uint64_t now = config_.clock.now_ns();
   if (fault.cause == FaultCause::kMemory) ++attempts_.refused;

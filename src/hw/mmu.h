@@ -98,7 +98,7 @@ class Mmu {
 
   /// Outside any section: reports the fault and waits for the answer. Success means: try again. EFAULT:
   /// the fault cannot be served. ETIME: livelock, reported to the sink.
-  Status serve_fault(GpuVa va, AccessType access, MmuFault fault);
+  Status serve_fault(GpuVa va, AccessType access, MmuFault fault, FaultOrigin origin = FaultOrigin::kDemand);
   /// An access got through: the fault bound starts anew.
   void progressed() { attempts_ = {}; }
   /// Since an access got through.

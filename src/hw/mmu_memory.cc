@@ -89,6 +89,19 @@ Status EngineMemory::each_piece(GpuVa va, std::uint64_t bytes, AccessType access
   return {};
 }
 
+void EngineMemory::prefetch(GpuVa va) {
+  mmu_.begin(1);
+  const auto target = mmu_.translate(va, 1, AccessType::kRead);
+  if (target) {
+    mmu_.end();
+    return;
+  }
+  mmu_.leave();
+  // Whatever the answer is, there is no access that would have to get through.
+  (void)mmu_.serve_fault(va, AccessType::kRead, target.error(), FaultOrigin::kPrefetch);
+  mmu_.progressed();
+}
+
 // --- bytes ----------------------------------------------------------------------------------------
 
 Status EngineMemory::read_bytes(GpuVa va, void* to, std::uint64_t bytes) {

@@ -77,6 +77,8 @@ class EngineMemory {
   /// that vanishes between the two is waited for. Item n is at `n * item_bytes` of the buffer.
   Status load_items(const MemoryItems& items, std::byte* to);
   Status store_items(const MemoryItems& items, const std::byte* from);
+  /// Asks for the page as a load would, once: served as any fault is, or dropped. Reads nothing.
+  void prefetch(GpuVa va);
 
   /// What an atomic does with the value it finds. `apply` must be pure: it may run several times.
   template <typename T>

@@ -216,6 +216,10 @@ Status FaultService::serve_and_record(const PageFault& fault) {
   const auto context = config_.vms.find(fault.asid);
   Status status = serve_in(context.get(), fault);
   if (status) return status;
+  if (fault.origin == FaultOrigin::kPrefetch) {  // the engine drops it: counted, and nobody is told
+    SX_DEBUG("prefetch fault dropped: ASID {} address {:#x}: {}", fault.asid, fault.page.value(), status.error().why);
+    return status;
+  }
   SX_INFO("GPU fault failed: ASID {} address {:#x} access {} type {} level {} class {}: {} ({})", fault.asid,
           fault.page.value(), static_cast<int>(fault.access), static_cast<int>(fault.type), fault.level,
           fault.engine.engine_class, status.error().why, status.error().err);

@@ -37,7 +37,8 @@ std::unique_ptr<EuWorker> HwUnits::make_worker(std::uint32_t number) {
     memory = memories_.back().get();
     memory->mmu().bind_vm(bound_);
   }
-  auto worker = std::make_unique<EngineEuWorker>(*memory);
+  const bool prefetches = config_.device.profile().has(DeviceFact::kPrefetchFaults);
+  auto worker = std::make_unique<EngineEuWorker>(*memory, prefetches ? EuPrefetch::kFaults : EuPrefetch::kIgnored);
   workers_.push_back(worker.get());
   return worker;
 }

@@ -16,7 +16,8 @@ namespace softxe {
 /// checked at each (eu_program.h).
 class EngineEuWorker final : public EuWorker {
  public:
-  explicit EngineEuWorker(EngineMemory& memory) : memory_(memory), messages_(memory) {}
+  explicit EngineEuWorker(EngineMemory& memory, EuPrefetch prefetch = EuPrefetch::kIgnored)
+      : memory_(memory), messages_(memory, prefetch) {}
 
   void enter(const EuWalker& walker) override {
     faults_before_ = memory_.mmu().faults();

@@ -1,5 +1,7 @@
 #include "hw/eu/eu_lsc.h"
 
+#include <optional>
+
 #include "hw/eu/eu_lanes.h"
 #include "hw/eu/eu_slm.h"
 
@@ -170,6 +172,25 @@ Extent find_extent(const Lanes& l, LaneVas& va) {
   return inside ? Extent::kWhole : Extent::kElements;
 }
 
+/// A load without destination: each page where a channel's data begins is asked for, neighbours on one page once. It
+/// never fails.
+EuSendResult prefetch_lanes(const EuSendCall& call, const EuAddressing& address, Layout layout) {
+  if (address.space == EuSpace::kSlm) return {};
+  const auto window = eu_open_window(call, address);
+  EuLaneAddresses lanes;
+  const auto each = layout == Layout::kStrided ? EuAddressLayout::kStrided : EuAddressLayout::kEach;
+  if (!window || !eu_read_addresses(call, address, each, *window, lanes)) return {};
+  const std::uint64_t va_mask = (std::uint64_t{1} << call.env.group.bases().va_bits) - 1;
+  std::optional<GpuVa> last;
+  for (unsigned n = 0; n < lanes.count; ++n) {
+    if (!window->holds(lanes.address[n], 1)) continue;
+    const GpuVa page = GpuVa((window->base.value() + lanes.address[n]) & va_mask).aligned_down(kPageSize);
+    if (last != page) call.env.memory.prefetch(page);
+    last = page;
+  }
+  return {};
+}
+
 }  // namespace
 
 std::byte* eu_message_registers(EuThread& thread, const EuOperand& operand, unsigned bytes) {
@@ -181,8 +202,8 @@ std::byte* eu_message_registers(EuThread& thread, const EuOperand& operand, unsi
 
 EuSendResult eu_send_lanes(const EuSendCall& call, const EuLanesMessage& message) {
   const bool store = message.action == Action::kStore;
-  // A load without destination is a prefetch: it never faults.
-  if (call.channels == 0 || (!store && call.inst.dst.null())) return {};
+  if (call.channels == 0) return {};
+  if (!store && call.inst.dst.null()) return prefetch_lanes(call, message.address, message.layout);
   const Elements elements(message);
   const EuDataShape shape = shape_of(message, elements.count(), call.inst.exec_size);
   if (shape.bytes > kEuDataBytesMax || elements.count() * call.inst.exec_size > MemoryItems::kItemsMax) {

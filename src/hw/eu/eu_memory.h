@@ -30,6 +30,10 @@ class EuMemory {
   /// error.
   virtual Status atomics(const EuAtomics& atomics, std::size_t& done) = 0;
 
+  /// A load without destination: a hint, which neither fails nor tells anything (spec/svm.md 4.10). Devices without
+  /// prefetch faults, and those who do not say otherwise, ignore it.
+  virtual void prefetch(GpuVa) {}
+
   /// Where `bytes` from `va` on stand when they are in one page of engine memory, translated and allowed: plain
   /// accesses may be made there until rest() or any other call. Null: load() or store() find out. Never faults.
   virtual std::byte* reach(GpuVa, std::uint32_t, AccessType) { return nullptr; }
