@@ -14,7 +14,8 @@ set -eu
 base_packages="igt-gpu-tools-tests"
 driver_packages="intel-opencl-icd libze-intel-gpu1 libze1 clinfo vulkan-tools mesa-vulkan-drivers"
 opencl_programs="clpeak hashcat darktable clblast-tests clblast-utils libclblast-dev
-  python3-pyopencl python3-pytest pocl-opencl-icd libegl1"
+  python3-pyopencl python3-pytest pocl-opencl-icd libegl1
+  ffmpeg python3-opencv"
 
 die() { echo "make_root: $*" >&2; exit 1; }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """OpenCL programs nobody here wrote, over Intel's compiler and runtime under softxe: piglit's OpenCL part, pyopencl's
-own tests, CLBlast's, hashcat, darktable, clpeak.
+own tests, CLBlast's, hashcat, darktable, ffmpeg's filters, OpenCV, clpeak.
 
 They are those of a Debian root (`make_root.sh --with-programs`). Programs that expected/programs/*.txt have lines of are
 run; any difference to a line fails, in either direction. --all runs the others as well.

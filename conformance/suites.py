@@ -7,6 +7,7 @@ import ast
 import gzip
 import os
 import re
+import shlex
 import subprocess
 import xml.etree.ElementTree as ElementTree
 
@@ -157,6 +158,91 @@ class Darktable(Table):
         return [r"opencl PREFERENCE=ON is AVAILABLE and ENABLED", r"^.*\[opencl_init\] OpenCL successfully initialized"]
 
 
+class Ffmpeg(Table):
+    """ffmpeg's OpenCL filters on three generated frames, against the same filter on PoCL, or without OpenCL."""
+    name, part, per_run = "ffmpeg", "ffmpeg", 10
+    SOURCE = "testsrc2=s=96x64:d=0.12"
+    # row: filter, pixel format, what it is compared with, and by how much a sample may differ. PoCL has no images of one or
+    # two 8-bit channels. A filter that divides may round a tie the other way.
+    FILTERS = {
+        "unsharp-rgba": ("unsharp_opencl", "rgba", "pocl", 0),
+        "unsharp-rgba64": ("unsharp_opencl", "rgba64le", "pocl", 1),
+        "avgblur-rgba": ("avgblur_opencl=3", "rgba", "pocl", 1),
+        "boxblur-rgba": ("boxblur_opencl=2:1", "rgba", "pocl", 1),
+        "convolution-rgba": ("convolution_opencl=-2 -1 0 -1 1 1 0 1 2", "rgba", "pocl", 0),
+        "sobel-rgba": ("sobel_opencl", "rgba", "pocl", 0),
+        "prewitt-rgba": ("prewitt_opencl", "rgba", "pocl", 0),
+        "roberts-rgba": ("roberts_opencl", "rgba", "pocl", 0),
+        "erosion-rgba": ("erosion_opencl", "rgba", "pocl", 0),
+        "dilation-rgba": ("dilation_opencl", "rgba", "pocl", 0),
+        "transpose-rgba": ("transpose_opencl=dir=cclock_flip", "rgba", "pocl", 0),
+        "colorkey-rgba": ("colorkey_opencl=color=red:similarity=0.3:blend=0.1", "rgba", "pocl", 0),
+        "pad-rgba": ("pad_opencl=120:80:10:9:color=green", "rgba", "pocl", 0),
+        "erosion-yuv420p": ("erosion_opencl", "yuv420p", "erosion", 0),
+        "dilation-gray": ("dilation_opencl", "gray", "dilation", 0),
+        "transpose-yuv420p": ("transpose_opencl=dir=clock", "yuv420p", "transpose=dir=clock", 0),
+        "transpose-nv12": ("transpose_opencl=dir=clock", "nv12", "transpose=dir=clock", 0),
+        "transpose-p010": ("transpose_opencl=dir=clock", "p010le", "transpose=dir=clock", 0),
+        "transpose-yuv420p16": ("transpose_opencl=dir=clock", "yuv420p16le", "transpose=dir=clock", 0),
+    }
+    # row: the other inputs and how they are joined, in rgba, against PoCL.
+    JOINED = {
+        "overlay-rgba": "color=red@0.5:s=40x30:d=0.12,format=rgba,hwupload[b];[a][b]overlay_opencl=10:12",
+        "xfade-rgba": "color=blue:s=96x64:d=0.12:r=25,format=rgba,hwupload[b];"
+                      "[a][b]xfade_opencl=transition=wipeleft:duration=0.1:offset=0",
+    }
+    COMPARE = ("import array,sys; a,b=(array.array(sys.argv[1],open(n,'rb').read()) for n in ('a.raw','b.raw')); "
+               "print('samples',len(a),'like' if len(a)==len(b) else 'unlike',"
+               "'furthest',max((abs(x-y) for x,y in zip(a,b)),default=-1))")
+
+    def graphs(self, row):
+        """The graph over OpenCL, and the one to compare with when that is another."""
+        if row in self.JOINED:
+            return (f"{self.SOURCE},format=rgba,fps=25,hwupload[a];{self.JOINED[row]},hwdownload,format=rgba", None)
+        filter_, pixels, against, _ = self.FILTERS[row]
+        plain = None if against == "pocl" else f"{self.SOURCE},format={pixels},{against},format={pixels}"
+        return f"{self.SOURCE},format={pixels},hwupload,{filter_},hwdownload,format={pixels}", plain
+
+    def command(self, row):
+        graph, plain = self.graphs(row)
+        ffmpeg = ["ffmpeg", "-hide_banner", "-loglevel", "error", "-y"]
+        device = ["-init_hw_device", "opencl=ocl:0.0", "-filter_hw_device", "ocl"]
+
+        def words(given, name, options):
+            return shlex.join([*ffmpeg, *options, "-filter_complex", given, "-f", "rawvideo", name])
+        other = words(plain, "b.raw", []) if plain else \
+            "OCL_ICD_VENDORS=/etc/OpenCL/vendors/pocl.icd " + words(graph, "b.raw", device)
+        sample = "H" if row.split("-")[1] in ("rgba64", "p010", "yuv420p16") else "B"
+        return (f"{words(graph, 'a.raw', device)} && {other} && python3 -c {shlex.quote(self.COMPARE)} {sample}")
+
+    def table(self, root):
+        return {row: (["sh", "-c", self.command(row)], 300) for row in (*self.FILTERS, *self.JOINED)}
+
+    def wanted(self, key):
+        furthest = self.FILTERS[key][3] if key in self.FILTERS else 0
+        return [rf"^samples [1-9]\d* like furthest [0-{furthest}]$"]
+
+
+class Opencv:
+    """OpenCV's functions over OpenCL against themselves without it (clients/opencv_filters.py): a row is a function."""
+    name, part, per_run = "opencv", "python3-opencv", 1
+    LINE = re.compile(r"^(\w+) (passed|FAILED) ")
+
+    def commands(self, root, pattern):
+        if not pattern.search(f"{self.name}@filters"):
+            return []
+        with open(os.path.join(os.path.dirname(__file__), "clients", "opencv_filters.py"), encoding="utf-8") as file:
+            return [("filters", Command(["python3", "-c", file.read()], 1200, "/tmp", {"OPENCV_OPENCL_DEVICE": "::0", "OPENCV_OPENCL_RAISE_ERROR": "1"}))]
+
+    def rows(self, key, status, lines):
+        found = [(f"{key}::{match.group(1)}", "pass" if match.group(2) == "passed" else "fail", [match.string])
+                 for match in map(self.LINE.match, lines) if match]
+        bad = inroot.ended_badly(status) or ("fail" if status else None)
+        if bad or not found:
+            found.append((f"{key}::whole", bad or "crash", lines))
+        return found
+
+
 class Clpeak(Table):
     """Work for a device a thousand times as fast: hours here."""
     name, part = "clpeak", "clpeak"
@@ -169,4 +255,4 @@ class Clpeak(Table):
 
 
 def all_suites():
-    return [Piglit(), Pyopencl(), Clblast(), Hashcat(), Darktable(), Clpeak()]
+    return [Piglit(), Pyopencl(), Clblast(), Hashcat(), Darktable(), Ffmpeg(), Opencv(), Clpeak()]
