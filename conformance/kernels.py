@@ -28,8 +28,9 @@ KEYS = {"NEOReadDebugKeys": "1"}
 
 # Images are the runtime's own memory, whatever kind the other arguments are of (image-free-... are integers).
 NO_IMAGES = r"image-(?!free)"
-# Rows whose kernel is meant to fail have a configuration of their own.
-BAN, NOT_BAN = r"ban-", r"(?!ban-)"
+# Rows whose kernel is meant to fail have a configuration of their own, and so have those that want too little VRAM.
+PRESSURE = r"image-beside-(arguments|shared)"
+BAN, NOT_BAN, NOT_PRESSURE = rf"ban-|{PRESSURE}", r"(?!ban-)", rf"(?!{PRESSURE})"
 # name, options of `softxe run`, arguments of the suite, environment, what the report says, tests left out
 OPENCL = [
     ("default", [], [], {}, ["total.gpu_fault_failed_count == 0", "total.exec_banned_count == 0"], BAN),
@@ -51,6 +52,8 @@ OPENCL = [
     ("stack", [], ["--memory", "stack"], {}, ["total.gpu_fault_count > 0"], r"atomic-", NO_IMAGES, BAN),
     ("global", [], ["--memory", "global"], {}, ["total.gpu_fault_count > 0"], NO_IMAGES, BAN),
     ("malloc-little-vram", ["--vram", "512M"], ["--memory", "malloc"], {}, [], BAN),
+    ("images-little-vram", ["--vram", "384M"], ["--memory", "malloc"], {},
+     ["total.svm_eviction_bytes >= 100000000", "total.bo_eviction_count > 0"], NOT_PRESSURE),
     ("no-direct-submission", [], [], {**KEYS, "EnableDirectSubmission": "0"}, [], BAN),
     ("runtime-local-ids", [], [], {**KEYS, "EnableHwGenerationLocalIds": "0"}, [], BAN),
 ]
@@ -64,6 +67,8 @@ LEVEL_ZERO = [
     ("ban", [], [], {}, ["total.exec_banned_count >= 4", "total.gpu_fault_failed_count >= 4"], NOT_BAN),
     ("one-worker", ["--eu-threads", "1"], [], {}, [], r"indirect-immediate", BAN),
     ("little-vram", ["--vram", "512M"], [], {}, [], r"indirect-immediate", BAN),
+    ("images-little-vram", ["--vram", "384M"], [], {},
+     ["total.svm_eviction_bytes >= 100000000", "total.bo_eviction_count > 0"], NOT_PRESSURE),
     ("no-direct-submission", [], [], {**KEYS, "EnableDirectSubmission": "0"}, [], BAN),
 ]
 # name (of clients/NAME and expected/NAME_suite.txt), libraries, configurations

@@ -5,8 +5,9 @@
 // writes and always reads back (no stale read, no lost store), and one word that all increment
 // atomically (no lost update). Churn: slots that a CPU thread maps, unmaps, moves, protects and
 // discards while the engines write to them; its own words must be exactly what it stored, or zero
-// after a discard. Every few seconds all stop: the sums are checked, and that mappings, memory,
-// ranges and VMAs do not grow. An actor without progress: abort.
+// after a discard. Engines also run kernels of 64 lanes in both kinds of memory: whole loops of them go on while CPU
+// threads do all that. Every few seconds all stop: the sums are checked, and that mappings,
+// memory, ranges and VMAs do not grow. An actor without progress: abort.
 #include <fmt/format.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -31,6 +32,7 @@
 #include "drv/vm_ops.h"
 #include "host/live/live_host_mm.h"
 #include "hw/mmu_memory.h"
+#include "sim/soak_kernels.h"
 #include "svm/madvise.h"
 
 namespace softxe::sim {
@@ -42,6 +44,7 @@ constexpr unsigned kActors = kCpus + kGpus;
 constexpr std::uint64_t kSharedSlots = 6;
 constexpr std::uint64_t kSlotsPerCpu = 3;
 constexpr std::uint64_t kSlots = kSharedSlots + kCpus * kSlotsPerCpu;
+constexpr std::uint64_t kAllSlots = kSlots + kGpus;  ///< the last ones have the engines' code and tables
 constexpr std::uint64_t kSharedPages = kSharedSlots * (k2M / kPageSize);
 constexpr std::uint64_t kVramBytes = 4 * k2M;  // a third of what is in use
 constexpr unsigned kWatchdogSeconds = 30;
@@ -104,6 +107,9 @@ class Soak {
   void fork_and_look(std::uint64_t at, std::uint64_t stamp);
   void gpu_shared(unsigned actor, EngineMemory& gpu, Prng& prng);
   void gpu_churn(EngineMemory& gpu, Prng& prng);
+  void kernel_shared(unsigned actor, SoakKernels& kernels, Prng& prng);
+  void kernel_churn(SoakKernels& kernels, Prng& prng);
+  std::uint64_t churn_word(Prng& prng);
   void advise(Prng& prng);
   void check_point();
   Sizes sizes();
@@ -128,6 +134,8 @@ class Soak {
   std::atomic<std::uint64_t> round_{0};
   std::barrier<> barrier_{kActors + 1};
   std::array<std::atomic<std::uint64_t>, kActors> progress_{};
+  std::atomic<std::uint64_t> kernels_ended_{0};
+  std::atomic<std::uint64_t> kernels_failed_{0};  ///< those that met memory that was away
   std::array<std::uint64_t, kActors> seen_round_{};
   std::array<std::vector<std::uint64_t>, kActors> own_;      ///< what each own word must be
   std::array<std::vector<std::uint64_t>, kActors> atomics_;  ///< increments of the shared word, by actor
@@ -163,7 +171,7 @@ void Soak::set_up() {
       .range = GpuRange::of(GpuVa(0), vm_->vm.size_bytes()),
       .bo = {}};
   require(vm_bind(*device_, *vm_, std::span(&bind, 1), BindRun::kExecute).has_value(), "no mirror");
-  for (std::uint64_t i = 0; i < kSlots; ++i) require(map_slot(slot(i)) > 0, "no slot");
+  for (std::uint64_t i = 0; i < kAllSlots; ++i) require(map_slot(slot(i)) > 0, "no slot");
   for (unsigned actor = 0; actor < kActors; ++actor) {
     own_[actor].assign(kSharedPages, 0);
     atomics_[actor].assign(kSharedPages, 0);
@@ -290,11 +298,12 @@ void Soak::gpu_actor(unsigned actor) {
                                .clock = mm_->clock(),
                                .engine = {.engine_class = 1}});
   gpu.mmu().bind_vm({.asid = vm_->vm.config().asid, .table = &vm_->vm.table(0), .vram = &device_->vram_map(0)});
+  SoakKernels kernels(gpu, mm_->clock(), slot(kSlots + actor - kCpus), vm_->vm.config().va_bits);
   while (keep_running(actor)) {
-    if (prng.chance(3, 4)) {
-      gpu_shared(actor, gpu, prng);
-    } else {
-      gpu_churn(gpu, prng);
+    switch (prng.below(16)) {
+      case 0: kernel_shared(actor, kernels, prng); break;
+      case 1: kernel_churn(kernels, prng); break;
+      default: prng.chance(3, 4) ? gpu_shared(actor, gpu, prng) : gpu_churn(gpu, prng);
     }
   }
 }
@@ -318,10 +327,41 @@ void Soak::gpu_shared(unsigned actor, EngineMemory& gpu, Prng& prng) {
 
 // May fail at any time: the memory may be away or read-only.
 void Soak::gpu_churn(EngineMemory& gpu, Prng& prng) {
-  const std::uint64_t at = slot(kSharedSlots + prng.below(kSlots - kSharedSlots)) + prng.below(512) * kPageSize;
-  const GpuVa va(at + 8 * (kGpuWord + prng.below(64)));
+  const GpuVa va(churn_word(prng));
   std::uint64_t seen = 0;
   static_cast<void>(prng.chance(1, 2) ? gpu.load(va, seen) : gpu.store(va, prng.next()));
+}
+
+std::uint64_t Soak::churn_word(Prng& prng) {
+  const std::uint64_t at = slot(kSharedSlots + prng.below(kSlots - kSharedSlots)) + prng.below(512) * kPageSize;
+  return at + 8 * (kGpuWord + prng.below(64));
+}
+
+void Soak::kernel_shared(unsigned actor, SoakKernels& kernels, Prng& prng) {
+  const std::uint64_t first = prng.below(kSharedPages);
+  const std::uint64_t step = 1 + prng.below(kSharedPages / SoakKernels::kLanes);
+  const auto page_of = [&](unsigned lane) { return (first + lane * step) % kSharedPages; };
+  const auto rounds = static_cast<std::uint32_t>(1 + prng.below(16));
+  SoakKernels::Places pages;
+  SoakKernels::Places found;
+  for (unsigned lane = 0; lane < pages.size(); ++lane) pages[lane] = shared_page(page_of(lane));
+  require(kernels.count({.pages = pages, .own_offset = 8ull * (1 + actor), .rounds = rounds}, found).has_value(),
+          "a kernel over shared memory fails");
+  for (unsigned lane = 0; lane < pages.size(); ++lane) {
+    std::uint64_t& expected = own_[actor][page_of(lane)];
+    expected += rounds;
+    require(found[lane] == expected - 1, "a kernel reads another value than its engine stored");
+    atomics_[actor][page_of(lane)] += rounds;
+  }
+  kernels_ended_.fetch_add(1, std::memory_order_relaxed);
+}
+
+// May fail at any time, as an access may.
+void Soak::kernel_churn(SoakKernels& kernels, Prng& prng) {
+  SoakKernels::Places places;
+  for (std::uint64_t& place : places) place = churn_word(prng);
+  const bool ended = kernels.scatter(places, prng.next(), static_cast<std::uint32_t>(1 + prng.below(64))).has_value();
+  (ended ? kernels_ended_ : kernels_failed_).fetch_add(1, std::memory_order_relaxed);
 }
 
 // --- looking ------------------------------------------------------------------------------------------------------
@@ -386,7 +426,7 @@ int Soak::run() {
             now.vmas);
     require(now.mappings <= settled.mappings + 512, "mappings grow");
     require(now.resident_kb <= settled.resident_kb + 64ull * 1024, "memory grows");
-    require(now.ranges <= kSlots * 512, "ranges grow");
+    require(now.ranges <= kAllSlots * 512, "ranges grow");
     // Advice may cut the churned slots into pages, no further.
     require(now.vmas <= 2ull * kCpus * kSlotsPerCpu * (k2M / kPageSize), "VMAs grow");
     alarm(0);
@@ -398,11 +438,13 @@ int Soak::run() {
   for (auto& p : progress_) work += p.load();
   auto count = [&](Counter c) { return device_->counters().get(c); };
   fmt::print(
-      "softxe-soak: {} s, dma {}: {} operations, {} checks; {} migrations to VRAM, {} evictions, "
+      "softxe-soak: {} s, dma {}: {} operations, {} kernels ended, {} met holes, {} checks; {} migrations to VRAM, {} "
+      "evictions, "
       "{} CPU faults, "
       "{} unmap events, {} resets; {} mappings (was {}), {} KiB (was {}), {} ranges, {} VMAs\n",
-      options_.seconds, options_.copy ? "copy" : "move", work, checks, count(Counter::svm_migrate_to_vram_count),
-      count(Counter::svm_eviction_count), count(Counter::svm_cpu_fault_count), count(Counter::svm_unmap_event_count),
+      options_.seconds, options_.copy ? "copy" : "move", work, kernels_ended_.load(), kernels_failed_.load(), checks,
+      count(Counter::svm_migrate_to_vram_count), count(Counter::svm_eviction_count),
+      count(Counter::svm_cpu_fault_count), count(Counter::svm_unmap_event_count),
       count(Counter::svm_attribute_reset_count), last.mappings, settled.mappings, last.resident_kb, settled.resident_kb,
       last.ranges, last.vmas);
   device_->close_vm(vm_);

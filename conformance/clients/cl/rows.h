@@ -10,6 +10,8 @@ void add_atomic_rows(std::vector<kit::Row>& rows);
 void add_dispatch_rows(std::vector<kit::Row>& rows);
 void add_image_rows(std::vector<kit::Row>& rows);
 void add_sample_rows(std::vector<kit::Row>& rows);
+void add_yuv_rows(std::vector<kit::Row>& rows);
+void add_image_memory_rows(std::vector<kit::Row>& rows);
 void add_ban_rows(std::vector<kit::Row>& rows);
 /// The process of one of these rows; its status.
 int ban(const char* way);

@@ -176,6 +176,8 @@ std::vector<kit::Row> kit::all_rows() {
   add_dispatch_rows(rows);
   add_image_rows(rows);
   add_sample_rows(rows);
+  add_yuv_rows(rows);
+  add_image_memory_rows(rows);
   add_ban_rows(rows);
   return rows;
 }

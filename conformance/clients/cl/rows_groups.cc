@@ -1,5 +1,7 @@
 // Local memory, barriers, sub-groups, work-group functions, dpas, block messages.
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <numeric>
@@ -9,6 +11,7 @@
 namespace {
 
 using kit::Array;
+using kit::check_cl;
 using kit::Kernel;
 using kit::Random;
 using kit::Range;
@@ -67,6 +70,56 @@ void sub_groups(Runtime& rt, const SubGroups& row) {
       if (out[j].group == out[i].group) x.at(out[j].lane) = in[j], ++members;
     if (members != out[i].size) kit::fail("item %zu: its sub-group says %u members, %zu are there", i, out[i].size, members);
     if (out[i].result != row.want(x, out[i].lane)) kit::fail("item %zu lane %u of %u: got %u, want %u", i, out[i].lane, out[i].size, out[i].result, row.want(x, out[i].lane));
+  }
+}
+
+/// The index of the largest magnitude, by items and then by a tree: of equal ones which, too. Halves have many, also
+/// zeros of both signs and denormals.
+void half_arg_max(Runtime& rt) {
+  if (!rt.has("cl_khr_fp16")) kit::fail("no cl_khr_fp16");
+  constexpr uint kLocal = 64, kGroups = 6, kItems = kLocal * kGroups;
+  struct Best {
+    _Float16 value = 0;
+    uint index = 0;
+  };
+  Kernel kernel(rt,
+                "#pragma OPENCL EXTENSION cl_khr_fp16 : enable\n"
+                "kernel __attribute__((reqd_work_group_size(64, 1, 1))) void k(int n, global const half* x, global half* v, global uint* o) {"
+                " local half lv[64]; local uint li[64]; int l = get_local_id(0); half best = 0.0h; uint at = 0;"
+                " for (int i = get_global_id(0); i < n; i += get_global_size(0)) { half a = fabs(x[i]); if (a > best) { best = a; at = i; } }"
+                " lv[l] = best; li[l] = at; barrier(CLK_LOCAL_MEM_FENCE);"
+                " for (int s = 32; s > 0; s >>= 1) {"
+                "  if (l < s && lv[l + s] > lv[l]) { lv[l] = lv[l + s]; li[l] = li[l + s]; } barrier(CLK_LOCAL_MEM_FENCE); }"
+                " if (l == 0) { v[get_group_id(0)] = lv[0]; o[get_group_id(0)] = li[0]; } }");
+  Array<_Float16> values(rt, kGroups);
+  Array<uint> indices(rt, kGroups);
+  Random random;
+  for (const uint n : {uint{7}, uint{93}, uint{144}, uint{4096}, uint{20000}}) {
+    Array<_Float16> x(rt, n);
+    x.fill([&](size_t) {
+      constexpr std::uint16_t kSpecial[] = {0x8000, 0x0001, 0x83FF, 0x7BFF};
+      if (n == 144 && random.next() % 8 == 0) return std::bit_cast<_Float16>(kSpecial[random.next() % 4]);
+      return static_cast<_Float16>(random.real(-2, 2));
+    });
+    check_cl(clSetKernelArg(kernel.get(), 0, sizeof n, &n), "argument");
+    x.block().give(), values.block().give(), indices.block().give();
+    x.block().set_arg(kernel.get(), 1), values.block().set_arg(kernel.get(), 2), indices.block().set_arg(kernel.get(), 3);
+    kernel.enqueue({.global = {kItems}, .local = {kLocal}}, rt.queue);
+    check_cl(clFinish(rt.queue), "clFinish");
+    x.block().to_host(), values.block().to_host(), indices.block().to_host();
+    for (uint group = 0; group < kGroups; ++group) {
+      std::array<Best, kLocal> best;
+      for (uint l = 0; l < kLocal; ++l)
+        for (uint i = group * kLocal + l; i < n; i += kItems) {
+          const _Float16 a = x[i] < 0 ? -x[i] : x[i];
+          if (a > best[l].value) best[l] = {a, i};
+        }
+      for (uint s = kLocal / 2; s > 0; s /= 2)
+        for (uint l = 0; l < s; ++l)
+          if (best[l + s].value > best[l].value) best[l] = best[l + s];
+      if (indices[group] != best[0].index || values[group] != best[0].value)
+        kit::fail("group %u of %u elements: index %u (%g), want %u (%g)", group, n, indices[group], double(values[group]), best[0].index, double(best[0].value));
+    }
   }
 }
 
@@ -215,6 +268,7 @@ const kit::Row kRows[] = {
     {"matrix-tiled", matrix_tiled},
     {"dpas-half", dpas_half},
     {"dpas-int8", dpas_int8},
+    {"half-arg-max", half_arg_max},
 };
 
 }  // namespace

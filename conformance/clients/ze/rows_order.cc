@@ -234,6 +234,7 @@ void add_order_rows(std::vector<kit::Row>& rows) {
 std::vector<kit::Row> kit::all_rows() {
   std::vector<Row> rows;
   add_memory_rows(rows);
+  add_image_rows(rows);
   add_launch_rows(rows);
   add_order_rows(rows);
   add_ban_rows(rows);

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <span>
 #include <type_traits>
 
 #include "hw/eu/eu_half.h"
@@ -16,9 +17,11 @@ constexpr EuChannel k0 = EuChannel::kFirst, k1 = EuChannel::kSecond, k2 = EuChan
                     kZ = EuChannel::kZero, kO = EuChannel::kOne;
 using Channels = std::array<EuChannel, 4>;
 constexpr Channels kR{k0, kZ, kZ, kO}, kRg{k0, k1, kZ, kO}, kRgba{k0, k1, k2, k3}, kBgra{k2, k1, k0, k3},
-    kA{kZ, kZ, kZ, k0}, kI{k0, k0, k0, k0}, kL{k0, k0, k0, kO};
+    kA{kZ, kZ, kZ, k0}, kI{k0, k0, k0, k0}, kL{k0, k0, k0, kO}, kYuv{k2, k0, k1, kO};
 constexpr EuNumeric kUn = EuNumeric::kUnorm, kSn = EuNumeric::kSnorm, kUi = EuNumeric::kUint, kSi = EuNumeric::kSint,
                     kF = EuNumeric::kFloat, kSrgb = EuNumeric::kSrgb;
+constexpr EuYuv kPacked = EuYuv::kPacked;
+constexpr std::array<std::uint8_t, 4> kYuyv{0, 2, 1, 3}, kVyuy{1, 3, 2, 0}, kYvyu{0, 2, 3, 1}, kUyvy{1, 3, 0, 2};
 
 /// Code, number, components, their bits, bytes of an element, channels, whether it is stored to. Ascending.
 constexpr EuFormat kFormats[] = {
@@ -49,6 +52,11 @@ constexpr EuFormat kFormats[] = {
     {0x142, kSi, 1, 8, 1, kR, true},      {0x143, kUi, 1, 8, 1, kR, true},
     {0x144, kUn, 1, 8, 1, kA, true},      {0x145, kUn, 1, 8, 1, kI, false},
     {0x146, kUn, 1, 8, 1, kL, false},
+};
+constexpr EuFormat kYuvFormats[] = {
+    {0x182, kUn, 3, 8, 2, kYuv, false, kPacked, kYuyv}, {0x183, kUn, 3, 8, 2, kYuv, false, kPacked, kVyuy},
+    {0x18F, kUn, 3, 8, 2, kYuv, false, kPacked, kYvyu}, {0x190, kUn, 3, 8, 2, kYuv, false, kPacked, kUyvy},
+    {0x1A5, kUn, 3, 8, 1, kYuv, false, EuYuv::kPlanar},
 };
 
 std::uint32_t bits(float value) { return std::bit_cast<std::uint32_t>(value); }
@@ -173,14 +181,33 @@ std::uint32_t encode_component(const EuFormat& format, std::uint32_t raw) {
 }  // namespace
 
 const EuFormat* eu_find_format(std::uint32_t code) {
-  const auto* const found = std::lower_bound(std::begin(kFormats), std::end(kFormats), code,
-                                             [](const EuFormat& format, std::uint32_t c) { return format.code < c; });
-  return found != std::end(kFormats) && found->code == code ? found : nullptr;
+  using Formats = std::span<const EuFormat>;
+  const Formats formats = code < kYuvFormats[0].code ? Formats(kFormats) : Formats(kYuvFormats);
+  const auto found = std::lower_bound(formats.begin(), formats.end(), code,
+                                      [](const EuFormat& format, std::uint32_t c) { return format.code < c; });
+  return found != formats.end() && found->code == code ? &*found : nullptr;
 }
 
 void eu_decode_elements(const EuFormat& format, const std::byte* elements, unsigned count, EuComponents& to) {
   unpack(format, elements, count, to);
   for (unsigned k = 0; k < format.components; ++k) decode_component(format, k, count, to[k].data());
+}
+
+void eu_decode_yuv(const EuFormat& format, const EuYuvElements& from, unsigned count, EuComponents& to) {
+  const auto byte = [](const std::byte* at) { return std::to_integer<std::uint32_t>(*at); };
+  for (unsigned n = 0; n < count; ++n) {
+    if (format.yuv == EuYuv::kPacked) {
+      const std::byte* const pair = from.elements + 4 * n;
+      to[0][n] = byte(pair + format.order[from.odd >> n & 1]);
+      to[1][n] = byte(pair + format.order[2]);
+      to[2][n] = byte(pair + format.order[3]);
+    } else {
+      to[0][n] = byte(from.elements + n);
+      to[1][n] = byte(from.colours + 2 * n);
+      to[2][n] = byte(from.colours + 2 * n + 1);
+    }
+  }
+  for (unsigned k = 0; k < 3; ++k) decode_component(format, k, count, to[k].data());
 }
 
 void eu_encode_elements(const EuFormat& format, const EuComponents& from, unsigned count, std::byte* elements) {

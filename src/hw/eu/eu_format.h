@@ -20,15 +20,26 @@ enum class EuNumeric : std::uint8_t { kUnorm, kSnorm, kUint, kSint, kFloat, kSrg
 /// A channel of the four that messages give and take: a component, or a constant.
 enum class EuChannel : std::uint8_t { kFirst = 0, kSecond = 1, kThird = 2, kFourth = 3, kZero = 4, kOne = 5 };
 
+/// How brightness and colour of a YUV format stand in memory. Components are Y, U, V.
+enum class EuYuv : std::uint8_t {
+  kNone,
+  kPacked,  ///< two pixels side by side are four bytes, and have one colour
+  kPlanar,  ///< a plane of Y, below it one of U and V, two bytes for every two by two pixels
+};
+
 struct EuFormat {
   std::uint16_t code;
   EuNumeric numeric;
   std::uint8_t components;
   std::uint8_t component_bits;        ///< 8, 16, 32
-  std::uint8_t bytes;                 ///< of an element
+  std::uint8_t bytes;                 ///< of an element; of YUV formats: of a pixel, without a plane of colours
   std::array<EuChannel, 4> channels;  ///< red, green, blue, alpha
   bool writable;
+  EuYuv yuv = EuYuv::kNone;
+  std::array<std::uint8_t, 4> order{};  ///< kPacked: which of the four bytes are Y of the left, of the right, U, V
 
+  /// What is read at once.
+  unsigned item_bytes() const { return yuv == EuYuv::kPacked ? 4 : bytes; }
   /// The channel that a component is; of several the first.
   unsigned channel_of(unsigned component) const {
     for (unsigned c = 0; c < 3; ++c) {
@@ -50,6 +61,15 @@ using EuComponents = std::array<std::array<std::uint32_t, kEuChannelsMax>, 4>;
 
 /// Elements stand one behind the other, `format.bytes` each.
 void eu_decode_elements(const EuFormat& format, const std::byte* elements, unsigned count, EuComponents& to);
+
+/// Of YUV formats. `elements` are items; `colours` those of the other plane, if there is one. Bit n of `odd`: the right
+/// one of two pixels.
+struct EuYuvElements {
+  const std::byte* elements = nullptr;
+  const std::byte* colours = nullptr;
+  std::uint32_t odd = 0;
+};
+void eu_decode_yuv(const EuFormat& format, const EuYuvElements& from, unsigned count, EuComponents& to);
 
 /// Clamps and rounds as stores do: integers saturate, NaN is 0, to nearest even. `from` are channels.
 void eu_encode_elements(const EuFormat& format, const EuComponents& from, unsigned count, std::byte* elements);

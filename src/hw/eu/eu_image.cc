@@ -96,6 +96,7 @@ void find_levels(const EuSurfaceState& state, EuImage& image) {
 
 /// Entries side by side: the pitch is that of elements.
 tl::expected<EuImage, EuNoSurface> buffer_of(const EuSurfaceState& state, std::uint64_t va_mask, EuImage image) {
+  if (image.format->yuv != EuYuv::kNone) return unsupported("image message to a YUV buffer");
   if (state.pitch_bytes() != image.format->bytes) return unsupported("image message to a buffer of structures");
   if (tiling_of(state) != Tiling::kLinear) return illegal("image message to a tiled buffer");
   image.coordinates = 1;
@@ -120,6 +121,9 @@ tl::expected<EuImage, EuNoSurface> eu_image_of(const EuSurfaceState& state, std:
   for (unsigned c = 0; c < 4; ++c) image.selected[c] = select(*image.format, bits(words[7], 27 - 3 * c, 25 - 3 * c));
   if (image.type == EuSurfaceType::kBuffer) return buffer_of(state, va_mask, image);
 
+  if (image.format->yuv != EuYuv::kNone && (image.type != EuSurfaceType::k2d || bits(words[5], 3, 0) != 0)) {
+    return unsupported("image message to a YUV image that is not 2D, or has mip levels");
+  }
   image.coordinates = static_cast<std::uint8_t>(static_cast<unsigned>(image.type) + 1);
   image.array = bits(words[0], 28, 28) != 0 && image.type != EuSurfaceType::k3d;
   image.first_layer = image.array ? bits(words[4], 28, 18) : 0;
@@ -141,6 +145,10 @@ tl::expected<EuImage, EuNoSurface> eu_image_of(const EuSurfaceState& state, std:
   if (image.coordinates >= 2) image.level[0].height = bits(words[2], 29, 16) + 1;
   if (image.coordinates == 3 || image.array) image.level[0].depth = bits(words[3], 31, 21) + 1;
   find_levels(state, image);
+  if (image.format->yuv == EuYuv::kPlanar) {
+    image.colours_y = bits(words[6], 13, 0);
+    image.colours_x_bytes = bits(words[6], 29, 16);
+  }
   // A view into a larger surface begins in the middle of a tile.
   for (unsigned number = 0; number < image.levels; ++number) {
     image.level[number].x_bytes += std::uint64_t{bits(words[5], 31, 25)} * 4 * image.format->bytes;

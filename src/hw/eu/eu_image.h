@@ -34,6 +34,8 @@ struct EuImage {
   std::uint32_t first_level = 0;
   std::uint32_t levels = 1;
   std::array<Level, kLevelsMax> level{};  ///< from the first of the surface
+  std::uint64_t colours_x_bytes = 0;      ///< where the second plane of a planar format begins, from the first
+  std::uint64_t colours_y = 0;
 
   bool null() const { return format == nullptr; }
 };

@@ -239,7 +239,9 @@ inline Color texel(Memory& memory, const Image& image, const std::array<std::int
                                        static_cast<std::uint64_t>(i[2]))));
 }
 
-inline Color sample(Memory& memory, const Image& image, const Sampler& s, const std::array<float, 3>& at) {
+/// `texel_at` is the colour at whole coordinates, of which one may be -1.
+template <typename Texel>
+Color sample_of(const Image& image, const Sampler& s, const std::array<float, 3>& at, const Texel& texel_at) {
   const unsigned dims = image.dimensions();
   const std::int64_t size[] = {image.width, image.height, image.depth};
   std::array<std::int64_t, 3> fixed{};
@@ -259,10 +261,13 @@ inline Color sample(Memory& memory, const Image& image, const Sampler& s, const 
       if (linear) weight *= second ? place - below : 1 - (place - below);
       i[d] = index_of(s, s.wrap[d], static_cast<std::int64_t>(below) + (second ? 1 : 0), size[d]);
     }
-    const Color c = texel(memory, image, i, s.border);
+    const Color c = texel_at(i);
     for (unsigned k = 0; k < 4; ++k) sum[k] += weight * c[k];
   }
   return selected(image, sum);
+}
+inline Color sample(Memory& memory, const Image& image, const Sampler& s, const std::array<float, 3>& at) {
+  return sample_of(image, s, at, [&](const auto& i) { return texel(memory, image, i, s.border); });
 }
 
 /// The bytes that a store of `raw` (registers of R, G, B, A) makes of a texel.

@@ -87,7 +87,7 @@ void EuSampling::place(const EuSampler& sampler, EuFilter filter, const EuCoordi
 
 /// Components of one tap, the border's where it is outside.
 void EuSampling::decode(const EuTap& tap, unsigned number, EuComponents& to) const {
-  texels_.decode(number, to);
+  texels_.decode(tap, number, to);
   border(eu_lanes_mask(batch_.count) & ~tap.inside(), to);
 }
 

@@ -15,8 +15,10 @@ namespace softxe {
 
 /// One coordinate of up to 32 lanes.
 struct EuAxis {
-  EuRoom<std::uint64_t, kEuChannelsMax> part;  ///< of the address; anything where it is outside
-  std::uint32_t inside = 0;                    ///< bit n: lane n's is in the image
+  EuRoom<std::uint64_t, kEuChannelsMax> part;     ///< of the address; anything where it is outside
+  EuRoom<std::uint64_t, kEuChannelsMax> colours;  ///< the same in the second plane of a planar format, if it is one
+  std::uint32_t inside = 0;                       ///< bit n: lane n's is in the image
+  std::uint32_t odd = 0;                          ///< bit n: lane n's index is; of packed YUV formats only
 };
 
 /// Which coordinate, as far as addresses are concerned.
@@ -46,19 +48,28 @@ class EuTexels {
   /// kDone, kFault or kIllegal. What is outside is not asked for.
   EuSendResult load(std::span<const EuTap> taps, unsigned count);
   /// Components of the lanes of a tap; of lanes outside anything.
-  void decode(unsigned tap, EuComponents& to) const;
+  void decode(const EuTap& tap, unsigned number, EuComponents& to) const;
   /// Stores the chosen components (as bits) of the elements of lanes inside; elements have `image.format->bytes` each.
   EuSendResult store(const EuTap& tap, std::uint32_t components, const std::byte* elements, unsigned count);
 
  private:
+  enum class Plane : std::uint8_t { kFirst, kColours };
+  using Places = std::array<std::uint16_t, kEuTapsMax>;
+  static const EuRoom<std::uint64_t, kEuChannelsMax>& parts(const EuAxis& axis, Plane plane) {
+    return plane == Plane::kFirst ? axis.part : axis.colours;
+  }
+  unsigned item_bytes(Plane plane) const { return plane == Plane::kFirst ? image_.format->item_bytes() : 2; }
+  EuSendResult load(std::span<const EuTap> taps, Plane plane, Places& at);
   /// False: it leaves the address space.
-  bool address(const EuTap& tap, unsigned count, GpuVa* to) const;
+  bool address(const EuTap& tap, Plane plane, unsigned count, GpuVa* to) const;
 
   EuMemory& memory_;
   const EuImage& image_;
   const std::uint64_t va_mask_;
   unsigned count_ = 0;
-  std::array<std::uint16_t, kEuTapsMax> at_{};  ///< where the elements of a tap are; kNowhere: all are outside
+  Places at_{};           ///< where the elements of a tap are; kNowhere: all are outside
+  Places colours_{};      ///< the same for those of the second plane
+  std::size_t used_ = 0;  ///< bytes of `elements_`
   static constexpr std::uint16_t kNowhere = 0xFFFF;
   EuRoom<std::byte, std::size_t{kEuTapsMax} * kEuChannelsMax * 16> elements_;
 };

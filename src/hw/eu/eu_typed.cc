@@ -68,7 +68,7 @@ class Elements {
     const EuSendResult result = texels_.load(taps, count_);
     if (result.kind != EuSendKind::kDone) return result;
     EuComponents components;
-    texels_.decode(0, components);
+    texels_.decode(taps[0], 0, components);
     for (unsigned c = 0; c < 4; ++c) {
       const auto component = static_cast<unsigned>(image_.format->channels[c]);
       const std::uint32_t constant = image_.format->channels[c] == EuChannel::kOne ? image_.format->one() : 0;
@@ -146,6 +146,9 @@ EuSendResult eu_send_typed(const EuSendCall& call, const EuTypedMessage& message
 
   const auto image = eu_open_image(call, message.address);
   if (!image) return eu_no_surface(image.error());
+  if (!image->null() && image->format->yuv != EuYuv::kNone) {
+    return {EuSendKind::kUnsupported, "image message: typed access to a YUV format"};
+  }
   if (store && !image->null() && !image->format->writable) {
     return {EuSendKind::kUnsupported, "image message: typed store to a format that is only read"};
   }

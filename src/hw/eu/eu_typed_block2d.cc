@@ -167,6 +167,9 @@ EuSendResult eu_send_typed_block2d(const EuSendCall& call, const EuTypedBlock2dM
   if (!image->null() && image->type != EuSurfaceType::k2d) {
     return {EuSendKind::kUnsupported, "2D block message to an image that is not 2D"};
   }
+  if (!image->null() && image->format->yuv != EuYuv::kNone) {
+    return {EuSendKind::kUnsupported, "2D block message to a YUV image"};
+  }
   if (store) return counted(call, move(call, message.action, *image, block, registers));
   alignas(64) std::byte data[kEuDataBytesMax];
   const unsigned bytes = eu_round_to_grf(block.bytes());

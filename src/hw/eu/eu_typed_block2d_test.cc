@@ -196,7 +196,8 @@ TEST_F(EuTypedBlock2dTest, SurfacesThatAreNotHadAreNamedAndChangeNothing) {
       {0, 0, 7u << 29 | 3u << 12, "unsupported: 2D block message to an image that is not 2D"},  // 1D
       {0, 2u << 29 | kTile64 << 12, 7u << 29 | 3u << 12, "unsupported: 2D block message to an image that is not 2D"},
       {0, 3u << 29, 7u << 29, "unsupported: image message to a surface that is no image"},
-      {0, 0x182u << 18, 0x1FFu << 18, "unsupported: image message to an image of this format"},
+      {0, 0x1A6u << 18, 0x1FFu << 18, "unsupported: image message to an image of this format"},
+      {0, 0x182u << 18, 0x1FFu << 18, "unsupported: 2D block message to a YUV image"},
       {1, 1u << 19, 0, "illegal: image message to a mip level that its image does not have"},
       {4, 1u << 3, 0, "unsupported: image message to a multisampled image"},
       {5, 1u << 4, 0, "illegal: image message to a mip level that its image does not have"},
