@@ -1,4 +1,5 @@
-// libsoftxe: a software Intel Xe GPU as C++ objects. This header is the whole public interface.
+// libsoftxe: a software Intel Xe GPU as C++ objects. This header is the whole public interface for C++;
+// softxe_c.h has the same for C.
 //
 //   Process   the memory that devices mirror: a simulated process, or the one this code runs in
 //   Device    one card over it: VRAM, page tables, collector
@@ -253,6 +254,7 @@ struct Translation {
 class SOFTXE_API Vm {
  public:
   std::uint64_t bytes() const;
+  unsigned tiles() const;
 
   struct MirrorOptions {
     AutoReset autoreset = AutoReset::kOff;

@@ -74,6 +74,21 @@ TEST(Embed, SizesOfVramThatNoDeviceHasAreRefused) {
   EXPECT_TRUE(Device::create(process, options));
 }
 
+TEST(Embed, MirrorsAndAdviceNeedAVmInFaultMode) {
+  Machine m;
+  const std::uint64_t at = m.map(k2M);
+  for (const auto mode : {VmOptions::Mode::kLongRunning, VmOptions::Mode::kDmaFence}) {
+    VmOptions options;
+    options.mode = mode;
+    auto vm = m.device.create_vm(options);
+    ASSERT_TRUE(vm);
+    EXPECT_EQ(vm->bind_mirror({at, k2M}).error().err, EINVAL);
+    EXPECT_EQ(vm->advise_atomics({at, k2M}, Atomics::kCpu).error().err, EINVAL);
+    EXPECT_EQ(vm->advise_location({at, k2M}, Location{}).error().err, EINVAL);
+    EXPECT_EQ(vm->collect().error().err, EINVAL);
+  }
+}
+
 TEST(Embed, CopyFillAndBuffers) {
   Machine m;
   const std::uint64_t at = m.map(k2M);

@@ -65,6 +65,7 @@ struct Vm::Impl {
   ~Impl();
   softxe::Vm& vm() { return context->vm; }
   Result<GpuRange> checked(Range range) const;
+  Status check_fault_mode() const;
   Status bind(Range range, BindOp op, std::shared_ptr<GemBo> bo = nullptr);
   Status advise(Range range, const Advice& advice);
 

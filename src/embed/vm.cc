@@ -76,8 +76,14 @@ Status Vm::Impl::bind(Range range, BindOp op, std::shared_ptr<GemBo> bo) {
   return api::to_api(vm_bind(dev, *context, std::span(&resolved, 1), BindRun::kExecute));
 }
 
+// The decoder of ioctls says no to these before they come here.
+Status Vm::Impl::check_fault_mode() const {
+  return context->svm ? Status{} : Status{Error{EINVAL, "the VM is not in fault mode"}};
+}
+
 Status Vm::Impl::advise(Range range, const Advice& advice) {
   const EngineCall call;
+  if (Status usable = check_fault_mode(); !usable) return usable;
   auto inside = checked(range);
   if (!inside) return inside.error();
   device->device->flush_collector(*context);
@@ -86,10 +92,12 @@ Status Vm::Impl::advise(Range range, const Advice& advice) {
 }
 
 std::uint64_t Vm::bytes() const { return impl_->vm().size_bytes(); }
+unsigned Vm::tiles() const { return impl_->vm().config().tile_count; }
 
 // --- binds --------------------------------------------------------------------------------------------------------
 
 Status Vm::bind_mirror(Range range, const MirrorOptions& options) {
+  if (Status usable = impl_->check_fault_mode(); !usable) return usable;
   const auto reset = options.autoreset == AutoReset::kOn ? softxe::AutoReset::kOn : softxe::AutoReset::kOff;
   BindOp op;
   op.read_only = options.access == Access::kReadOnly;
@@ -152,7 +160,7 @@ Status Vm::advise_location(Range range, Location location) {
 
 Status Vm::collect() {
   const EngineCall call;
-  if (!impl_->context->svm) return Error{EINVAL, "the VM is not in fault mode"};
+  if (Status usable = impl_->check_fault_mode(); !usable) return usable;
   Guard hold(impl_->vm().lock);
   impl_->context->svm->assert_vm_locked();
   auto outcome = impl_->context->svm->collect_garbage();

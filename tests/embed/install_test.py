@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Installs a build into a temporary prefix, then builds and runs examples/embed.cc outside of the tree:
-with find_package and with pkg-config, against the shared and the static library.
+"""Installs a build into a temporary prefix, then builds and runs examples/embed.cc and examples/embed_c.c
+outside of the tree: with find_package and with pkg-config, against the shared and the static library.
 
-    install_test.py --build BUILD [--cmake CMAKE] [--cxx COMPILER]
+    install_test.py --build BUILD [--cmake CMAKE] [--cxx COMPILER] [--cc COMPILER]
 
-Also looked at: the header alone compiles as C++17 without warnings and names no header of others; the
-shared library's SONAME and exports; that installed commands find the installed preload library; that the
-prefix may be moved.
+Also looked at: the headers alone compile as C++17 and as C11 without warnings and name no header of others;
+the shared library's SONAME and exports; that installed commands find the installed preload library; that the
+prefix may be moved; that a fully static program works.
 """
 import argparse
 import os
@@ -17,11 +17,19 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-EXAMPLE = ROOT / "examples" / "embed.cc"
-STRICT = ["-std=c++17", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror"]
+WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror"]
 SYSTEM_HEADERS = {"array", "cstddef", "cstdint", "memory", "utility", "variant", "vector"}
+C_HEADERS = {"stddef.h", "stdint.h"}
 
 failures = []
+
+
+class Language:
+    """A compiler and the example it builds."""
+
+    def __init__(self, name, compiler, standard, example, says):
+        self.name, self.compiler, self.flags = name, compiler, [standard, *WARNINGS]
+        self.example, self.says = ROOT / "examples" / example, says
 
 
 def check(condition, claim):
@@ -42,22 +50,27 @@ def find(prefix, name):
     return next(iter(sorted(prefix.rglob(name))), None)
 
 
-def check_program(program, claim, library_dir=None):
+def check_program(program, says, claim, library_dir=None):
     environment = dict(os.environ)
     if library_dir:
         environment["LD_LIBRARY_PATH"] = str(library_dir)
     done = run([program], env=environment)
-    check(done.returncode == 0 and "the CPU reads 7, now it is in system memory" in done.stdout, claim)
+    check(done.returncode == 0 and says in done.stdout, claim)
 
 
-def check_header(prefix, cxx, work):
-    header = find(prefix, "softxe.h")
+def check_header(prefix, language, name, others, work):
+    header = find(prefix, name)
     included = set(re.findall(r"#\s*include\s*[<\"]([^>\"]+)", header.read_text(encoding="utf-8")))
-    check(included <= SYSTEM_HEADERS, f"the header needs the standard library only ({sorted(included)})")
-    alone = work / "alone.cc"
-    alone.write_text("#include <softxe/softxe.h>\n", encoding="utf-8")
-    done = run([cxx, *STRICT, "-fsyntax-only", f"-I{prefix}/include", alone])
-    check(done.returncode == 0, "the header compiles alone, as C++17, without warnings")
+    check(included <= others, f"{name} needs the standard library only ({sorted(included)})")
+    alone = work / f"alone{language.example.suffix}"
+    alone.write_text(f"#include <softxe/{name}>\nint main(void) {{ return 0; }}\n", encoding="utf-8")
+    done = run([language.compiler, *language.flags, "-fsyntax-only", f"-I{prefix}/include", alone])
+    check(done.returncode == 0, f"{name} compiles alone as {language.name}, without warnings")
+
+
+def declared_in_c(prefix):
+    text = find(prefix, "softxe_c.h").read_text(encoding="utf-8")
+    return set(re.findall(r"^SOFTXE_C_API [^;(]*?\b(softxe_\w+)\(", text, re.MULTILINE))
 
 
 def check_library(prefix):
@@ -71,33 +84,47 @@ def check_library(prefix):
     check(all(re.match(r"lib(stdc\+\+|gcc_s|c|m|pthread)\.so|ld-linux", name) for name in needed),
           f"it needs the compiler's libraries only: {sorted(needed)}")
     symbols = run(["nm", "-D", "--defined-only", library]).stdout.split()[2::3]
-    outside = [name for name in symbols if not re.match(r"_ZNK?6softxe3api", name)]
+    in_c = declared_in_c(prefix)
+    check(len(in_c) > 50 and in_c <= set(symbols), f"all {len(in_c)} calls of softxe_c.h are there {sorted(in_c - set(symbols))[:5]}")
+    outside = [name for name in symbols if not re.match(r"_ZNK?6softxe3api", name) and name not in in_c]
     check(len(symbols) > 40 and not outside, f"{len(symbols)} symbols, all of the interface {outside[:5]}")
 
 
-def check_pkg_config(prefix, cxx, work):
+def check_pkg_config(prefix, language, work):
     pc = find(prefix, "softxe.pc")
     environment = dict(os.environ, PKG_CONFIG_PATH=str(pc.parent))
     for package in ("softxe", "softxe-static"):
         flags = run(["pkg-config", "--cflags", "--libs", package], env=environment).stdout.split()
-        program = work / package
-        done = run([cxx, *STRICT, EXAMPLE, "-o", program, *flags])
-        check(done.returncode == 0, f"pkg-config {package}: builds")
+        claim = f"pkg-config {package}, {language.name}"
+        program = work / f"{package}-{language.example.stem}"
+        done = run([language.compiler, *language.flags, language.example, "-o", program, *flags])
+        check(done.returncode == 0, f"{claim}: builds")
         if done.returncode == 0:
-            check_program(program, f"pkg-config {package}: runs",
+            check_program(program, language.says, f"{claim}: runs",
                           find(prefix, "libsoftxe.so").parent if package == "softxe" else None)
 
 
-def check_find_package(prefix, cmake, cxx, work):
-    build = work / "consumer"
+def check_fully_static(prefix, language, work):
+    program = work / "fully-static"
+    done = run([language.compiler, *language.flags, "-static", f"-I{prefix}/include", language.example, "-o", program,
+                find(prefix, "libsoftxe.a"), "-lstdc++", "-lm", "-pthread"])
+    check(done.returncode == 0, f"a fully static program in {language.name}: builds")
+    if done.returncode == 0:
+        check_program(program, language.says, f"a fully static program in {language.name}: runs")
+
+
+def check_find_package(prefix, cmake, language, work):
+    build = work / f"consumer-{language.example.stem}"
+    claim = f"find_package(softxe), {language.name}"
+    variable = "CMAKE_C_COMPILER" if language.example.suffix == ".c" else "CMAKE_CXX_COMPILER"
     done = run([cmake, "-G", "Ninja", "-S", ROOT / "tests/embed/consumer", "-B", build,
-                f"-DCMAKE_PREFIX_PATH={prefix}", f"-DCMAKE_CXX_COMPILER={cxx}", f"-DEXAMPLE={EXAMPLE}"])
-    check(done.returncode == 0, "find_package(softxe): found")
+                f"-DCMAKE_PREFIX_PATH={prefix}", f"-D{variable}={language.compiler}", f"-DEXAMPLE={language.example}"])
+    check(done.returncode == 0, f"{claim}: found")
     if done.returncode == 0 and run([cmake, "--build", build]).returncode == 0:
         for program in ("with_shared", "with_static"):
-            check_program(build / program, f"find_package(softxe): {program} runs")
+            check_program(build / program, language.says, f"{claim}: {program} runs")
     else:
-        check(False, "find_package(softxe): builds")
+        check(False, f"{claim}: builds")
 
 
 def check_uninstall(args, work):
@@ -117,7 +144,11 @@ def main():
     parser.add_argument("--build", type=pathlib.Path, required=True)
     parser.add_argument("--cmake", default="cmake")
     parser.add_argument("--cxx", default="c++")
+    parser.add_argument("--cc", default="cc")
     args = parser.parse_args()
+    says = "the CPU reads 7, now it is in system memory"
+    cxx = Language("C++17", args.cxx, "-std=c++17", "embed.cc", says)
+    c = Language("C11", args.cc, "-std=c11", "embed_c.c", says)
     with tempfile.TemporaryDirectory() as folder:
         work = pathlib.Path(folder)
         done = run([args.cmake, "--install", args.build, "--prefix", "/opt/softxe"],
@@ -127,10 +158,14 @@ def main():
             # Moving it makes sure that nothing has kept the path it was staged at.
             prefix = work / "prefix"
             (work / "staged/opt/softxe").rename(prefix)
-            check_header(prefix, args.cxx, work)
+            check_header(prefix, cxx, "softxe.h", SYSTEM_HEADERS, work)
+            check_header(prefix, c, "softxe_c.h", C_HEADERS, work)
+            check_header(prefix, cxx, "softxe_c.h", C_HEADERS, work)
             check_library(prefix)
-            check_pkg_config(prefix, args.cxx, work)
-            check_find_package(prefix, args.cmake, args.cxx, work)
+            for language in (cxx, c):
+                check_pkg_config(prefix, language, work)
+                check_find_package(prefix, args.cmake, language, work)
+                check_fully_static(prefix, language, work)
             status = run([prefix / "bin/softxe", "run", "--", "/bin/sh", "-c", "exit 3"]).returncode
             check(status == 3, "the installed command runs a program with the installed library")
             check_uninstall(args, work)
