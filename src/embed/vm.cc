@@ -51,6 +51,7 @@ Location location_of(softxe::Device& device, const PreferredLocation& preferred)
 
 Vm::Impl::~Impl() {
   const EngineCall call;
+  const RequestScope asked(Request::kClose);
   if (context) device->device->close_vm(context);
 }
 
@@ -68,6 +69,7 @@ Status Vm::Impl::bind(Range range, BindOp op, std::shared_ptr<GemBo> bo) {
   const EngineCall call;
   auto inside = checked(range);
   if (!inside) return inside.error();
+  const RequestScope asked(Request::kBind);
   softxe::Device& dev = *device->device;
   dev.flush_collector(*context);
   op.range = {inside->start(), inside->size()};
@@ -80,6 +82,7 @@ Status Vm::Impl::advise(Range range, const Advice& advice) {
   const EngineCall call;
   auto inside = checked(range);
   if (!inside) return inside.error();
+  const RequestScope asked(Request::kAdvise);
   device->device->flush_collector(*context);
   auto done = madvise(*context, *inside, advice);
   return done ? Status{} : Status{api::to_api(done.error())};
@@ -153,6 +156,7 @@ Status Vm::advise_location(Range range, Location location) {
 Status Vm::collect() {
   const EngineCall call;
   if (!impl_->context->svm) return Error{EINVAL, "the VM is not in fault mode"};
+  const RequestScope asked(Request::kCollect);
   Guard hold(impl_->vm().lock);
   impl_->context->svm->assert_vm_locked();
   auto outcome = impl_->context->svm->collect_garbage();
@@ -163,6 +167,7 @@ Status Vm::collect() {
 
 Result<std::vector<VmaInfo>> Vm::vmas() {
   const EngineCall call;
+  const RequestScope asked(Request::kLook);
   softxe::Device& device = *impl_->device->device;
   device.flush_collector(*impl_->context);
   softxe::Vm& vm = impl_->vm();
