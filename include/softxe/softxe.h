@@ -94,6 +94,42 @@ struct LiveOptions {
   Hooks hooks = Hooks::kNone;
 };
 
+// What happened, and why: one record each (docs/TRACE.md 1 describes every field and kind).
+struct Event {
+  std::uint64_t seq = 0;     ///< from 1, without gaps
+  std::uint64_t parent = 0;  ///< seq of the event that caused it; 0: the program's own call or access
+  std::uint64_t time_ns = 0;
+  std::uint64_t address = 0;  ///< of the interval it is about
+  std::uint64_t bytes = 0;
+  std::uint64_t word = 0;  ///< belongs to the kind
+  std::uint32_t thread = 0;
+  std::uint32_t asid = 0;                 ///< of the VM; 0: none
+  int err = 0;                            ///< errno, where something was refused
+  unsigned device = 0;                    ///< in the order in which they were made
+  const char* kind = "";                  ///< "fault", "migrate", "unmap" ...; lives for ever
+  const char* cause = "";                 ///< "gpu-fault", "eviction" ..., or ""; lives for ever
+  PageState from = PageState::kUnmapped;  ///< of a move: kSystem or kVram; kUnmapped: does not say
+  PageState to = PageState::kUnmapped;
+};
+
+/// Reads the events of a process. A handle; one thread at a time.
+class SOFTXE_API EventReader {
+ public:
+  /// What happened since this was asked last, in order.
+  std::vector<Event> read();
+  /// Events that found no room: 65536 fit between two reads.
+  std::uint64_t lost() const;
+  /// What the events read so far say that a counter of a device is: the number Device::counter() has, when the reader
+  /// was there from the beginning and nothing was lost. ENOENT: no such counter, or one that no event carries.
+  Result<std::uint64_t> counted(const char* name, unsigned device = 0) const;
+
+ private:
+  friend class Process;
+  struct SOFTXE_INTERNAL Impl;
+  explicit EventReader(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
+  std::shared_ptr<Impl> impl_;
+};
+
 class SOFTXE_API Process {
  public:
   /// A process with nothing in it, time that moves only when told to, and no threads.
@@ -124,6 +160,10 @@ class SOFTXE_API Process {
   Status read(std::uint64_t at, void* to, std::size_t bytes);
   Status write(std::uint64_t at, const void* from, std::size_t bytes);
   PageState page_state(std::uint64_t at);
+
+  /// From now on what happens is recorded, as long as this process lives; call it before any device is made to miss
+  /// nothing. One process of a program at a time: EBUSY. A second reader goes on where the first one stopped.
+  Result<EventReader> events();
 
   /// Simulated only: time passes.
   void advance_ns(std::uint64_t ns);

@@ -71,6 +71,8 @@ struct ProcessOptions {
   ThreadStarter start_thread = default_thread_starter();
   /// kManual: no thread at all; waits run what can run (tests, simulators).
   ExecPolicy policy = ExecPolicy::kThreads;
+  /// kManual: collector passes run in faults and requests only; implied by a manual policy.
+  GcWorker::Mode collector = GcWorker::Mode::kThread;
   /// Runs before every EXEC: the live backend's probe for unseen unmaps.
   std::function<void()> before_submit = [] {};
   /// Asked by waits of the calling thread, which end with -EINTR when it says true; null: never.

@@ -121,7 +121,7 @@ Result<std::unique_ptr<DrmProcess>> DrmProcess::create(HostMm& host, const Proce
     if (options.visible_bytes != 0) device.config.visible_bytes = options.visible_bytes;
     device.reset = options.reset;
     device.start_thread = options.start_thread;
-    if (options.policy == ExecPolicy::kManual) device.collector = GcWorker::Mode::kManual;
+    device.collector = options.policy == ExecPolicy::kManual ? GcWorker::Mode::kManual : options.collector;
     if (options.counters != nullptr) device.counters = &options.counters[index];
     if (options.vram_peak_bytes) device.vram_peak_bytes = options.vram_peak_bytes(index);
     if (options.vm_counters) {

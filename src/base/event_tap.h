@@ -25,7 +25,8 @@ class EventTap {
   std::vector<Event> take() { return std::exchange(events_, {}); }
   const EventCheck& check() const { return check_; }
   /// True when the ring was full at some time: sums say nothing then.
-  bool lost() const { return ring_->dropped.load(std::memory_order_relaxed) != 0; }
+  bool lost() const { return dropped() != 0; }
+  std::uint64_t dropped() const { return ring_->dropped.load(std::memory_order_relaxed); }
 
  private:
   EventRing* const ring_;

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
@@ -90,6 +91,7 @@ void set_environment(const RunOptions& options, const RunFolder& folder) {
   setenv("SOFTXE_AUTORESET", options.autoreset.c_str(), 1);
   setenv("SOFTXE_DMA", options.dma.c_str(), 1);
   if (options.eu_threads != 0) setenv("SOFTXE_EU_THREADS", fmt::format("{}", options.eu_threads).c_str(), 1);
+  if (options.deterministic) setenv("SOFTXE_DETERMINISTIC", "1", 1);
   if (!options.vram.empty()) setenv("SOFTXE_VRAM", options.vram.c_str(), 1);
   if (!options.visible.empty()) setenv("SOFTXE_VISIBLE", options.visible.c_str(), 1);
 }
@@ -107,10 +109,13 @@ Status make_shadow_tree(const preload::Settings& settings, const std::string& fo
   return materialise(build_tree(settings.devices), tree);
 }
 
+constexpr unsigned long kAskPersonality = 0xffffffff;
+
 [[noreturn]] void start_program(const RunOptions& options, const std::string& file, const std::string& library) {
   // Only here: what the runner itself starts must not be a client.
   setenv("LD_PRELOAD", list_with(library, "LD_PRELOAD").c_str(), 1);
   setenv("ASAN_OPTIONS", list_with(preload::kAsanOption, "ASAN_OPTIONS").c_str(), 1);
+  if (options.deterministic) personality(static_cast<unsigned long>(personality(kAskPersonality)) | ADDR_NO_RANDOMIZE);
   if (!options.root.empty()) {
     if (const auto entered = enter_root(options.root); !entered) _exit(fail_with(entered.error()));
   }
@@ -173,7 +178,9 @@ RunFacts facts_of(const RunOptions& options, const preload::Settings& settings) 
                    {"dma", options.dma}};
   if (!options.vram.empty()) facts.options.emplace_back("vram", options.vram);
   if (!options.visible.empty()) facts.options.emplace_back("visible", options.visible);
+  if (options.deterministic) facts.options.emplace_back("deterministic", "yes");
   if (options.eu_threads != 0) facts.options.emplace_back("eu-threads", fmt::format("{}", options.eu_threads));
+  if (options.deterministic) facts.seed = 0;
   facts.started_unix = time(nullptr);
   facts.started_ns = SteadyClock().now_ns();
   return facts;
@@ -240,6 +247,7 @@ int run_with(RunOptions options, const SinkFactory& make_sink) {
   if (!wanted) return fail_with({kExitUsage, wanted.error()});
   if (const auto fit = check_machine(); !fit) return fail_with(fit.error());
   if (!options.root.empty()) options.root = std::filesystem::absolute(options.root).string();
+  if (options.deterministic && options.eu_threads == 0) options.eu_threads = 1;
   const RootView files(options.root);
   auto file = find_program(files, options.program.front());
   if (!file) return fail_with(file.error());

@@ -27,6 +27,7 @@ struct RunOptions {
   std::string autoreset = "flag";
   std::string dma = "move";
   unsigned eu_threads = 0;  ///< 0: one per processor
+  bool deterministic = false;
   std::string report;
   std::string root;
   bool summary = false;

@@ -130,8 +130,11 @@ std::string check_report(const nlohmann::json& report) {
 nlohmann::json facts_json(const RunFacts& facts) {
   nlohmann::json options = nlohmann::json::object();
   for (const auto& [name, value] : facts.options) options[name] = value;
-  return {{"softxe", version_text()}, {"command", facts.command},           {"options", std::move(options)},
-          {"kernel", facts.kernel},   {"started_unix", facts.started_unix}, {"started_ns", facts.started_ns}};
+  nlohmann::json json = {{"softxe", version_text()},           {"command", facts.command},
+                         {"options", std::move(options)},      {"kernel", facts.kernel},
+                         {"started_unix", facts.started_unix}, {"started_ns", facts.started_ns}};
+  if (facts.seed) json["seed"] = *facts.seed;
+  return json;
 }
 
 nlohmann::json make_report(const preload::SlotFile& slots, const RunFacts& facts) {

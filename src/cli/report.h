@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,7 @@ struct RunFacts {
   std::vector<std::string> command;
   std::string kernel;  ///< release of the machine's
   std::vector<std::pair<std::string, std::string>> options;
+  std::optional<std::uint64_t> seed;  ///< of a deterministic run: of what would be drawn; nothing else is
   std::uint64_t device_count = 0;
   std::uint64_t vram_bytes = 0;   ///< of one device, all tiles together
   std::int64_t started_unix = 0;  ///< seconds

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <unordered_map>
-#include <vector>
 
 #include "cli/trace_text.h"
 
@@ -57,21 +57,34 @@ class SameWorlds {
   std::unordered_map<std::uint64_t, std::uint64_t> back_;
 };
 
-/// The events of a trace, process after process.
-std::vector<Event> all_of(TraceReader& trace) {
-  std::map<std::uint16_t, std::vector<Event>> by_process;
-  trace.for_each([&](const NumberedEvent& e) {
-    by_process[e.process].push_back(e.event);
-    return true;
-  });
-  std::vector<Event> all;
-  for (auto& [process, events] : by_process) all.insert(all.end(), events.begin(), events.end());
-  return all;
-}
+/// The events of a trace, process after process, with a block of it in memory.
+class AllEvents {
+ public:
+  explicit AllEvents(TraceReader& trace) : trace_(trace), next_(trace.processes().begin()) { find(); }
+  /// nullptr behind the last one.
+  const Event* now() const { return cursor_ ? &cursor_->event() : nullptr; }
+  void advance() {
+    cursor_->advance();
+    find();
+  }
 
-std::string shown(const std::vector<Event>& events, std::size_t at) {
-  if (at >= events.size()) return "(no more events)";
-  return fmt::format("{} {}: {}", events[at].seq, name_of(events[at].kind), sentence_of(events[at]));
+ private:
+  void find() {
+    while (!cursor_ || cursor_->done()) {
+      cursor_.reset();
+      if (next_ == trace_.processes().end()) return;
+      cursor_.emplace(trace_, next_++->first);
+    }
+  }
+
+  TraceReader& trace_;
+  std::map<std::uint16_t, ProcessInfo>::const_iterator next_;
+  std::optional<TraceReader::Cursor> cursor_;
+};
+
+std::string shown(const Event* event) {
+  if (event == nullptr) return "(no more events)";
+  return fmt::format("{} {}: {}", event->seq, name_of(event->kind), sentence_of(*event));
 }
 
 }  // namespace
@@ -96,15 +109,20 @@ std::string diff_reports(const nlohmann::json& first, const nlohmann::json& seco
 }
 
 std::string diff_traces(TraceReader& first, TraceReader& second) {
-  const std::vector<Event> a = all_of(first);
-  const std::vector<Event> b = all_of(second);
+  AllEvents a(first);
+  AllEvents b(second);
   SameWorlds worlds;
-  std::size_t at = 0;
-  while (at < a.size() && at < b.size() && worlds.same(a[at], b[at])) ++at;
-  if (at == a.size() && at == b.size()) return {};
-  std::string text = fmt::format("event {} differs\n", at + 1);
-  if (at > 0) text += fmt::format("  before  {}\n", shown(a, at - 1));
-  return text + fmt::format("  first   {}\n  second  {}\n", shown(a, at), shown(b, at));
+  std::uint64_t same = 0;
+  std::optional<Event> before;
+  for (; a.now() != nullptr && b.now() != nullptr && worlds.same(*a.now(), *b.now()); ++same) {
+    before = *a.now();
+    a.advance();
+    b.advance();
+  }
+  if (a.now() == nullptr && b.now() == nullptr) return {};
+  std::string text = fmt::format("event {} differs\n", same + 1);
+  if (before) text += fmt::format("  before  {}\n", shown(&*before));
+  return text + fmt::format("  first   {}\n  second  {}\n", shown(a.now()), shown(b.now()));
 }
 
 }  // namespace softxe::trace

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "cli/trace_check.h"
 #include "cli/trace_reader.h"
 #include "cli/trace_writer.h"
 
@@ -61,6 +62,20 @@ class TraceFile : public ::testing::Test {
   fs::path folder_;
   std::string path_;
 };
+
+TEST_F(TraceFile, OneWithoutAnEndIsCheckedForWhatItHas) {
+  auto writer = TraceWriter::create(path_, {{"started_ns", 0}});
+  ASSERT_TRUE(writer);
+  const std::array<Event, 2> sound{Event{.seq = 1, .kind = EventKind::kIoctl},
+                                   Event{.seq = 2, .parent = 1, .kind = EventKind::kExec}};
+  (*writer)->take(0, sound);
+  (*writer)->flush();
+  EXPECT_EQ(check_trace(**TraceReader::open(path_)), "");
+  const Event orphan{.seq = 3, .kind = EventKind::kExec};
+  (*writer)->take(0, std::span(&orphan, 1));
+  (*writer)->flush();
+  EXPECT_NE(check_trace(**TraceReader::open(path_)), "");
+}
 
 TEST_F(TraceFile, ComesBackAsItWasWritten) {
   write(25);

@@ -148,33 +148,16 @@ std::vector<Event> TraceReader::events_of(const IndexEntry& block) {
   return events;
 }
 
-/// Where the merge stands in one process.
-class TraceReader::Cursor {
- public:
-  Cursor(TraceReader& reader, std::uint16_t process) : reader_(reader), process_(process) { refill(); }
-  bool done() const { return at_ == events_.size(); }
-  const Event& event() const { return events_[at_]; }
-  std::uint16_t process() const { return process_; }
-  void advance() {
-    if (++at_ == events_.size()) refill();
+void TraceReader::Cursor::refill() {
+  at_ = 0;
+  events_.clear();
+  while (events_.empty() && next_block_ < reader_.blocks_.size()) {
+    const IndexEntry& block = reader_.blocks_[next_block_++];
+    if (block.kind == BlockKind::kEvents && block.process == process_) events_ = reader_.events_of(block);
   }
+}
 
- private:
-  void refill() {
-    at_ = 0;
-    events_.clear();
-    while (events_.empty() && next_block_ < reader_.blocks_.size()) {
-      const IndexEntry& block = reader_.blocks_[next_block_++];
-      if (block.kind == BlockKind::kEvents && block.process == process_) events_ = reader_.events_of(block);
-    }
-  }
-
-  TraceReader& reader_;
-  const std::uint16_t process_;
-  std::size_t next_block_ = 0;
-  std::vector<Event> events_;
-  std::size_t at_ = 0;
-};
+TraceReader::Cursor TraceReader::begin_of(std::uint16_t process) { return {*this, process}; }
 
 void TraceReader::for_each(const std::function<bool(const NumberedEvent&)>& each) {
   std::vector<Cursor> cursors;

@@ -39,6 +39,7 @@ struct NumberedEvent {
 
 class TraceReader {
  public:
+  class Cursor;
   /// ENOENT and the like; EINVAL: not a trace, or of a version that this program does not know.
   static Result<std::unique_ptr<TraceReader>> open(const std::string& path);
   ~TraceReader();
@@ -55,11 +56,12 @@ class TraceReader {
 
   /// Every event, processes merged by time. False from `each` ends it.
   void for_each(const std::function<bool(const NumberedEvent&)>& each);
+  /// Where a walk through the events of one process begins; the reader outlives it. Holds one block.
+  Cursor begin_of(std::uint16_t process);
   /// The events of one process, newest first.
   void for_each_backwards(std::uint16_t process, const std::function<bool(const Event&)>& each);
 
  private:
-  class Cursor;
   explicit TraceReader(int fd) : fd_(fd) {}
   Status read_head();
   bool read_index();
@@ -78,6 +80,27 @@ class TraceReader {
   std::map<std::uint16_t, ProcessInfo> processes_;
   std::uint64_t events_ = 0;
   std::string cut_off_;
+};
+
+/// One event of a process after the other.
+class TraceReader::Cursor {
+ public:
+  Cursor(TraceReader& reader, std::uint16_t process) : reader_(reader), process_(process) { refill(); }
+  bool done() const { return at_ == events_.size(); }
+  const Event& event() const { return events_[at_]; }
+  std::uint16_t process() const { return process_; }
+  void advance() {
+    if (++at_ == events_.size()) refill();
+  }
+
+ private:
+  void refill();
+
+  TraceReader& reader_;
+  const std::uint16_t process_;
+  std::size_t next_block_ = 0;
+  std::vector<Event> events_;
+  std::size_t at_ = 0;
 };
 
 }  // namespace softxe::trace

@@ -50,6 +50,8 @@ const char* pick(const std::array<const char*, N>& names, std::uint64_t index) {
 
 constexpr std::array kAtomicNames{"undefined", "device", "global", "cpu"};
 constexpr std::array kPurgeNames{"willneed", "dontneed", "purged"};
+/// What a program asks libsoftxe for, by the word of its task; 0: the driver's own.
+constexpr std::array kRequestNames{"?", "a bind", "advice", "a collector pass", "a look", "an eviction", "an end"};
 constexpr std::array kFaultNames{"not present", "write violation", "atomic violation"};
 
 std::string at(const Event& e) {
@@ -111,6 +113,7 @@ std::string mode_text(const Event& e) {
 }
 
 std::string task_text(const Event& e) {
+  if (e.word != 0) return fmt::format("the program asks for {}", pick(kRequestNames, e.word));
   switch (e.cause) {
     case EventCause::kClose: return "the client closes its device file";
     case EventCause::kExit: return "the client's pages come home for somebody else, or for its end";

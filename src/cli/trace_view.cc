@@ -44,24 +44,31 @@ class Base64 {
     }
   }
   void finish() {
-    if (count_ == 0) return;
-    const std::size_t digits = count_ + 1;
-    while (count_ < 3) held_[count_++] = 0;
-    flush(digits);
+    if (count_ != 0) {
+      const std::size_t digits = count_ + 1;
+      while (count_ < 3) held_[count_++] = 0;
+      flush(digits);
+    }
+    write();
   }
 
  private:
   void flush(std::size_t digits = 4) {
     constexpr const char* kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     const std::uint32_t bits = held_[0] << 16u | held_[1] << 8u | held_[2];
-    std::array<char, 4> text{};
-    for (std::size_t i = 0; i < 4; ++i) text[i] = i < digits ? kDigits[bits >> (18 - 6 * i) & 63] : '=';
-    out_.write(text.data(), text.size());
+    for (std::size_t i = 0; i < 4; ++i) text_ += i < digits ? kDigits[bits >> (18 - 6 * i) & 63] : '=';
     count_ = 0;
+    if (text_.size() >= kTextMax) write();
   }
+  void write() {
+    out_.write(text_.data(), static_cast<std::streamsize>(text_.size()));
+    text_.clear();
+  }
+  static constexpr std::size_t kTextMax = 1 << 16;
   std::ofstream& out_;
   std::array<std::uint32_t, 3> held_{};
   std::size_t count_ = 0;
+  std::string text_;
 };
 
 nlohmann::json facts_of(TraceReader& trace) {

@@ -112,6 +112,7 @@ void TraceWriter::inform(std::uint16_t process, const nlohmann::json& what) {
 
 void TraceWriter::flush() {
   for (auto& [process, events] : waiting_) write_events(process, events);
+  waiting_.clear();  // of thousands of processes, few write at a time
 }
 
 Status TraceWriter::finish() {

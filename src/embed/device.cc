@@ -1,4 +1,6 @@
 // Device, Buffer and the counters.
+#include <algorithm>
+
 #include "drv/check_config.h"
 #include "embed/impl.h"
 
@@ -40,6 +42,7 @@ Result<std::uint64_t> read_counter(const CounterSet& counters, std::string_view 
 Device::Impl::~Impl() {
   if (!device) return;
   const EngineCall call;
+  const RequestScope asked(Request::kClose);
   bool empty = true;
   for (unsigned tile = 0; tile < device->vram_tiles(); ++tile) {
     if (!device->vram(tile).evict_all({})) empty = false;
@@ -57,7 +60,8 @@ Result<Device> Device::create(const Process& process, const DeviceOptions& optio
   auto profile = find_profile(options.profile);
   if (!profile) return to_api(profile.error());
   softxe::DeviceOptions inner;
-  inner.config = default_config(**profile, 0);
+  // Events say by a byte whose they are.
+  inner.config = default_config(**profile, std::min(process.impl_->devices_made, 255u));
   if (options.vram_bytes != 0) {
     inner.config.vram_bytes = inner.config.visible_bytes = options.vram_bytes;
   }
@@ -70,6 +74,7 @@ Result<Device> Device::create(const Process& process, const DeviceOptions& optio
   auto made = softxe::Device::create(impl->process->host(), impl->process->migrate_lock, inner);
   if (!made) return to_api(made.error());
   impl->device = std::move(*made);
+  ++process.impl_->devices_made;
   return Device(std::move(impl));
 }
 
@@ -110,6 +115,7 @@ void Device::set_atomic_residency_ns(std::uint64_t ns) { impl_->device->atomic_t
 
 Status Device::evict_all() {
   const EngineCall call;
+  const RequestScope asked(Request::kEvict);
   for (unsigned tile = 0; tile < impl_->device->vram_tiles(); ++tile) {
     if (softxe::Status done = impl_->device->vram(tile).evict_all({}); !done) {
       return to_api(done.error());

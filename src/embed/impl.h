@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/event_tap.h"
 #include "drv/device.h"
 #include "drv/vm_ops.h"
 #include "embed/hooks.h"
@@ -40,6 +41,8 @@ struct Process::Impl {
 
   ManualClock manual_clock;
   SteadyClock steady_clock;
+  std::unique_ptr<EventTap> events;  ///< from the first reader on; goes when nothing is left that could emit
+  std::uint32_t devices_made = 0;
   std::unique_ptr<SimHostMm> sim;  ///< exactly one of the two
   live::LiveHostMm::Owner live;
   bool hooked = false;
@@ -48,6 +51,19 @@ struct Process::Impl {
   /// Devices whose pages could not all go home; they outlive the process's memory.
   std::mutex graveyard_mutex;
   std::vector<std::unique_ptr<softxe::Device>> graveyard;
+};
+
+/// Word of the task that a call of the program is (docs/TRACE.md 1).
+enum class Request : std::uint64_t { kBind = 1, kAdvise, kCollect, kLook, kEvict, kClose };
+
+/// While it lives, what happens is because the program called the library.
+class RequestScope {
+ public:
+  explicit RequestScope(Request what)
+      : scope_(emit({.word = static_cast<std::uint64_t>(what), .kind = EventKind::kTask})) {}
+
+ private:
+  const EventScope scope_;
 };
 
 struct Device::Impl {

@@ -51,6 +51,7 @@ Location location_of(softxe::Device& device, const PreferredLocation& preferred)
 
 Vm::Impl::~Impl() {
   const EngineCall call;
+  const RequestScope asked(Request::kClose);
   if (context) device->device->close_vm(context);
 }
 
@@ -68,6 +69,7 @@ Status Vm::Impl::bind(Range range, BindOp op, std::shared_ptr<GemBo> bo) {
   const EngineCall call;
   auto inside = checked(range);
   if (!inside) return inside.error();
+  const RequestScope asked(Request::kBind);
   softxe::Device& dev = *device->device;
   dev.flush_collector(*context);
   op.range = {inside->start(), inside->size()};
@@ -86,6 +88,7 @@ Status Vm::Impl::advise(Range range, const Advice& advice) {
   if (Status usable = check_fault_mode(); !usable) return usable;
   auto inside = checked(range);
   if (!inside) return inside.error();
+  const RequestScope asked(Request::kAdvise);
   device->device->flush_collector(*context);
   auto done = madvise(*context, *inside, advice);
   return done ? Status{} : Status{api::to_api(done.error())};
@@ -161,6 +164,7 @@ Status Vm::advise_location(Range range, Location location) {
 Status Vm::collect() {
   const EngineCall call;
   if (Status usable = impl_->check_fault_mode(); !usable) return usable;
+  const RequestScope asked(Request::kCollect);
   Guard hold(impl_->vm().lock);
   impl_->context->svm->assert_vm_locked();
   auto outcome = impl_->context->svm->collect_garbage();
@@ -171,6 +175,7 @@ Status Vm::collect() {
 
 Result<std::vector<VmaInfo>> Vm::vmas() {
   const EngineCall call;
+  const RequestScope asked(Request::kLook);
   softxe::Device& device = *impl_->device->device;
   device.flush_collector(*impl_->context);
   softxe::Vm& vm = impl_->vm();

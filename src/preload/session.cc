@@ -195,6 +195,7 @@ Result<Session*> make_session() {
   }
   SX_TRY(options.start_thread, engine_thread_starter(options.device_count));  // its collector lasts
   options.eu_threads = settings().eu_threads;
+  if (settings().deterministic) options.collector = GcWorker::Mode::kManual;
   options.before_submit = [mm = made->mm.get()] { mm->submission_probe(); };
   options.signalled = [] { return pending_interruption() != Interruption::kNone; };
   options.fds = &fd_layer();

@@ -123,6 +123,7 @@ Result<Settings> read_settings() {
   SX_TRY_VOID(read_modes(settings));
   SX_TRY_VOID(read_eu_threads(settings));
   SX_TRY_VOID(read_eu_trace());
+  settings.deterministic = variable("SOFTXE_DETERMINISTIC") == "1";
   std::uint64_t count = 1;
   SX_TRY_VOID(read_number(kDevices, count));
   if (count == 0 || count > kDevicesMax) return fail(EINVAL, kDevices.wrong);

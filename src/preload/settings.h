@@ -5,6 +5,7 @@
 //   SOFTXE_RUN_DIR      folder of the run: tree/ (shadow files), slots (counters)
 //   SOFTXE_DEVICES, SOFTXE_PROFILE, SOFTXE_VRAM, SOFTXE_VISIBLE, SOFTXE_AUTORESET, SOFTXE_DMA, SOFTXE_LOG
 //   SOFTXE_EU_THREADS     host threads that run the groups of one kernel; without it, one per processor
+//   SOFTXE_DETERMINISTIC=1  collector passes where the client's own requests and faults run them, never beside them
 //   SOFTXE_RUNG=full|user-only|none  the highest rung of live memory to climb to (for tests and for trying what
 //                         a program does on a machine that allows less); the report says where it stands
 //   SOFTXE_HOOKS=symbols  leave libc's code alone, as on a libc that cannot be patched (for tests)
@@ -35,6 +36,7 @@ struct Settings {
   ResetMode reset = ResetMode::kFlag;
   bool copy_dma = false;
   std::uint32_t eu_threads = 1;  ///< host threads for the groups of one kernel
+  bool deterministic = false;    ///< no collector thread
   live::Rung highest_rung = live::Rung::kFull;
 };
 
