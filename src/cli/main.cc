@@ -93,7 +93,7 @@ void add_machine(CLI::App* verb, const std::shared_ptr<RunOptions>& options) {
       ->envname("SOFTXE_EU_THREADS")
       ->default_str("");
   verb->add_flag("--deterministic", options->deterministic,
-                 "Two runs of a program with one thread count the same: fixed addresses and collector passes")
+                 "Two runs of a program with one thread do the same: fixed addresses and collector passes")
       ->envname("SOFTXE_DETERMINISTIC");
   verb->add_option("--report", options->report, "Write the counters as JSON to this file; - is standard output")
       ->check(file_name());

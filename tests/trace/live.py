@@ -139,7 +139,9 @@ def killed():
     draw = random.Random(int(os.environ.get("SOFTXE_KILL_SEED", "1")))
     read = compared = cut = 0
     seconds = {}
-    for turn in range(rounds):
+    for turn in range(10 * rounds):
+        if turn >= rounds and read >= rounds // 3 and compared and cut:
+            break  # on a quick machine many are over, or have not begun, when the moment comes: then a few more
         for path in (trace, report):
             path.unlink(missing_ok=True)
         name = draw.choice(("svm_stores", "madvise_reset", "saxpy"))
@@ -173,7 +175,7 @@ def killed():
         if report.exists():
             agrees(trace, json.loads(report.read_text()))
             compared += 1
-    print(f"{rounds} rounds: {read} traces read, {cut} of them cut off, {compared} agree with a report")
+    print(f"{turn} rounds: {read} traces read, {cut} of them cut off, {compared} agree with a report")
     if read < rounds // 3 or compared == 0 or cut == 0:
         fail("hardly a trace could be looked at")
 
