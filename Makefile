@@ -7,6 +7,7 @@
 #   make harmless      ordinary programs with and without softxe: same results (ONLY=REGEX for a part)
 #   make twin          drawn programs of memory calls, plain and under softxe, for MINUTES=10 minutes
 #   make fuzz          drawn sequences of ioctls and batches, for MINUTES=10 minutes
+#   make killed        ends client or runner of a traced run at 200 moments: every trace reads and agrees with its report
 #   make pictures      pages and screenshots of three traced runs (wants chromium)
 #   make bench         the cost table
 #   make soak          random work for MINUTES=1 minutes
@@ -31,7 +32,7 @@ SOFTXE   = $(BUILD)/src/cli/softxe
 EXAMPLES = svm_stores madvise_reset shared_counters saxpy
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo check conformance conformance-root harmless pictures twin fuzz bench soak mutants lint \
+.PHONY: help deps build demo check conformance conformance-root harmless killed pictures twin fuzz bench soak mutants lint \
         install uninstall deb distcheck clean
 
 help:
@@ -61,6 +62,10 @@ demo: deps $(BUILD)/build.ninja
 # Pages and screenshots of three runs; wants Debian's chromium.
 pictures: build
 	@python3 tests/trace/page.py $(SOFTXE) tests/trace $(BUILD)/pictures --pictures $(BUILD)/examples
+
+killed: build
+	@SOFTXE_KILL_ROUNDS=200 SOFTXE_KILL_SEED=$$(date +%s) \
+	  python3 tests/trace/live.py $(SOFTXE) $(BUILD)/examples $(BUILD)/killed killed
 
 check: build
 	@tools/deps.sh check || echo "check: tests that need these packages are skipped"

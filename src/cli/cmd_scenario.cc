@@ -1,12 +1,18 @@
+#include <fmt/format.h>
+
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
+#include "cli/expect.h"
 #include "cli/scenario_live_world.h"
+#include "cli/scenario_names.h"
 #include "cli/scenario_parser.h"
 #include "cli/scenario_runner.h"
 #include "cli/scenario_sim_world.h"
+#include "cli/scenario_step_table.h"
 #include "cli/trace_writer.h"
 #include "cli/version.h"
 #include "hw/eu/eu_trace.h"
@@ -35,11 +41,19 @@ bool trace_chosen() {
   return false;
 }
 
+int list_steps() {
+  for (const scenario::StepInfo& step : scenario::all_steps()) {
+    const bool may_fail = step.kind == scenario::StepInfo::Kind::kStep;
+    fmt::print("{:<26} {:<8} {}\n", step.name, may_fail ? "fail, at" : "at", step.meaning);
+  }
+  return 0;
+}
+
 int list_scenarios(const ScenarioOptions& options) {
   for (const std::string& path : options.files) {
     const auto file = scenario::parse_scenario_file(path);
-    if (!file) {
-      std::fprintf(stderr, "%s\n", file.error().text.c_str());
+    if (const std::string wrong = file ? scenario::unknown_name(*file) : file.error().text; !wrong.empty()) {
+      std::fprintf(stderr, "%s\n", wrong.c_str());
       return 1;
     }
     for (const scenario::Scenario& one : file->scenarios) {
@@ -51,16 +65,43 @@ int list_scenarios(const ScenarioOptions& options) {
   return 0;
 }
 
+/// Verdicts as JUnit has them; what was skipped is neither good nor bad.
+class JunitCases {
+ public:
+  void add(const std::string& path, const scenario::Scenario& one, const scenario::Verdict& verdict) {
+    using Kind = scenario::Verdict::Kind;
+    Judged result{.name = path + ":" + std::to_string(one.line), .holds = verdict.kind == Kind::kPassed};
+    if (!one.name.empty()) result.name += ' ' + one.name;
+    result.skipped = verdict.kind == Kind::kSkipped;
+    result.text = verdict.text + (verdict.story.empty() ? "" : '\n' + verdict.story);
+    cases_.push_back(std::move(result));
+  }
+  /// False: it could not be written.
+  bool write(const std::string& path) const {
+    const int error = path.empty() ? 0 : write_junit({path, "softxe scenario"}, cases_);
+    if (error != 0) complain("scenario", path + ": " + std::strerror(error));
+    return error == 0;
+  }
+
+ private:
+  std::vector<Judged> cases_;
+};
+
 }  // namespace
 
 int run_scenarios(const ScenarioOptions& options) {
+  if (options.steps) return list_steps();
   if (options.list) return list_scenarios(options);
   if (!trace_chosen()) return kExitCannotRun;
   if (options.live && !live_memory_works()) return kExitCannotRun;
   scenario::WorldFactory on_sim = [] { return std::make_unique<scenario::SimWorld>(); };
   scenario::WorldFactory on_live = [] { return std::make_unique<scenario::LiveWorld>(); };
   scenario::RunOptions how{.seed = options.seed, .filter = options.filter};
-  if (options.verbose) how.say = [](const std::string& line) { std::printf("%s\n", line.c_str()); };
+  how.show = [](const std::string& line) { std::printf("%s\n", line.c_str()); };
+  if (options.verbose) how.say = how.show;
+  if (!options.check) how.checks = scenario::ScenarioWorld::Checks::kOff;
+  JunitCases junit;
+  how.on_end = [&](const auto& path, const auto& one, const auto& verdict) { junit.add(path, one, verdict); };
   std::unique_ptr<trace::TraceWriter> writer;
   std::uint16_t recorded = 0;  // scenarios so far: each numbers its events from 1
   if (!options.trace.empty()) {
@@ -82,6 +123,7 @@ int run_scenarios(const ScenarioOptions& options) {
   }
   for (const std::string& message : summary.messages) std::printf("%s\n", message.c_str());
   std::printf("%s\n", summary.last_line().c_str());
+  if (!junit.write(options.junit)) return kExitUsage;
   return summary.failed == 0 ? 0 : 1;
 }
 

@@ -54,7 +54,10 @@ struct ScenarioOptions {
   std::string trace;   ///< file for the events; empty: none
   std::string filter;  ///< of names and files; empty: all
   bool list = false;
+  bool steps = false;
   bool verbose = false;
+  bool check = true;
+  std::string junit;  ///< file; empty: none
 };
 
 struct VaReplayOptions {

@@ -59,6 +59,7 @@ std::string xml(std::string_view text) {
       case '>': safe += "&gt;"; break;
       case '&': safe += "&amp;"; break;
       case '"': safe += "&quot;"; break;
+      case '\n': safe += "&#10;"; break;  // of an attribute: a plain one is read as a blank
       default: safe += static_cast<unsigned char>(c) < ' ' ? ' ' : c;
     }
   }
@@ -112,16 +113,18 @@ std::vector<Judged> judge(const nlohmann::json& report, const Wanted& wanted) {
 
 int write_junit(const JunitFile& file, const std::vector<Judged>& cases) {
   std::ofstream out(file.path, std::ios::trunc);
-  const auto failures = std::ranges::count(cases, false, &Judged::holds);
-  out << fmt::format(
-      "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"{}\" tests=\"{}\" failures=\"{}\">\n",
-      xml(file.suite), cases.size(), failures);
+  const auto skipped = std::ranges::count(cases, true, &Judged::skipped);
+  const auto failures = std::ranges::count(cases, false, &Judged::holds) - skipped;
+  out << "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
+      << fmt::format("<testsuite name=\"{}\" tests=\"{}\" failures=\"{}\" skipped=\"{}\">\n", xml(file.suite),
+                     cases.size(), failures, skipped);
   for (const Judged& one : cases) {
     out << fmt::format("  <testcase classname=\"softxe\" name=\"{}\"", xml(one.name));
     if (one.holds) {
       out << "/>\n";
     } else {
-      out << fmt::format(">\n    <failure message=\"{}\"/>\n  </testcase>\n", xml(one.text));
+      out << fmt::format(">\n    <{} message=\"{}\"/>\n  </testcase>\n", one.skipped ? "skipped" : "failure",
+                         xml(one.text));
     }
   }
   out << "</testsuite>\n";

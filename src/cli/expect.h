@@ -27,7 +27,8 @@ struct Expectation {
 struct Judged {
   std::string name;
   bool holds = false;
-  std::string text{};  ///< "NAME: it is 104"
+  std::string text{};    ///< "NAME: it is 104"
+  bool skipped = false;  ///< neither good nor bad; then `holds` is false
 };
 
 struct Wanted {

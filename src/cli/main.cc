@@ -93,7 +93,7 @@ void add_machine(CLI::App* verb, const std::shared_ptr<RunOptions>& options) {
       ->envname("SOFTXE_EU_THREADS")
       ->default_str("");
   verb->add_flag("--deterministic", options->deterministic,
-                 "Two runs of a program with one thread count the same: fixed addresses and collector passes")
+                 "Two runs of a program with one thread do the same: fixed addresses and collector passes")
       ->envname("SOFTXE_DETERMINISTIC");
   verb->add_option("--report", options->report, "Write the counters as JSON to this file; - is standard output")
       ->check(file_name());
@@ -147,14 +147,21 @@ void add_report(CLI::App& app, Action& action) {
 void add_scenario(CLI::App& app, Action& action) {
   auto* verb = add_verb(app, "scenario", "Run scenario files (man 5 softxe-scenario)");
   auto options = std::make_shared<ScenarioOptions>();
-  verb->add_option("FILE", options->files, "Scenario files")->required()->default_str("")->check(CLI::ExistingFile);
+  auto* files = verb->add_option("FILE", options->files, "Scenario files")->default_str("")->check(CLI::ExistingFile);
   verb->add_option("--seed", options->seed, "Order of parallel blocks");
   verb->add_option("--trace", options->trace, "Write what happened, event by event");
   verb->add_option("--filter", options->filter, "Only scenarios with this in their name or file");
   verb->add_flag("--list", options->list, "Print the names of scenarios, run none");
+  verb->add_flag("--steps", options->steps, "Print the steps that fail and at may name, with their meanings");
   verb->add_flag("-v,--verbose", options->verbose, "Print each statement, its result and its events");
+  verb->add_option("--junit", options->junit, "Write the results as JUnit XML")->check(file_name());
+  verb->add_flag_callback(
+      "--no-check", [options] { options->check = false; }, "Check the engine's invariants at the end only: faster");
   verb->add_flag("--live", options->live, "On the memory of this process instead of a simulated one");
-  verb->callback([=, &action] { action = [=] { return run_scenarios(*options); }; });
+  verb->callback([=, &action] {
+    if (files->count() == 0 && !options->steps) throw CLI::RequiredError("FILE");
+    action = [=] { return run_scenarios(*options); };
+  });
 }
 
 /// A file, or behind -- a program.

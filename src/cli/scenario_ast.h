@@ -102,6 +102,15 @@ struct ExpectCounter { std::string name; Relation relation; std::uint64_t value;
 struct ExpectVm { std::string vm; std::string state; };
 struct ExpectQueue { std::string queue; std::string state; };
 struct ExpectJob { std::string job; std::string state; };
+/// Prints; changes nothing. `text` is a part of counters' names, `count` a number of events.
+struct Show {
+  enum class What : std::uint8_t { kVmas, kRanges, kPages, kPtes, kCounters, kEvents } what = What::kVmas;
+  GpuTarget gpu{};
+  std::optional<Span> span{};
+  std::string process{};
+  std::string text{};
+  std::uint64_t count = 10;
+};
 // clang-format on
 
 // --- structure --------------------------------------------------------------------------------------
@@ -123,11 +132,11 @@ struct AtStep {
   std::vector<Statement> action;  ///< CPU calls only
 };
 
-using Command =
-    std::variant<DeviceSpec, VmSpec, VmDestroy, BoSpec, BindSpec, Madvise, Prefetch, CpuCall, GpuRead, GpuWrite,
-                 GpuAtomic, GpuCopy, GpuFill, GpuKernel, QueueSpec, QueueDestroy, QueuePriorityChange, ExecSpec,
-                 RunEngines, WaitJob, Evict, Gc, Sleep, Only, Mark, FailStep, ExpectVmas, ExpectAttrs, ExpectVmaCount,
-                 ExpectRanges, ExpectPages, ExpectPtes, ExpectCounter, ExpectVm, ExpectQueue, ExpectJob, Block, AtStep>;
+using Command = std::variant<DeviceSpec, VmSpec, VmDestroy, BoSpec, BindSpec, Madvise, Prefetch, CpuCall, GpuRead,
+                             GpuWrite, GpuAtomic, GpuCopy, GpuFill, GpuKernel, QueueSpec, QueueDestroy,
+                             QueuePriorityChange, ExecSpec, RunEngines, WaitJob, Evict, Gc, Sleep, Only, Mark, FailStep,
+                             ExpectVmas, ExpectAttrs, ExpectVmaCount, ExpectRanges, ExpectPages, ExpectPtes,
+                             ExpectCounter, ExpectVm, ExpectQueue, ExpectJob, Show, Block, AtStep>;
 
 struct Statement {
   int line = 0;

@@ -99,7 +99,7 @@ Result<GpuRange> EngineWorld::checked_range(const OpenVm& vm, Span span) const {
 // --- devices, VMs, binds ----------------------------------------------------------------------------------
 
 Status EngineWorld::device(const DeviceSpec& spec) {
-  set_self_check(SelfCheck::kOn);
+  set_self_check(checks_ == Checks::kOn ? SelfCheck::kOn : SelfCheck::kOff);
   SX_TRY(const DeviceProfile* profile, find_profile(spec.profile));
   DeviceOptions options;
   options.config = default_config(*profile, static_cast<std::uint32_t>(cards_.size()));
@@ -492,6 +492,12 @@ Status EngineWorld::check_events() {
   if (broken.empty()) return {};
   fmt::print(stderr, "events do not fit: {}\n", broken);
   return fail(EPROTO, "events and counters do not fit together");
+}
+
+std::vector<Event> EngineWorld::take_events() {
+  if (!tap_) return {};
+  if (parallel() == Parallel::kInterleave) tap_->drain();
+  return tap_->take();
 }
 
 Status EngineWorld::check_at_rest() {

@@ -214,6 +214,7 @@ Command Parser::command(const std::string& verb) {
   if (verb == "fail") return fail_step();
   if (verb == "at") return at_step();
   if (verb == "expect") return expect();
+  if (verb == "show") return show();
   if (verb == "seq") return block(Block::Kind::kSequence);
   if (verb == "repeat") return block(Block::Kind::kRepeat);
   if (verb == "parallel") return block(Block::Kind::kParallel);

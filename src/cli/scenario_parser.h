@@ -1,6 +1,7 @@
 // Text of a scenario file to ScenarioFile, with errors that name file and line.
 // Next: scenario_parser.cc (structure, binds), scenario_parser_calls.cc (cpu, gpu),
-// scenario_parser_queues.cc (queues and jobs), scenario_parser_expect.cc (expectations).
+// scenario_parser_queues.cc (queues and jobs), scenario_parser_expect.cc (expectations),
+// scenario_parser_show.cc (show).
 #pragma once
 
 #include <string>
@@ -105,6 +106,9 @@ class Parser {
   Relation relation();
   VmaPattern vma_pattern();
   void vma_words(VmaPattern& pattern);
+
+  // looking (scenario_parser_show.cc)
+  Command show();
 
   std::string path_;
   std::string_view text_;

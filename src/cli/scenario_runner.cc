@@ -8,7 +8,9 @@
 #include "base/event_ring.h"
 #include "base/prng.h"
 #include "cli/scenario_check.h"
+#include "cli/scenario_names.h"
 #include "cli/scenario_parser.h"
+#include "cli/scenario_show.h"
 #include "cli/scenario_text.h"
 #include "cli/trace_text.h"
 
@@ -66,16 +68,21 @@ Runner::Answer Runner::from(const Status& status) {
   return Answer{status.error().err, status.error().why, {}};
 }
 
-Runner::Answer Runner::checked(const Result<std::uint64_t>& got, const std::optional<std::uint64_t>& expected) {
+Runner::Answer Runner::checked(const Access& access, const Result<std::uint64_t>& got,
+                               const std::optional<std::uint64_t>& expected) {
   if (!got) return Answer{got.error().err, got.error().why, {}};
   if (!expected || *got == *expected) return {};
-  return Answer{0, {}, fmt::format("expected {} ({:#x}), found {} ({:#x})", *expected, *expected, *got, *got)};
+  return Answer{0,
+                {},
+                fmt::format("value at {:#x}: expected {} ({:#x}), found {} ({:#x})", access.address, *expected,
+                            *expected, *got, *got)};
 }
 
 // --- running ------------------------------------------------------------------------------------------
 
 void Runner::fail_at(int line, const std::string& text) {
   std::lock_guard lock(failures_mutex_);
+  if (failures_.empty()) failed_line_ = line;
   failures_.push_back(fmt::format("{}:{}: {}", path_, line, text));
 }
 
@@ -135,7 +142,7 @@ bool Runner::run_statement(const Statement& statement) {
   } else if (!statement.outcome.accepts(answer.err)) {
     fail_at(statement.line, fmt::format("expected {}, found {}{}{}", statement.outcome.text(), errno_name(answer.err),
                                         answer.why.empty() ? "" : ": ", answer.why));
-  } else if (Status sound = world_.check_invariants(); !sound) {
+  } else if (Status sound = check_world(); !sound) {
     fail_at(statement.line, fmt::format("an invariant is broken: {}", sound.error().why));
   }
   if (world_.parallel() == ScenarioWorld::Parallel::kInterleave) {
@@ -204,22 +211,34 @@ bool Runner::run_threads(const Block& block) {
   return !failed();
 }
 
-void Runner::say_statement(const Statement& statement, const Answer& answer) {
-  if (!options_.say) return;
+Status Runner::check_world() {
+  return options_.checks == ScenarioWorld::Checks::kOn ? world_.check_invariants() : Status{};
+}
+
+std::string Runner::source_line(int line) {
   if (source_.empty()) {
     std::ifstream file(path_);
-    for (std::string line; std::getline(file, line);) source_.push_back(line);
+    for (std::string text; std::getline(file, text);) source_.push_back(text);
   }
-  const auto at = static_cast<std::size_t>(statement.line);
-  const std::string text = at >= 1 && at <= source_.size() ? source_[at - 1] : "";
-  options_.say(fmt::format("{}:{}: {}", path_, statement.line, text));
+  const auto at = static_cast<std::size_t>(line);
+  return at >= 1 && at <= source_.size() ? source_[at - 1] : "";
+}
+
+void Runner::say_statement(const Statement& statement, const Answer& answer) {
+  if (!options_.say) return;
+  options_.say(fmt::format("{}:{}: {}", path_, statement.line, source_line(statement.line)));
   if (answer.err != 0) options_.say(fmt::format("  -> {}: {}", errno_name(answer.err), answer.why));
 }
 
-std::string Runner::story() const {
-  std::string text;
-  for (const Event& event : last_events_) text += "    " + trace::line_of(0, event, {}) + '\n';
-  return text.empty() ? text : fmt::format("  the last events (seed {}):\n{}", options_.seed, text);
+std::string Runner::story() {
+  const std::string statement = source_line(failed_line_);
+  std::string text = statement.empty() ? "" : fmt::format("  the statement: {}\n", statement);
+  text += fmt::format("  the last events (seed {}):\n", options_.seed);
+  const std::size_t shown = std::min(last_events_.size(), kEventsOfStory);
+  for (std::size_t i = last_events_.size() - shown; i < last_events_.size(); ++i) {
+    text += "    " + trace::line_of(0, last_events_[i], {}) + '\n';
+  }
+  return text;
 }
 
 void Runner::pass_events_on() {
@@ -241,37 +260,39 @@ Runner::Answer Runner::execute(const Statement& statement) {
 }
 
 Runner::Answer Runner::execute(const Command& command) {
-  return std::visit(Overloaded{
-                        [&](const DeviceSpec& c) { return from(world_.device(c)); },
-                        [&](const VmSpec& c) { return from(world_.vm_create(c)); },
-                        [&](const VmDestroy& c) { return from(world_.vm_destroy(c.vm)); },
-                        [&](const BoSpec& c) { return from(world_.bo_create(c)); },
-                        [&](const BindSpec& c) { return from(world_.bind(c)); },
-                        [&](const Madvise& c) { return from(world_.madvise(c.vm, c.span, c.attrs)); },
-                        [&](const Prefetch& c) { return from(world_.prefetch(c.vm, c.span, c.where)); },
-                        [&](const CpuCall& c) { return execute_cpu(c); },
-                        [&](const GpuRead& c) { return checked(world_.gpu_read(c.gpu, c.access), c.expected); },
-                        [&](const GpuWrite& c) { return from(world_.gpu_write(c.gpu, c.access)); },
-                        [&](const GpuAtomic& c) { return checked(world_.gpu_atomic(c.gpu, c.access), c.expected); },
-                        [&](const GpuCopy& c) { return from(world_.gpu_copy(c.gpu, c.to, c.from)); },
-                        [&](const GpuFill& c) { return from(world_.gpu_fill(c.gpu, c.span, c.value)); },
-                        [&](const GpuKernel& c) { return from(world_.gpu_kernel(c.kernel)); },
-                        [&](const QueueSpec& c) { return from(world_.queue_create(c)); },
-                        [&](const QueueDestroy& c) { return from(world_.queue_destroy(c.queue)); },
-                        [&](const QueuePriorityChange& c) { return from(world_.queue_priority(c.queue, c.rank)); },
-                        [&](const ExecSpec& c) { return from(world_.exec(c)); },
-                        [&](const RunEngines& c) { return from(world_.run(c.slices)); },
-                        [&](const WaitJob& c) { return from(world_.wait(c.job)); },
-                        [&](const Evict& c) { return from(world_.evict(c.span)); },
-                        [&](const Gc& c) { return from(world_.gc(c.vm)); },
-                        [&](const Sleep& c) { return from(world_.sleep_ns(c.ns)); },
-                        [&](const Mark&) {
-                          mark();
-                          return Answer{};
-                        },
-                        [&](const auto&) { return execute_expect(command); },
-                    },
-                    command);
+  return std::visit(
+      Overloaded{
+          [&](const DeviceSpec& c) { return from(world_.device(c)); },
+          [&](const VmSpec& c) { return from(world_.vm_create(c)); },
+          [&](const VmDestroy& c) { return from(world_.vm_destroy(c.vm)); },
+          [&](const BoSpec& c) { return from(world_.bo_create(c)); },
+          [&](const BindSpec& c) { return from(world_.bind(c)); },
+          [&](const Madvise& c) { return from(world_.madvise(c.vm, c.span, c.attrs)); },
+          [&](const Prefetch& c) { return from(world_.prefetch(c.vm, c.span, c.where)); },
+          [&](const CpuCall& c) { return execute_cpu(c); },
+          [&](const GpuRead& c) { return checked(c.access, world_.gpu_read(c.gpu, c.access), c.expected); },
+          [&](const GpuWrite& c) { return from(world_.gpu_write(c.gpu, c.access)); },
+          [&](const GpuAtomic& c) { return checked(c.access, world_.gpu_atomic(c.gpu, c.access), c.expected); },
+          [&](const GpuCopy& c) { return from(world_.gpu_copy(c.gpu, c.to, c.from)); },
+          [&](const GpuFill& c) { return from(world_.gpu_fill(c.gpu, c.span, c.value)); },
+          [&](const GpuKernel& c) { return from(world_.gpu_kernel(c.kernel)); },
+          [&](const QueueSpec& c) { return from(world_.queue_create(c)); },
+          [&](const QueueDestroy& c) { return from(world_.queue_destroy(c.queue)); },
+          [&](const QueuePriorityChange& c) { return from(world_.queue_priority(c.queue, c.rank)); },
+          [&](const ExecSpec& c) { return from(world_.exec(c)); },
+          [&](const RunEngines& c) { return from(world_.run(c.slices)); },
+          [&](const WaitJob& c) { return from(world_.wait(c.job)); },
+          [&](const Evict& c) { return from(world_.evict(c.span)); },
+          [&](const Gc& c) { return from(world_.gc(c.vm)); },
+          [&](const Sleep& c) { return from(world_.sleep_ns(c.ns)); },
+          [&](const Mark&) {
+            mark();
+            return Answer{};
+          },
+          [&](const Show& c) { return execute_show(c); },
+          [&](const auto&) { return execute_expect(command); },
+      },
+      command);
 }
 
 Runner::Answer Runner::execute_cpu(const CpuCall& call) {
@@ -290,9 +311,25 @@ Runner::Answer Runner::execute_cpu(const CpuCall& call) {
                         [&](const CpuUnpin& c) { return from(world_.cpu_unpin(c.address)); },
                         [&](const CpuWrite& c) { return from(world_.cpu_write(p, c.access)); },
                         [&](const CpuFill& c) { return from(world_.cpu_fill(p, c.span, c.value)); },
-                        [&](const CpuRead& c) { return checked(world_.cpu_read(p, c.access), c.expected); },
+                        [&](const CpuRead& c) { return checked(c.access, world_.cpu_read(p, c.access), c.expected); },
                     },
                     call.call);
+}
+
+Runner::Answer Runner::execute_show(const Show& what) {
+  if (!options_.show) return {};
+  if (what.what == Show::What::kEvents) {
+    pass_events_on();
+    const std::size_t shown = std::min<std::size_t>(last_events_.size(), what.count);
+    for (std::size_t i = last_events_.size() - shown; i < last_events_.size(); ++i) {
+      options_.show("  " + trace::line_of(0, last_events_[i], {}));
+    }
+    return {};
+  }
+  const auto lines = show_world(world_, what);
+  if (!lines) return Answer{lines.error().err, lines.error().why, {}};
+  for (const std::string& line : *lines) options_.show("  " + line);
+  return {};
 }
 
 // --- expectations ---------------------------------------------------------------------------------------
@@ -399,6 +436,7 @@ Verdict run_scenario(const std::string& path, const Scenario& scenario, const Wo
   Verdict verdict;
   {
     auto world = factory();
+    world->set_checks(options.checks);
     Runner runner(path, *world, steps, options);
     verdict = runner.run(scenario);
     steps.disarm();
@@ -412,9 +450,10 @@ Summary run_scenario_files(const std::vector<std::string>& paths, const WorldFac
   Summary summary;
   for (const std::string& path : paths) {
     auto file = parse_scenario_file(path);
-    if (!file) {
+    if (const std::string wrong = file ? unknown_name(*file) : file.error().text; !wrong.empty()) {
       ++summary.failed;
-      summary.messages.push_back(file.error().text);
+      summary.messages.push_back(wrong);
+      if (options.on_end) options.on_end(path, {}, {Verdict::Kind::kFailed, wrong, {}});
       continue;
     }
     for (const Scenario& scenario : file->scenarios) {
@@ -423,6 +462,7 @@ Summary run_scenario_files(const std::vector<std::string>& paths, const WorldFac
       if (!wanted) continue;
       if (options.on_begin) options.on_begin(path, scenario);
       Verdict verdict = run_scenario(path, scenario, factory, options);
+      if (options.on_end) options.on_end(path, scenario, verdict);
       switch (verdict.kind) {
         case Verdict::Kind::kPassed: ++summary.passed; break;
         case Verdict::Kind::kFailed: ++summary.failed; break;

@@ -20,6 +20,13 @@
 
 namespace softxe::scenario {
 
+struct Verdict {
+  enum class Kind : std::uint8_t { kPassed, kFailed, kSkipped };
+  Kind kind = Kind::kPassed;
+  std::string text{};   ///< why it failed or was skipped, with file and line
+  std::string story{};  ///< of a failure: the statement, the last events, and the seed
+};
+
 struct RunOptions {
   std::uint64_t seed = 1;  ///< of parallel blocks that name none
   /// Hears what happened, in order, statement by statement.
@@ -28,15 +35,14 @@ struct RunOptions {
   std::string filter{};
   /// Hears of each statement, its result and its events, as text; empty: nobody does.
   std::function<void(const std::string& line)> say{};
+  /// Hears what `show` shows; empty: nobody does.
+  std::function<void(const std::string& line)> show{};
+  /// kOff: invariants, and that counters are sums over events, are looked at in the end only.
+  ScenarioWorld::Checks checks = ScenarioWorld::Checks::kOn;
   /// Hears that a scenario begins, before its events.
   std::function<void(const std::string& path, const Scenario& scenario)> on_begin{};
-};
-
-struct Verdict {
-  enum class Kind : std::uint8_t { kPassed, kFailed, kSkipped };
-  Kind kind = Kind::kPassed;
-  std::string text{};   ///< why it failed or was skipped, with file and line
-  std::string story{};  ///< of a failure: the last events, and the seed
+  /// Hears how it ended. A file that cannot be parsed is a scenario without a name.
+  std::function<void(const std::string& path, const Scenario& scenario, const Verdict& verdict)> on_end{};
 };
 
 /// Runs one scenario in a world of its own. Installs a step hook meanwhile: one at a time per process.
@@ -73,7 +79,8 @@ class Runner final : public StepActions {
     std::string mismatch;
   };
   static Answer from(const Status& status);
-  static Answer checked(const Result<std::uint64_t>& got, const std::optional<std::uint64_t>& expected);
+  static Answer checked(const Access& access, const Result<std::uint64_t>& got,
+                        const std::optional<std::uint64_t>& expected);
 
   static Answer is_state(const std::string& what, const std::string& expected, const Result<std::string>& state);
 
@@ -88,12 +95,15 @@ class Runner final : public StepActions {
   Answer execute(const Statement& statement);
   Answer execute(const Command& command);
   Answer execute_cpu(const CpuCall& call);
+  Answer execute_show(const Show& what);
   Answer execute_expect(const Command& command);
   Answer expect_counter(const ExpectCounter& expect);
   void mark();
   void pass_events_on();
+  Status check_world();
+  std::string source_line(int line);
   void say_statement(const Statement& statement, const Answer& answer);
-  std::string story() const;
+  std::string story();
 
   const std::string path_;
   ScenarioWorld& world_;
@@ -101,13 +111,15 @@ class Runner final : public StepActions {
   const RunOptions options_;
   std::map<std::string, std::uint64_t> marked_;  ///< counters named in the scenario
   bool skipped_ = false;
-  static constexpr std::size_t kEventsKept = 10;
+  static constexpr std::size_t kEventsKept = 1000;   ///< for `show events`
+  static constexpr std::size_t kEventsOfStory = 10;  ///< of a failure
   std::deque<Event> last_events_;
   std::vector<std::string> source_;  ///< lines of the file, where somebody hears of statements
 
   // --- under failures_mutex_ ---
   std::mutex failures_mutex_;  // plain: world and engine locks may be held when a step action fails
   std::vector<std::string> failures_;
+  int failed_line_ = 0;  ///< of the first one
 };
 
 }  // namespace softxe::scenario

@@ -186,7 +186,7 @@ const VerdictCase kVerdicts[] = {
     {"unexpected errno", "gc v\nbind v null 0 4K", "t:2: expected ok, found EBUSY: scripted"},
     {"errno missing", "gc v -> EINVAL", "t:1: expected EINVAL, found ok"},
     {"value", "gpu write v 0 u32 7\ncpu read 0 u32 7", ""},
-    {"wrong value", "gpu write v 0 u32 7\ncpu read 0 u32 8", "t:2: expected 8 (0x8), found 7 (0x7)"},
+    {"wrong value", "gpu write v 0 u32 7\ncpu read 0 u32 8", "t:2: value at 0x0: expected 8 (0x8), found 7 (0x7)"},
     {"atomic", "gpu atomic v 0 u32 add 2 old=0\ngpu atomic v 0 u32 add 2 old=2\ngpu read v 0 u32 4", ""},
     {"vmas", "expect vmas v { [0+2M default] [2M+2M atomic=device preferred=vram0] [4M.. default] }", ""},
     {"vmas over lines, with flags",
@@ -258,6 +258,7 @@ TEST(ScenarioRunner, BrokenInvariantsFail) {
   FakeScript script;
   script.invariants_hold = false;
   EXPECT_EQ(run_text("gc v", script).text, "test.softxe:1: an invariant is broken: the fake says so");
+  EXPECT_EQ(run_text("gc v", script, {.checks = ScenarioWorld::Checks::kOff}).text, "");
 }
 
 TEST(ScenarioRunner, OnlySkipsOnOtherBackends) {

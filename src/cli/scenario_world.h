@@ -283,11 +283,14 @@ class ScenarioWorld {
   virtual Result<std::string> vm_state(const std::string& vm) = 0;
   /// 2^va_bits of the VM, for `A..` in expectations.
   virtual Result<std::uint64_t> vm_size(const std::string& vm) = 0;
+  /// Whether the engine checks itself as it goes; said before the first device. Off, check_invariants() is not called.
+  enum class Checks : std::uint8_t { kOn, kOff };
+  virtual void set_checks(Checks) {}
   /// Aborts or reports when an invariant of the engine is broken; run after every statement.
   virtual Status check_invariants() { return {}; }
   /// The same for what can only be checked when all threads of the world rest; at the end of a scenario.
   virtual Status check_at_rest() { return {}; }
-  /// What happened since this was asked last, as far as check_invariants() or check_at_rest() has seen it.
+  /// What happened since this was asked last; of a world with threads, as far as check_at_rest() has seen it.
   virtual std::vector<Event> take_events() { return {}; }
 
  private:

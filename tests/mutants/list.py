@@ -1185,6 +1185,12 @@ MUTANTS = [
     ("the story of an address ends at its own events", "src/cli/trace_explain.cc",
      "    wanted_.insert(event.parent);\n", "",
      "cli Traces.*"),
+    ("a scenario's name that nothing makes is believed", "src/cli/scenario_names.cc",
+     "  if (name.empty() || std::ranges::find(known, name) != known.end()) return {};", "  if (name.empty() || !known.empty()) return {};",
+     "cli ScenarioNames.*"),
+    ("a bind of the library is nobody's", "src/embed/vm.cc",
+     "  const RequestScope asked(Request::kBind);\n", "",
+     "embed EmbedEvents.*"),
     # --- images -----------------------------------------------------------------------------------
     ("two bits of a tile's address exchanged", HW + "surface.cc",
      'layout_of("YYYXYYXYXXYYXXXX"), layout_of("YYXXYYXYXXYYXXXX")',

@@ -9,6 +9,7 @@ killed (the client, then the runner, at many moments).
 import json
 import os
 import pathlib
+import random
 import re
 import signal
 import subprocess
@@ -110,39 +111,73 @@ def processes():
     check(trace)
 
 
+# Kinds of events whose number is a counter of the report.
+COUNTED = {"fault": "gpu_fault_count", "migrate": "svm_migrate_to_vram_count", "home": "svm_migrate_to_system_count",
+           "range": "svm_range_created_count", "bind": "vm_bind_count", "exec": "exec_count"}
+# Threads that may have counted something, and died before they could say so.
+THREADS_MAX = 4
+
+
+def agrees(trace, report):
+    """Of a run whose client was killed: nothing in the trace that did not count, and hardly anything that is missing."""
+    seen = {kind: 0 for kind in COUNTED}
+    for event in events(trace, "-e", ",".join(COUNTED)):
+        seen[event["kind"]] += event["err"] == 0 or event["kind"] not in ("migrate",)
+    for kind, counter in COUNTED.items():
+        counts = report["total"][counter]
+        if not seen[kind] <= counts <= seen[kind] + THREADS_MAX:
+            fail(f"{counter} is {counts}, the trace has {seen[kind]} events '{kind}'")
+
+
 def killed():
-    """SIGKILL of the client, of the runner: what was written is read, and says no more than the report."""
-    trace = SCRATCH / "killed.sxt"
-    report = SCRATCH / "killed.json"
+    """SIGKILL of the client, of the runner, of both, at any moment: what was written is read, and agrees with the report.
+
+    SOFTXE_KILL_ROUNDS rounds (default 12), drawn by SOFTXE_KILL_SEED (default 1): make killed does 200.
+    """
+    trace, report = SCRATCH / "killed.sxt", SCRATCH / "killed.json"
     rounds = int(os.environ.get("SOFTXE_KILL_ROUNDS", "12"))
-    whole = 0
-    for turn in range(rounds):
+    draw = random.Random(int(os.environ.get("SOFTXE_KILL_SEED", "1")))
+    read = compared = cut = 0
+    seconds = {}
+    for turn in range(10 * rounds):
+        if turn >= rounds and read >= rounds // 3 and compared and cut:
+            break  # on a quick machine many are over, or have not begun, when the moment comes: then a few more
         for path in (trace, report):
             path.unlink(missing_ok=True)
-        runner = subprocess.Popen([SOFTXE, "run", "--report", report, "--trace", trace, "--", EXAMPLES / "svm_stores"],
-                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        # At the moment when so much has been written: no clock decides, and yet it is another one each time.
-        wanted = (turn + 1) * 40
-        while runner.poll() is None and (not trace.exists() or trace.stat().st_size < wanted):
-            time.sleep(0.001)
-        victim = runner.pid
-        if turn % 2 == 0 and runner.poll() is None:
-            children = pathlib.Path(f"/proc/{runner.pid}/task/{runner.pid}/children").read_text().split()
-            victim = int(children[0]) if children else runner.pid
-        try:
-            os.kill(victim, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+        name = draw.choice(("svm_stores", "madvise_reset", "saxpy"))
+        command = [SOFTXE, "run", *draw.choice(((), ("--vram", "8M"))), "--report", report, "--trace", trace, "--",
+                   EXAMPLES / name]
+        if name not in seconds:  # how long it takes when nobody ends it
+            begin = time.monotonic()
+            subprocess.run(command, capture_output=True, check=True)
+            seconds[name] = time.monotonic() - begin
+            trace.unlink()
+            report.unlink()
+        victims = draw.choice((("client",), ("runner",), ("client", "runner"), ("runner", "client")))
+        runner = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(draw.uniform(0, 1.2) * seconds[name])  # nothing that is asserted depends on the moment
+        children = pathlib.Path(f"/proc/{runner.pid}/task/{runner.pid}/children")
+        for victim in victims:
+            try:
+                pids = [runner.pid] if victim == "runner" else [int(pid) for pid in children.read_text().split()[:1]]
+                for pid in pids:
+                    os.kill(pid, signal.SIGKILL)
+            except (ProcessLookupError, FileNotFoundError):
+                pass
         runner.wait()
         if not trace.exists() or trace.stat().st_size == 0:
-            continue
+            continue  # it had not come so far
         done = run("trace", "--check", trace)
-        if done.returncode not in (0, 125) or (done.returncode == 125 and trace.stat().st_size > 4096):
-            fail(f"round {turn}: {done.stdout}{done.stderr}")
-        whole += done.returncode == 0
-    if whole == 0:
-        fail("no trace could be read")
-    print(f"{whole} of {rounds} traces read")
+        if done.returncode != 0:
+            fail(f"round {turn}, {name}, {victims}: {done.stdout}{done.stderr}")
+        read += 1
+        cut += "cut off" in done.stderr
+        if report.exists():
+            agrees(trace, json.loads(report.read_text()))
+            compared += 1
+    print(f"{turn} rounds: {read} traces read, {cut} of them cut off, {compared} agree with a report")
+    if read < rounds // 3 or compared == 0 or cut == 0:
+        fail("hardly a trace could be looked at")
 
 
 SCRATCH.mkdir(parents=True, exist_ok=True)
