@@ -16,7 +16,8 @@
 #   make install       PREFIX=/usr/local DESTDIR=
 #   make uninstall     removes what the last `make install` has installed
 #   make deb           Debian packages of the current commit, in build/deb
-#   make distcheck     builds the packages, installs them in a bare Debian 12 root, uses all of it there, removes it
+#   make distcheck     builds the packages, installs them in a bare Debian 12 root, uses all of it there, removes it;
+#                      builds them again: the same files
 #   make clean
 
 PRESET  ?= dev
@@ -138,6 +139,8 @@ deb:
 distcheck: deb
 	@tools/deps.sh conformance
 	@tests/dist/distcheck build/deb
+	@tools/deb build/deb-again
+	@tests/dist/compare_builds build/deb build/deb-again
 
 clean:
 	rm -rf build/dev build/release build/asan build/tsan build/clang-tsa build/fuzz

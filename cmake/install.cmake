@@ -46,3 +46,6 @@ install(DIRECTORY examples/ DESTINATION ${examples}
         FILES_MATCHING PATTERN "*.c" PATTERN "*.h" PATTERN "*.cc" PATTERN Makefile)
 install(FILES src/abi/uapi.h src/abi/uapi_drm.h DESTINATION ${examples}/abi)
 install(DIRECTORY tests/scenarios DESTINATION ${CMAKE_INSTALL_DATADIR}/softxe)
+# What `softxe root` and `softxe conformance` run.
+install(DIRECTORY conformance DESTINATION ${CMAKE_INSTALL_DATADIR}/softxe USE_SOURCE_PERMISSIONS
+        PATTERN selftest.py EXCLUDE PATTERN __pycache__ EXCLUDE)

@@ -10,6 +10,7 @@ failed. conformance/assertions.txt asks the run's own report for proof that memo
     run.py --set conformance/fast.txt        the quick set
     run.py --tests 'xe_vm@.*userptr'         a regular expression over binary or binary@subtest
     run.py --profile cri                     what is expected of that profile only
+    run.py --shard 2/5                       the second of five parts, for several machines
     run.py --update-expected --tests xe_vm   write what was seen, to be reviewed
 """
 import argparse
@@ -20,6 +21,8 @@ import shutil
 import signal
 import sys
 import time
+import zlib
+from xml.sax import saxutils
 
 sys.dont_write_bytecode = True
 import expectations
@@ -46,6 +49,13 @@ def expected_in(profile):
     return EXPECTED if profile == DEFAULT_PROFILE else os.path.join(EXPECTED, profile)
 
 
+def shard(text):
+    match = re.fullmatch(r"(\d{1,4})/(\d{1,4})", text)
+    if not match or not 1 <= int(match.group(1)) <= int(match.group(2)):
+        raise argparse.ArgumentTypeError(f"'{text}' is no part: 2/5 is the second of five")
+    return int(match.group(1)), int(match.group(2))
+
+
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], epilog=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -60,6 +70,9 @@ def arguments():
                         help="a profile of `softxe run`; without it all that have expectations")
     parser.add_argument("--tests", default=os.environ.get("TESTS") or None, metavar="REGEX")
     parser.add_argument("--set", metavar="FILE", help="a file of regular expressions, one a line")
+    parser.add_argument("--shard", type=shard, metavar="I/N", help="one of N parts that are about as large; the same "
+                        "subtests whatever else is chosen")
+    parser.add_argument("--junit", metavar="FILE", help="writes the results as JUnit XML")
     parser.add_argument("--devices", type=int, help="overrides the expectation files")
     parser.add_argument("--limit", type=float, help="seconds for one subtest; overrides the files")
     parser.add_argument("--batch", type=int, default=BATCH, help="subtests in one process")
@@ -82,8 +95,9 @@ class Selection:
     """Which subtests were asked for. A pattern matches `binary` or `binary@subtest`, in full or from
     the start of either, as a regular expression."""
 
-    def __init__(self, tests, set_file):
+    def __init__(self, tests, set_file, part=None):
         self.patterns = []
+        self.part = part       # (I, N)
         if tests:
             self.patterns.append(re.compile(tests))
         if set_file:
@@ -92,9 +106,11 @@ class Selection:
                                   if line.strip() and not line.startswith("#")]
 
     def has(self, binary, subtest):
+        full = f"{binary}@{subtest}"
+        if self.part and zlib.crc32(full.encode()) % self.part[1] != self.part[0] - 1:
+            return False
         if not self.patterns:
             return True
-        full = f"{binary}@{subtest}"
         return any(pattern.search(full) or pattern.fullmatch(binary) for pattern in self.patterns)
 
 
@@ -323,7 +339,7 @@ def main():
     # A time limit around this run must still end the programs in their namespaces.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options = arguments()
-    selection = Selection(options.tests, options.set)
+    selection = Selection(options.tests, options.set, options.shard)
     version = root_version(options.root)
     if not options.list and not options.launcher and not os.access(options.softxe, os.X_OK):
         sys.exit(f"{options.softxe} is not there: build first, or give --softxe")
@@ -347,7 +363,36 @@ def main():
     return finish(options, version, results)
 
 
+def write_junit(path, results):
+    """One suite; a known failure is skipped, a difference of any kind fails."""
+    def attribute(text):
+        # Characters that XML has no place for are in no name, but may be in what a program says.
+        return saxutils.quoteattr(re.sub(r"[^\x20-\uD7FF\uE000-\uFFFD]", "?", str(text)))
+
+    rows = {f"{row['binary']}@{row['subtest']}": row for row in results.rows}
+    with open(path, "w", encoding="utf-8") as file:
+        names = list(rows) + [test for test in dict.fromkeys(results.different) if test not in rows]
+        file.write('<?xml version="1.0" encoding="UTF-8"?>\n'
+                   f'<testsuite name="softxe conformance" tests="{len(names)}" '
+                   f'failures="{len(set(results.different))}">\n')
+        for test in names:
+            row = rows.get(test, {})
+            binary, _, subtest = test.partition("@")
+            file.write(f'  <testcase classname={attribute(binary)} name={attribute(subtest or binary)} '
+                       f'time="{row.get("seconds") or 0:.3f}"')
+            if test in results.different:
+                said = f"{row.get('outcome')}, expected {row.get('expected')}" if row else "see the log"
+                file.write(f'>\n    <failure message={attribute(said)}/>\n  </testcase>\n')
+            elif row["outcome"] != "pass":
+                file.write(f'>\n    <skipped message={attribute(row["reason"] or "")}/>\n  </testcase>\n')
+            else:
+                file.write("/>\n")
+        file.write("</testsuite>\n")
+
+
 def finish(options, version, results):
+    if options.junit:
+        write_junit(options.junit, results)
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
             json.dump({"igt_version": version, "results": results.rows,

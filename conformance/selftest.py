@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Tests of the conformance runner itself, with a stand-in for the test programs: no root, no GPU."""
+import argparse
 import contextlib
 import io
 import json
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+from xml.etree import ElementTree
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -212,7 +214,7 @@ class Pieces(unittest.TestCase):
                 with open(path, "w", encoding="utf-8") as file:
                     json.dump(counts, file)
                 options = type("Options", (), dict(json=None, list=False, update_expected=False,
-                                                   add_counts=path))()
+                                                   junit=None, add_counts=path))()
                 results = run.Results()
                 results.passed, results.rows = 1, [{}]
                 with contextlib.redirect_stdout(io.StringIO()) as said:
@@ -305,6 +307,31 @@ class Pieces(unittest.TestCase):
                 ("xe_vm", "xe_vm", "a", True), ("xe_vm@.*b", "xe_vm", "ab", True),
                 ("xe_vm@^b", "xe_vm", "ab", False), ("userptr", "xe_vm", "x-userptr-y", True)):
             self.assertEqual(run.Selection(pattern, None).has(binary, subtest), want, pattern)
+
+    def test_parts_are_disjoint_whole_and_about_as_large(self):
+        names = [f"subtest-{i}" for i in range(1000)]
+        parts = [[name for name in names if run.Selection("xe_vm", None, (part, 5)).has("xe_vm", name)]
+                 for part in range(1, 6)]
+        self.assertEqual(sorted(sum(parts, [])), sorted(names))
+        self.assertTrue(all(150 < len(part) < 250 for part in parts), [len(part) for part in parts])
+        self.assertEqual(run.shard("2/5"), (2, 5))
+        for text in ("0/5", "6/5", "5", "a/b", "1/5x", ""):
+            self.assertRaises(argparse.ArgumentTypeError, run.shard, text)
+
+    def test_junit_has_every_result(self):
+        results = run.Results()
+        results.rows = [dict(binary="xe_a", subtest=name, outcome=outcome, expected=expected, seconds=1, reason=reason)
+                        for name, outcome, expected, reason in
+                        (("p", "pass", "pass", None), ("s", "skip", "skip", "no <3D> & \x1b"), ("f", "fail", "pass", None))]
+        results.different = ["xe_a@f", "machine"]
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "r.xml")
+            run.write_junit(path, results)
+            suite = ElementTree.parse(path).getroot()
+        self.assertEqual((suite.get("tests"), suite.get("failures")), ("4", "2"))
+        said = {case.get("name"): [child.tag for child in case] for case in suite}
+        self.assertEqual(said, {"p": [], "s": ["skipped"], "f": ["failure"], "machine": ["failure"]})
+        self.assertEqual(suite[1][0].get("message"), "no <3D> & ?")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ build="g++ cmake ninja-build ccache pkg-config python3 libfmt-dev libcli11-dev n
   libexpected-dev libboost-dev libcapstone-dev libgtest-dev libgmock-dev
   libabsl-dev libdrm-dev libzstd-dev libprotozero-dev sqlite3 scdoc"
 check="gdb valgrind man-db bash-completion"
-deb="build-essential debhelper lintian"
+deb="build-essential debhelper lintian blhc"
 conformance="mmdebstrap debian-archive-keyring uidmap libze-dev opencl-headers
   ocl-icd-opencl-dev"
 harmless="stress-ng redis-server redis-tools libpython3.11-testsuite git sqlite3 perl gzip

@@ -7,6 +7,8 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
+#include "cli/report.h"
+#include "cli/report_check.h"
 #include "cli/trace_diff.h"
 #include "cli/trace_explain.h"
 #include "cli/trace_options.h"
@@ -17,10 +19,11 @@ namespace softxe::cli {
 
 namespace {
 
+/// Null: no JSON, so perhaps a trace.
 nlohmann::json report_in(const std::string& path) {
   std::ifstream in(path);
   auto report = nlohmann::json::parse(in, nullptr, false);
-  return report.is_object() && report.contains("total") ? report : nlohmann::json();
+  return report.is_discarded() ? nlohmann::json() : report;
 }
 
 /// EINVAL in words.
@@ -73,6 +76,11 @@ int diff(const DiffOptions& options) {
   const nlohmann::json first = report_in(options.first);
   const nlohmann::json second = report_in(options.second);
   std::string text;
+  for (const auto& [path, report] : {std::pair{&options.first, &first}, std::pair{&options.second, &second}}) {
+    if (report->is_null()) continue;
+    const std::string wrong = wrong_form(*report, kReportSchema);
+    if (!wrong.empty()) return give_up("diff", {kExitUsage, *path + ": " + wrong});
+  }
   if (first.is_object() && second.is_object()) {
     text = trace::diff_reports(first, second, *tolerances);
   } else {

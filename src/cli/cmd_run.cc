@@ -28,6 +28,7 @@
 #include "cli/commands.h"
 #include "cli/enter_root.h"
 #include "cli/expect.h"
+#include "cli/moved_most.h"
 #include "cli/output_file.h"
 #include "cli/report.h"
 #include "cli/run.h"
@@ -189,27 +190,39 @@ RunFacts facts_of(const RunOptions& options, const preload::Settings& settings) 
 /// What reads the events of a run: the sink and the thread that feeds it.
 class Listening {
  public:
-  /// A line says what is wrong.
-  Status begin(RunFolder& folder, const SinkFactory& make_sink, const RunFacts& facts) {
-    if (!make_sink) return {};
-    SX_TRY(sink_, make_sink(facts_json(facts)));
-    if (const int error = folder.make_events()) return fail(error, "the file of the event rings cannot be made");
+  /// A line says what is wrong. For a summary alone it is no reason to stop: then nobody reads.
+  Status begin(RunFolder& folder, const SinkFactory& make_sink, const RunFacts& facts, bool summary) {
+    if (!make_sink && !summary) return {};
+    std::unique_ptr<trace::EventSink> asked_for;
+    if (make_sink) {
+      SX_TRY(asked_for, make_sink(facts_json(facts)));
+    }
+    if (const int error = folder.make_events()) {
+      if (!make_sink) return {};
+      return fail(error, "the file of the event rings cannot be made");
+    }
+    sink_ = std::make_unique<MovedMost>(std::move(asked_for));
     drain_.emplace(folder.slots(), folder.events_fd(), *sink_);
     return {};
   }
   void start() {
     if (drain_) drain_->start();
   }
+  /// After the program's end: reads what is left, and adds to the report what only events tell.
+  void complete(nlohmann::json& report) {
+    if (!drain_) return;
+    drain_->finish();
+    if (auto most = sink_->top_three(); !most.empty()) report["moved_most"] = std::move(most);
+  }
   Status end(nlohmann::json ending) {
     if (!drain_) return {};
-    drain_->finish();
     ending.erase("processes");
     sink_->inform(trace::kAboutRun, ending);
     return sink_->finish();
   }
 
  private:
-  std::unique_ptr<trace::EventSink> sink_;
+  std::unique_ptr<MovedMost> sink_;
   std::optional<trace::RunDrain> drain_;
 };
 
@@ -236,6 +249,8 @@ bool tell(const RunOptions& options, const RootView& files, const nlohmann::json
 int run(RunOptions options) {
   if (options.trace.empty()) return run_with(std::move(options), {});
   const std::string path = std::filesystem::absolute(options.trace).string();
+  // Written in place, block by block: it is whole whoever is killed.
+  if (const auto able = OutputFile::open(path); !able) return fail_with(able.error());
   return run_with(std::move(options), [path](const nlohmann::json& head) -> Result<std::unique_ptr<trace::EventSink>> {
     SX_TRY(auto writer, trace::TraceWriter::create(path, head));
     return std::unique_ptr<trace::EventSink>(std::move(writer));
@@ -243,7 +258,7 @@ int run(RunOptions options) {
 }
 
 int run_with(RunOptions options, const SinkFactory& make_sink) {
-  const auto wanted = wanted_of(options.tests);
+  auto wanted = wanted_of(options.tests);
   if (!wanted) return fail_with({kExitUsage, wanted.error()});
   if (const auto fit = check_machine(); !fit) return fail_with(fit.error());
   if (!options.root.empty()) options.root = std::filesystem::absolute(options.root).string();
@@ -281,7 +296,7 @@ int run_with(RunOptions options, const SinkFactory& make_sink) {
 
   RunFacts facts = facts_of(options, *settings);
   Listening listening;
-  if (Status ready = listening.begin(folder, make_sink, facts); !ready) {
+  if (Status ready = listening.begin(folder, make_sink, facts, options.summary); !ready) {
     return fail_with({kExitUsage, fmt::format("{}: {}", ready.error().why, std::strerror(ready.error().err))});
   }
   prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -298,7 +313,8 @@ int run_with(RunOptions options, const SinkFactory& make_sink) {
   facts.wait_status = wait_for_program();
   facts.duration_ns = SteadyClock().now_ns() - facts.started_ns;
 
-  const nlohmann::json report = make_report(folder.slots(), facts);
+  nlohmann::json report = make_report(folder.slots(), facts);
+  listening.complete(report);
   bool told = tell(options, files, report, report_file);
   const bool descendants = descendants_live();
   nlohmann::json ending = report;
@@ -314,14 +330,15 @@ int run_with(RunOptions options, const SinkFactory& make_sink) {
     verdicts.insert(verdicts.begin(),
                     {.name = name, .holds = succeeded, .text = name + ": the program itself to succeed"});
   }
-  const bool good = pass_judgement("softxe run", options.tests, verdicts);
+  const Verdict verdict = pass_judgement("run", *wanted, verdicts);
   // A signal may end us below, without destructors. Descendants that go on keep their devices.
   if (descendants) {
     folder.leave();
   } else {
     folder.remove();
   }
-  if (succeeded && !good) return options.error_exitcode;
+  if (succeeded && verdict == Verdict::kBad) return options.error_exitcode;
+  if (verdict == Verdict::kUntold) told = false;
   return succeeded && !told ? kExitUsage : end_as(facts.wait_status);
 }
 

@@ -2,11 +2,12 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "cli/commands.h"
 #include "cli/expect.h"
+#include "cli/output_file.h"
 #include "cli/scenario_live_world.h"
 #include "cli/scenario_names.h"
 #include "cli/scenario_parser.h"
@@ -76,14 +77,27 @@ class JunitCases {
     result.text = verdict.text + (verdict.story.empty() ? "" : '\n' + verdict.story);
     cases_.push_back(std::move(result));
   }
-  /// False: it could not be written.
-  bool write(const std::string& path) const {
-    const int error = path.empty() ? 0 : write_junit({path, "softxe scenario"}, cases_);
-    if (error != 0) complain("scenario", path + ": " + std::strerror(error));
-    return error == 0;
+  /// Before the work begins. False: said why it cannot be written. Without a path there is nothing to do.
+  bool open(const std::string& path) {
+    if (path.empty()) return true;
+    auto file = OutputFile::open(path);
+    if (!file) return complained(file.error());
+    file_.emplace(std::move(*file));
+    return true;
+  }
+  /// False: said why it could not be written.
+  bool write() {
+    if (!file_) return true;
+    const auto written = file_->write(junit_text("softxe scenario", cases_));
+    return written || complained(written.error());
   }
 
  private:
+  static bool complained(const Refusal& refusal) {
+    complain("scenario", refusal.why);
+    return false;
+  }
+  std::optional<OutputFile> file_;
   std::vector<Judged> cases_;
 };
 
@@ -101,6 +115,7 @@ int run_scenarios(const ScenarioOptions& options) {
   if (options.verbose) how.say = how.show;
   if (!options.check) how.checks = scenario::ScenarioWorld::Checks::kOff;
   JunitCases junit;
+  if (!junit.open(options.junit)) return kExitUsage;
   how.on_end = [&](const auto& path, const auto& one, const auto& verdict) { junit.add(path, one, verdict); };
   std::unique_ptr<trace::TraceWriter> writer;
   std::uint16_t recorded = 0;  // scenarios so far: each numbers its events from 1
@@ -123,7 +138,7 @@ int run_scenarios(const ScenarioOptions& options) {
   }
   for (const std::string& message : summary.messages) std::printf("%s\n", message.c_str());
   std::printf("%s\n", summary.last_line().c_str());
-  if (!junit.write(options.junit)) return kExitUsage;
+  if (!junit.write()) return kExitUsage;
   return summary.failed == 0 ? 0 : 1;
 }
 

@@ -4,8 +4,10 @@
 #include <cstdio>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "cli/commands.h"
+#include "cli/output_file.h"
 #include "cli/run.h"
 #include "cli/trace_check.h"
 #include "cli/trace_options.h"
@@ -23,23 +25,27 @@ using trace::NumberedEvent;
 
 int fail_with(const std::string& why) { return give_up("trace", {kExitUsage, why}); }
 
-/// Where lines go; owns what it opened.
+/// Where lines go.
 class Out {
  public:
-  /// False: the file cannot be made.
-  bool open(const std::string& path, std::FILE* otherwise) {
-    file_ = path.empty() ? otherwise : std::fopen(path.c_str(), "w");
-    owned_ = !path.empty();
-    return file_ != nullptr;
+  /// `path` empty: `otherwise`.
+  Answer<void> open(const std::string& path, std::FILE* otherwise, OutputFile::Arrival arrival) {
+    file_ = otherwise;
+    if (path.empty()) return {};
+    auto opened = OutputFile::open(path);
+    if (!opened) return tl::unexpected(opened.error());
+    owned_.emplace(std::move(*opened));
+    auto stream = owned_->stream(arrival);
+    if (!stream) return tl::unexpected(stream.error());
+    file_ = *stream;
+    return {};
   }
-  ~Out() {
-    if (owned_ && file_ != nullptr) std::fclose(file_);
-  }
-  void line(const std::string& text) { fmt::print(file_, "{}\n", text); }
+  Answer<void> finish() { return owned_ ? owned_->finish() : Answer<void>{}; }
+  void line(const std::string& text) { std::fprintf(file_, "%s\n", text.c_str()); }
 
  private:
   std::FILE* file_ = nullptr;
-  bool owned_ = false;
+  std::optional<OutputFile> owned_;
 };
 
 constexpr const char* kCsvHead =
@@ -124,6 +130,10 @@ class LiveSink final : public trace::EventSink {
   }
   Status finish() override {
     printer_.finish(processes_);
+    if (const auto whole = out_->finish(); !whole) {
+      complain("trace", whole.error().why);
+      return fail(EIO, "the lines are not whole");
+    }
     return {};
   }
 
@@ -134,9 +144,11 @@ class LiveSink final : public trace::EventSink {
 };
 
 int trace_program(TraceOptions options, const trace::Filter& filter) {
+  auto out = std::make_unique<Out>();
+  if (const auto able = out->open(options.out, stderr, OutputFile::Arrival::kAtOnce); !able) {
+    return give_up("trace", able.error());
+  }
   return run_with(options.run, [&](const nlohmann::json& head) -> Result<std::unique_ptr<trace::EventSink>> {
-    auto out = std::make_unique<Out>();
-    if (!out->open(options.out, stderr)) return fail(errno, "the output file cannot be made");
     return std::unique_ptr<trace::EventSink>(
         std::make_unique<LiveSink>(std::move(out), options.form, filter, head.value("started_ns", std::uint64_t{0})));
   });
@@ -152,13 +164,16 @@ void warn_of_losses(trace::TraceReader& reader) {
 
 int print_file(const TraceOptions& options, const trace::Filter& filter, trace::TraceReader& reader) {
   Out out;
-  if (!out.open(options.out, stdout)) return fail_with(options.out + ": " + std::strerror(errno));
+  if (const auto able = out.open(options.out, stdout, OutputFile::Arrival::kWhenWhole); !able) {
+    return give_up("trace", able.error());
+  }
   Printer printer(out, options.form, filter, reader.head().value("started_ns", std::uint64_t{0}));
   reader.for_each([&](const NumberedEvent& e) {
     printer.take(e, reader.processes().at(e.process).pid);
     return true;
   });
   printer.finish(reader.processes());
+  if (const auto whole = out.finish(); !whole) return give_up("trace", whole.error());
   return 0;
 }
 

@@ -104,6 +104,22 @@ struct ViewOptions {
   std::string out;
 };
 
+struct RootOptions {
+  std::string action;  ///< make
+  std::string folder;
+  enum class Content : std::uint8_t { kTests, kDrivers, kPrograms } content = Content::kTests;
+  bool force = false;  ///< make it again
+};
+
+struct ConformanceOptions {
+  std::string root;  ///< empty: the usual place
+  std::string tests;
+  std::string profile;
+  std::string shard;  ///< I/N
+  std::string junit;
+  bool list = false;
+};
+
 struct DiffOptions {
   std::string first;
   std::string second;
@@ -122,6 +138,9 @@ int trace_run_or_file(TraceOptions options);
 int explain(const ExplainOptions& options);
 int view(const ViewOptions& options);
 int diff(const DiffOptions& options);
+// These two become a program of conformance/ and return only when that cannot be started.
+int make_root(const RootOptions& options);
+int conformance(const ConformanceOptions& options);
 int show_report(const ReportOptions& options);
 int run_scenarios(const ScenarioOptions& options);
 int disassemble(const DisasmOptions& options);

@@ -111,25 +111,23 @@ std::vector<Judged> judge(const nlohmann::json& report, const Wanted& wanted) {
   return verdicts;
 }
 
-int write_junit(const JunitFile& file, const std::vector<Judged>& cases) {
-  std::ofstream out(file.path, std::ios::trunc);
+std::string junit_text(const std::string& suite, const std::vector<Judged>& cases) {
   const auto skipped = std::ranges::count(cases, true, &Judged::skipped);
   const auto failures = std::ranges::count(cases, false, &Judged::holds) - skipped;
-  out << "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
-      << fmt::format("<testsuite name=\"{}\" tests=\"{}\" failures=\"{}\" skipped=\"{}\">\n", xml(file.suite),
-                     cases.size(), failures, skipped);
+  std::string text = fmt::format(
+      "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"{}\" tests=\"{}\" failures=\"{}\" "
+      "skipped=\"{}\">\n",
+      xml(suite), cases.size(), failures, skipped);
   for (const Judged& one : cases) {
-    out << fmt::format("  <testcase classname=\"softxe\" name=\"{}\"", xml(one.name));
+    text += fmt::format("  <testcase classname=\"softxe\" name=\"{}\"", xml(one.name));
     if (one.holds) {
-      out << "/>\n";
+      text += "/>\n";
     } else {
-      out << fmt::format(">\n    <{} message=\"{}\"/>\n  </testcase>\n", one.skipped ? "skipped" : "failure",
-                         xml(one.text));
+      text += fmt::format(">\n    <{} message=\"{}\"/>\n  </testcase>\n", one.skipped ? "skipped" : "failure",
+                          xml(one.text));
     }
   }
-  out << "</testsuite>\n";
-  out.flush();
-  return out ? 0 : (errno != 0 ? errno : EIO);
+  return text + "</testsuite>\n";
 }
 
 tl::expected<Wanted, std::string> wanted_of(const TestOptions& options) {
@@ -139,21 +137,26 @@ tl::expected<Wanted, std::string> wanted_of(const TestOptions& options) {
     if (!one) return tl::make_unexpected(one.error());
     wanted.expectations.push_back(std::move(*one));
   }
+  if (!options.junit.empty()) {
+    auto file = OutputFile::open(options.junit);
+    if (!file) return tl::make_unexpected(file.error().why);
+    wanted.junit.emplace(std::move(*file));
+  }
   return wanted;
 }
 
-bool pass_judgement(const char* who, const TestOptions& options, const std::vector<Judged>& cases) {
-  bool good = true;
+Verdict pass_judgement(const char* verb, Wanted& wanted, const std::vector<Judged>& cases) {
+  Verdict verdict = Verdict::kGood;
   for (const Judged& one : cases) {
     if (one.holds) continue;
-    good = false;
-    std::fprintf(stderr, "%s: expected %s\n", who, one.text.c_str());
+    verdict = Verdict::kBad;
+    complain(verb, "expected " + one.text);
   }
-  if (options.junit.empty()) return good;
-  if (const int error = write_junit({options.junit, who}, cases)) {
-    std::fprintf(stderr, "%s: %s: %s\n", who, options.junit.c_str(), std::strerror(error));
-  }
-  return good;
+  if (!wanted.junit) return verdict;
+  const auto written = wanted.junit->write(junit_text(fmt::format("softxe {}", verb), cases));
+  if (written) return verdict;
+  complain(verb, written.error().why);
+  return verdict == Verdict::kBad ? verdict : Verdict::kUntold;
 }
 
 }  // namespace softxe::cli

@@ -3,11 +3,13 @@
 
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <tl/expected.hpp>
 #include <vector>
 
 #include "cli/commands.h"
+#include "cli/output_file.h"
 
 namespace softxe::cli {
 
@@ -34,20 +36,23 @@ struct Judged {
 struct Wanted {
   std::vector<Expectation> expectations{};
   std::string rung;  ///< that every process must have had; empty: any
+  std::optional<OutputFile> junit{};
 };
 
 std::vector<Judged> judge(const nlohmann::json& report, const Wanted& wanted);
 
-/// What the command line asks for. The error says what is wrong.
+/// What the command line asks for, with the file for its results. The error says what is wrong.
 tl::expected<Wanted, std::string> wanted_of(const TestOptions& options);
-/// Says on the error stream what does not hold, and writes the file that was asked for. True when all holds.
-bool pass_judgement(const char* who, const TestOptions& options, const std::vector<Judged>& cases);
 
-/// JUnit's XML: one test suite, one case each; `program` is the first. EXXX of the call that fails.
-struct JunitFile {
-  std::string path;
-  std::string suite;
+enum class Verdict {
+  kGood,
+  kBad,    ///< a case does not hold
+  kUntold  ///< the file that was asked for could not be written
 };
-int write_junit(const JunitFile& file, const std::vector<Judged>& cases);
+/// Says on the error stream what does not hold, and writes the file.
+Verdict pass_judgement(const char* verb, Wanted& wanted, const std::vector<Judged>& cases);
+
+/// JUnit's XML: one test suite, one case each.
+std::string junit_text(const std::string& suite, const std::vector<Judged>& cases);
 
 }  // namespace softxe::cli

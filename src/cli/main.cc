@@ -241,6 +241,51 @@ void add_diff(CLI::App& app, Action& action) {
   verb->callback([=, &action] { action = [=] { return diff(*options); }; });
 }
 
+void add_root(CLI::App& app, Action& action) {
+  using Content = RootOptions::Content;
+  auto* verb = add_verb(app, "root", "Make a folder with Debian and Intel's test programs in it");
+  auto options = std::make_shared<RootOptions>();
+  verb->add_option("ACTION", options->action, "What to do")->required()->default_str("")->check(one_of({"make"}));
+  verb->add_option("DIR", options->folder, "The folder")->required()->default_str("")->check(file_name());
+  auto* drivers = verb->add_flag_callback(
+      "--with-drivers", [options] { options->content = Content::kDrivers; },
+      "With Intel's OpenCL and Level Zero runtimes, too");
+  verb->add_flag_callback(
+          "--with-programs", [options] { options->content = Content::kPrograms; }, "And with OpenCL programs")
+      ->excludes(drivers);
+  verb->add_flag("--force", options->force, "Make it again when it is there");
+  verb->callback([=, &action] { action = [=] { return make_root(*options); }; });
+}
+
+/// "2/5": the second of five parts.
+CLI::Validator shard() {
+  return CLI::Validator(
+      [](const std::string& text) {
+        unsigned part = 0;
+        unsigned parts = 0;
+        char rest = 0;
+        const int read = std::sscanf(text.c_str(), "%4u/%4u%c", &part, &parts, &rest);
+        if (read == 2 && part >= 1 && part <= parts) return std::string();
+        return fmt::format("'{}' is no part: 2/5 is the second of five", text);
+      },
+      "I/N");
+}
+
+void add_conformance(CLI::App& app, Action& action) {
+  auto* verb = add_verb(app, "conformance", "Run Intel's test programs and compare with what is expected");
+  auto options = std::make_shared<ConformanceOptions>();
+  verb->add_option("--root", options->root, "What `softxe root make` has made")
+      ->check(CLI::ExistingDirectory)
+      ->envname("SOFTXE_CONFORMANCE_ROOT");
+  verb->add_option("--tests", options->tests, "Only these: a regular expression over PROGRAM@SUBTEST");
+  verb->add_option("--profile", options->profile, "Only what is expected of this card (default: all that have files)")
+      ->check(one_of(profile_names()));
+  verb->add_option("--shard", options->shard, "One of N parts, for several machines")->check(shard());
+  verb->add_option("--junit", options->junit, "Write the results as JUnit XML")->check(file_name());
+  verb->add_flag("--list", options->list, "Print what would run");
+  verb->callback([=, &action] { action = [=] { return conformance(*options); }; });
+}
+
 void add_va_replay(CLI::App& app, Action& action) {
   auto* verb = add_verb(app, "va-replay", "Replay traces of the GPU virtual-address-space manager");
   auto options = std::make_shared<VaReplayOptions>();
@@ -293,6 +338,8 @@ int run_command(const std::vector<std::string>& typed) {
   add_explain(app, action);
   add_view(app, action);
   add_diff(app, action);
+  add_root(app, action);
+  add_conformance(app, action);
   add_va_replay(app, action);
   add_disasm(app, action);
   add_asm(app, action);

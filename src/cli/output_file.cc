@@ -52,9 +52,13 @@ OutputFile::OutputFile(OutputFile&& other) noexcept
       fd_(std::exchange(other.fd_, -1)),
       in_place_(other.in_place_),
       mode_(other.mode_),
-      existed_(other.existed_) {}
+      existed_(other.existed_),
+      stream_(std::exchange(other.stream_, nullptr)),
+      made_(std::exchange(other.made_, {})) {}
 
 OutputFile::~OutputFile() {
+  if (stream_ != nullptr && stream_ != stdout) std::fclose(stream_);
+  if (!made_.empty()) unlinkat(fd_, made_.c_str(), 0);
   if (fd_ > STDERR_FILENO) close(fd_);
 }
 
@@ -110,13 +114,56 @@ Answer<void> OutputFile::replace(std::string_view text) {
   return failed(error);
 }
 
-Answer<void> OutputFile::write(std::string_view text) {
-  if (!in_place_) return replace(text);
+/// 0, or EXXX. Empties an old file.
+int OutputFile::begin_in_place() {
   if (fd_ == STDOUT_FILENO) std::fflush(stdout);
   struct stat info {};
-  if (path_ != "-" && fstat(fd_, &info) == 0 && S_ISREG(info.st_mode) && ftruncate(fd_, 0) != 0) return failed(errno);
+  if (path_ == "-" || fstat(fd_, &info) != 0 || !S_ISREG(info.st_mode)) return 0;
+  return ftruncate(fd_, 0) == 0 ? 0 : errno;
+}
+
+Answer<void> OutputFile::write(std::string_view text) {
+  if (!in_place_) return replace(text);
+  if (const int error = begin_in_place()) return failed(error);
   if (const int error = write_all(fd_, text)) return failed(error);
   return {};
+}
+
+Answer<std::FILE*> OutputFile::stream(Arrival arrival) {
+  if (in_place_) {
+    if (const int error = begin_in_place()) return failed(error);
+    if (fd_ == STDOUT_FILENO) return stream_ = stdout;
+    stream_ = fdopen(fcntl(fd_, F_DUPFD_CLOEXEC, 0), "w");
+    return stream_ != nullptr ? Answer<std::FILE*>(stream_) : failed(errno);
+  }
+  const std::string name = std::filesystem::path(path_).filename();
+  std::string made;
+  const int fd = arrival == Arrival::kWhenWhole
+                     ? make_beside(fd_, name, made)
+                     : openat(fd_, name.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (fd < 0) return failed(arrival == Arrival::kWhenWhole ? -fd : errno);
+  made_ = std::move(made);
+  if (!made_.empty() && existed_ && fchmod(fd, mode_) != 0) {
+    const int error = errno;
+    close(fd);
+    return failed(error);
+  }
+  stream_ = fdopen(fd, "w");
+  return stream_;
+}
+
+Answer<void> OutputFile::finish() {
+  std::FILE* const stream = std::exchange(stream_, nullptr);
+  int error = std::fflush(stream) != 0 ? errno : 0;
+  if (error == 0 && std::ferror(stream) != 0) error = EIO;
+  if (stream != stdout && std::fclose(stream) != 0 && error == 0) error = errno;
+  const std::string name = std::filesystem::path(path_).filename();
+  if (error == 0 && !made_.empty()) {
+    if (renameat(fd_, made_.c_str(), fd_, name.c_str()) != 0) error = errno;
+    if (error == 0) made_.clear();
+  }
+  if (error == 0) return {};
+  return failed(error);
 }
 
 }  // namespace softxe::cli

@@ -94,5 +94,46 @@ TEST_F(OutputFileTest, AFullDeviceIsAFailureOfTheWrite) {
   EXPECT_EQ(written.error().why, "cannot write /dev/full: No space left on device");
 }
 
+TEST_F(OutputFileTest, AStreamArrivesWhenItIsFinished) {
+  put(at("t.txt"), "old");
+  {
+    auto file = OutputFile::open(at("t.txt"));
+    ASSERT_TRUE(file);
+    auto stream = file->stream(OutputFile::Arrival::kWhenWhole);
+    ASSERT_TRUE(stream);
+    std::fputs("half", *stream);
+    std::fflush(*stream);
+    EXPECT_EQ(get(at("t.txt")), "old");
+  }
+  EXPECT_EQ(get(at("t.txt")), "old");
+  EXPECT_EQ(files(), 1u);
+  auto file = OutputFile::open(at("t.txt"));
+  auto stream = file->stream(OutputFile::Arrival::kWhenWhole);
+  std::fputs("new", *stream);
+  ASSERT_TRUE(file->finish());
+  EXPECT_EQ(get(at("t.txt")), "new");
+  EXPECT_EQ(files(), 1u);
+}
+
+TEST_F(OutputFileTest, AStreamThatIsWatchedGrowsAtOnce) {
+  auto file = OutputFile::open(at("t.txt"));
+  auto stream = file->stream(OutputFile::Arrival::kAtOnce);
+  ASSERT_TRUE(stream);
+  std::fputs("half", *stream);
+  std::fflush(*stream);
+  EXPECT_EQ(get(at("t.txt")), "half");
+  ASSERT_TRUE(file->finish());
+}
+
+TEST_F(OutputFileTest, AStreamToAFullDeviceIsNotFinished) {
+  auto file = OutputFile::open("/dev/full");
+  auto stream = file->stream(OutputFile::Arrival::kWhenWhole);
+  ASSERT_TRUE(stream);
+  std::fputs("text", *stream);
+  const auto finished = file->finish();
+  ASSERT_FALSE(finished);
+  EXPECT_NE(finished.error().why.find("No space left"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace softxe::cli

@@ -20,8 +20,6 @@ namespace softxe::cli {
 
 namespace {
 
-constexpr const char* kSchema = "softxe-report-2";
-
 nlohmann::json counters_json(const CounterWords& words) {
   nlohmann::json counters = nlohmann::json::object();
   for (std::size_t i = 0; i < kCounterCount; ++i) {
@@ -157,7 +155,7 @@ nlohmann::json make_report(const preload::SlotFile& slots, const RunFacts& facts
   for (std::size_t c = 0; c < kCounterCount; ++c) sums[kCounterNames[c]] = total[c];
   sums["vram_peak_bytes"] = peak_bytes;
   nlohmann::json report = facts_json(facts);
-  report["schema"] = kSchema;
+  report["schema"] = kReportSchema;
   report["duration_ns"] = facts.duration_ns;
   report["run"] = {{"device_count", facts.device_count},
                    {"vram_bytes", facts.vram_bytes},
@@ -178,12 +176,13 @@ int show_report(const ReportOptions& options) {
   const auto text = read_input(options.file);
   if (!text) return give_up("report", text.error());
   const auto report = nlohmann::json::parse(*text, nullptr, false);
-  const std::string wrong = report.is_discarded() ? "not a report of softxe" : wrong_form(report, kSchema);
+  const std::string wrong = report.is_discarded() ? "not a report of softxe" : wrong_form(report, kReportSchema);
   if (!wrong.empty()) return give_up("report", {kExitUsage, options.file + ": " + wrong});
   std::printf("%s", summary_text(report).c_str());
   auto wanted = wanted_of(options.tests);
   if (!wanted) return give_up("report", {kExitUsage, wanted.error()});
-  if (!pass_judgement("softxe report", options.tests, judge(report, *wanted))) return 1;
+  const Verdict verdict = pass_judgement("report", *wanted, judge(report, *wanted));
+  if (verdict != Verdict::kGood) return verdict == Verdict::kBad ? kExitNo : kExitUsage;
   if (!options.check) return 0;
   const std::string broken = check_report(report);
   if (!broken.empty()) std::printf("the numbers do not fit: %s\n", broken.c_str());

@@ -11,6 +11,9 @@
 
 namespace softxe::cli {
 
+/// The newest schema of reports, which is written.
+inline constexpr const char* kReportSchema = "softxe-report-2";
+
 /// What the runner knows of a run.
 struct RunFacts {
   std::vector<std::string> command;

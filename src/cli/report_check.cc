@@ -22,8 +22,11 @@ struct Member {
   Presence presence = Presence::kAlways;
 };
 
-constexpr Member kReport[] = {
-    {"processes", Kind::kArray}, {"total", Kind::kCounters}, {"run", Kind::kObject, Presence::kSometimes}};
+constexpr Member kReport[] = {{"processes", Kind::kArray},
+                              {"total", Kind::kCounters},
+                              {"run", Kind::kObject, Presence::kSometimes},
+                              {"duration_ns", Kind::kNumber, Presence::kSometimes},
+                              {"moved_most", Kind::kArray, Presence::kSometimes}};
 constexpr Member kProcess[] = {{"pid", Kind::kNumber},    {"exe", Kind::kText},
                                {"profile", Kind::kText},  {"rung", Kind::kText},
                                {"devices", Kind::kArray}, {"kernel_failures", Kind::kArray, Presence::kSometimes}};
@@ -31,8 +34,12 @@ constexpr Member kDevice[] = {{"index", Kind::kNumber}, {"counters", Kind::kCoun
 constexpr Member kVm[] = {{"asid", Kind::kNumber}, {"counters", Kind::kCounters}};
 constexpr Member kFailure[] = {
     {"kernel", Kind::kText}, {"instruction", Kind::kText}, {"text", Kind::kText}, {"reason", Kind::kText}};
-constexpr Member kRun[] = {
-    {"device_count", Kind::kNumber}, {"vram_bytes", Kind::kNumber}, {"milliseconds", Kind::kNumber}};
+constexpr Member kRun[] = {{"device_count", Kind::kNumber},
+                           {"vram_bytes", Kind::kNumber},
+                           {"milliseconds", Kind::kNumber, Presence::kSometimes}};
+constexpr Member kMoved[] = {{"pid", Kind::kNumber},           {"start", Kind::kNumber},
+                             {"size", Kind::kNumber},          {"name", Kind::kText},
+                             {"to_vram_bytes", Kind::kNumber}, {"to_system_bytes", Kind::kNumber}};
 
 bool is_a(const json& value, Kind kind) {
   switch (kind) {
@@ -125,6 +132,8 @@ std::string wrong_form(const json& report, std::string_view schema) {
   if (report.contains("run")) {
     if (std::string wrong = wrong_members(report["run"], "report.run", kRun); !wrong.empty()) return wrong;
   }
+  if (std::string wrong = wrong_elements(report, "report", "moved_most", kMoved, kNoDeeper); !wrong.empty())
+    return wrong;
   return wrong_elements(report, "report", "processes", kProcess, wrong_process);
 }
 

@@ -76,6 +76,26 @@ TEST(RunSummary, NothingThatDidNotHappenHasALine) {
             "  process 7: kernel at 0x1 failed at 0x2: mov: illegal\n");
 }
 
+TEST(RunSummary, MemoryThatMovedMostIsNamed) {
+  json report = good_report();
+  report["moved_most"] = {{{"pid", 7},
+                           {"start", 0x7f0000000000},
+                           {"size", 2 << 20},
+                           {"name", "[heap]"},
+                           {"to_vram_bytes", 3 << 20},
+                           {"to_system_bytes", 4096}}};
+  EXPECT_NE(summary_text(report).find("  moved most\n    0x7f0000000000, 2 MiB, [heap]: 3 MiB to VRAM, 4 KiB back\n"),
+            std::string::npos)
+      << summary_text(report);
+}
+
+TEST(RunSummary, TheTimeIsReadFromWhereItStands) {
+  json report = good_report();
+  report["run"].erase("milliseconds");
+  report["duration_ns"] = 2'340'000'000;
+  EXPECT_NE(summary_text(report).find(", 2.34 s\n"), std::string::npos);
+}
+
 TEST(RunSummary, ALineIsShownForAPartOfItAlone) {
   json report = good_report();
   report["total"] = {{"svm_migrate_to_vram_failed_count", 5}};

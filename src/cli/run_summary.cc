@@ -99,6 +99,21 @@ std::string line_text(const json& total, const Line& line) {
   return fmt::format("  {:<28} {:>12}   {}", line.what, value, details);
 }
 
+/// "    0x7f1200000000, 2 MiB, [heap]: 2 MiB to VRAM, 1.9 MiB back"
+std::string most_lines(const json& report) {
+  std::string text;
+  for (const json& most : report.value("moved_most", json::array())) {
+    if (text.empty()) text = "  moved most\n";
+    const auto name = most.value("name", std::string());
+    text += fmt::format("    {:#x}, {}, {}: {} to VRAM, {} back", number(most, "start"),
+                        size_text(number(most, "size")), name.empty() ? "memory without a name" : name,
+                        size_text(number(most, "to_vram_bytes")), size_text(number(most, "to_system_bytes")));
+    if (report.at("processes").size() > 1) text += fmt::format(", process {}", number(most, "pid"));
+    text += "\n";
+  }
+  return text;
+}
+
 /// "bmg, 1 device, VRAM 11.9 GiB, migration level full, 0.21 s"
 std::string head_line(const json& report) {
   const json& processes = report.at("processes");
@@ -117,8 +132,11 @@ std::string head_line(const json& report) {
   for (const std::string& level : levels) {
     if (!level.empty()) head += ", migration level " + level;
   }
+  // Reports of some versions have the one, of some the other, and of this one both.
   if (run.contains("milliseconds")) {
     head += fmt::format(", {:.2f} s", static_cast<double>(number(run, "milliseconds")) / 1000);
+  } else if (const std::uint64_t ns = number(report, "duration_ns"); ns != 0) {
+    head += fmt::format(", {:.2f} s", static_cast<double>(ns) / 1e9);
   }
   head += "\n";
   for (const std::string& level : levels) {
@@ -138,6 +156,7 @@ std::string summary_text(const json& report) {
     shown.erase(shown.find_last_not_of(' ') + 1);
     if (!shown.empty()) text += shown + "\n";
   }
+  text += most_lines(report);
   for (const json& process : processes) {
     for (const json& failure : process.value("kernel_failures", json::array())) {
       text += fmt::format("  process {}: kernel at {} failed at {}: {}: {}\n", process.at("pid").get<std::uint64_t>(),

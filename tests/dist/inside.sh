@@ -27,6 +27,11 @@ files() { find /etc /usr /opt /srv -xdev -print | sort; }
 if [ -n "$BARE" ]; then apt-get -qq update >/dev/null 2>&1; fi
 check "the tools of the checks can be installed" install man-db bash-completion zsh fish g++ make cmake pkg-config libdrm-dev
 files >before
+# README's first steps install the packages by themselves, and what else they want.
+mkdir -p steps/build
+ln -s /root/dist steps/build/deb
+check "README alone leads to an explanation of page moves" bash -c 'cd steps && bash ../first_steps.sh ../README.md'
+tail -n 1 out
 check "the packages can be installed, with all they depend on" install ./softxe_*.deb ./softxe-doc_*.deb \
   ./libsoftxe0.1_*.deb ./libsoftxe-dev_*.deb
 check "softxe --version names a commit" bash -c 'softxe --version | grep -q "^softxe 0.*commit"'
@@ -37,13 +42,20 @@ check "the installed scenarios pass" bash -c 'softxe scenario /usr/share/softxe/
 cp -r /usr/share/doc/softxe/examples examples
 check "the installed examples build" make -C examples
 check "and run without a GPU" make -C examples run
-check "a program finds libsoftxe by CMake" bash -c '
-  cmake -S consumer -B consumer/build -DEXAMPLE=$PWD/examples/embed.cc && cmake --build consumer/build &&
-  consumer/build/with_shared && consumer/build/with_static'
-for package in softxe softxe-static; do
-  check "a program finds it by pkg-config $package" bash -c "
-    g++ -std=c++17 examples/embed.cc -o by_pc \$(pkg-config --cflags --libs $package) && ./by_pc"
+for example in embed.cc embed_c.c; do
+  check "a program finds libsoftxe by CMake: $example" bash -c "
+    rm -rf consumer/build && cmake -S consumer -B consumer/build -DEXAMPLE=\$PWD/examples/$example &&
+    cmake --build consumer/build && consumer/build/with_shared && consumer/build/with_static"
+  case $example in *.c) compiler="gcc -std=c11" ;; *) compiler="g++ -std=c++17" ;; esac
+  for package in softxe softxe-static; do
+    check "a program finds it by pkg-config $package: $example" bash -c "
+      $compiler examples/$example -o by_pc \$(pkg-config --cflags --libs $package) && ./by_pc"
+  done
 done
+check "softxe conformance has its scripts and says what is missing" bash -c '
+  softxe conformance --root /usr/share 2>&1 | grep -q "softxe root make /usr/share" &&
+  softxe root make --help | grep -q with-drivers && [ -x /usr/share/softxe/conformance/make_root.sh ] &&
+  [ -s /usr/share/softxe/conformance/expected/xe_vm.txt ]'
 
 for page in /usr/share/man/man*/softxe*; do
   name=$(basename "$page" .gz)
@@ -54,7 +66,7 @@ check "zsh completes" zsh -c 'autoload -U compinit && compinit -u && [[ $_comps[
 check "fish completes" fish -c 'complete -C "softxe ru" | grep -q ^run; and complete -C "softxe run --prof" | grep -q -- --profile; and complete -C "softxe run --profile b" | grep -q bmg'
 check "no build path is in what is installed" bash -c '
   dpkg -L softxe libsoftxe0.1 libsoftxe-dev softxe-doc | while read -r f; do [ -f "$f" ] && echo "$f"; done >ours
-  [ -s ours ] && ! xargs -d "\n" grep -lE "build/deb/|/obj-x86_64" <ours'
+  [ -s ours ] && ! xargs -d "\n" grep -lE "build/deb/softxe|/obj-x86_64" <ours'
 
 check "the packages can be removed" apt-get -qq purge -y softxe softxe-doc libsoftxe0.1 libsoftxe-dev
 if [ -n "$BARE" ]; then check "and whatever came with them" apt-get -qq autoremove --purge -y; fi
