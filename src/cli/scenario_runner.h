@@ -28,6 +28,16 @@ struct RunOptions {
   std::string filter{};
   /// Hears of each statement, its result and its events, as text; empty: nobody does.
   std::function<void(const std::string& line)> say{};
+  /// Runs the flows of a parallel block, each to its end, in an order of its own; empty: the world decides.
+  struct Flow {
+    std::string name;
+    std::function<void()> body;
+  };
+  std::function<void(std::vector<Flow> flows)> run_flows{};
+  /// After each statement of a flow: the invariant that is broken, or empty.
+  std::function<std::string()> look{};
+  /// Whether a statement of a flow may end with this errno though it does not say so.
+  std::function<bool(int err)> forgives{};
   /// Hears that a scenario begins, before its events.
   std::function<void(const std::string& path, const Scenario& scenario)> on_begin{};
 };
@@ -80,6 +90,7 @@ class Runner final : public StepActions {
   bool run_statement(const Statement& statement);
   bool run_body(const std::vector<Statement>& body);
   bool run_block(const Block& block);
+  bool run_flows(const Block& block);
   bool run_interleaved(const Block& block);
   bool run_threads(const Block& block);
   void fail_at(int line, const std::string& text);
@@ -101,6 +112,7 @@ class Runner final : public StepActions {
   const RunOptions options_;
   std::map<std::string, std::uint64_t> marked_;  ///< counters named in the scenario
   bool skipped_ = false;
+  bool in_flows_ = false;
   static constexpr std::size_t kEventsKept = 10;
   std::deque<Event> last_events_;
   std::vector<std::string> source_;  ///< lines of the file, where somebody hears of statements
