@@ -3,6 +3,7 @@
 
 #include "abi/drm_device.h"
 #include "base/step.h"
+#include "base/turns.h"
 #include "drv/vm_ops.h"
 
 namespace softxe {
@@ -97,7 +98,7 @@ Result<FencePtr> announce(VmContext& context, VmJobs& jobs, const WaitContext& w
     const std::uint32_t evictions = context.evictions.load();
     if (evictions == 0 && !context.vm.has_stale_ptes()) return announced;
     announced->signal();
-    if (evictions != 0) context.evictions.wait(evictions);
+    if (evictions != 0) wait_while(context.evictions, evictions);
   }
   return fail(ENOSPC, "the VM's objects are pushed out again and again");
 }

@@ -19,14 +19,17 @@
 // Every lock is one of these types and is held through a guard, so that a run-time check (a
 // thread-local stack of ranks, kept in release builds) aborts with both names on an inversion, and
 // clang's analysis (preset clang-tsa) sees every acquisition. A lock's words live in engine memory.
+// In an exploration (turns.h) a lock that is taken blocks its fiber, not the thread.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
 
 #include "base/thread_annotations.h"
+#include "base/turns.h"
 
 namespace softxe {
 
@@ -55,6 +58,21 @@ bool lock_rank_held(LockRank rank);
 /// Aborts when this thread holds none.
 void assert_rank_held(LockRank rank, const char* name);
 int lock_rank_depth();
+/// The locks of one flow, in the order in which they were taken.
+struct HeldLocks {
+  static constexpr int kMax = 16;
+  struct Held {
+    LockRank rank;
+    const char* name;
+  };
+  std::array<Held, kMax> locks;
+  int count = 0;
+};
+/// Of this thread. An exploration changes it with the fiber.
+HeldLocks& held_locks();
+
+/// A mutex for a fiber of `who`.
+void lock_in_turn(Turns& who, std::mutex& mutex, const char* name);
 /// Forgets every lock of this thread: only in a fork child, which re-makes its locks.
 void lock_rank_reset();
 }  // namespace detail
@@ -69,14 +87,18 @@ class SX_CAPABILITY("mutex") Mutex {
 
   void lock() SX_ACQUIRE() {
     detail::lock_rank_push(kRank, name_);
+    if (Turns* who = turns()) return detail::lock_in_turn(*who, mutex_, name_);
     mutex_.lock();
   }
   void unlock() SX_RELEASE() {
     mutex_.unlock();
     detail::lock_rank_pop(kRank);
+    if (Turns* who = turns()) who->gave(&mutex_);
   }
   bool try_lock() SX_TRY_ACQUIRE(true) {
+    if (Turns* who = turns()) who->before_lock(&mutex_, name_, Turns::Access::kExclusive);
     if (!mutex_.try_lock()) return false;
+    if (Turns* who = turns()) who->took(&mutex_, name_, Turns::Access::kExclusive);
     detail::lock_rank_push(kRank, name_);
     return true;
   }
@@ -101,9 +123,10 @@ class SX_CAPABILITY("mutex") Mutex {
 /// Waits on futexes, with no call that a thread could be cancelled in.
 class PhaseFairLock {
  public:
-  void lock();
+  /// `name` is for whoever explores.
+  void lock(const char* name);
   void unlock();
-  void lock_shared();
+  void lock_shared(const char* name);
   void unlock_shared();
 
  private:
@@ -128,7 +151,7 @@ class SX_CAPABILITY("shared_mutex") SharedMutex {
 
   void lock() SX_ACQUIRE() {
     detail::lock_rank_push(kRank, name_);
-    mutex_.lock();
+    mutex_.lock(name_);
   }
   void unlock() SX_RELEASE() {
     mutex_.unlock();
@@ -136,7 +159,7 @@ class SX_CAPABILITY("shared_mutex") SharedMutex {
   }
   void lock_shared() SX_ACQUIRE_SHARED() {
     detail::lock_rank_push(kRank, name_);
-    mutex_.lock_shared();
+    mutex_.lock_shared(name_);
   }
   void unlock_shared() SX_RELEASE_SHARED() {
     mutex_.unlock_shared();
@@ -183,6 +206,10 @@ class CondVar {
  public:
   template <LockRank kRank, typename Pred>
   void wait(Mutex<kRank>& mutex, Pred pred) SX_REQUIRES(mutex) {
+    if (Turns* who = turns()) {
+      while (!pred()) sleep_in_turn(*who, mutex.native(), nullptr);
+      return;
+    }
     std::unique_lock<std::mutex> lock(mutex.native(), std::adopt_lock);
     cv_.wait(lock, pred);
     lock.release();
@@ -190,15 +217,30 @@ class CondVar {
   /// False on time-out. `timeout_ns` is relative.
   template <LockRank kRank, typename Pred>
   bool wait_for(Mutex<kRank>& mutex, std::uint64_t timeout_ns, Pred pred) SX_REQUIRES(mutex) {
+    if (Turns* who = turns()) {
+      while (!pred()) {
+        if (!sleep_in_turn(*who, mutex.native(), &timeout_ns)) return pred();
+      }
+      return true;
+    }
     std::unique_lock<std::mutex> lock(mutex.native(), std::adopt_lock);
     bool ok = cv_.wait_for(lock, std::chrono::nanoseconds(timeout_ns), pred);
     lock.release();
     return ok;
   }
-  void notify_all() { cv_.notify_all(); }
-  void notify_one() { cv_.notify_one(); }
+  void notify_all() {
+    if (Turns* who = turns()) return who->wake(this, Turns::Whom::kAll);
+    cv_.notify_all();
+  }
+  void notify_one() {
+    if (Turns* who = turns()) return who->wake(this, Turns::Whom::kOne);
+    cv_.notify_one();
+  }
 
  private:
+  /// Gives the mutex up meanwhile. False: `timeout_ns` (null: none) is over.
+  bool sleep_in_turn(Turns& who, std::mutex& mutex, const std::uint64_t* timeout_ns);
+
   std::condition_variable cv_;
 };
 

@@ -106,6 +106,7 @@ class JunitCases {
 int run_scenarios(const ScenarioOptions& options) {
   if (options.steps) return list_steps();
   if (options.list) return list_scenarios(options);
+  if (!options.schedule.empty()) return replay_schedule(options.schedule, options.files.front());
   if (!trace_chosen()) return kExitCannotRun;
   if (options.live && !live_memory_works()) return kExitCannotRun;
   scenario::WorldFactory on_sim = [] { return std::make_unique<scenario::SimWorld>(); };

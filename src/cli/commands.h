@@ -58,6 +58,25 @@ struct ScenarioOptions {
   bool verbose = false;
   bool check = true;
   std::string junit;  ///< file; empty: none
+  std::string schedule;  ///< file; empty: none is replayed
+};
+
+struct ExploreOptions {
+  std::vector<std::string> files;
+  std::string strategy = "random";
+  unsigned depth = 3;
+  std::uint64_t budget = 0;  ///< 0: without limit
+  double seconds = 0;        ///< likewise
+  std::uint64_t seed = 1;
+  std::string part = "0/1";
+  std::uint64_t shard = 0;
+  std::uint64_t shards = 1;
+  unsigned processes = 1;
+  unsigned failures = 0;
+  std::string filter;
+  std::string out = "softxe.schedule";
+  bool small = false;
+  bool verbose = false;
 };
 
 struct VaReplayOptions {
@@ -143,6 +162,9 @@ int make_root(const RootOptions& options);
 int conformance(const ConformanceOptions& options);
 int show_report(const ReportOptions& options);
 int run_scenarios(const ScenarioOptions& options);
+int explore(const ExploreOptions& options);
+/// Prints who ran when and what happened.
+int replay_schedule(const std::string& schedule_file, const std::string& scenario_file);
 int disassemble(const DisasmOptions& options);
 int assemble(const AsmOptions& options);
 

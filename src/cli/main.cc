@@ -158,9 +158,52 @@ void add_scenario(CLI::App& app, Action& action) {
   verb->add_flag_callback(
       "--no-check", [options] { options->check = false; }, "Check the engine's invariants at the end only: faster");
   verb->add_flag("--live", options->live, "On the memory of this process instead of a simulated one");
+  verb->add_option("--schedule", options->schedule, "Run one scenario in the order that softxe explore wrote there")
+      ->check(CLI::ExistingFile);
   verb->callback([=, &action] {
     if (files->count() == 0 && !options->steps) throw CLI::RequiredError("FILE");
+    if (!options->schedule.empty() && (options->live || options->files.size() != 1)) {
+      throw CLI::ValidationError("--schedule", "one file, on the simulated memory");
+    }
     action = [=] { return run_scenarios(*options); };
+  });
+}
+
+/// "I/N" with I below N.
+void parse_shard(ExploreOptions& options) {
+  unsigned long long shard = 0;
+  unsigned long long shards = 0;
+  char rest = 0;
+  const int read = std::sscanf(options.part.c_str(), "%llu/%llu%c", &shard, &shards, &rest);
+  if (read != 2 || shard >= shards) throw CLI::ValidationError("--shard", "I/N, with I from 0 to N - 1");
+  options.shard = shard;
+  options.shards = shards;
+}
+
+void add_explore(CLI::App& app, Action& action) {
+  auto* verb = add_verb(app, "explore", "Search the orders in which the parallel blocks of scenarios may run");
+  auto options = std::make_shared<ExploreOptions>();
+  verb->add_option("FILE", options->files, "Scenario files")->required()->default_str("")->check(CLI::ExistingFile);
+  verb->add_option("--strategy", options->strategy, "How orders are found")
+      ->check(one_of({"random", "pct", "exhaustive"}));
+  verb->add_option("--depth", options->depth, "pct: places that matter; exhaustive: preemptions, 0: any number")
+      ->check(between({0, 1000}));
+  verb->add_option("--budget", options->budget, "Schedules for each scenario (default: no limit)")->default_str("");
+  verb->add_option("--seconds", options->seconds, "Time for each scenario (default: 10, without --budget)")
+      ->check(CLI::NonNegativeNumber)
+      ->default_str("");
+  verb->add_option("--seed", options->seed, "What is drawn");
+  verb->add_option("--shard", options->part, "I/N: the I-th of N parts, from 0 on");
+  verb->add_option("-j,--processes", options->processes, "Processes beside each other")->check(between({1, 64}));
+  verb->add_option("--failures", options->failures, "Let up to so many steps of a schedule fail")
+      ->check(between({0, 100}));
+  verb->add_option("--filter", options->filter, "Only scenarios with this in their name or file");
+  verb->add_option("-o,--output", options->out, "Where the schedule of a failure goes")->check(file_name());
+  verb->add_flag("--small", options->small, "Leave out statements of a failing scenario, too");
+  verb->add_flag("-v,--verbose", options->verbose, "Print the steps that were not reached");
+  verb->callback([=, &action] {
+    parse_shard(*options);
+    action = [=] { return explore(*options); };
   });
 }
 
@@ -334,6 +377,7 @@ int run_command(const std::vector<std::string>& typed) {
   add_doctor(app, action);
   add_report(app, action);
   add_scenario(app, action);
+  add_explore(app, action);
   add_trace(app, action);
   add_explain(app, action);
   add_view(app, action);

@@ -116,12 +116,17 @@ struct Show {
 // --- structure --------------------------------------------------------------------------------------
 
 struct Statement;
-/// `seq { }`, `repeat N { }`, `parallel [seed=N] { }`; of a parallel block each statement is an actor.
+/// `seq { }`, `repeat N { }`, `parallel [seed=N] { }`; of a parallel block each statement is an actor. `actor NAME { }`
+/// there is a sequence with a name.
 struct Block {
   enum class Kind : std::uint8_t { kSequence, kRepeat, kParallel };
   Kind kind = Kind::kSequence;
   std::uint64_t number = 1;  ///< repetitions, or the seed
   std::vector<Statement> body;
+  std::string actor{};  ///< name; empty: it has none
+
+  /// Actors with names take turns only where orders are searched; else they run as they are written.
+  bool names_actors() const;
 };
 /// `at STEP [nth=N] [times=N] do cpu ...` or `... do { cpu ...; cpu ... }`: runs inside the engine when
 /// it reaches the step.
@@ -143,6 +148,14 @@ struct Statement {
   Command command;
   Outcome outcome;
 };
+
+inline bool Block::names_actors() const {
+  for (const Statement& statement : body) {
+    const auto* block = std::get_if<Block>(&statement.command);
+    if (block != nullptr && !block->actor.empty()) return true;
+  }
+  return false;
+}
 
 /// Runs in a world of its own.
 struct Scenario {

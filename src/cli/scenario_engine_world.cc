@@ -64,27 +64,30 @@ Result<EngineWorld::OpenVm*> EngineWorld::find_vm(const std::string& name) {
   return &it->second;
 }
 
-EngineWorld::Engine::Engine(Device& device, const Clock& clock, unsigned tile)
-    : faults(device),
+EngineWorld::Engine::Engine(Device& device, const Clock& clock, unsigned tile, std::shared_ptr<VmContext> of)
+    : vm(std::move(of)),
+      faults(device),
       memory(Mmu::Config{.domain = device.invalidations(),
                          .faults = faults,
                          .clock = clock,
                          .engine = {.engine_class = 1, .tile = static_cast<std::uint8_t>(tile)}}),
       kernels(memory, clock) {}
 
-Result<EngineWorld::Engine*> EngineWorld::find_engine(const GpuTarget& gpu) {
+Result<std::shared_ptr<EngineWorld::Engine>> EngineWorld::find_engine(const GpuTarget& gpu) {
   SX_TRY(OpenVm * vm, find_vm(gpu.vm));
   Card& card = *vm->card;
-  std::lock_guard lock(engines_mutex_);
-  auto& engine = vm->engines[gpu.tile];
-  if (!engine) {
-    engine = std::make_unique<Engine>(*card.device, clock(), gpu.tile);
-    bool vram = gpu.tile < card.device->vram_tiles();
-    engine->memory.mmu().bind_vm({.asid = vm->context->vm.config().asid,
-                                  .table = &vm->context->vm.table(gpu.tile),
-                                  .vram = vram ? &card.device->vram_map(gpu.tile) : nullptr});
+  {
+    std::lock_guard lock(engines_mutex_);
+    if (const auto found = vm->engines.find(gpu.tile); found != vm->engines.end()) return found->second;
   }
-  return engine.get();
+  const auto engine = std::make_shared<Engine>(*card.device, clock(), gpu.tile, vm->context);
+  const bool vram = gpu.tile < card.device->vram_tiles();
+  engine->memory.mmu().bind_vm({.asid = vm->context->vm.config().asid,
+                                .table = &vm->context->vm.table(gpu.tile),
+                                .vram = vram ? &card.device->vram_map(gpu.tile) : nullptr});
+  // Somebody else may have made one meanwhile.
+  std::lock_guard lock(engines_mutex_);
+  return vm->engines.try_emplace(gpu.tile, engine).first->second;
 }
 
 Result<GpuRange> EngineWorld::checked_range(const OpenVm& vm, Span span) const {
@@ -104,6 +107,10 @@ Status EngineWorld::device(const DeviceSpec& spec) {
   DeviceOptions options;
   options.config = default_config(*profile, static_cast<std::uint32_t>(cards_.size()));
   options.collector = GcWorker::Mode::kManual;
+  if (ThreadStarter starter = workers()) {
+    options.collector = GcWorker::Mode::kThread;
+    options.start_thread = std::move(starter);
+  }
   for (const auto& [key, value] : spec.options) {
     if (key == "vram") {
       auto bytes = parse_number(value);
@@ -145,7 +152,12 @@ Status EngineWorld::vm_destroy(const std::string& name) {
   SX_TRY(OpenVm * vm, find_vm(name));
   if (vm->context->vm.closed()) return fail(ENOENT, "VM is closed");
   if (vm->card->queues) SX_TRY_VOID(vm->card->queues->check_close(*vm->context));
-  vm->engines.clear();
+  decltype(vm->engines) engines;
+  {
+    std::lock_guard lock(engines_mutex_);
+    engines.swap(vm->engines);
+  }
+  engines.clear();
   vm->card->device->close_vm(vm->context);
   return {};
 }
@@ -311,8 +323,8 @@ Status EngineWorld::gpu_kernel(const KernelSpec& kernel) {
                   .lanes = kernel.lanes,
                   .slm_bytes = kernel.slm_bytes};
   std::memcpy(launch.arguments.data(), kernel.arguments.data(), sizeof launch.arguments);
-  SX_TRY(Engine * engine, find_engine(kernel.gpu));
-  std::lock_guard lock(engine->mutex);
+  SX_TRY(const std::shared_ptr<Engine> engine, find_engine(kernel.gpu));
+  Guard lock(engine->mutex);
   SX_TRY_VOID(engine->kernels.begin(launch, vm->context->vm.config().va_bits));
   const Status done = engine->kernels.run(kInstructionsMax);
   eu_count(engine->kernels.take_counts(), vm->context->vm.counters());
@@ -505,14 +517,61 @@ Status EngineWorld::check_at_rest() {
   return check_events();
 }
 
-Status EngineWorld::check_invariants() {
-  check_host();
+std::string EngineWorld::broken_vm() {
   for (auto& [name, vm] : vms_) {
     if (vm.context->vm.closed()) continue;
     ReadGuard hold(vm.context->vm.lock);
-    broken_ = broken_invariant(*vm.context);
-    if (!broken_.empty()) return fail(EIO, broken_.c_str());
+    if (std::string broken = broken_invariant(*vm.context); !broken.empty()) return broken;
   }
+  return {};
+}
+
+std::string EngineWorld::not_reset(std::uint32_t asid, Span span) {
+  for (auto& [name, open] : vms_) {
+    softxe::Vm& vm = open.context->vm;
+    if (vm.closed() || vm.config().asid != asid) continue;
+    ReadGuard hold(vm.lock);
+    for (const Vma* vma : vm.vmas_in(GpuRange::of(GpuVa(span.start), span.size))) {
+      const bool resets = vm.config().reset == ResetMode::kAlways || vma->flags().autoreset;
+      if (!vma->is_mirror() || !resets || vma->attr.is_default()) continue;
+      return fmt::format("VM {}: the range {:#x}+{:#x} has died, and the attributes at {:#x} are not reset", name,
+                         span.start, span.size, vma->start().value());
+    }
+  }
+  return {};
+}
+
+bool EngineWorld::garbage_left() const {
+  return std::any_of(vms_.begin(), vms_.end(), [](const auto& named) {
+    const VmContext& context = *named.second.context;
+    return !context.vm.closed() && !context.vm.banned() && context.svm && context.svm->garbage_pending();
+  });
+}
+
+std::vector<std::string> EngineWorld::vm_names() const {
+  std::vector<std::string> names;
+  for (const auto& [name, vm] : vms_) {
+    if (!vm.context->vm.closed()) names.push_back(name);
+  }
+  return names;
+}
+
+std::string EngineWorld::still_in_use() const {
+  std::string text;
+  for (const auto& card : cards_) {
+    if (card->device->page_tables() != 0) text += fmt::format("{} page tables; ", card->device->page_tables());
+    for (unsigned tile = 0; tile < card->device->vram_tiles(); ++tile) {
+      const std::uint64_t used = card->device->vram(tile).usage().used_bytes;
+      if (used != 0) text += fmt::format("{} bytes of VRAM; ", used);
+    }
+  }
+  return text;
+}
+
+Status EngineWorld::check_invariants() {
+  check_host();
+  broken_ = broken_vm();
+  if (!broken_.empty()) return fail(EIO, broken_.c_str());
   if (parallel() != Parallel::kInterleave) return {};
   SX_TRY_VOID(check_counters());
   return check_events();

@@ -79,6 +79,8 @@ class EngineWorld : public ScenarioWorld {
   /// VRAM pressure on the allocations that have a page in `span`.
   virtual Status evict_pages(Span span) = 0;
   virtual void check_host() {}
+  /// What starts collectors and other workers; empty: they run only where a fault, an ioctl or a `gc` line runs them.
+  virtual ThreadStarter workers() { return {}; }
   /// Waits until no thread of the machine counts any more.
   virtual void settle() {}
 
@@ -88,6 +90,16 @@ class EngineWorld : public ScenarioWorld {
   const std::vector<std::unique_ptr<Card>>& cards() const { return cards_; }
   /// vramN, NAME/vramN for another device than the first.
   Result<std::string> vram_name(const DevmemHeap* heap) const;
+  /// The first invariant that a VM breaks. Nobody but the caller is at work in the engine.
+  std::string broken_vm();
+  /// Pages of tables and bytes of VRAM in use on all devices: none once VMs, objects and process are gone.
+  std::string still_in_use() const;
+  /// Whether a VM has dead ranges or unmapped intervals that no collector has dealt with.
+  bool garbage_left() const;
+  /// Where attributes in `span`, that of a range which has died, should have been reset and were not.
+  std::string not_reset(std::uint32_t asid, Span span);
+  /// Of those that are open.
+  std::vector<std::string> vm_names() const;
   /// Smallest interval of whole SVM ranges with VRAM pages around `span`, over all VMs.
   Span around_vram_ranges(Span span);
 
@@ -105,8 +117,9 @@ class EngineWorld : public ScenarioWorld {
   };
   /// One access at a time, whoever asks for it.
   struct Engine {
-    Engine(Device& device, const Clock& clock, unsigned tile);
-    std::mutex mutex;  // held across faults; no engine lock is held when it is taken
+    Engine(Device& device, const Clock& clock, unsigned tile, std::shared_ptr<VmContext> vm);
+    const std::shared_ptr<VmContext> vm;                 ///< may be closed while the engine is at work
+    Mutex<LockRank::kDrmFile> mutex{"scenario engine"};  // held across faults; no engine lock is held when it is taken
     Faults faults;
     EngineMemory memory;
     EuLauncher kernels;
@@ -114,7 +127,7 @@ class EngineWorld : public ScenarioWorld {
   struct OpenVm {
     Card* card;
     std::shared_ptr<VmContext> context;
-    std::map<unsigned, std::unique_ptr<Engine>> engines;  ///< by tile
+    std::map<unsigned, std::shared_ptr<Engine>> engines;  ///< by tile
   };
 
   Status check_counters();
@@ -125,7 +138,7 @@ class EngineWorld : public ScenarioWorld {
   bool run_slice();
   Result<Card*> find_card(const std::string& name);
   Result<OpenVm*> find_vm(const std::string& name);
-  Result<Engine*> find_engine(const GpuTarget& gpu);
+  Result<std::shared_ptr<Engine>> find_engine(const GpuTarget& gpu);
   Result<GpuRange> checked_range(const OpenVm& vm, Span span) const;
   Status run_bind(OpenVm& vm, const BindOp& op, std::shared_ptr<GemBo> bo);
   Result<PreferredLocation> preferred(OpenVm& vm, const Attrs& attrs);
@@ -134,8 +147,8 @@ class EngineWorld : public ScenarioWorld {
   /// A failed access ends with the errno of the fault service.
   template <typename Access>
   Status on_engine(const GpuTarget& gpu, Access access) {
-    SX_TRY(Engine * engine, find_engine(gpu));
-    std::lock_guard lock(engine->mutex);
+    SX_TRY(const std::shared_ptr<Engine> engine, find_engine(gpu));
+    Guard lock(engine->mutex);
     Status done = access(engine->memory);
     if (done) return {};
     return fail(engine->faults.last);
@@ -147,7 +160,7 @@ class EngineWorld : public ScenarioWorld {
   std::vector<std::unique_ptr<Card>> cards_;
   std::map<std::string, OpenVm> vms_;
   std::map<std::string, std::shared_ptr<GemBo>> bos_;
-  std::mutex engines_mutex_;  // makes engines; held for nothing else
+  std::mutex engines_mutex_;  // tables of engines; nothing happens while it is held
   std::string broken_;        ///< text of the invariant that check_invariants() found broken
 };
 

@@ -151,9 +151,19 @@ Command Parser::block(Block::Kind kind) {
     result.number = 0;  // the run's seed
     if (auto seed = option("seed")) result.number = number_from(*seed, "seed");
   }
+  const bool outer = std::exchange(actors_allowed_, kind == Block::Kind::kParallel);
   result.body = block_body();
+  actors_allowed_ = outer;
   if (ok() && result.body.empty()) error("the block is empty");
   return result;
+}
+
+Command Parser::actor() {
+  if (!actors_allowed_) error("an actor stands directly in a parallel block");
+  const std::string name = word("a name");
+  Command made = block(Block::Kind::kSequence);
+  std::get<Block>(made).actor = name;
+  return made;
 }
 
 Command Parser::at_step() {
@@ -218,6 +228,7 @@ Command Parser::command(const std::string& verb) {
   if (verb == "seq") return block(Block::Kind::kSequence);
   if (verb == "repeat") return block(Block::Kind::kRepeat);
   if (verb == "parallel") return block(Block::Kind::kParallel);
+  if (verb == "actor") return actor();
   --at_;  // so that the message names the verb's own line
   error(fmt::format("there is no verb '{}'", verb));
   return Mark{};

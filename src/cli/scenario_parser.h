@@ -59,6 +59,7 @@ class Parser {
   Outcome outcome();
   std::vector<Statement> block_body();
   Command block(Block::Kind kind);
+  Command actor();
   Command at_step();
   Command fail_step();
   Command device();
@@ -114,6 +115,7 @@ class Parser {
   std::string_view text_;
   std::vector<Token> tokens_;
   std::size_t at_ = 0;
+  bool actors_allowed_ = false;  ///< directly inside a parallel block
   std::string error_;
 };
 

@@ -91,7 +91,7 @@ Result<ExecQueueCreateRequest> Queues::request_for(const QueueSpec& spec) const 
 }
 
 Status Queues::create(const QueueSpec& spec, const std::shared_ptr<VmContext>& vm, VmMode mode) {
-  std::lock_guard hold(mutex_);
+  Guard hold(mutex_);
   if (queues_.contains(spec.name)) return fail(EEXIST, "a queue of that name exists");
   SX_TRY(const ExecQueueCreateRequest request, request_for(spec));
   auto& exec_vm = vms_[vm.get()];
@@ -112,7 +112,7 @@ Status Queues::create(const QueueSpec& spec, const std::shared_ptr<VmContext>& v
 }
 
 Status Queues::destroy(const std::string& name) {
-  std::lock_guard hold(mutex_);
+  Guard hold(mutex_);
   SX_TRY(const ExecQueuePtr queue, find(name));
   queues_.erase(name);
   exec_.destroy_queue(queue);
@@ -120,13 +120,13 @@ Status Queues::destroy(const std::string& name) {
 }
 
 Status Queues::set_priority(const std::string& name, QueueRank rank) {
-  std::lock_guard hold(mutex_);
+  Guard hold(mutex_);
   SX_TRY(const ExecQueuePtr queue, find(name));
   return exec_.scheduler().set_group_priority(*queue, priority_of(rank));
 }
 
 Status Queues::exec(const ExecSpec& spec) {
-  std::lock_guard hold(mutex_);
+  Guard hold(mutex_);
   if (jobs_.contains(spec.job)) return fail(EEXIST, "a job of that name exists");
   SX_TRY(const ExecQueuePtr queue, find(spec.queue));
   SX_TRY_VOID(exec_.check_submit(*queue));
@@ -138,29 +138,29 @@ Status Queues::exec(const ExecSpec& spec) {
 }
 
 bool Queues::has(const std::string& queue) const {
-  std::lock_guard hold(mutex_);
+  Guard hold(mutex_);
   return queues_.contains(queue);
 }
 
 Result<std::string> Queues::vm_of(const std::string& queue) const {
-  std::lock_guard hold(mutex_);
+  Guard hold(mutex_);
   const auto found = queues_.find(queue);
   if (found == queues_.end()) return fail(ENOENT, "no queue of that name");
   return found->second.vm;
 }
 
 bool Queues::has_job(const std::string& job) const {
-  std::lock_guard hold(mutex_);
+  Guard hold(mutex_);
   return jobs_.contains(job);
 }
 
 bool Queues::run_once() {
-  std::lock_guard hold(mutex_);
+  Guard hold(mutex_);
   return exec_.run_once();
 }
 
 Status Queues::check_close(const VmContext& vm) const {
-  std::lock_guard hold(mutex_);
+  Guard hold(mutex_);
   const auto found = vms_.find(&vm);
   if (found == vms_.end() || found->second->mode() != VmMode::kPreemptFence) return {};
   if (found->second->queue_count() != 0) return fail(EBUSY, "the VM has live queues");
@@ -168,14 +168,14 @@ Status Queues::check_close(const VmContext& vm) const {
 }
 
 Result<int> Queues::job_error(const std::string& job) const {
-  std::lock_guard hold(mutex_);
+  Guard hold(mutex_);
   const auto found = jobs_.find(job);
   if (found == jobs_.end()) return fail(ENOENT, "no job of that name");
   return found->second->signalled() ? found->second->error() : -1;
 }
 
 Result<std::string> Queues::queue_state(const std::string& name) const {
-  std::lock_guard hold(mutex_);
+  Guard hold(mutex_);
   SX_TRY(const ExecQueuePtr queue, find(name));
   return std::string(queue->reset() ? "banned" : "alive");
 }

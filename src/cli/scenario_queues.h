@@ -48,7 +48,8 @@ class Queues {
   HwBackendFactory backends_;
   DeviceExec exec_;
   const SyncobjTable no_syncobjs_;
-  mutable std::mutex mutex_;  // held while a slice runs: no engine lock is held when it is taken
+  /// Held while a slice runs: no engine lock is held when it is taken.
+  mutable Mutex<LockRank::kDrmFile> mutex_{"scenario queues"};
   std::map<const VmContext*, std::shared_ptr<ContextVm>> vms_;
   struct Named {
     ExecQueuePtr queue;

@@ -137,11 +137,16 @@ bool Runner::run_statement(const Statement& statement) {
     return true;
   }
   Answer answer = execute(statement);
+  const bool forgiven = in_flows_ && options_.forgives && options_.forgives(answer.err);
   if (!answer.mismatch.empty()) {
     fail_at(statement.line, answer.mismatch);
-  } else if (!statement.outcome.accepts(answer.err)) {
+  } else if (!statement.outcome.accepts(answer.err) && !forgiven) {
     fail_at(statement.line, fmt::format("expected {}, found {}{}{}", statement.outcome.text(), errno_name(answer.err),
                                         answer.why.empty() ? "" : ": ", answer.why));
+  } else if (in_flows_) {
+    const std::string broken = options_.look ? options_.look() : std::string();
+    if (!broken.empty()) fail_at(statement.line, broken);
+    return !failed();
   } else if (Status sound = check_world(); !sound) {
     fail_at(statement.line, fmt::format("an invariant is broken: {}", sound.error().why));
   }
@@ -174,8 +179,28 @@ bool Runner::run_block(const Block& block) {
       return true;
     case Block::Kind::kParallel: break;
   }
+  if (options_.run_flows && !in_flows_) return run_flows(block);
+  if (block.names_actors()) return run_body(block.body);
   bool threads = world_.parallel() == ScenarioWorld::Parallel::kThreads;
   return threads ? run_threads(block) : run_interleaved(block);
+}
+
+bool Runner::run_flows(const Block& block) {
+  std::vector<RunOptions::Flow> flows;
+  for (const Statement& statement : block.body) {
+    const auto* named = std::get_if<Block>(&statement.command);
+    const bool has_name = named != nullptr && !named->actor.empty();
+    flows.push_back({has_name ? named->actor : fmt::format("line {}", statement.line),
+                     [this, &statement] { run_statement(statement); }});
+  }
+  in_flows_ = true;
+  options_.run_flows(std::move(flows));
+  in_flows_ = false;
+  if (Status sound = world_.check_invariants(); !sound && !failed()) {
+    fail_at(block.body.front().line, fmt::format("an invariant is broken at rest: {}", sound.error().why));
+  }
+  pass_events_on();
+  return !failed();
 }
 
 /// The next statement always comes from an actor drawn by the seed.

@@ -39,6 +39,16 @@ struct RunOptions {
   std::function<void(const std::string& line)> show{};
   /// kOff: invariants, and that counters are sums over events, are looked at in the end only.
   ScenarioWorld::Checks checks = ScenarioWorld::Checks::kOn;
+  /// Runs the flows of a parallel block, each to its end, in an order of its own; empty: the world decides.
+  struct Flow {
+    std::string name;
+    std::function<void()> body;
+  };
+  std::function<void(std::vector<Flow> flows)> run_flows{};
+  /// After each statement of a flow: the invariant that is broken, or empty.
+  std::function<std::string()> look{};
+  /// Whether a statement of a flow may end with this errno though it does not say so.
+  std::function<bool(int err)> forgives{};
   /// Hears that a scenario begins, before its events.
   std::function<void(const std::string& path, const Scenario& scenario)> on_begin{};
   /// Hears how it ended. A file that cannot be parsed is a scenario without a name.
@@ -87,6 +97,7 @@ class Runner final : public StepActions {
   bool run_statement(const Statement& statement);
   bool run_body(const std::vector<Statement>& body);
   bool run_block(const Block& block);
+  bool run_flows(const Block& block);
   bool run_interleaved(const Block& block);
   bool run_threads(const Block& block);
   void fail_at(int line, const std::string& text);
@@ -111,6 +122,7 @@ class Runner final : public StepActions {
   const RunOptions options_;
   std::map<std::string, std::uint64_t> marked_;  ///< counters named in the scenario
   bool skipped_ = false;
+  bool in_flows_ = false;
   static constexpr std::size_t kEventsKept = 1000;   ///< for `show events`
   static constexpr std::size_t kEventsOfStory = 10;  ///< of a failure
   std::deque<Event> last_events_;

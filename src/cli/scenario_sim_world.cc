@@ -51,9 +51,15 @@ Result<HostRange> host_range(Span span) { return HostRange::make(HostVa(span.sta
 }  // namespace
 
 SimWorld::~SimWorld() {
-  close_vms();
-  if (mm_) mm_->cpu_exit(Pid::kMain);
+  end_all();
   close_devices();
+}
+
+void SimWorld::end_all() {
+  close_vms();
+  for (const auto& [name, pid] : processes_) {
+    if (mm_) mm_->cpu_exit(pid);
+  }
 }
 
 // --- the machine ----------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ namespace softxe::scenario {
 
 /// The `device` line's order= must be known when the process is made, so the machine starts with the
 /// first device. One thread.
-class SimWorld final : public EngineWorld {
+class SimWorld : public EngineWorld {
  public:
   SimWorld() = default;
   ~SimWorld() override;
@@ -38,6 +38,13 @@ class SimWorld final : public EngineWorld {
 
   Status sleep_ns(std::uint64_t ns) override;
   Result<std::string> page(const std::string& process, std::uint64_t address) override;
+
+ protected:
+  /// The machine; null before the first device.
+  SimHostMm* machine() { return mm_.get(); }
+  ManualClock& time() { return clock_; }
+  /// The end of VMs, objects and all processes, in this order; the devices stay. Once.
+  void end_all();
 
  private:
   Status host_option(const std::string& key, const std::string& value) override;

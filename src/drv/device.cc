@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/step.h"
+#include "base/turns.h"
 #include "svm/self_check.h"
 
 namespace softxe {
@@ -42,7 +43,7 @@ Status Device::make_tiles() {
       std::shared_ptr<void> stopped = context.stop_jobs();
       context.vm.zap_bo(bo);
       context.evictions.fetch_sub(1);
-      context.evictions.notify_all();
+      notify_all(context.evictions);
       context.rebind_later(std::move(stopped));
     });
   };

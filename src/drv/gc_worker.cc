@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "base/event_ring.h"
+#include "base/turns.h"
 
 namespace softxe {
 
@@ -33,12 +34,12 @@ GcWorker::~GcWorker() {
 void GcWorker::kick() {
   cause_.store(current_cause(), std::memory_order_relaxed);
   if (pending_.exchange(1) != 0) return;
-  pending_.notify_one();
+  notify_one(pending_);
 }
 
 void GcWorker::run() {
   for (;;) {
-    pending_.wait(0);
+    wait_while(pending_, 0u);
     pending_.store(0);
     if (stop_.load()) return;
     const EventScope kicked(cause_.load(std::memory_order_relaxed));

@@ -3,6 +3,7 @@
 #include <sched.h>
 
 #include "base/step.h"
+#include "base/turns.h"
 
 namespace softxe {
 
@@ -29,6 +30,9 @@ void InvalidationDomain::wait_for_section(const EngineSlot& slot) const {
   constexpr unsigned kSpins = 30;
   const std::uint64_t seen = slot.active.load(std::memory_order_seq_cst);
   if ((seen & 1) == 0) return;
+  if (Turns* who = turns()) {
+    return who->until([&] { return slot.active.load(std::memory_order_acquire) != seen; }, "the end of a section");
+  }
   for (unsigned turns = 0; slot.active.load(std::memory_order_acquire) == seen; ++turns) {
     if (turns < kSpins) {
       __builtin_ia32_pause();

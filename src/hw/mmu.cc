@@ -90,6 +90,7 @@ tl::expected<MmuTarget, MmuFault> Mmu::translate(GpuVa va, std::uint64_t want_by
   if (!walked) {
     return tl::make_unexpected(MmuFault{FaultType::kNotPresent, walked.error().level});
   }
+  SX_MARK("hw.mmu.walked");
   const std::uint32_t rights = rights_of(*walked, context_.table->config());
   if (checks_rights(walked->flags.kind) && (rights & need) != need) {
     const bool write = (need & kTlbWrite) != 0 && (rights & kTlbWrite) == 0;

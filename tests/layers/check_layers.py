@@ -28,6 +28,8 @@ LINES_MAX = 600
 # Which layers a layer may include besides itself. Nothing is implied: vm/ is not in host's row.
 SEES = {
     "base": set(),
+    # Searches orders of flows; knows nothing of what flows do.
+    "explore": {"base"},
     "hw": {"base"},
     "vm": {"base", "hw"},
     "host": {"base"},
@@ -38,7 +40,7 @@ SEES = {
     # The library for programs of others: include/softxe/softxe.h stands on everything that is no ABI.
     "embed": {"base", "hw", "vm", "host", "svm", "drv"},
     # The command reads what the preload library leaves behind (slots, settings); never the reverse.
-    "cli": {"base", "hw", "vm", "host", "svm", "drv", "abi", "preload"},
+    "cli": {"base", "explore", "hw", "vm", "host", "svm", "drv", "abi", "preload"},
 }
 # Who may name a backend of the seam: they choose one.
 CHOOSES_BACKEND = {"preload", "cli", "embed"}

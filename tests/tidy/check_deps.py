@@ -15,7 +15,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 # What an include of the package's headers begins with.
 HEADERS = {
     "libfmt-dev": "fmt/", "libcli11-dev": "CLI/", "nlohmann-json3-dev": "nlohmann/", "libexpected-dev": "tl/expected",
-    "libboost-dev": "boost/", "libcapstone-dev": "capstone/", "libgtest-dev": "gtest/", "libgmock-dev": "gmock/",
+    "libboost-dev": "boost/", "libboost-context-dev": "boost/context/", "libcapstone-dev": "capstone/", "libgtest-dev": "gtest/", "libgmock-dev": "gmock/",
     "libabsl-dev": "absl/", "libdrm-dev": "xf86drm", "libze-dev": "level_zero/", "ocl-icd-opencl-dev": "CL/", "libzstd-dev": "zstd",
     "libprotozero-dev": "protozero/",
 }

@@ -1,0 +1,103 @@
+#!/usr/bin/env python3
+"""What `softxe explore` promises, on a scenario that is right in one order and wrong in others.
+
+    explore_test.py --softxe SOFTXE
+
+Each strategy finds it; the schedule is short and gives the same bytes each time; without choices it passes; what is left of
+the scenario with fewer statements fails as well; parts of an exhaustive search together try what the whole does; a search of
+the same seed finds the same.
+"""
+import argparse
+import pathlib
+import re
+import subprocess
+import tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+FILE = str(HERE / "order_matters.softxe")
+REPLAYS = 20
+
+problems = []
+
+
+def expect(what, holds):
+    if not holds:
+        problems.append(what)
+
+
+class Softxe:
+    def __init__(self, path, folder):
+        self.path, self.folder = path, folder
+
+    def __call__(self, *words):
+        return subprocess.run([self.path, *words], capture_output=True, text=True, cwd=self.folder, check=False)
+
+    def explore(self, *words):
+        return self("explore", *words, FILE)
+
+
+def schedules_of(output):
+    return int(re.search(r": (\d+) schedules", output)[1])
+
+
+def check_strategy(softxe, strategy, depth):
+    out = softxe.folder / f"{strategy}.schedule"
+    done = softxe.explore("--strategy", strategy, "--depth", depth, "--seconds", "50", "--small", "-o", str(out))
+    expect(f"{strategy}: finds it\n{done.stdout}{done.stderr}", done.returncode == 1 and out.exists())
+    if not out.exists():
+        return
+    choices = len(re.findall(r"^choice ", out.read_text(), re.M))
+    expect(f"{strategy}: {choices} choices", 1 <= choices < 15)
+    first = softxe("scenario", "--schedule", str(out), FILE)
+    expect(f"{strategy}: the schedule fails", first.returncode == 1 and "0 passed, 1 failed" in first.stdout)
+    expect(f"{strategy}: says who goes on", re.search(r"^\* \S+: at its point \d+, before \S.*goes on", first.stdout, re.M))
+    for _ in range(REPLAYS):
+        if softxe("scenario", "--schedule", str(out), FILE).stdout != first.stdout:
+            problems.append(f"{strategy}: a replay differs")
+            break
+    none = softxe.folder / "none.schedule"
+    none.write_text(re.sub(r"^choice .*\n", "", out.read_text(), flags=re.M))
+    expect(f"{strategy}: passes without choices", softxe("scenario", "--schedule", str(none), FILE).returncode == 0)
+    small, its_file = softxe.folder / f"{out.name}.small", softxe.folder / f"{out.name}.softxe"
+    expect(f"{strategy}: fewer statements", its_file.exists()
+           and len(its_file.read_text().splitlines()) < len(pathlib.Path(FILE).read_text().splitlines()) - 3)
+    expect(f"{strategy}: fails with fewer statements",
+           softxe("scenario", "--schedule", str(small), str(its_file)).returncode == 1)
+
+
+def check_same_again(softxe):
+    texts = []
+    for _ in range(2):
+        softxe.explore("--budget", "2000", "--seed", "7", "-o", str(softxe.folder / "again.schedule"))
+        texts.append((softxe.folder / "again.schedule").read_text())
+    expect("the same seed finds the same", texts[0] == texts[1])
+
+
+def check_parts(softxe):
+    passes = HERE.parent / "scenarios/explore/two_flows.softxe"
+    whole = softxe("explore", "--strategy", "exhaustive", "--depth", "1", str(passes))
+    expect(f"the whole passes\n{whole.stdout}", whole.returncode == 0 and "these are all" in whole.stdout)
+    parts = [softxe("explore", "--strategy", "exhaustive", "--depth", "1", "--shard", f"{i}/8", str(passes))
+             for i in range(8)]
+    total = sum(schedules_of(part.stdout) for part in parts)
+    # Each part begins with the schedule that has no choice.
+    expect(f"{total - 7} schedules in 8 parts, {schedules_of(whole.stdout)} in one",
+           total - 7 == schedules_of(whole.stdout))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--softxe", required=True)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        softxe = Softxe(args.softxe, pathlib.Path(folder))
+        for strategy, depth in (("random", "3"), ("pct", "3"), ("exhaustive", "1")):
+            check_strategy(softxe, strategy, depth)
+        check_same_again(softxe)
+        check_parts(softxe)
+    print("\n".join(problems) or "explore: as promised")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
