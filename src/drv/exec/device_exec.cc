@@ -17,6 +17,12 @@ DeviceExec::DeviceExec(const Config& config)
 
 DeviceExec::~DeviceExec() { shut_down(); }
 
+WaitContext DeviceExec::wait_context() {
+  WaitContext wait{.clock = config_.clock, .step = {}, .interrupt = nullptr};
+  if (config_.policy == ExecPolicy::kManual) wait.step = [this] { return run_once(); };
+  return wait;
+}
+
 Status check_join(const ExecQueue& primary, const ExecQueueCreateRequest& request, const ExecVm& vm) {
   if (primary.role() != GroupRole::kPrimary) return fail(EINVAL, "that queue is no primary of a group");
   if (primary.vm().get() != &vm) return fail(EINVAL, "the primary belongs to another VM");

@@ -10,7 +10,6 @@
 #include "drv/exec/fence.h"
 #include "drv/exec/schedule_handle.h"
 #include "drv/requests.h"
-#include "svm/vm_context.h"
 
 namespace softxe {
 
@@ -57,17 +56,5 @@ class ExecVm {
 };
 
 using ExecVmPtr = std::shared_ptr<ExecVm>;
-
-/// The real one: a VmContext.
-class ContextVm final : public ExecVm {
- public:
-  ContextVm(VmMode mode, std::shared_ptr<VmContext> context) : ExecVm(mode), context_(std::move(context)) {}
-  bool closed() const override { return context_->vm.closed(); }
-  bool banned() const override { return context_->vm.banned(); }
-  VmContext& context() const { return *context_; }
-
- private:
-  std::shared_ptr<VmContext> context_;
-};
 
 }  // namespace softxe
