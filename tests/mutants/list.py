@@ -1132,7 +1132,7 @@ MUTANTS = [
      "    return false;\n",
      "vm PageReclaim.Rows"),
     ("reclaim list counts pieces that stay", VM + "vm_transaction.cc",
-     "gone_.push_back({&old, remap->hole});", "gone_.push_back({&old, old.range()});",
+     "gone_.push_back({&old, remap.hole});", "gone_.push_back({&old, old.range()});",
      "abi PageReclaimRows.OnlyWhatGoesAway"),
 
     # --- events -----------------------------------------------------------------------------------
