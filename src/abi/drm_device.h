@@ -25,6 +25,7 @@
 #include "abi/user_copy.h"
 #include "base/kernel_failure.h"
 #include "drv/device.h"
+#include "drv/exec/context_vm.h"
 #include "drv/exec/device_exec.h"
 #include "drv/exec/id_table.h"
 #include "drv/exec/syncobj_table.h"
@@ -99,7 +100,7 @@ class DrmDevice {
   DeviceExec& exec() { return *exec_; }
   const DecodeLimits& limits() const { return limits_; }
   /// How a thread of the client waits on this device.
-  WaitContext wait_context();
+  WaitContext wait_context() { return exec_->wait_context(); }
 
   // Fake offsets and flink names, device-wide.
   void remember(const std::shared_ptr<GemBo>& bo);
@@ -120,7 +121,6 @@ class DrmDevice {
  private:
   std::unique_ptr<Device> device_;
   DecodeLimits limits_;
-  const ExecPolicy policy_;
   std::unique_ptr<BackendFactory> backends_;
   std::unique_ptr<DeviceExec> exec_;
   std::atomic<DeviceHealth> health_{DeviceHealth::kUsable};
@@ -147,42 +147,12 @@ class DrmProcess {
   std::vector<std::unique_ptr<DrmDevice>> devices_;
 };
 
-/// The user fence of one bind, as its VMAs see it.
-class BindUserFence final : public UserFence {
- public:
-  bool signalled() const override { return signalled_.load(std::memory_order_acquire); }
-  /// Before the word is written: who saw the word may unmap at once (case B10).
-  void signal() { signalled_.store(true, std::memory_order_release); }
-
- private:
-  std::atomic<bool> signalled_{false};
-};
-
-/// A bind with a user fence that waits behind an in-fence. The tree has not changed yet, but an unmap of its range is
-/// refused with EBUSY until the bind completes (spec/vm.md 3.5).
-struct PendingBind {
-  std::vector<GpuRange> maps;       ///< mirrors left out
-  std::vector<FencePtr> waits_for;  ///< in-fences and the bind before it in its queue
-  FencePtr done;
-  std::shared_ptr<BindUserFence> fence;
-};
-
-/// A bind that has not happened yet, as the binds of other queues see it: which intervals of the page tables
-/// it is going to write (spec/vm.md 3.2a, 3.7).
-struct PendingUpdate {
-  std::vector<GpuRange> intervals;
-  FencePtr done;
-};
-
 /// A VM of one file.
 struct DrmVm {
   VmMode mode;
   std::shared_ptr<VmContext> context;
   std::shared_ptr<ContextVm> exec;
   std::shared_ptr<BindQueue> default_bind;
-  LeafMutex pending_lock{"DrmVm::pending"};
-  std::vector<PendingBind> pending SX_GUARDED_BY(pending_lock);
-  std::vector<PendingUpdate> updates SX_GUARDED_BY(pending_lock);
 };
 using DrmVmPtr = std::shared_ptr<DrmVm>;
 
@@ -251,9 +221,7 @@ class DrmFile final : private IoctlHandler {
   void close_vm(const DrmVmPtr& vm);
   Result<std::shared_ptr<BindQueue>> bind_queue_of(const VmBindRequest& request, const DrmVmPtr& vm);
   Result<std::vector<ResolvedBind>> resolve(const VmBindRequest& request);
-  Status check_pending(DrmVm& vm, const std::vector<ResolvedBind>& ops);
-  static void remember_pending(DrmVm& vm, const std::vector<ResolvedBind>& ops, PendingBind pending);
-  void finish_user_fence(const SyncUserFence& fence);
+  BindClient bind_client() const;
   void memory_named(const GpuRange& range) const;
 
   // drm_file_exec.cc

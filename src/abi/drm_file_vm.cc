@@ -6,67 +6,13 @@
 
 namespace softxe {
 
-namespace {
-
-constexpr std::uint64_t kJobsTimeoutNs = 10'000'000'000;  // twice the job time-out
-constexpr std::uint64_t kDrainSliceNs = 1'000'000;
-
-// Restores what an eviction took from a VM with work; a VM without is left to its next EXEC. What cannot be
-// restored ends the VM (spec/vm.md 2.7).
-bool rebind(DrmDevice& device, ContextVm& vm) {
-  DeviceExec& exec = device.exec();
-  if (!exec.scheduler().busy(vm)) return false;
-  const Status done = revalidate_with_patience(vm.context(), device.wait_context());
-  if (done || vm.closed() || vm.banned()) return done.has_value();
-  vm.context().vm.kill("an evicted object cannot come back");
-  exec.vm_banned(vm);
-  return false;
-}
-
-// A VM runs this long before the next one's objects may push its own out (kernel: min_run_period).
-void let_run(DrmDevice& device) {
-  constexpr std::uint64_t kMinRunNs = 5'000'000;
-  WaitContext wait = device.wait_context();
-  if (wait.step) return;
-  static_cast<void>(Fence::pending()->wait(wait, Deadline::after(wait.clock, kMinRunNs)));
-}
-
-}  // namespace
-
 DrmVmPtr DrmFile::make_vm(DrmDevice& device, VmMode mode, std::shared_ptr<VmContext> context) {
   auto vm = std::make_shared<DrmVm>();
   vm->mode = mode;
   vm->context = std::move(context);
   vm->exec = std::make_shared<ContextVm>(mode, vm->context);
   vm->default_bind = device.exec().make_bind_queue();
-  vm->context->drain_jobs = [weak = std::weak_ptr(vm->exec), &device](const std::function<void()>& meanwhile) {
-    auto live = weak.lock();
-    if (!live) return;
-    WaitContext wait = device.wait_context();
-    const FencePtr all = live->jobs.all();
-    const Deadline end = Deadline::after(wait.clock, kJobsTimeoutNs);
-    if (wait.step) return static_cast<void>(all->wait(wait, end));
-    while (!all->wait(wait, Deadline::after(wait.clock, kDrainSliceNs)) && !end.passed(wait.clock)) meanwhile();
-  };
-  vm->context->stop_jobs = [weak = std::weak_ptr(vm->exec), &device,
-                            drain = vm->context->drain_jobs]() -> std::shared_ptr<void> {
-    drain([] {});
-    auto live = weak.lock();
-    if (!live || live->mode() != VmMode::kPreemptFence) return nullptr;
-    return std::make_shared<DeviceExec::VmPause>(device.exec(), live);
-  };
-  // One piece of work for all evictions until it begins; it holds the pause, theirs end with the zap.
-  vm->context->rebind_later = [weak = std::weak_ptr(vm->exec), &device,
-                               posted = std::make_shared<std::atomic<bool>>(false)](std::shared_ptr<void> stopped) {
-    if (!stopped || posted->exchange(true)) return;
-    device.exec().work().post([weak, &device, posted, stopped = std::move(stopped)]() mutable {
-      posted->store(false);
-      auto live = weak.lock();
-      const bool runs = live && rebind(device, *live);
-      stopped.reset();
-      if (runs) let_run(device);
-    });
-  };
+  control_jobs(vm->exec, device.exec());
   return vm;
 }
 
@@ -98,13 +44,8 @@ Result<int> DrmFile::vm_destroy(Bytes bytes) {
 // Every fence of the VM is waited for, page-table updates of whatever queue among them; fault-mode jobs leave none
 // (spec/vm.md 2.5).
 void DrmFile::close_vm(const DrmVmPtr& vm) {
-  std::vector<FencePtr> updates;
-  {
-    Guard hold(vm->pending_lock);
-    for (const PendingUpdate& update : vm->updates) updates.push_back(update.done);
-  }
   WaitContext wait = wait_context();
-  for (const FencePtr& done : updates) static_cast<void>(done->wait(wait, Deadline::never()));
+  for (const FencePtr& done : vm->exec->binds.updates()) static_cast<void>(done->wait(wait, Deadline::never()));
   static_cast<void>(vm->exec->jobs.all()->wait(wait, Deadline::never()));
   device_.device().close_vm(vm->context);
 }
@@ -143,122 +84,14 @@ Result<std::vector<ResolvedBind>> DrmFile::resolve(const VmBindRequest& request)
   return ops;
 }
 
-namespace {
-
-// More than a page-table job can hold (spec/vm.md 3.2a, the rule that satisfies clients).
-constexpr std::size_t kDeferredOpsMax = 512;
-
-}  // namespace
-
-// The value is written when the bind is complete; a failing write is dropped (spec/uapi.md 9).
-void DrmFile::finish_user_fence(const SyncUserFence& fence) {
-  static_cast<void>(memory_.write_object(HostVa(fence.address), fence.value));
-  device_.exec().waiters().notify();
+// What is late holds the client's memory, not this file.
+BindClient DrmFile::bind_client() const {
+  return {.write =
+              [memory = process_.options().memory](const SyncUserFence& word) {
+                static_cast<void>(memory->write_object(HostVa(word.address), word.value));
+              },
+          .named = [this](const GpuRange& range) { memory_named(range); }};
 }
-
-namespace {
-
-// What a MAP behind a fence will make, as far as a user fence holds it.
-std::optional<GpuRange> mapped_by(const ResolvedBind& op) {
-  const auto* map = std::get_if<BindMap>(&op.op.what);
-  if (map == nullptr || std::holds_alternative<BindMirror>(map->backing)) return std::nullopt;
-  return op.range;
-}
-
-bool removes(const ResolvedBind& op, const GpuRange& mapping) {
-  if (!op.range || std::holds_alternative<BindPrefetch>(op.op.what)) return false;
-  return op.range->intersects(mapping);
-}
-
-}  // namespace
-
-// EBUSY as long as the fence that such a bind waits for is pending. Once it has signalled, the bind is on
-// its way: waiting for it keeps a caller that repeats on EBUSY from spinning (case B31).
-Status DrmFile::check_pending(DrmVm& vm, const std::vector<ResolvedBind>& ops) {
-  std::vector<FencePtr> on_their_way;
-  {
-    Guard hold(vm.pending_lock);
-    std::erase_if(vm.pending, [](const PendingBind& bind) { return bind.fence->signalled(); });
-    for (const PendingBind& bind : vm.pending) {
-      const bool hit = std::any_of(ops.begin(), ops.end(), [&](const ResolvedBind& op) {
-        return std::any_of(bind.maps.begin(), bind.maps.end(),
-                           [&](const GpuRange& mapping) { return removes(op, mapping); });
-      });
-      if (!hit) continue;
-      if (!all_signalled(bind.waits_for)) return fail(EBUSY, "the user fence of a bind has not signalled");
-      on_their_way.push_back(bind.done);
-    }
-  }
-  WaitContext wait = wait_context();
-  for (const FencePtr& done : on_their_way) SX_TRY_VOID(done->wait(wait, Deadline::never()));
-  return {};
-}
-
-void DrmFile::remember_pending(DrmVm& vm, const std::vector<ResolvedBind>& ops, PendingBind pending) {
-  for (const ResolvedBind& op : ops) {
-    if (auto range = mapped_by(op)) pending.maps.push_back(*range);
-  }
-  Guard hold(vm.pending_lock);
-  vm.pending.push_back(std::move(pending));
-}
-
-namespace {
-
-std::uint64_t span_of_entry(unsigned level) { return std::uint64_t{1} << (kPageShift + std::uint64_t{9} * level); }
-
-// The interval whose page-table entries an update of `range` writes: where a table is missing, or an entry
-// covers more than a page, that is all the entry of the directory covers. Tables go under the VM's lock only.
-GpuRange written_by(Vm& vm, GpuRange range) SX_REQUIRES_SHARED(vm.lock) {
-  unsigned level = 0;
-  for (GpuVa at : {range.start(), range.end() - 1}) {
-    const WalkResult found = vm.table(0).walk(at);
-    level = std::max<unsigned>(level, found ? found->level : found.error().level);
-  }
-  for (unsigned up = level + 1; up <= 2; ++up) {
-    const std::uint64_t span = span_of_entry(up);
-    if (align_up(range.start().value(), span) + span <= range.end().value()) level = up;
-  }
-  const std::uint64_t span = span_of_entry(level);
-  const std::uint64_t start = align_down(range.start().value(), span);
-  const std::uint64_t end = std::min(align_up(range.end().value(), span), vm.size_bytes());
-  return GpuRange::between(GpuVa(start), GpuVa(end));
-}
-
-std::vector<GpuRange> written_by(Vm& vm, const std::vector<ResolvedBind>& ops) {
-  std::vector<GpuRange> intervals;
-  ReadGuard hold(vm.lock);
-  for (const ResolvedBind& op : ops) {
-    const auto* map = std::get_if<BindMap>(&op.op.what);
-    if (map != nullptr && std::holds_alternative<BindMirror>(map->backing)) continue;
-    // UNMAP_ALL: the object may be anywhere by then.
-    intervals.push_back(op.range ? written_by(vm, *op.range) : vm.space().managed());
-  }
-  return intervals;
-}
-
-bool any_intersects(const std::vector<GpuRange>& some, const std::vector<GpuRange>& others) {
-  return std::any_of(some.begin(), some.end(), [&](const GpuRange& one) {
-    return std::any_of(others.begin(), others.end(), [&](const GpuRange& other) { return one.intersects(other); });
-  });
-}
-
-bool updates_wait(DrmVm& vm) {
-  Guard hold(vm.pending_lock);
-  std::erase_if(vm.updates, [](const PendingUpdate& update) { return update.done->signalled(); });
-  return !vm.updates.empty();
-}
-
-// Bind queues are independent, but updates of overlapping intervals happen in the order they were asked for.
-std::vector<FencePtr> earlier_updates(DrmVm& vm, const std::vector<GpuRange>& intervals) {
-  std::vector<FencePtr> fences;
-  Guard hold(vm.pending_lock);
-  for (const PendingUpdate& update : vm.updates) {
-    if (any_intersects(update.intervals, intervals)) fences.push_back(update.done);
-  }
-  return fences;
-}
-
-}  // namespace
 
 Result<int> DrmFile::vm_bind(Bytes bytes) {
   DrmVmPtr vm = vms_.find(static_cast<std::uint32_t>(vm_bind_target(bytes)));
@@ -273,60 +106,12 @@ Result<int> DrmFile::vm_bind(Bytes bytes) {
   JobSyncSink sink(syncs);
   SX_TRY_VOID(
       decode_syncs(request.syncs, ops.empty() ? SyncUse::kBindWithoutOps : SyncUse::kBind, vm->mode, memory_, sink));
-  SX_TRY_VOID(check_pending(*vm, ops));
-
-  // What is written matters only to updates that wait, this one or others. Who was asked for before this one
-  // stands in the list since before its ioctl returned; who is asked for at the same time has no order to it.
-  std::optional<std::vector<GpuRange>> intervals;
-  std::vector<FencePtr> in_fences;
-  if (updates_wait(*vm)) {
-    intervals = written_by(vm->context->vm, ops);
-    in_fences = earlier_updates(*vm, *intervals);
-  }
-  in_fences.insert(in_fences.end(), syncs.in_fences().begin(), syncs.in_fences().end());
-
-  // A bind that must wait is checked now and done later, as a whole (docs/DEVIATIONS.md).
-  if (queue->must_wait(in_fences)) {
-    if (ops.size() >= kDeferredOpsMax) return fail(ENOBUFS, "page-table job too large");
-    SX_TRY_VOID(softxe::vm_bind(device, *vm->context, ops, BindRun::kDryRun));
-  }
-  std::shared_ptr<BindUserFence> fence;
-  if (syncs.user_fence()) fence = std::make_shared<BindUserFence>();
-  for (const ResolvedBind& op : ops) {
-    const auto* prefetch = std::get_if<BindPrefetch>(&op.op.what);
-    if (prefetch != nullptr && prefetch->region.value_or(1) != 0 && op.range) memory_named(*op.range);
-  }
-  std::vector<FencePtr> waits_for{queue->last()};
-  waits_for.insert(waits_for.end(), in_fences.begin(), in_fences.end());
-  auto submitted = queue->submit(in_fences, [&device, context = vm->context, ops, fence]() -> Status {
-    if (ops.empty()) return {};
-    device.flush_collector(*context);
-    return softxe::vm_bind(device, *context, ops, BindRun::kExecute, fence);
-  });
-  if (submitted.finished_inline) SX_TRY_VOID(submitted.status);
-  syncs.install(submitted.done);
-  if (!submitted.finished_inline) {
-    // Looked up only now, a part of it may be done already. The rest reads as before, and only the rest matters.
-    if (!intervals) intervals = written_by(vm->context->vm, ops);
-    Guard hold(vm->pending_lock);
-    if (!intervals->empty()) vm->updates.push_back({.intervals = std::move(*intervals), .done = submitted.done});
-  }
-  if (!fence) return 0;
-  if (submitted.done->signalled()) {
-    fence->signal();
-    finish_user_fence(*syncs.user_fence());
-    return 0;
-  }
-  remember_pending(*vm, ops, {.maps = {}, .waits_for = std::move(waits_for), .done = submitted.done, .fence = fence});
-  // The write is off the signalling thread: it may wait for a page that comes back from VRAM.
-  DeviceExec& exec = device_.exec();
-  submitted.done->on_signal([&exec, fence, memory = process_.options().memory, word = *syncs.user_fence()] {
-    fence->signal();
-    exec.work().post([&exec, memory, word] {
-      static_cast<void>(memory->write_object(HostVa(word.address), word.value));
-      exec.waiters().notify();
-    });
-  });
+  SX_TRY_VOID(vm->exec->binds.submit({.device = device,
+                                      .exec = device_.exec(),
+                                      .queue = *queue,
+                                      .ops = std::move(ops),
+                                      .syncs = syncs,
+                                      .client = bind_client()}));
   return 0;
 }
 

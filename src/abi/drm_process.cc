@@ -20,7 +20,7 @@ HwOptions hardware_options(unsigned index, const ProcessOptions& options) {
 }  // namespace
 
 DrmDevice::DrmDevice(std::unique_ptr<Device> device, unsigned index, const ProcessOptions& options)
-    : device_(std::move(device)), limits_{.profile = &device_->profile()}, policy_(options.policy) {
+    : device_(std::move(device)), limits_{.profile = &device_->profile()} {
   backends_ = std::make_unique<HwBackendFactory>(*device_, hardware_options(index, options));
   exec_ = std::make_unique<DeviceExec>(DeviceExec::Config{.profile = device_->profile(),
                                                           .clock = device_->host().clock(),
@@ -31,12 +31,6 @@ DrmDevice::DrmDevice(std::unique_ptr<Device> device, unsigned index, const Proce
 }
 
 DrmDevice::~DrmDevice() { exec_->shut_down(); }
-
-WaitContext DrmDevice::wait_context() {
-  WaitContext wait{.clock = exec_->clock(), .step = {}, .interrupt = nullptr};
-  if (policy_ == ExecPolicy::kManual) wait.step = [this] { return exec_->run_once(); };
-  return wait;
-}
 
 void DrmDevice::remember(const std::shared_ptr<GemBo>& bo) {
   bo->set_mmap_offset(device_->take_mmap_offset(bo->size_bytes()));

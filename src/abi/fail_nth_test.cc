@@ -9,6 +9,8 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <mutex>
+#include <set>
 #include <thread>
 
 #include "abi/drm_device.h"
@@ -440,6 +442,46 @@ TEST_P(FailingSteps, LeaveEverythingAsItWas) {
 
 INSTANTIATE_TEST_SUITE_P(Requests, FailingSteps, testing::ValuesIn(kRows),
                          [](const auto& row) { return std::string(row.param.name); });
+
+/// Which steps are reached, on any thread.
+class NoteSteps final : public StepHook {
+ public:
+  NoteSteps() { set_step_hook(this); }
+  ~NoteSteps() override { set_step_hook(nullptr); }
+  Status on_step(StepSite& site, bool) override {
+    const std::lock_guard hold(mutex_);
+    seen_.insert(site.name);
+    return {};
+  }
+  std::set<std::string> seen() {
+    const std::lock_guard hold(mutex_);
+    return seen_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::set<std::string> seen_;
+};
+
+/// So that these are steps which fail above, or marks that are passed.
+TEST(Steps, TheRequestsAboveReachThese) {
+  NoteSteps steps;
+  for (const Row& row : kRows) {
+    Rig rig(row.reset, *row.profile);
+    row.arrange(rig);
+    EXPECT_EQ(row.request(rig), 0) << row.name;
+    WaitContext wait = rig.process->device(0).wait_context();
+    EXPECT_TRUE(rig.file->jobs_of_vm(rig.dma_vm)->wait(wait, Deadline::never()));
+    EXPECT_TRUE(rig.mm.cpu_munmap(HostRange::of(HostVa(kMemory), k2M)));
+  }
+  const std::set<std::string> seen = steps.seen();
+  for (const char* name :
+       {"abi.exec.submitted", "abi.exec_queue.id", "drv.bind.prefetch", "drv.exec.create_queue", "drv.exec.slice",
+        "drv.gem.create", "drv.vm.create", "drv.vram.svm_alloc", "hw.pt.commit", "hw.pt.unbind", "svm.event.enter",
+        "svm.event.leave", "svm.prefetch.item", "svm.window.create", "vm.bind.commit", "vm.bind.plan"}) {
+    EXPECT_TRUE(seen.contains(name)) << name;
+  }
+}
 
 }  // namespace
 }  // namespace softxe

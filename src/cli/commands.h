@@ -57,7 +57,7 @@ struct ScenarioOptions {
   bool steps = false;
   bool verbose = false;
   bool check = true;
-  std::string junit;  ///< file; empty: none
+  std::string junit;     ///< file; empty: none
   std::string schedule;  ///< file; empty: none is replayed
 };
 

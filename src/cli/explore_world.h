@@ -10,7 +10,7 @@
 
 namespace softxe::scenario {
 
-/// Lives inside the scheduler's main flow.
+/// Lives inside the scheduler's main flow; used by its flows only, of which one runs at a time: no lock.
 class ExploreWorld final : public SimWorld {
  public:
   explicit ExploreWorld(explore::Scheduler& scheduler) : scheduler_(scheduler) {}

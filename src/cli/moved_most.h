@@ -12,6 +12,7 @@
 
 namespace softxe::cli {
 
+/// Owned by the run; used by the thread that drains its events only: no lock.
 class MovedMost final : public trace::EventSink {
  public:
   /// `next` may be null.

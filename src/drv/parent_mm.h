@@ -6,7 +6,7 @@
 
 namespace softxe {
 
-/// Stateless. Svm makes no range over it, so the calls that need one are never made.
+/// Stateless, no lock, lives for ever. Svm makes no range over it: the calls that need one are never made.
 class ParentMm final : public HostMm {
  public:
   explicit ParentMm(const Clock& clock) : clock_(clock) {}

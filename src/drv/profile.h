@@ -1,4 +1,4 @@
-// Device profiles: everything about a device that is a fixed fact, as data.
+// Device profiles: everything about a device that is a fixed fact, as data: constants, without locks.
 //
 // One file each: profile_bmg.cc (the default: Arc B580), profile_pvc.cc, profile_lnl.cc, profile_cri.cc,
 // profile_nvlp.cc. Values come from spec/uapi.md section 4, spec/vm.md appendix A and, for the last two,

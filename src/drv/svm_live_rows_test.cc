@@ -266,6 +266,19 @@ TEST_F(LiveRows, R34_MemoryThatTheClientPagesItselfIsUsedInPlace) {
   EXPECT_EQ(seen, 7u);
 }
 
+/// Jobs whose end is a test's to say.
+class JobsThatEndLate final : public JobControl {
+ public:
+  using Drain = std::function<void(const std::function<void()>& meanwhile)>;
+  explicit JobsThatEndLate(Drain drain) : drain_(std::move(drain)) {}
+  void drain(const std::function<void()>& meanwhile) override { drain_(meanwhile); }
+  std::shared_ptr<void> stop() override { return nullptr; }
+  void rebind_later(std::shared_ptr<void>) override {}
+
+ private:
+  const Drain drain_;
+};
+
 // The munmap of a userptr holds the mm lock and waits for the jobs of its VM. One of them touches memory that another
 // VM has moved to VRAM: the reader cannot bring it home without the lock, so the munmap does.
 TEST_F(LiveRows, AMunmapThatWaitsForJobsServesTheTouchesTheyWaitFor) {
@@ -277,14 +290,14 @@ TEST_F(LiveRows, AMunmapThatWaitsForJobsServesTheTouchesTheyWaitFor) {
   gpu().mmu().leave();
   ASSERT_FALSE(present(moved));
   std::atomic<bool> draining{false}, done{false}, given_up{false};
-  other->drain_jobs = [&](const std::function<void()>& meanwhile) {
+  other->jobs = std::make_unique<JobsThatEndLate>([&](const std::function<void()>& meanwhile) {
     draining = true;
     const std::uint64_t end = mm().clock().now_ns() + 10'000'000'000;
     while (!done && !given_up) {
       meanwhile();
       given_up = mm().clock().now_ns() > end;
     }
-  };
+  });
   auto userptr = watch_userptr(device(), *other, HostVa(reinterpret_cast<std::uint64_t>(unmapped)), k2M);
   ASSERT_TRUE(userptr);
   std::thread job([&] {

@@ -1,4 +1,4 @@
-// Where the pages of a range stand: what HostMm::collect() answers.
+// Where the pages of a range stand: what HostMm::collect() answers. A value of the caller's thread.
 #pragma once
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 // The part of PageTable that changes entries. Private to page_table.cc and its tests of internals.
 //
-// One PtWriter does one operation under the PageTable's lock and yields the receipt. Everything is a
+// One PtWriter lives for one operation under the PageTable's lock and yields the receipt. Everything is a
 // recursion over the five levels that returns the change of present 4K pages, so that the side records
 // (pt_pool.h) stay exact. An entry is always changed by one release store: a walker sees the old or the
 // new subtree, never half of one.

@@ -35,7 +35,7 @@ struct TileLayout {
   std::array<std::uint16_t, 32> z{};
 };
 
-/// A value; made by make() only, but for linear ones.
+/// A value, never changes: no lock; made by make() only, but for linear ones.
 struct Surface {
   std::uint64_t base = 0;
   std::uint64_t pitch_bytes = 0;

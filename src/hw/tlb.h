@@ -43,7 +43,7 @@ struct TlbEntry {
   std::byte* host(GpuVa va) const { return reinterpret_cast<std::byte*>(va.value() + delta); }
 };
 
-/// Used by its engine's thread only.
+/// Owned by one Mmu; used by its engine's thread only.
 class Tlb {
  public:
   /// 8 MiB: what kernels gather from is often a few MiB large.

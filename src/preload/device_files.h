@@ -18,7 +18,7 @@ struct DeviceSettings {
   std::array<FrequencyLimits, kGtsMax> frequencies{};
 };
 
-/// Thread-safe. Counters and resets are the device's; settings are kept here.
+/// Thread-safe. Counters and resets are the device's; settings are kept here, and begin as a fork's parent had them.
 class PreloadDeviceFiles final : public DeviceFiles {
  public:
   explicit PreloadDeviceFiles(DrmDevice& device) : device_(device) {}

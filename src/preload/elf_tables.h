@@ -17,7 +17,7 @@ bool same_text(const char* one, const char* other);
 /// The ELF hash of a symbol version's name, which both sides carry; kDefault is whatever the library calls its default.
 enum class VersionHash : std::uint32_t { kDefault = 0 };
 
-/// Points into the library's memory, which must stay loaded.
+/// A value; points into the library's memory, which must stay loaded. Never changes: no lock.
 class ElfTables {
  public:
   /// `load_bias` is what the loader has added to the addresses of the file; `dynamic` ends with DT_NULL.

@@ -17,7 +17,7 @@ namespace softxe::preload {
 void note_environment(char** environment);
 
 /// How a client's environment is completed. Neither allocates nor locks: the caller may be a vfork child, in the
-/// memory of its parent, so the room is the caller's (its stack).
+/// memory of its parent, so the room is the caller's (its stack). First the sizes, then make().
 class EnvironmentPlan {
  public:
   explicit EnvironmentPlan(char* const* environment);

@@ -10,7 +10,7 @@
 
 namespace softxe::preload {
 
-/// What the kernel gets instead of (dirfd, name). `name` must outlive it.
+/// What the kernel gets instead of (dirfd, name). `name` must outlive it. A value of one thread's call.
 class KernelPath {
  public:
   KernelPath(int dirfd, const char* name);

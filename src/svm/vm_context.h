@@ -13,6 +13,21 @@
 
 namespace softxe {
 
+/// Whoever runs jobs on a VM, for those who change its mappings.
+class JobControl {
+ public:
+  virtual ~JobControl() = default;
+  /// Waits until the jobs of a VM with fences are done. Called with the mm lock held (a notifier of a userptr), so it
+  /// takes leaf locks only. Calls `meanwhile` now and then while it waits: a job may wait for a page in VRAM that only
+  /// the mm lock's holder can bring home.
+  virtual void drain(const std::function<void()>& meanwhile) = 0;
+  /// An eviction is about to zap PTEs of a VM whose jobs cannot fault: waits for them (dma-fence) or takes
+  /// them off the engines until the returned object goes (preempt-fence).
+  virtual std::shared_ptr<void> stop() = 0;
+  /// The eviction is done: puts the PTEs back when the VM has work, then lets `stopped` go. Must not wait.
+  virtual void rebind_later(std::shared_ptr<void> stopped) = 0;
+};
+
 /// One GPU address space as the driver and the fault service see it. `svm` exists in fault mode only.
 class VmContext {
  public:
@@ -28,16 +43,14 @@ class VmContext {
 
   void add_svm(SvmConfig config) { svm = std::make_unique<Svm>(vm, std::move(config)); }
 
-  /// Waits until the jobs of a VM with fences are done; set by whoever runs them. Called with the mm
-  /// lock held (a notifier of a userptr), so it takes leaf locks only. Calls `meanwhile` now and then while it waits:
-  /// a job may wait for a page in VRAM that only the mm lock's holder can bring home.
-  std::function<void(const std::function<void()>& meanwhile)> drain_jobs = [](const auto&) {};
-
-  /// An eviction is about to zap PTEs of a VM whose jobs cannot fault: waits for them (dma-fence) or takes
-  /// them off the engines until the returned object goes (preempt-fence). Set by whoever runs jobs.
-  std::function<std::shared_ptr<void>()> stop_jobs = [] { return nullptr; };
-  /// The eviction is done: puts the PTEs back when the VM has work, then lets `stopped` go. Must not wait.
-  std::function<void(std::shared_ptr<void> stopped)> rebind_later = [](const std::shared_ptr<void>&) {};
+  // By way of `jobs`; nothing where there are none.
+  void drain_jobs(const std::function<void()>& meanwhile) {
+    if (jobs) jobs->drain(meanwhile);
+  }
+  std::shared_ptr<void> stop_jobs() { return jobs ? jobs->stop() : nullptr; }
+  void rebind_later(std::shared_ptr<void> stopped) {
+    if (jobs) jobs->rebind_later(std::move(stopped));
+  }
 
   /// Evictions between their decision and the zap of this VM's PTEs. Raised before stop_jobs(): a submission
   /// that is announced in the VM's jobs and then finds 0 here, and no stale PTEs, is waited for.
@@ -47,6 +60,8 @@ class VmContext {
   CounterSet counters;
   Vm vm;
   std::unique_ptr<Svm> svm;
+  /// Null: the VM has none. Set once, before it has mappings.
+  std::unique_ptr<JobControl> jobs;
 };
 
 /// ASID -> VM. Faults are routed by it; entries are weak so that a late fault never revives a VM.

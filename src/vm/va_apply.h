@@ -25,7 +25,7 @@ concept VaNodePool = requires(Pool pool, const GpuRange& range, VaBacking* backi
 };
 
 /// Applies all of `ops` and keeps the lists of the backings, in which the pieces of a split are
-/// new. ENOMEM leaves everything as it was.
+/// new. ENOMEM leaves everything as it was. Lives for one call, under the lock of who owns the space.
 template <VaNodePool Pool>
 class VaApply {
  public:

@@ -84,6 +84,22 @@ Status VmTransaction::check_removal(const Vma& old, GpuRange hole, SvmRanges ran
 
 Status VmTransaction::apply(const VaOps& ops, const VmaTemplate* what, SvmRanges ranges) {
   if (ops.empty()) return {};
+  SX_TRY(VaReservation inserts, reserve(ops, ranges));
+  for (const VaOp& op : ops) {
+    if (auto* unmap = std::get_if<UnmapOp>(&op)) {
+      gone_.push_back({static_cast<const Vma*>(unmap->node), unmap->node->range()});
+      take_out(static_cast<Vma&>(*unmap->node));
+    } else if (auto* remap = std::get_if<RemapOp>(&op)) {
+      cut(*remap, inserts);
+    } else if (auto* map = std::get_if<MapOp>(&op)) {
+      put_in(map->split_of != nullptr ? moved_piece(*map) : mapped(*map, what), inserts);
+    }
+  }
+  return {};
+}
+
+/// Checks what goes and pays for everything: the insertions, which are returned, and the re-insertions of an unwind.
+Result<VaReservation> VmTransaction::reserve(const VaOps& ops, SvmRanges ranges) {
   std::size_t removals = 0;
   for (const VaOp& op : ops) {
     if (auto* unmap = std::get_if<UnmapOp>(&op)) {
@@ -95,7 +111,6 @@ Status VmTransaction::apply(const VaOps& ops, const VmaTemplate* what, SvmRanges
       ++removals;
     }
   }
-  // Pay for everything first: the insertions, and the re-insertions of an unwind.
   SX_TRY_VOID(SX_STEP("vm.bind.reserve"));
   SX_TRY(VaReservation inserts, vm_.space_.reserve(ops.inserts() + removals));
   std::vector<VaReservation> for_unwind;
@@ -104,55 +119,51 @@ Status VmTransaction::apply(const VaOps& ops, const VmaTemplate* what, SvmRanges
     for_unwind.push_back(std::move(one));
   }
   for (auto& one : for_unwind) for_unwind_.push_back(std::move(one));
+  return inserts;
+}
 
-  for (const VaOp& op : ops) {
-    if (auto* unmap = std::get_if<UnmapOp>(&op)) {
-      gone_.push_back({static_cast<const Vma*>(unmap->node), unmap->node->range()});
-      take_out(static_cast<Vma&>(*unmap->node));
-    } else if (auto* remap = std::get_if<RemapOp>(&op)) {
-      auto& old = static_cast<Vma&>(*remap->node);
-      // Pieces of what has PTEs get them, and so do those of what an operation before made in this array.
-      const bool bound =
-          old.tile_present != 0 || std::find(bind_now_.begin(), bind_now_.end(), &old) != bind_now_.end();
-      gone_.push_back({&old, remap->hole});
-      take_out(old);
-      Event splits = event_of(EventKind::kSplit, old.range());
-      splits.word = remap->hole.start().value();
-      vm_.counters_.count(splits);
-      for (const auto& side : {remap->prev(), remap->next()}) {
-        if (!side) continue;
-        auto piece = old.piece(side->range, side->offset_bytes);
-        piece->user_fence = old.user_fence;
-        piece->tile_present = old.tile_present;
-        piece->tile_invalidated = old.tile_invalidated;
-        if (bound) bind_now_.push_back(piece.get());
-        put_in(std::move(piece), inserts);
-      }
-    } else if (auto* map = std::get_if<MapOp>(&op)) {
-      std::unique_ptr<Vma> vma;
-      if (map->split_of != nullptr) {
-        auto& old = static_cast<Vma&>(*map->split_of);
-        vma = old.piece(map->range, map->offset_bytes);
-        vma->tile_present = old.tile_present;
-        vma->tile_invalidated = old.tile_invalidated;
-        if (old.tile_present != 0) bind_now_.push_back(vma.get());
-      } else {
-        SX_ASSERT(what != nullptr);
-        vma = std::make_unique<Vma>(map->range, map->backing, map->offset_bytes, what->kind, what->flags, what->attr);
-        if (what->bo) vma->set_bo(what->bo);
-        vma->backing_guard = what->backing_guard;
-        if (what->timing == BindTiming::kNow && !vma->is_mirror()) {
-          bind_now_.push_back(vma.get());
-        } else if (what->timing == BindTiming::kAtExec && !vma->is_mirror()) {
-          bind_at_exec_.push_back(vma.get());
-        } else if (vm_.config_.modes.scratch) {
-          deferred_maps_.push_back(map->range);
-        }
-      }
-      put_in(std::move(vma), inserts);
-    }
+void VmTransaction::cut(const RemapOp& remap, VaReservation& inserts) {
+  auto& old = static_cast<Vma&>(*remap.node);
+  // Pieces of what has PTEs get them, and so do those of what an operation before made in this array.
+  const bool bound = old.tile_present != 0 || std::find(bind_now_.begin(), bind_now_.end(), &old) != bind_now_.end();
+  gone_.push_back({&old, remap.hole});
+  take_out(old);
+  Event splits = event_of(EventKind::kSplit, old.range());
+  splits.word = remap.hole.start().value();
+  vm_.counters_.count(splits);
+  for (const auto& side : {remap.prev(), remap.next()}) {
+    if (!side) continue;
+    auto piece = old.piece(side->range, side->offset_bytes);
+    piece->user_fence = old.user_fence;
+    piece->tile_present = old.tile_present;
+    piece->tile_invalidated = old.tile_invalidated;
+    if (bound) bind_now_.push_back(piece.get());
+    put_in(std::move(piece), inserts);
   }
-  return {};
+}
+
+std::unique_ptr<Vma> VmTransaction::moved_piece(const MapOp& map) {
+  auto& old = static_cast<Vma&>(*map.split_of);
+  std::unique_ptr<Vma> vma = old.piece(map.range, map.offset_bytes);
+  vma->tile_present = old.tile_present;
+  vma->tile_invalidated = old.tile_invalidated;
+  if (old.tile_present != 0) bind_now_.push_back(vma.get());
+  return vma;
+}
+
+std::unique_ptr<Vma> VmTransaction::mapped(const MapOp& map, const VmaTemplate* what) {
+  SX_ASSERT(what != nullptr);
+  auto vma = std::make_unique<Vma>(map.range, map.backing, map.offset_bytes, what->kind, what->flags, what->attr);
+  if (what->bo) vma->set_bo(what->bo);
+  vma->backing_guard = what->backing_guard;
+  if (what->timing == BindTiming::kNow && !vma->is_mirror()) {
+    bind_now_.push_back(vma.get());
+  } else if (what->timing == BindTiming::kAtExec && !vma->is_mirror()) {
+    bind_at_exec_.push_back(vma.get());
+  } else if (vm_.config_.modes.scratch) {
+    deferred_maps_.push_back(map.range);
+  }
+  return vma;
 }
 
 void VmTransaction::take_out(Vma& old) {

@@ -99,6 +99,10 @@ class VmTransaction {
   };
 
   Status apply(const VaOps& ops, const VmaTemplate* what, SvmRanges ranges);
+  Result<VaReservation> reserve(const VaOps& ops, SvmRanges ranges);
+  void cut(const RemapOp& remap, VaReservation& inserts);
+  std::unique_ptr<Vma> moved_piece(const MapOp& map);
+  std::unique_ptr<Vma> mapped(const MapOp& map, const VmaTemplate* what);
   Status check_removal(const Vma& old, GpuRange hole, SvmRanges ranges, bool whole);
   void take_out(Vma& old);
   void put_in(std::unique_ptr<Vma> vma, VaReservation& reservation);

@@ -9,7 +9,8 @@ What is checked
   paths    `src/...`, `tests/...` and other paths in backticks; `vm/vma.h` means src/vm/vma.h
   tests    `Suite.Case` is a GoogleTest case; `x.softxe` is a scenario file and "..." behind it its scenario
   quotes   a code block behind a line <!-- file PATH --> is that file, word for word
-  symbols  in tables headed "Here | Where", each name under Here occurs in a file under Where
+  symbols  in tables headed "Here | Where", each name under Here occurs in a file under Where; so does each function in
+           the drawing behind a line <!-- flow NAME -->, at most twice in a layer that was left before
   cited    in sources: "decision NNNN" is a file docs/decisions/NNNN-*, "spec/x.md 4.2" or "x.md 4.2" a section of docs/spec/x.md
   mutants  tables headed "mutant | in `src/`" have the rows of tests/mutants/list.py, whose old text is in its file once
 """
@@ -111,6 +112,39 @@ def check_symbols(tree, lines):
                 yield number, f"symbols: {name} is not in {', '.join(files) or 'any named file'}"
 
 
+FLOW = re.compile(r"^<!-- flow (.+) -->$")
+FLOW_STEP = re.compile(r"^(?: \w+|  \||) +(?:(\w+)::)?(~?\w+)\(\) +(\S+)")
+FLOW_RETURNS = 2
+
+
+def check_flows(tree, lines):
+    for number, line in enumerate(lines, 1):
+        named = FLOW.match(line)
+        if not named:
+            continue
+        rest = lines[number:]
+        if not rest or not rest[0].startswith("```") or "```" not in rest[1:]:
+            yield number, f"symbols: no drawing of {named.group(1)}"
+            continue
+        walked, returns = [], 0
+        for at, step in enumerate(rest[1:rest.index("```", 1)], number + 2):
+            found = FLOW_STEP.match(step)
+            if not found:
+                if step.strip() not in ("|", "v"):
+                    yield at, f"symbols: no step of a flow: {step.strip()}"
+                continue
+            scope, function, file = found.groups()
+            text = "\n".join(tree.texts([file]))
+            if not re.search(rf"\b{function}\(", text) or (scope and not re.search(rf"\b{scope}\b", text)):
+                yield at, f"symbols: {function}() is not in {file}"
+            layer = file.split("/")[0]
+            if not walked or walked[-1] != layer:
+                returns += layer in walked
+                walked.append(layer)
+        if returns > FLOW_RETURNS or not walked:
+            yield number, f"symbols: {named.group(1)} returns {returns} times to a layer that it has left"
+
+
 QUOTE = re.compile(r"^<!-- file (\S+) -->$")
 
 
@@ -187,6 +221,7 @@ def check_tree(root):
             if not fenced:
                 findings += [f"{name}:{number}: {why}" for why in check_line(tree, doc, line)]
         findings += [f"{name}:{n}: {why}" for n, why in check_symbols(tree, lines)]
+        findings += [f"{name}:{n}: {why}" for n, why in check_flows(tree, lines)]
         findings += [f"{name}:{n}: {why}" for n, why in check_quotes(tree, lines)]
     findings += [f"tests/mutants/list.py: {why}" for why in check_mutants(root)]
     findings += check_cited(root)
@@ -195,6 +230,8 @@ def check_tree(root):
 
 TABLE = "| Kernel | Here | Where |\n|---|---|---|\n"
 MUTANTS = "| mutant | in `src/` | caught by |\n|---|---|---|\n| gone | `vm/a.h` | `Suite.Case` |\n"
+FLOW_PAIR = " abi   made()   abi/a.h  what\n vm   made()   vm/a.h\n"
+FLOW_TEXT = "<!-- flow x -->\n```\n vm    {}()   {}  what\n  |\n  v\n abi   made()   abi/a.h\n```\n"
 HEADER = "void made();\n"  # src/vm/a.h of the temporary tree, unless a row says otherwise
 PLANTED = [
     ("link", "[x](docs/none.md)\n", "links"),
@@ -207,6 +244,11 @@ PLANTED = [
     ("symbol without a file", TABLE + "| k | `made` |  |\n", "symbols"),
     ("all there", TABLE + '| k | `A::made()` | `vm/a.h` |\n\n`Suite.Case` `a.softxe` "it holds" '
      "`src/vm` [x](README.md) [y](https://example.org/z)\n", None),
+    ("flow", FLOW_TEXT.format("made", "vm/a.h"), None),
+    ("flow to a function that is gone", FLOW_TEXT.format("gone", "vm/a.h"), "symbols"),
+    ("flow into no file", FLOW_TEXT.format("made", "vm/b.h"), "symbols"),
+    ("flow to and fro", FLOW_TEXT.format("made", "vm/a.h").replace("  v\n", "  v\n" + 2 * FLOW_PAIR), "symbols"),
+    ("flow that is not drawn", "<!-- flow x -->\n", "symbols"),
     ("quote of another text", "<!-- file src/vm/a.h -->\n```cpp\nvoid other();\n```\n", "quotes"),
     ("quote of no file", "<!-- file src/vm/none.h -->\n```cpp\n```\n", "quotes"),
     ("quote", "<!-- file src/vm/a.h -->\n```cpp\nvoid made();\n```\n", None),
@@ -231,6 +273,8 @@ def selftest():
             (root / "src/vm").mkdir(parents=True)
             (root / "tests").mkdir()
             (root / "src/vm/a.h").write_text(header[0] if header else HEADER)
+            (root / "src/abi").mkdir()
+            (root / "src/abi/a.h").write_text(HEADER)
             (root / "src/vm/a_test.cc").write_text("TEST(Suite,\n     Case) {}\n")
             (root / "tests/a.softxe").write_text("scenario it holds\n")
             (root / "README.md").write_text(text)

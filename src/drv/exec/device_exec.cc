@@ -17,6 +17,12 @@ DeviceExec::DeviceExec(const Config& config)
 
 DeviceExec::~DeviceExec() { shut_down(); }
 
+WaitContext DeviceExec::wait_context() {
+  WaitContext wait{.clock = config_.clock, .step = {}, .interrupt = nullptr};
+  if (config_.policy == ExecPolicy::kManual) wait.step = [this] { return run_once(); };
+  return wait;
+}
+
 Status check_join(const ExecQueue& primary, const ExecQueueCreateRequest& request, const ExecVm& vm) {
   if (primary.role() != GroupRole::kPrimary) return fail(EINVAL, "that queue is no primary of a group");
   if (primary.vm().get() != &vm) return fail(EINVAL, "the primary belongs to another VM");
@@ -32,32 +38,28 @@ Result<ExecQueuePtr> DeviceExec::create_queue(const ExecQueueCreateRequest& requ
                                               const ExecQueuePtr& primary) {
   if (vm->closed() || vm->banned()) return fail(ENOENT, "the VM is closed or banned");
   SX_TRY_VOID(SX_STEP("drv.exec.create_queue"));
-  ExecQueuePtr queue(new ExecQueue);
-  queue->vm_ = std::move(vm);
-  queue->gt_ = request.gt;
-  queue->width_ = request.width;
-  queue->properties_ = properties;
-  if (const auto* place = std::get_if<EnginePlacement>(&request.placement)) {
-    queue->cls_ = place->cls;
-    queue->logical_mask_ = place->logical_mask;
-    queue->group_priority_.store(properties.group_priority, std::memory_order_relaxed);
-    if (properties.group_primary) {
-      queue->role_ = GroupRole::kPrimary;
-      queue->group_ = std::make_shared<QueueGroup>();
-    } else if (primary != nullptr) {
-      // To other contexts a group is one: what is said of the primary counts for it.
-      queue->role_ = GroupRole::kSecondary;
-      queue->group_ = primary->group_;
-      queue->properties_.priority = primary->properties_.priority;
-      queue->properties_.timeslice_us = primary->properties_.timeslice_us;
-    }
-    SX_TRY_VOID(scheduler_->attach(*queue));
-    queue->vm_->queues_.fetch_add(1, std::memory_order_acq_rel);
-    queue->counted_.store(true);
-  } else {
-    queue->cls_ = EngineClass::kVmBind;
-    queue->bind_ = make_bind_queue();
+  QueueFacts facts{.vm = std::move(vm), .width = request.width, .gt = request.gt, .properties = properties};
+  const auto* place = std::get_if<EnginePlacement>(&request.placement);
+  if (place == nullptr) {
+    facts.cls = EngineClass::kVmBind;
+    facts.bind = make_bind_queue();
+    return std::make_shared<ExecQueue>(std::move(facts));
   }
+  facts.cls = place->cls;
+  facts.logical_mask = place->logical_mask;
+  if (properties.group_primary) {
+    facts.role = GroupRole::kPrimary;
+    facts.group = std::make_shared<QueueGroup>();
+  } else if (primary != nullptr) {
+    // To other contexts a group is one: what is said of the primary counts for it.
+    facts.role = GroupRole::kSecondary;
+    facts.group = primary->group();
+    facts.properties.priority = primary->properties().priority;
+    facts.properties.timeslice_us = primary->properties().timeslice_us;
+  }
+  auto queue = std::make_shared<ExecQueue>(std::move(facts));
+  SX_TRY_VOID(scheduler_->attach(*queue));
+  queue->count_in_vm();
   return queue;
 }
 
@@ -67,30 +69,29 @@ void DeviceExec::discard_queue(const ExecQueuePtr& queue) {
 }
 
 ExecQueuePtr DeviceExec::inherit_queue(const ExecQueue& parents, ExecVmPtr vm, InheritedGroups& groups) {
-  ExecQueuePtr queue(new ExecQueue);
-  queue->vm_ = std::move(vm);
-  queue->gt_ = parents.gt_;
-  queue->width_ = parents.width_;
-  queue->properties_ = parents.properties_;
-  queue->cls_ = parents.cls_;
-  queue->logical_mask_ = parents.logical_mask_;
+  QueueFacts facts{.vm = std::move(vm),
+                   .cls = parents.engine_class(),
+                   .width = parents.width(),
+                   .gt = parents.gt(),
+                   .logical_mask = parents.logical_mask(),
+                   .properties = parents.properties(),
+                   .role = parents.role()};
   if (parents.is_bind_queue()) {
-    queue->bind_ = make_bind_queue();
-    return queue;
+    facts.bind = make_bind_queue();
+    return std::make_shared<ExecQueue>(std::move(facts));
   }
-  if (parents.group_ != nullptr) {
-    QueueGroupPtr& group = groups[parents.group_.get()];
+  if (parents.group() != nullptr) {
+    QueueGroupPtr& group = groups[parents.group().get()];
     if (group == nullptr) {
       group = std::make_shared<QueueGroup>();
-      group->ever.store(parents.group_->ever.load());
-      group->gone.store(parents.group_->gone.load());
+      group->ever.store(parents.group()->ever.load());
+      group->gone.store(parents.group()->gone.load());
     }
-    queue->group_ = group;
-    queue->role_ = parents.role_;
-    queue->group_priority_.store(parents.group_priority());
+    facts.group = group;
   }
-  queue->vm_->queues_.fetch_add(1, std::memory_order_acq_rel);
-  queue->counted_.store(true);
+  auto queue = std::make_shared<ExecQueue>(std::move(facts));
+  queue->shown().group_priority.store(parents.group_priority());
+  queue->count_in_vm();
   scheduler_->attach_inherited(*queue);
   if (parents.reset()) scheduler_->reset(*queue, Scheduler::ResetCause::kKilled);
   return queue;
@@ -101,11 +102,11 @@ std::shared_ptr<BindQueue> DeviceExec::make_bind_queue() { return std::make_shar
 void DeviceExec::destroy_queue(const ExecQueuePtr& queue) {
   if (queue->is_bind_queue()) {
     queue->bind().kill();
-    queue->reset_.store(true, std::memory_order_release);
+    queue->shown().reset.store(true, std::memory_order_release);
     waiters_.notify();
     return;
   }
-  if (queue->counted_.exchange(false)) queue->vm_->queues_.fetch_sub(1, std::memory_order_acq_rel);
+  queue->leave_vm();
   scheduler_->reset(*queue, Scheduler::ResetCause::kKilled);
 }
 
@@ -118,13 +119,10 @@ Status DeviceExec::submit(const ExecQueuePtr& queue, std::vector<GpuVa> batches,
   }
   SX_ASSERT(batches.size() == queue->width());
   if (queue->vm()->closed() || queue->vm()->banned()) return fail(ECANCELED, "the queue's VM is closed or banned");
-  auto job = std::make_shared<Job>();
-  job->queue = queue;
-  job->batches = std::move(batches);
-  job->user_fence = syncs.user_fence();
+  Submission job{.queue = queue, .batches = std::move(batches), .user_fence = syncs.user_fence()};
   // May be canonical; only the translated bits count.
-  if (job->user_fence) job->user_fence->address &= (std::uint64_t{1} << config_.profile.va_bits) - 1;
-  return scheduler_->submit(job, syncs);
+  if (job.user_fence) job.user_fence->address &= (std::uint64_t{1} << config_.profile.va_bits) - 1;
+  return scheduler_->submit(std::move(job), syncs);
 }
 
 void DeviceExec::vm_banned(const ExecVm& vm) {

@@ -6,7 +6,7 @@
 //   GET_PROPERTY BAN   queue->reset()
 //   EXEC               is_bind_queue() -> EINVAL; width; check_submit(); JobSyncs from the entries; batch
 //                      addresses; submit()
-//   VM_BIND            JobSyncs; (queue or default_bind)->bind().submit(in_fences, work); syncs.install()
+//   VM_BIND            JobSyncs; the VM's PendingBinds: submit()
 //   WAIT_USER_FENCE    wait_user_fence(..., waiters(), ...)
 //   SYNCOBJ_*          the file's SyncobjTable; needs nothing from here
 //   VM_DESTROY         vm.queue_count() for EBUSY; close_vm of the device; wait on vm.jobs.all()
@@ -23,6 +23,7 @@
 #include "drv/exec/exec_queue.h"
 #include "drv/exec/job_syncs.h"
 #include "drv/exec/scheduler.h"
+#include "drv/exec/wait_context.h"
 #include "drv/exec/wait_user_fence.h"
 #include "drv/exec/work_queue.h"
 
@@ -52,6 +53,8 @@ class DeviceExec {
   DeviceExec& operator=(const DeviceExec&) = delete;
 
   const Clock& clock() const { return config_.clock; }
+  /// How a thread of the client waits on this device.
+  WaitContext wait_context();
   Scheduler& scheduler() { return *scheduler_; }
   UserFenceWaiters& waiters() { return waiters_; }
   /// Fences may need work off the signalling thread (user fences of binds, deferred operations).

@@ -3,14 +3,26 @@
 #include <algorithm>
 
 #include "drv/exec/bind_queue.h"
-#include "drv/exec/scheduler.h"
+#include "drv/exec/queue_state.h"
 
 namespace softxe {
 
+ExecQueue::ExecQueue(QueueFacts facts) : facts_(std::move(facts)) {
+  shown_.group_priority.store(facts_.properties.group_priority, std::memory_order_relaxed);
+}
+
 ExecQueue::~ExecQueue() {
-  if (const auto scheduler = scheduler_.lock()) scheduler->forget(*this);
-  if (counted_.exchange(false)) vm_->queues_.fetch_sub(1, std::memory_order_acq_rel);
-  if (bind_ != nullptr) bind_->kill();
+  leave_vm();
+  if (is_bind_queue()) bind().kill();
+}
+
+void ExecQueue::count_in_vm() {
+  vm()->queues.fetch_add(1, std::memory_order_acq_rel);
+  counted_.store(true);
+}
+
+void ExecQueue::leave_vm() {
+  if (counted_.exchange(false)) vm()->queues.fetch_sub(1, std::memory_order_acq_rel);
 }
 
 void VmJobs::add(FencePtr job) {

@@ -9,132 +9,105 @@
 //
 // A queue goes from alive to reset and never back. Reset is what a page fault, a bad command, a job time-out,
 // destroy or close make of it: its jobs complete with an error, EXEC says ECANCELED, BAN reads 1, waiters
-// get EIO (spec/uapi.md 13). All state but `reset` belongs to the Scheduler and its lock.
+// get EIO (spec/uapi.md 13).
+//
+// Here is what never changes (QueueFacts), what anybody may read (QueueShown), and a handle: jobs, contexts and turns
+// are a QueueState of the Scheduler's.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <vector>
 
-#include "base/event_ring.h"
 #include "drv/exec/engine_backend.h"
 #include "drv/exec/exec_vm.h"
 #include "drv/exec/fence.h"
 #include "drv/exec/job_syncs.h"
 #include "drv/exec/queue_group.h"
+#include "drv/exec/schedule_handle.h"
 #include "drv/requests.h"
 
 namespace softxe {
 
 class BindQueue;
-class Engine;
 class ExecQueue;
-class Scheduler;
+struct QueueState;
 using ExecQueuePtr = std::shared_ptr<ExecQueue>;
 
-/// One EXEC. Keeps its queue alive from submission to its fence.
-struct Job {
-  ExecQueuePtr queue;                          ///< cleared under the scheduler's lock when the job is complete
-  std::vector<GpuVa> batches;                  ///< one per position
-  std::optional<SyncUserFence> user_fence;     ///< address: GPU, written behind the last batch
-  std::atomic<std::uint32_t> batches_left{0};  ///< positions whose batch has not ended
-  FencePtr done = Fence::pending();
-  std::uint64_t cause = current_cause();  ///< the EXEC, as an event
-
-  // Scheduler's lock:
-  bool ready = false;                      ///< in-fences have signalled
-  bool started = false;                    ///< a slice of it has begun
-  bool in_group = false;                   ///< counted in EngineGroup::dma_jobs
-  std::uint32_t left = 0;                  ///< positions that have not finished
-  std::uint64_t run_time_at_start_ns = 0;  ///< of the first position's context
-  std::uint64_t run_time_checked_ns = 0;   ///< the same at the last time-out check
-  std::uint64_t next_check_ns = 0;         ///< of the job time-out; 0: timer not armed
-  std::uint64_t gated_since_ns = 0;        ///< fault mode: waits for dma-fence jobs of its group
-};
-using JobPtr = std::shared_ptr<Job>;
-
-/// One position of a queue: what an engine's run queue holds. Scheduler's lock, but for the first group.
-struct QueueContext {
-  ExecQueue* queue = nullptr;     ///< fixed
-  unsigned position = 0;          ///< fixed
-  std::unique_ptr<HwContext> hw;  ///< used by the worker that runs it
-  std::atomic<bool> stop{false};  ///< end the running slice early
-
-  enum class State : std::uint8_t { kIdle, kQueued, kRunning };
-  enum class Mood : std::uint8_t { kBusy, kPolling, kYielded };
-  State state = State::kIdle;
-  Mood mood = Mood::kBusy;
-  bool in_vain = false;                 ///< waits, and none of its group has got on since it was looked at
-  bool begin = false;                   ///< the job's batch has not begun
-  std::uint64_t began = kNoEvent;       ///< the event of its beginning
-  bool batch_done = false;              ///< only the user fence is left to write
-  bool ended_last = false;              ///< of its job's batches: it writes the user fence
-  Engine* engine = nullptr;             ///< where it is queued, running or resident
-  std::uint64_t run_time_ns = 0;        ///< up to resident_since_ns
-  std::uint64_t resident_since_ns = 0;  ///< 0: switched out
-  std::uint32_t passed_over = 0;        ///< times a higher priority went first
-  std::uint64_t progress_before = 0;    ///< of `hw`, when it became the current one of its group
-  std::uint64_t progress_seen = 0;      ///< of `hw`, at ...
-  std::uint64_t progress_ns = 0;        ///< ... the last time it had changed
+/// One EXEC, as it is asked for.
+struct Submission {
+  ExecQueuePtr queue;
+  std::vector<GpuVa> batches;               ///< one per position
+  std::optional<SyncUserFence> user_fence;  ///< address: GPU, written behind the last batch
 };
 
-/// Engine and bind queues share ids, hence one type.
-class ExecQueue : public std::enable_shared_from_this<ExecQueue> {
+/// What never changes.
+struct QueueFacts {
+  ExecVmPtr vm;
+  EngineClass cls = EngineClass::kRender;
+  std::uint16_t width = 1;
+  std::uint16_t gt = 0;
+  std::uint32_t logical_mask = 0;
+  ExecQueueProperties properties;
+  GroupRole role = GroupRole::kNone;
+  QueueGroupPtr group = nullptr;              ///< null: in none
+  std::shared_ptr<BindQueue> bind = nullptr;  ///< null: an engine queue
+};
+
+/// What changes and may be read with no lock, by a fork child in the parent's image, too. Written by the Scheduler
+/// with its lock; of a bind queue by DeviceExec.
+struct QueueShown {
+  std::atomic<bool> reset{false};
+  std::atomic<std::uint64_t> run_time_ns{0};
+  std::atomic<QueuePriority> group_priority{QueuePriority::kNormal};
+};
+
+/// Engine and bind queues share ids, hence one type. Thread-safe.
+class ExecQueue {
  public:
   static constexpr std::size_t kJobsMax = 1000;
 
+  explicit ExecQueue(QueueFacts facts);
   ~ExecQueue();
   ExecQueue(const ExecQueue&) = delete;
   ExecQueue& operator=(const ExecQueue&) = delete;
 
-  const ExecVmPtr& vm() const { return vm_; }
-  bool is_bind_queue() const { return bind_ != nullptr; }
+  const QueueFacts& facts() const { return facts_; }
+  const ExecVmPtr& vm() const { return facts_.vm; }
+  bool is_bind_queue() const { return facts_.bind != nullptr; }
   /// Only for bind queues.
-  BindQueue& bind() { return *bind_; }
-  EngineClass engine_class() const { return cls_; }
-  std::uint16_t width() const { return width_; }
-  std::uint16_t gt() const { return gt_; }
-  std::uint32_t logical_mask() const { return logical_mask_; }
-  GroupRole role() const { return role_; }
-  const QueueGroupPtr& group() const { return group_; }
-  /// Inside its group.
-  QueuePriority group_priority() const { return group_priority_.load(std::memory_order_relaxed); }
-  const ExecQueueProperties& properties() const { return properties_; }
+  BindQueue& bind() { return *facts_.bind; }
+  EngineClass engine_class() const { return facts_.cls; }
+  std::uint16_t width() const { return facts_.width; }
+  std::uint16_t gt() const { return facts_.gt; }
+  std::uint32_t logical_mask() const { return facts_.logical_mask; }
+  GroupRole role() const { return facts_.role; }
+  const QueueGroupPtr& group() const { return facts_.group; }
+  const ExecQueueProperties& properties() const { return facts_.properties; }
 
+  /// Inside its group.
+  QueuePriority group_priority() const { return shown_.group_priority.load(std::memory_order_relaxed); }
   /// Property BAN, and the EIO of WAIT_USER_FENCE: reset, killed or banned.
-  bool reset() const { return reset_.load(std::memory_order_acquire); }
+  bool reset() const { return shown_.reset.load(std::memory_order_acquire); }
   /// Run time of the first position, in ns, as of its last slice (fdinfo).
-  std::uint64_t run_time_ns() const { return run_time_shown_.load(std::memory_order_relaxed); }
+  std::uint64_t run_time_ns() const { return shown_.run_time_ns.load(std::memory_order_relaxed); }
+
+  /// An engine queue that was made: from here to its destroy, or its end, it is one of its VM's.
+  void count_in_vm();
+  void leave_vm();
+
+  // The Scheduler's.
+  QueueShown& shown() { return shown_; }
+  ScheduleHandle<QueueState>& handle() { return handle_; }
+  const ScheduleHandle<QueueState>& handle() const { return handle_; }
 
  private:
-  friend class DeviceExec;
-  friend class Engine;
-  friend class Scheduler;
-  ExecQueue() = default;
-
-  ExecVmPtr vm_;
-  EngineClass cls_ = EngineClass::kRender;
-  std::uint16_t width_ = 1;
-  std::uint16_t gt_ = 0;
-  std::uint32_t logical_mask_ = 0;
-  ExecQueueProperties properties_;
-  GroupRole role_ = GroupRole::kNone;
-  QueueGroupPtr group_;  ///< null: in none
-  std::shared_ptr<BindQueue> bind_;
-  std::weak_ptr<Scheduler> scheduler_;  ///< none: a bind queue, or the device is gone
-  std::atomic<bool> reset_{false};
-  std::atomic<bool> counted_{false};  ///< in ExecVm::queues_
-  std::atomic<std::uint64_t> run_time_shown_{0};
-  std::atomic<QueuePriority> group_priority_{QueuePriority::kNormal};  ///< written with the scheduler's lock
-
-  // Scheduler's lock:
-  std::vector<std::unique_ptr<QueueContext>> contexts_;  ///< one per position
-  std::deque<JobPtr> jobs_;                              ///< submitted and not complete; the front may be running
-  FencePtr last_;                                        ///< of the newest job
-  int first_error_ = 0;                                  ///< of a reset: what the started job's fence says
+  const QueueFacts facts_;
+  QueueShown shown_;
+  std::atomic<bool> counted_{false};   ///< in ExecVm::queues
+  ScheduleHandle<QueueState> handle_;  ///< last: the state looks at the rest
 };
 
 }  // namespace softxe

@@ -8,8 +8,8 @@
 
 #include "base/lock.h"
 #include "drv/exec/fence.h"
+#include "drv/exec/schedule_handle.h"
 #include "drv/requests.h"
-#include "svm/vm_context.h"
 
 namespace softxe {
 
@@ -28,7 +28,9 @@ class VmJobs {
   mutable std::vector<FencePtr> jobs_ SX_GUARDED_BY(lock_);
 };
 
-/// Held by its queues. The mode never changes; closed and banned never go back.
+struct VmState;
+
+/// Held by its queues. The mode never changes; closed and banned never go back. Thread-safe.
 class ExecVm {
  public:
   explicit ExecVm(VmMode mode) : mode_(mode) {}
@@ -43,34 +45,16 @@ class ExecVm {
   VmJobs jobs;
 
   /// Live engine queues (bind queues not counted): VM_DESTROY of a preempt-fence VM is EBUSY unless 0.
-  std::uint32_t queue_count() const { return queues_.load(std::memory_order_acquire); }
+  std::uint32_t queue_count() const { return queues.load(std::memory_order_acquire); }
+  std::atomic<std::uint32_t> queues{0};  ///< changed by its queues
+
+  /// The Scheduler's. Empty until the first queue, or pause.
+  ScheduleHandle<VmState> handle;
 
  private:
-  friend class DeviceExec;
-  friend class ExecQueue;
-  friend class Scheduler;
   const VmMode mode_;
-  std::atomic<std::uint32_t> queues_{0};
-  /// When a queue of this VM was banned for what it did itself; 0: never. Guarded by the scheduler's lock.
-  std::uint64_t first_ban_ns_ = 0;
-  /// Above 0: no context of this VM starts (VmPause). Guarded by the scheduler's lock.
-  std::uint32_t pauses_ = 0;
-  /// Contexts of this VM inside a slice right now. Guarded by the scheduler's lock.
-  std::uint32_t running_ = 0;
 };
 
 using ExecVmPtr = std::shared_ptr<ExecVm>;
-
-/// The real one: a VmContext.
-class ContextVm final : public ExecVm {
- public:
-  ContextVm(VmMode mode, std::shared_ptr<VmContext> context) : ExecVm(mode), context_(std::move(context)) {}
-  bool closed() const override { return context_->vm.closed(); }
-  bool banned() const override { return context_->vm.banned(); }
-  VmContext& context() const { return *context_; }
-
- private:
-  std::shared_ptr<VmContext> context_;
-};
 
 }  // namespace softxe

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "drv/device.h"
+#include "drv/exec/context_vm.h"
 #include "drv/exec/engine_backend.h"
 #include "drv/exec/hw_units.h"
 

@@ -24,7 +24,7 @@ struct HwOptions {
   std::function<void(const KernelFailure&)> kernel_failed = [](const KernelFailure&) {};
 };
 
-/// Used by the engine's thread between slices.
+/// Used by the engine's thread between slices: no lock. Owns the workers, none until a kernel wants them.
 class HwUnits {
  public:
   struct Config {

@@ -8,7 +8,7 @@
 // priority takes the engine from it. Then the members with the high priority go first, equal ones in their order of
 // submission. After a look at its semaphore in vain a high member counts as a normal one until another has got on, or
 // its turn came again: it may wait for what a normal one is to do. A group is banned as a whole.
-// Who decides: Scheduler::eligible(), Scheduler::reset_locked().
+// Who decides: QueueContext::eligible(), Scheduler::reset_locked().
 #pragma once
 
 #include <atomic>
@@ -16,20 +16,23 @@
 #include <memory>
 #include <vector>
 
+#include "drv/exec/schedule_handle.h"
+
 namespace softxe {
 
-class ExecQueue;
 struct QueueContext;
+struct QueueState;
 
-/// Shared by its members. Scheduler's lock, but for the atomics, which a fork child reads in the parent's image.
+/// Shared by its members. A fork child reads the atomics in the parent's image.
 struct QueueGroup {
   static constexpr std::uint32_t kMembersMax = 64;
 
-  std::vector<ExecQueue*> members;        ///< whose objects exist, in order of creation
-  std::uint32_t high = 0;                 ///< of these, with the high priority
-  const QueueContext* current = nullptr;  ///< has begun and has not come to a point where another may go
-  std::atomic<std::uint32_t> ever{0};     ///< members that exist or existed: no place is given out twice
-  std::atomic<bool> gone{false};          ///< banned, or without its primary: its members are reset, new ones too
+  std::vector<QueueState*> members SX_GUARDED_BY(schedule);  ///< whose objects exist, in order of creation
+  std::uint32_t high SX_GUARDED_BY(schedule) = 0;            ///< of these, with the high priority
+  /// Has begun and has not come to a point where another may go.
+  const QueueContext* current SX_GUARDED_BY(schedule) = nullptr;
+  std::atomic<std::uint32_t> ever{0};  ///< members that exist or existed: no place is given out twice
+  std::atomic<bool> gone{false};       ///< banned, or without its primary: its members are reset, new ones too
 };
 using QueueGroupPtr = std::shared_ptr<QueueGroup>;
 

@@ -1,9 +1,10 @@
 // Jobs and queues: submission, start, completion, reset, time-outs, group modes, pauses.
 #include <algorithm>
-#include <bit>
 
 #include "base/log.h"
 #include "base/step.h"
+#include "drv/exec/engine_state.h"
+#include "drv/exec/queue_state.h"
 #include "drv/exec/scheduler.h"
 
 namespace softxe {
@@ -37,23 +38,29 @@ CauseFacts facts_of(Scheduler::ResetCause cause) {
 // ---- submission ----------------------------------------------------------------------------------
 
 Status Scheduler::check_submit(const ExecQueue& queue) const {
-  Guard hold(lock_);
+  Guard hold(lock());
+  return may_submit(state_of(queue));
+}
+
+Status Scheduler::may_submit(const QueueState& queue) const {
   if (queue.reset() || stopping_) return fail(ECANCELED, "the queue was reset or killed");
-  if (queue.jobs_.size() >= ExecQueue::kJobsMax) return fail(EAGAIN, "1000 jobs are outstanding");
+  if (queue.jobs.size() >= ExecQueue::kJobsMax) return fail(EAGAIN, "1000 jobs are outstanding");
   return {};
 }
 
-Status Scheduler::submit(const JobPtr& job, const JobSyncs& syncs) {
+Status Scheduler::submit(Submission what, const JobSyncs& syncs) {
   SX_TRY_VOID(SX_STEP("drv.exec.submit"));
-  ExecQueue& queue = *job->queue;
+  ExecVm& vm = *what.queue->vm();
+  const ExecQueue& queue = *what.queue;
+  const auto job = std::make_shared<Job>(std::move(what));  // keeps the queue
   {
-    Guard hold(lock_);
-    if (queue.reset() || stopping_) return fail(ECANCELED, "the queue was reset or killed");
-    if (queue.jobs_.size() >= ExecQueue::kJobsMax) return fail(EAGAIN, "1000 jobs are outstanding");
-    queue.jobs_.push_back(job);
-    queue.last_ = job->done;
+    Guard hold(lock());
+    QueueState& state = state_of(queue);
+    SX_TRY_VOID(may_submit(state));
+    state.jobs.push_back(job);
+    state.last = job->done;
   }
-  if (queue.vm_->mode() == VmMode::kDmaFence) queue.vm_->jobs.add(job->done);
+  if (vm.mode() == VmMode::kDmaFence) vm.jobs.add(job->done);
   syncs.install(job->done);
   all_of(syncs.in_fences())->on_signal([weak = weak_from_this(), job] {
     if (const auto self = weak.lock()) self->job_ready(job);
@@ -63,8 +70,9 @@ Status Scheduler::submit(const JobPtr& job, const JobSyncs& syncs) {
 
 FencePtr Scheduler::last_fence(const ExecQueue& queue) const {
   {
-    Guard hold(lock_);
-    if (queue.last_ != nullptr) return queue.last_;
+    Guard hold(lock());
+    const QueueState& state = state_of(queue);
+    if (state.last != nullptr) return state.last;
   }
   return Fence::signalled_stub();
 }
@@ -72,30 +80,29 @@ FencePtr Scheduler::last_fence(const ExecQueue& queue) const {
 void Scheduler::job_ready(const JobPtr& job) {
   After after;
   {
-    Guard hold(lock_);
+    Guard hold(lock());
     job->ready = true;
     if (job->queue == nullptr) return;  // cancelled meanwhile
-    start_front(*job->queue, after);
+    start_front(state_of(*job->queue), after);
   }
   pay(after);
 }
 
-void Scheduler::start_front(ExecQueue& queue, After& after) {
-  if (queue.reset() || queue.jobs_.empty()) return;
-  Job& job = *queue.jobs_.front();
+void Scheduler::start_front(QueueState& queue, After& after) {
+  if (queue.reset() || queue.jobs.empty()) return;
+  Job& job = *queue.jobs.front();
   if (!job.ready || job.left != 0) return;
   const std::uint64_t now = config_.clock.now_ns();
-  const std::vector<Engine*> engines = place(queue);
-  job.left = queue.width_;
-  job.batches_left.store(queue.width_);
-  enter_group(job, engines.front()->group_);
-  for (unsigned i = 0; i < queue.width_; ++i) {
-    queue.contexts_[i]->begin = true;
-    enqueue(*queue.contexts_[i], *engines[i], after);
+  const std::vector<EngineState*> engines = place(queue.facts);
+  job.left = queue.facts.width;
+  job.batches_left.store(queue.facts.width);
+  enter_group(job, engines.front()->group);
+  for (unsigned i = 0; i < queue.facts.width; ++i) {
+    queue.contexts[i]->stage = QueueContext::Stage::kToBegin;
+    enqueue(*queue.contexts[i], *engines[i], after);
   }
-  if (queue.vm_->mode() == VmMode::kDmaFence) {
-    const auto timeout_ms = limits(queue.cls_).job_timeout_ms.load(std::memory_order_relaxed);
-    job.next_check_ns = now + std::uint64_t{timeout_ms} * 1'000'000;
+  if (queue.facts.vm->mode() == VmMode::kDmaFence) {
+    job.next_check_ns = now + job_timeout_ns(queue.facts);
     job.run_time_checked_ns = ~0ull;
   }
 }
@@ -104,7 +111,7 @@ void Scheduler::start_front(ExecQueue& queue, After& after) {
 
 void Scheduler::enter_group(Job& job, EngineGroup& group) {
   const EventScope enters(job.cause);
-  switch (job.queue->vm_->mode()) {
+  switch (job.queue->vm()->mode()) {
     case VmMode::kDmaFence:
       job.in_group = true;
       if (group.dma_jobs++ == 0) suspend_fault_queues(group);
@@ -122,11 +129,10 @@ void Scheduler::enter_group(Job& job, EngineGroup& group) {
 }
 
 void Scheduler::suspend_fault_queues(EngineGroup& group) {
-  for (ExecQueue* queue : group.fault_queues) {
-    const bool active = !queue->jobs_.empty() && queue->jobs_.front()->left != 0;
+  for (QueueState* queue : group.fault_queues) {
+    const bool active = !queue->jobs.empty() && queue->jobs.front()->left != 0;
     config_.counters.count({.kind = EventKind::kQueueMode, .cause = active ? EventCause::kSuspend : EventCause::kSkip});
-    for (const auto& context : queue->contexts_)
-      if (context->state == QueueContext::State::kRunning) context->stop.store(true, std::memory_order_release);
+    queue->stop_slices();
   }
   if (group.fault_running != 0) group.suspend_since_ns = config_.clock.now_ns();
 }
@@ -134,16 +140,16 @@ void Scheduler::suspend_fault_queues(EngineGroup& group) {
 void Scheduler::leave_group(Job& job, After& after) {
   if (!job.in_group) return;
   job.in_group = false;
-  EngineGroup& group = group_of_queue(*job.queue);
+  EngineGroup& group = group_of_queue(job.queue->facts());
   if (--group.dma_jobs == 0) wake_group(group, after);
 }
 
 /// A context came back from a slice: who waited for that?
-void Scheduler::left_slice(Engine& engine, QueueContext& context, After& after) {
-  ExecVm& vm = *context.queue->vm_;
-  if (--vm.running_ == 0 && vm.pauses_ != 0) after.notify_pausers = true;
-  EngineGroup& group = engine.group_;
-  if (vm.mode() != VmMode::kFault || --group.fault_running != 0) return;
+void Scheduler::left_slice(EngineState& engine, QueueContext& context, After& after) {
+  VmState& vm = *context.queue.vm;
+  if (--vm.running == 0 && vm.pauses != 0) after.notify_pausers = true;
+  EngineGroup& group = engine.group;
+  if (context.queue.facts.vm->mode() != VmMode::kFault || --group.fault_running != 0) return;
   if (group.suspend_since_ns != 0) {
     config_.counters.add(Counter::hw_engine_group_suspend_lr_queue_us,
                          (config_.clock.now_ns() - group.suspend_since_ns) / 1000);
@@ -155,86 +161,82 @@ void Scheduler::left_slice(Engine& engine, QueueContext& context, After& after) 
 // ---- completion and reset ------------------------------------------------------------------------
 
 void Scheduler::position_done(QueueContext& context, After& after) {
-  ExecQueue& queue = *context.queue;
+  QueueState& queue = context.queue;
   after.notify_waiters = true;
-  const JobPtr job = queue.jobs_.front();
+  const JobPtr job = queue.jobs.front();
   if (--job->left != 0) return;
   leave_group(*job, after);
-  queue.jobs_.pop_front();
+  queue.jobs.pop_front();
   after.done.emplace_back(job, 0);
-}
-
-bool Scheduler::running(const ExecQueue& queue) {
-  return std::any_of(queue.contexts_.begin(), queue.contexts_.end(),
-                     [](const auto& context) { return context->state == QueueContext::State::kRunning; });
 }
 
 void Scheduler::reset(ExecQueue& queue, ResetCause cause) {
   After after;
   {
-    Guard hold(lock_);
-    reset_locked(queue, cause, after);
+    Guard hold(lock());
+    reset_locked(state_of(queue), cause, after);
   }
   pay(after);
 }
 
-void Scheduler::reset_locked(ExecQueue& queue, ResetCause cause, After& after) {
+void Scheduler::reset_locked(QueueState& queue, ResetCause cause, After& after) {
   if (queue.reset()) return;
-  const QueueGroupPtr group = queue.group_;
+  const QueueGroupPtr group = queue.facts.group;
   const bool killed = cause == ResetCause::kKilled;
-  const bool all = group != nullptr && (!killed || queue.role_ == GroupRole::kPrimary);
+  const bool all = group != nullptr && (!killed || queue.facts.role == GroupRole::kPrimary);
   if (all) group->gone.store(true, std::memory_order_relaxed);
   reset_one(queue, cause, after);
   if (!all) return;
   // A reset of the GT is nobody's doing: it hits whoever had started.
   const ResetCause of_others = killed || cause == ResetCause::kGtReset ? cause : ResetCause::kGroup;
-  for (ExecQueue* member : group->members) reset_one(*member, of_others, after);
+  for (QueueState* member : group->members) reset_one(*member, of_others, after);
 }
 
 /// Jobs complete when no context is on an engine any more: their fences promise that the GPU is done
 /// with the memory.
-void Scheduler::reset_one(ExecQueue& queue, ResetCause cause, After& after) {
+void Scheduler::reset_one(QueueState& queue, ResetCause cause, After& after) {
   if (queue.reset()) return;
-  queue.reset_.store(true, std::memory_order_release);
-  queue.first_error_ = facts_of(cause).error;
+  queue.shown.reset.store(true, std::memory_order_release);
+  queue.first_error = facts_of(cause).error;
   if (cause != ResetCause::kKilled) {
     config_.counters.count({.err = static_cast<std::uint16_t>(facts_of(cause).error), .kind = EventKind::kBan});
-    SX_INFO("queue on {} gt{} banned: {}", engine_class_name(queue.cls_), queue.gt_, facts_of(cause).name);
+    SX_INFO("queue on {} gt{} banned: {}", engine_class_name(queue.facts.cls), queue.facts.gt, facts_of(cause).name);
   }
   const std::uint64_t now = config_.clock.now_ns();
   const bool own_doing =
       cause == ResetCause::kFault || cause == ResetCause::kBadCommand || cause == ResetCause::kBadKernel;
-  if (own_doing && queue.vm_->first_ban_ns_ == 0) queue.vm_->first_ban_ns_ = now;
-  for (const auto& context : queue.contexts_) {
+  if (own_doing && queue.vm->first_ban_ns == 0) queue.vm->first_ban_ns = now;
+  for (const auto& context : queue.contexts) {
     context->stop.store(true, std::memory_order_release);
     if (context->state != QueueContext::State::kQueued) continue;
-    switch_out(*context, now);
-    std::erase(context->engine->run_queue_, context.get());
+    context->switch_out(now);
+    std::erase(context->engine->run_queue, context.get());
     context->state = QueueContext::State::kIdle;
     drop_current(*context, Leaves::kForGood, nullptr, after);
-    if (queue.group_ != nullptr) wake_members(*queue.group_, Leaves::kWaits, nullptr, after);  // whom it outranked
+    const QueueGroup* const group = queue.facts.group.get();
+    if (group != nullptr) wake_members(*group, Leaves::kWaits, nullptr, after);  // whom it outranked
   }
   after.notify_waiters = true;
-  if (!running(queue)) cancel_jobs(queue, after);
+  if (!queue.running()) cancel_jobs(queue, after);
 }
 
-void Scheduler::cancel_jobs(ExecQueue& queue, After& after) {
+void Scheduler::cancel_jobs(QueueState& queue, After& after) {
   bool first = true;
-  for (const JobPtr& job : queue.jobs_) {
+  for (const JobPtr& job : queue.jobs) {
     leave_group(*job, after);
-    after.done.emplace_back(job, first && job->started ? queue.first_error_ : ECANCELED);
+    after.done.emplace_back(job, first && job->started ? queue.first_error : ECANCELED);
     first = false;
   }
-  queue.jobs_.clear();
+  queue.jobs.clear();
   after.notify_waiters = true;
 }
 
 void Scheduler::reset_vm(const ExecVm& vm, ResetCause cause) {
   After after;
   {
-    Guard hold(lock_);
-    for (ExecQueue* queue : queues_)
-      if (queue->vm_.get() == &vm) reset_locked(*queue, cause, after);
+    Guard hold(lock());
+    for (QueueState& queue : queues_)
+      if (queue.facts.vm.get() == &vm) reset_locked(queue, cause, after);
   }
   pay(after);
 }
@@ -243,30 +245,34 @@ void Scheduler::reset_gt(std::uint16_t gt) {
   const EventScope asked(emit({.kind = EventKind::kTask}));
   After after;
   {
-    Guard hold(lock_);
-    for (ExecQueue* queue : queues_) {
-      const bool hit = queue->gt_ == gt && !queue->jobs_.empty() && queue->jobs_.front()->started;
-      if (hit) reset_locked(*queue, ResetCause::kGtReset, after);
+    Guard hold(lock());
+    for (QueueState& queue : queues_) {
+      const bool hit = queue.facts.gt == gt && !queue.jobs.empty() && queue.jobs.front()->started;
+      if (hit) reset_locked(queue, ResetCause::kGtReset, after);
     }
   }
   pay(after);
 }
 
 bool Scheduler::gt_idle(std::uint16_t gt) const {
-  Guard hold(lock_);
+  Guard hold(lock());
   for (const auto& engine : engines_)
-    if (engine->fact().gt == gt && load(*engine) != 0) return false;
+    if (engine->fact.gt == gt && engine->load() != 0) return false;
   return true;
+}
+
+std::uint64_t Scheduler::job_timeout_ns(const QueueFacts& facts) const {
+  const ClassLimits& limits = limits_[static_cast<std::size_t>(facts.cls)];
+  return std::uint64_t{limits.job_timeout_ms.load(std::memory_order_relaxed)} * 1'000'000;
 }
 
 /// Rules 3 to 5 of spec/uapi.md 13; rule 2 cannot apply, because an engine picks every job in turn. Checked
 /// at the end of a slice: a job that gets none is not running either.
-void Scheduler::check_timeout(ExecQueue& queue, std::uint64_t now_ns, After& after) {
-  Job& job = *queue.jobs_.front();
+void Scheduler::check_timeout(QueueState& queue, std::uint64_t now_ns, After& after) {
+  Job& job = *queue.jobs.front();
   if (job.next_check_ns == 0 || now_ns < job.next_check_ns) return;
-  const std::uint64_t timeout_ns =
-      std::uint64_t{limits(queue.cls_).job_timeout_ms.load(std::memory_order_relaxed)} * 1'000'000;
-  const std::uint64_t ran = run_time(*queue.contexts_.front(), now_ns) - job.run_time_at_start_ns;
+  const std::uint64_t timeout_ns = job_timeout_ns(queue.facts);
+  const std::uint64_t ran = queue.contexts.front()->run_time(now_ns) - job.run_time_at_start_ns;
   const bool too_long = ran * kTimeoutNumerator / kTimeoutDenominator >= timeout_ns;
   const bool hung = ran == job.run_time_checked_ns;
   if (too_long || hung) return reset_locked(queue, ResetCause::kTimeout, after);
@@ -278,7 +284,7 @@ void Scheduler::check_timeout(ExecQueue& queue, std::uint64_t now_ns, After& aft
 /// value that a banned queue was to write would wait for ever, and its program with it. Waiting for the whole time-out
 /// of its class after the ban, with nothing done in between, ends such a queue as well.
 void Scheduler::check_orphan(QueueContext& context, SliceEnd end, std::uint64_t now_ns, After& after) {
-  ExecQueue& queue = *context.queue;
+  QueueState& queue = context.queue;
   if (queue.reset()) return;
   const std::uint64_t progress = context.hw->progress();
   if (end != SliceEnd::kYield || progress != context.progress_seen || context.progress_ns == 0) {
@@ -286,11 +292,10 @@ void Scheduler::check_orphan(QueueContext& context, SliceEnd end, std::uint64_t 
     context.progress_ns = now_ns;
     return;
   }
-  const ExecVm& vm = *queue.vm_;
-  if (vm.first_ban_ns_ == 0 || vm.mode() == VmMode::kDmaFence) return;
-  const std::uint64_t timeout_ns =
-      std::uint64_t{limits(queue.cls_).job_timeout_ms.load(std::memory_order_relaxed)} * 1'000'000;
-  if (now_ns - std::max(vm.first_ban_ns_, context.progress_ns) >= timeout_ns) {
+  const VmState& vm = *queue.vm;
+  if (vm.first_ban_ns == 0 || queue.facts.vm->mode() == VmMode::kDmaFence) return;
+  const std::uint64_t timeout_ns = job_timeout_ns(queue.facts);
+  if (now_ns - std::max(vm.first_ban_ns, context.progress_ns) >= timeout_ns) {
     reset_locked(queue, ResetCause::kTimeout, after);
   }
 }
@@ -298,33 +303,33 @@ void Scheduler::check_orphan(QueueContext& context, SliceEnd end, std::uint64_t 
 // ---- pauses --------------------------------------------------------------------------------------
 
 bool Scheduler::busy(const ExecVm& vm) const {
-  Guard hold(lock_);
-  return std::any_of(queues_.begin(), queues_.end(),
-                     [&](const ExecQueue* queue) { return queue->vm_.get() == &vm && !queue->jobs_.empty(); });
+  Guard hold(lock());
+  for (const QueueState& queue : queues_)
+    if (queue.facts.vm.get() == &vm && !queue.jobs.empty()) return true;
+  return false;
 }
 
 void Scheduler::pause(ExecVm& vm) {
-  Guard hold(lock_);
-  vm.pauses_ += 1;
-  for (ExecQueue* queue : queues_) {
-    if (queue->vm_.get() != &vm) continue;
-    for (const auto& context : queue->contexts_)
-      if (context->state == QueueContext::State::kRunning) context->stop.store(true, std::memory_order_release);
-  }
-  pausers_.wait(lock_, [&] {
-    lock_.assert_held();
-    return vm.running_ == 0;
+  Guard hold(lock());
+  VmState& state = state_of(vm);
+  state.pauses += 1;
+  for (QueueState& queue : queues_)
+    if (queue.vm == &state) queue.stop_slices();
+  pausers_.wait(lock(), [&] {
+    lock().assert_held();
+    return state.running == 0;
   });
 }
 
 void Scheduler::resume(ExecVm& vm) {
   After after;
   {
-    Guard hold(lock_);
-    SX_ASSERT(vm.pauses_ != 0);
-    vm.pauses_ -= 1;
+    Guard hold(lock());
+    VmState& state = state_of(vm);
+    SX_ASSERT(state.pauses != 0);
+    state.pauses -= 1;
     for (const auto& engine : engines_)
-      if (!engine->run_queue_.empty()) wake(*engine, after);
+      if (!engine->run_queue.empty()) wake(*engine, after);
   }
   pay(after);
 }

@@ -13,7 +13,7 @@
 
 namespace softxe {
 
-/// One open file of sw_sync. Thread-safe.
+/// One open file of sw_sync, which owns it; its fences are shared. Thread-safe.
 class SwTimeline {
  public:
   /// `name`: shown by SYNC_IOC_FILE_INFO; the kernel takes the name of the opening thread.

@@ -1,5 +1,5 @@
-// SyncobjTable: the syncobjs of one open file and the DRM_SYNCOBJ operations on them, errno by errno
-// (spec/uapi.md 17). Flags and pads are checked by abi/; what depends on the objects is checked here.
+// SyncobjTable: the syncobjs that one open file owns and the DRM_SYNCOBJ operations on them, errno by errno
+// (spec/uapi.md 17). Flags and pads are checked by abi/; what depends on the objects is checked here. Thread-safe.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// WorkQueue: late work of the driver (binds behind fences), first in first out.
+// WorkQueue: late work of the driver (binds behind fences), first in first out. One per device, owned by DeviceExec.
 //
 // kThreads: one worker thread, started by the first work and gone after kIdleExitNs without any.
 // kManual: run_once() runs one piece on the caller's thread.

@@ -9,7 +9,7 @@
 
 namespace softxe::live {
 
-// No analysis: the lock is taken before the fork and let go behind it, in both processes.
+// No analysis: the lock is taken before the fork and let go behind it, in both processes, by fork_after_*().
 void LiveHostMm::fork_before() SX_NO_THREAD_SAFETY_ANALYSIS {
   EngineSection::enter(*this);
   mm_lock_.lock();
@@ -21,8 +21,8 @@ void LiveHostMm::fork_before() SX_NO_THREAD_SAFETY_ANALYSIS {
   memory_.notifiers.tell(HostRange::of(HostVa(0), 1ull << GranuleMap::kAddressBits), HostEvent::kProtect);
 }
 
-// No analysis: the lock is taken before the fork and let go behind it, in both processes.
-void LiveHostMm::fork_after_parent() SX_NO_THREAD_SAFETY_ANALYSIS {
+void LiveHostMm::fork_after_parent() {
+  mm_lock_.assert_held();  // since fork_before()
   unlock();
   EngineSection::leave();
 }
@@ -49,8 +49,8 @@ void LiveHostMm::come_home(Afterwards afterwards) {
   unlock();
 }
 
-// No analysis: the lock is taken before the fork and let go behind it, in both processes.
-void LiveHostMm::fork_after_child() SX_NO_THREAD_SAFETY_ANALYSIS {
+void LiveHostMm::fork_after_child() {
+  mm_lock_.assert_held();  // since fork_before(), whose thread is the one that is here
   res_.disabled.store(true);
   res_.pump.reset();
   // The descriptors concern the parent's memory; the reader thread was not inherited.

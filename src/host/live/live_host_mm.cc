@@ -27,12 +27,12 @@ std::atomic<std::uint64_t> next_instance{1};
 
 // --- life ---------------------------------------------------------------------------------------
 
-// No analysis: no other thread knows the object yet.
-Result<LiveHostMm::Owner> LiveHostMm::create(const LiveOptions& options) SX_NO_THREAD_SAFETY_ANALYSIS {
+Result<LiveHostMm::Owner> LiveHostMm::create(const LiveOptions& options) {
   SX_TRY(Arena arena, Arena::make(options.arena_bytes));
   void* memory = arena.take(sizeof(LiveHostMm));
   if (memory == nullptr) return fail(ENOMEM, "the arena is too small");
   Owner mm(::new (memory) LiveHostMm(std::move(arena), options));
+  mm->nobody_else_knows_it();
   SX_TRY_VOID(mm->open_kernel_resources());
   if (mm->res_.rung != Rung::kNone) SX_TRY_VOID(mm->reader_.start(mm->memory_.arena));
   mm->static_tls_bytes_ = static_tls_bytes();
@@ -42,9 +42,9 @@ Result<LiveHostMm::Owner> LiveHostMm::create(const LiveOptions& options) SX_NO_T
   return mm;
 }
 
-// No analysis: no other thread knows the object any more.
-void LiveHostMm::Destroy::operator()(LiveHostMm* mm) const SX_NO_THREAD_SAFETY_ANALYSIS {
+void LiveHostMm::Destroy::operator()(LiveHostMm* mm) const {
   mm->shut_down();
+  mm->nobody_else_knows_it();
   const Arena arena = std::move(mm->memory_.arena);  // outlives the object, which lies in it
   mm->~LiveHostMm();
 }
@@ -55,8 +55,7 @@ LiveHostMm::LiveHostMm(Arena arena, const LiveOptions& options)
       memory_(std::move(arena), res_),
       reader_(res_, mm_lock_, memory_) {}
 
-// No analysis: whoever destroys the object, or a fork child, is alone with it behind the first block.
-void LiveHostMm::shut_down() SX_NO_THREAD_SAFETY_ANALYSIS {
+void LiveHostMm::shut_down() {
   if (!disabled() && res_.client) {
     Locked lock(*this);
     const EventScope ends(emit({.kind = EventKind::kTask, .cause = EventCause::kTeardown}));
@@ -64,14 +63,15 @@ void LiveHostMm::shut_down() SX_NO_THREAD_SAFETY_ANALYSIS {
     memory_.notifiers.tell(HostRange::of(HostVa(0), 1ull << GranuleMap::kAddressBits), HostEvent::kRelease);
   }
   reader_.stop();
+  nobody_else_knows_it();  // nor did any thread but the reader, in a fork child
   memory_.notifiers.clear();
   res_.client.close();
   if (!disabled()) res_.windows.close();
   reader_.close();
 }
 
-// No analysis: no other thread knows the object yet.
-Status LiveHostMm::open_kernel_resources() SX_NO_THREAD_SAFETY_ANALYSIS {
+Status LiveHostMm::open_kernel_resources() {
+  nobody_else_knows_it();
   if (!res_.granules.init(memory_.arena) || !res_.pump.init(memory_.arena) || !res_.pins.init(memory_.arena)) {
     return fail(ENOMEM, "the arena is too small");
   }
@@ -87,8 +87,8 @@ Status LiveHostMm::open_kernel_resources() SX_NO_THREAD_SAFETY_ANALYSIS {
   return res_.rung == Rung::kNone ? Status{} : open_userfaultfds(ladder);
 }
 
-// No analysis: no other thread knows the object yet.
-Status LiveHostMm::open_userfaultfds(const LadderReport& ladder) SX_NO_THREAD_SAFETY_ANALYSIS {
+Status LiveHostMm::open_userfaultfds(const LadderReport& ladder) {
+  nobody_else_knows_it();
   const auto access = res_.rung == Rung::kFull ? UffdAccess::kKernelAndUser : UffdAccess::kUserOnly;
   UffdFeature wanted = UffdFeature::kMove;
   if (res_.options.events == ClientEvents::kAsAvailable) {

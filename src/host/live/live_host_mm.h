@@ -155,6 +155,8 @@ class LiveHostMm final : public HostMm {
 
   LiveHostMm(Arena arena, const LiveOptions& options);
   ~LiveHostMm() override = default;
+  /// For the analysis: the object is not published yet, or no more, so its lock need not be taken.
+  void nobody_else_knows_it() const SX_ASSERT_CAPABILITY(mm_lock_) {}
   void shut_down();
   Status open_kernel_resources();
   Status open_userfaultfds(const LadderReport& ladder);

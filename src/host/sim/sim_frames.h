@@ -22,7 +22,7 @@ enum class FrameId : std::uint32_t {};
 
 /// Frame allocator over one mmap'ed arena. Frame 0 is the machine's zero page: always present, never
 /// written, never counted. Invariant: a frame without references holds only poison.
-/// Not thread-safe: guarded by the SimHostMm lock.
+/// Not thread-safe: guarded by the SimHostMm lock. A frame is free, in quarantine before that, or held.
 class SimFrames {
  public:
   static constexpr std::byte kPoison{0xDB};

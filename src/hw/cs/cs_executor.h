@@ -42,7 +42,7 @@ constexpr std::uint32_t cs_bits(std::uint32_t value, unsigned high, unsigned low
 constexpr bool cs_bit(std::uint32_t value, unsigned bit) { return (value >> bit & 1) != 0; }
 constexpr std::uint64_t cs_join(std::uint32_t low, std::uint32_t high) { return std::uint64_t{high} << 32 | low; }
 
-/// Lives for one step.
+/// Lives for one step, on the engine's thread; no lock.
 class CsExecutor {
  public:
   CsExecutor(CsContext& context, CsMemory& memory, const CsEngine& engine, const CsStepLimits& limits)

@@ -12,7 +12,7 @@
 
 namespace softxe {
 
-/// Used by one thread at a time. Any error is a page fault that cannot be served; after one an
+/// Its engine owns it; one thread at a time. Any error is a page fault that cannot be served; after one an
 /// access may have been done in part.
 class CsMemory {
  public:

@@ -6,7 +6,7 @@
 
 namespace softxe {
 
-/// Borrows the memory of one engine; same thread rules.
+/// Stateless: borrows the memory of one engine, which outlives it; same thread rules.
 class EngineCsMemory final : public CsMemory {
  public:
   explicit EngineCsMemory(EngineMemory& memory) : memory_(memory) {}

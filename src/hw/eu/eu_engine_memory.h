@@ -9,7 +9,7 @@ namespace softxe {
 /// Whether loads without destination ask for their pages (Xe3p and later) or do nothing.
 enum class EuPrefetch : std::uint8_t { kIgnored, kFaults };
 
-/// Borrows the worker's EngineMemory.
+/// Owned by a worker, whose EngineMemory it borrows; that worker's thread only: no lock.
 class EngineEuMemory final : public EuMemory {
  public:
   explicit EngineEuMemory(EngineMemory& memory, EuPrefetch prefetch = EuPrefetch::kIgnored)
