@@ -57,6 +57,7 @@ constexpr std::array kSteps{
     StepInfo{"host.sim.window", Kind::kStep, "simulated: a device gets its window of VRAM"},
     StepInfo{"hw.items.refused", Kind::kMark, "a gather or scatter met a page that has just gone"},
     StepInfo{"hw.mmu.fault", Kind::kMark, "an engine has no translation and is about to fault"},
+    StepInfo{"hw.mmu.walked", Kind::kMark, "an engine has walked the page tables and not yet used what it found"},
     StepInfo{"hw.pt.alloc", Kind::kStep, "page tables are allocated for an update"},
     StepInfo{"hw.pt.commit", Kind::kMark, "prepared entries are written into the page table"},
     StepInfo{"hw.pt.split", Kind::kStep, "a large entry is split into a table of its own"},
