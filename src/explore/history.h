@@ -20,8 +20,8 @@ struct Bytes {
   std::uint64_t end() const { return start + size; }
 };
 
-/// Words are of 4 bytes, aligned; what is smaller counts as a store of anything. Lives as long as one schedule; its flows
-/// run one at a time: no lock.
+/// Words are of 4 bytes, aligned; what is smaller counts as a store of anything. Lives as long as one schedule; its
+/// flows run one at a time: no lock.
 class History {
  public:
   struct Store {
