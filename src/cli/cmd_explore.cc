@@ -8,8 +8,8 @@
 #include "cli/commands.h"
 #include "cli/explore_search.h"
 #include "cli/explore_small.h"
-#include "cli/explore_steps.h"
 #include "cli/scenario_parser.h"
+#include "cli/scenario_step_table.h"
 
 namespace softxe::cli {
 
@@ -29,21 +29,32 @@ StrategyKind strategy_named(const std::string& name) {
 }
 
 SearchSettings settings_of(const ExploreOptions& options) {
-  SearchSettings settings{.strategy = strategy_named(options.strategy),
-                          .depth = options.depth,
-                          .budget = options.budget,
-                          .seconds = options.seconds,
-                          .seed = options.seed,
-                          .shard = options.shard,
-                          .shards = options.shards,
-                          .processes = options.processes,
-                          .failures = options.failures};
+  SearchSettings settings{
+      .strategy = strategy_named(options.strategy),
+      .depth = options.depth,
+      .budget = options.budget,
+      .seconds = options.seconds,
+      .seed = options.seed,
+      .shard = options.shard,
+      .shards = options.shards,
+      .processes = options.processes,
+      .failures = options.failures,
+      .preempt_at = options.points == "steps" ? explore::PreemptAt::kSteps : explore::PreemptAt::kStepsAndLocks};
   const bool without_end = settings.budget == 0 && settings.seconds == 0;
   if (without_end && settings.strategy != StrategyKind::kExhaustive) settings.seconds = kSecondsWhenNothingIsSaid;
   return settings;
 }
 
+std::vector<std::string> steps_in_simulation() {
+  std::vector<std::string> names;
+  for (const scenario::StepInfo& step : scenario::all_steps()) {
+    if (scenario::in_simulation(step)) names.emplace_back(step.name);
+  }
+  return names;
+}
+
 void print_numbers(const ExploreOptions& options, const SearchResult& result) {
+  const std::vector<std::string> steps = steps_in_simulation();
   const double schedules = static_cast<double>(std::max<std::uint64_t>(result.schedules, 1));
   std::printf("  %s: %llu schedules in %.1f s (%.0f a second), %.0f points each%s\n", options.strategy.c_str(),
               static_cast<unsigned long long>(result.schedules), result.seconds,
@@ -51,15 +62,14 @@ void print_numbers(const ExploreOptions& options, const SearchResult& result) {
               result.complete ? "; these are all" : "");
   std::printf("  %llu orders of events, %llu states at the end, %zu of %zu steps reached\n",
               static_cast<unsigned long long>(result.orders), static_cast<unsigned long long>(result.states),
-              result.steps.size(), scenario::all_steps().size());
+              result.steps.size(), steps.size());
   if (result.repeated != 0) {
     std::printf("  %llu of the schedules were left when it was clear that they repeat another\n",
                 static_cast<unsigned long long>(result.repeated));
   }
   if (!options.verbose) return;
-  for (const char* step : scenario::all_steps()) {
-    const bool reached = std::find(result.steps.begin(), result.steps.end(), step) != result.steps.end();
-    if (!reached) std::printf("    not reached: %s\n", step);
+  for (const std::string& step : steps) {
+    if (std::ranges::find(result.steps, step) == result.steps.end()) std::printf("    not reached: %s\n", step.c_str());
   }
 }
 

@@ -65,6 +65,7 @@ struct ExploreOptions {
   std::vector<std::string> files;
   std::string strategy = "random";
   unsigned depth = 3;
+  std::string points = "all";
   std::uint64_t budget = 0;  ///< 0: without limit
   double seconds = 0;        ///< likewise
   std::uint64_t seed = 1;

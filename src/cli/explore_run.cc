@@ -158,10 +158,14 @@ RunEnd explore_once(const RunSettings& settings) {
   StepScript steps;
   Listener listener(settings);
   ExploreWorld* world = nullptr;
-  explore::Scheduler scheduler(
-      {.strategy = *settings.strategy, .observer = listener, .steps = &steps, .pass_time = [&world](std::uint64_t ns) {
-         if (world != nullptr) world->pass_time(ns);
-       }});
+  const auto pass_time = [&world](std::uint64_t ns) {
+    if (world != nullptr) world->pass_time(ns);
+  };
+  explore::Scheduler scheduler({.strategy = *settings.strategy,
+                                .observer = listener,
+                                .steps = &steps,
+                                .pass_time = pass_time,
+                                .preempt_at = settings.preempt_at});
   listener.attach(scheduler);
   RunEnd end;
   scheduler.run([&] { end = run_in_flow(settings, scheduler, steps, listener, world); });

@@ -43,6 +43,7 @@ struct RunSettings {
   const Scenario* scenario = nullptr;
   explore::Strategy* strategy = nullptr;
   RunRecord* record = nullptr;
+  explore::PreemptAt preempt_at = explore::PreemptAt::kStepsAndLocks;
   std::function<void(const StepSite&)> on_step{};
   /// Hears, line by line, who ran when and what happened; empty: nobody does.
   std::function<void(const std::string&)> say{};

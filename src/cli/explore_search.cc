@@ -117,7 +117,11 @@ void work(const SearchSettings& s, Shared& shared, unsigned worker, Clock::time_
   const std::uint64_t parts = s.shards * s.processes;
   const std::uint64_t part = s.shard * s.processes + worker;
   const auto strategy = make_strategy(s, part, parts);
-  RunSettings run{.path = s.path, .scenario = s.scenario, .strategy = strategy.get(), .record = &mine.record};
+  RunSettings run{.path = s.path,
+                  .scenario = s.scenario,
+                  .strategy = strategy.get(),
+                  .record = &mine.record,
+                  .preempt_at = s.preempt_at};
   run.on_step = [&](const StepSite& site) { shared.steps.add(reinterpret_cast<std::uintptr_t>(site.name)); };
   for (std::uint64_t number = part;; number += parts) {
     if (shared.stop.load(std::memory_order_relaxed)) return;

@@ -9,6 +9,7 @@
 
 #include "cli/scenario_ast.h"
 #include "explore/schedule.h"
+#include "explore/scheduler.h"
 
 namespace softxe::scenario {
 
@@ -25,6 +26,7 @@ struct SearchSettings {
   std::uint64_t shard = 0, shards = 1;
   unsigned processes = 1;
   unsigned failures = 0;  ///< of steps, in one schedule
+  explore::PreemptAt preempt_at = explore::PreemptAt::kStepsAndLocks;
 };
 
 struct Found {

@@ -188,6 +188,8 @@ void add_explore(CLI::App& app, Action& action) {
       ->check(one_of({"random", "pct", "exhaustive"}));
   verb->add_option("--depth", options->depth, "pct: places that matter; exhaustive: preemptions, 0: any number")
       ->check(between({0, 1000}));
+  verb->add_option("--points", options->points, "Where another flow may go on: steps and locks, or steps alone")
+      ->check(one_of({"all", "steps"}));
   verb->add_option("--budget", options->budget, "Schedules for each scenario (default: no limit)")->default_str("");
   verb->add_option("--seconds", options->seconds, "Time for each scenario (default: 10, without --budget)")
       ->check(CLI::NonNegativeNumber)

@@ -112,6 +112,11 @@ static_assert(std::ranges::is_sorted(kSteps, {}, &StepInfo::name));
 
 std::span<const StepInfo> all_steps() { return kSteps; }
 
+bool in_simulation(const StepInfo& step) {
+  constexpr std::string_view kElsewhere[] = {"abi.", "host.patch.", "live.", "preload."};
+  return std::ranges::none_of(kElsewhere, [&](std::string_view layer) { return step.name.starts_with(layer); });
+}
+
 const StepInfo* find_step(std::string_view name) {
   const auto* found = std::ranges::lower_bound(kSteps, name, {}, &StepInfo::name);
   return found != kSteps.end() && found->name == name ? found : nullptr;

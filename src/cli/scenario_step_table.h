@@ -19,6 +19,8 @@ struct StepInfo {
 
 /// In alphabetical order.
 std::span<const StepInfo> all_steps();
+/// Whether scenarios on the simulated process can come there: not by ioctls, nor on live memory.
+bool in_simulation(const StepInfo& step);
 /// nullptr: there is none.
 const StepInfo* find_step(std::string_view name);
 

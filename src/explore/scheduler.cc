@@ -149,11 +149,15 @@ void Scheduler::point(const char* place, bool can_go_on) {
   if (next != current_->index) go_on_with(next);
 }
 
+void Scheduler::count_point(const char* place) {
+  ++points_;
+  ++current_->points;
+  current_->place = place;
+}
+
 ActorIndex Scheduler::choose(const char* place, bool can_go_on) {
   Actor& me = *current_;
-  ++points_;
-  ++me.points;
-  me.place = place;
+  count_point(place);
   collect_ready();
   while (ready_.empty() && pass_time_to_next_limit()) collect_ready();
   if (ready_.empty()) nobody_can();
@@ -261,7 +265,10 @@ int Scheduler::failure_at(const char* place) {
 // --- locks and waits --------------------------------------------------------------------------------------
 
 void Scheduler::before_lock(const void*, const char* name, Access) {
-  if (current_ != nullptr) point(name, true);
+  if (current_ == nullptr) return;
+  if (config_.preempt_at == PreemptAt::kStepsAndLocks) return point(name, true);
+  // Counted all the same: a schedule names the same places whatever it was found with.
+  if (searching_) count_point(name);
 }
 
 void Scheduler::took(const void* lock, const char* name, Access access) {

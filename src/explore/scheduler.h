@@ -36,6 +36,10 @@ class Observer {
   [[noreturn]] virtual void stuck(const std::string& text) = 0;
 };
 
+/// Where another flow may be chosen though the one that runs could go on. A race between two steps is found much sooner
+/// when locks are no places; one between a lock and the step before it is not found then.
+enum class PreemptAt : std::uint8_t { kStepsAndLocks, kSteps };
+
 class Scheduler final : public Turns, public StepHook {
  public:
   struct Config {
@@ -44,6 +48,7 @@ class Scheduler final : public Turns, public StepHook {
     StepHook* steps = nullptr;                          ///< asked at every step, after the choice
     std::function<void(std::uint64_t ns)> pass_time{};  ///< simulated time goes on
     std::uint64_t livelock_points = 200'000;            ///< without progress()
+    PreemptAt preempt_at = PreemptAt::kStepsAndLocks;
   };
   explicit Scheduler(Config config);
   ~Scheduler() override;
@@ -119,6 +124,7 @@ class Scheduler final : public Turns, public StepHook {
 
   void rest();
   void point(const char* place, bool can_go_on);
+  void count_point(const char* place);
   int failure_at(const char* place);
   /// Who goes on; the caller stays where it is until then.
   ActorIndex choose(const char* place, bool can_go_on);
