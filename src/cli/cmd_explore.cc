@@ -25,6 +25,7 @@ constexpr double kSecondsWhenNothingIsSaid = 10;
 
 StrategyKind strategy_named(const std::string& name) {
   if (name == "pct") return StrategyKind::kPct;
+  if (name == "delays") return StrategyKind::kDelays;
   return name == "exhaustive" ? StrategyKind::kExhaustive : StrategyKind::kRandom;
 }
 
@@ -41,7 +42,8 @@ SearchSettings settings_of(const ExploreOptions& options) {
       .failures = options.failures,
       .preempt_at = options.points == "steps" ? explore::PreemptAt::kSteps : explore::PreemptAt::kStepsAndLocks};
   const bool without_end = settings.budget == 0 && settings.seconds == 0;
-  if (without_end && settings.strategy != StrategyKind::kExhaustive) settings.seconds = kSecondsWhenNothingIsSaid;
+  const bool ends = settings.strategy == StrategyKind::kExhaustive || settings.strategy == StrategyKind::kDelays;
+  if (without_end && !ends) settings.seconds = kSecondsWhenNothingIsSaid;
   return settings;
 }
 

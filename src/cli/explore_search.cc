@@ -105,10 +105,15 @@ std::unique_ptr<explore::Strategy> make_strategy(const SearchSettings& s, std::u
   switch (s.strategy) {
     case StrategyKind::kRandom: return std::make_unique<explore::RandomWalk>(s.seed, s.failures);
     case StrategyKind::kPct: return std::make_unique<explore::Pct>(s.seed, s.depth, s.failures);
-    case StrategyKind::kExhaustive: break;
+    case StrategyKind::kExhaustive:
+    case StrategyKind::kDelays: break;
   }
-  const std::optional<unsigned> preemptions = s.depth == 0 ? std::nullopt : std::optional(s.depth);
-  return std::make_unique<explore::Exhaustive>(preemptions, explore::Exhaustive::Part{part, parts});
+  using explore::Exhaustive;
+  const auto counts =
+      s.strategy == StrategyKind::kDelays ? Exhaustive::Counts::kChoices : Exhaustive::Counts::kPreemptions;
+  const bool limited = s.depth != 0 || s.strategy == StrategyKind::kDelays;
+  const auto limit = limited ? std::optional(Exhaustive::Limit{s.depth, counts}) : std::nullopt;
+  return std::make_unique<Exhaustive>(limit, Exhaustive::Part{part, parts});
 }
 
 /// One process: every `parts`-th schedule from `part` on, until something is found or the time is over.

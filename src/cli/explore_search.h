@@ -13,13 +13,13 @@
 
 namespace softxe::scenario {
 
-enum class StrategyKind : std::uint8_t { kRandom, kPct, kExhaustive };
+enum class StrategyKind : std::uint8_t { kRandom, kPct, kExhaustive, kDelays };
 
 struct SearchSettings {
   std::string path{};
   const Scenario* scenario = nullptr;
   StrategyKind strategy = StrategyKind::kRandom;
-  unsigned depth = 3;        ///< pct: of the race; exhaustive: preemptions, 0: any number
+  unsigned depth = 3;        ///< pct: of the race; exhaustive: preemptions, 0: any number; delays: choices
   std::uint64_t budget = 0;  ///< schedules; 0: without limit
   double seconds = 0;        ///< 0: without limit
   std::uint64_t seed = 1;

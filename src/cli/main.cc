@@ -185,8 +185,8 @@ void add_explore(CLI::App& app, Action& action) {
   auto options = std::make_shared<ExploreOptions>();
   verb->add_option("FILE", options->files, "Scenario files")->required()->default_str("")->check(CLI::ExistingFile);
   verb->add_option("--strategy", options->strategy, "How orders are found")
-      ->check(one_of({"random", "pct", "exhaustive"}));
-  verb->add_option("--depth", options->depth, "pct: places that matter; exhaustive: preemptions, 0: any number")
+      ->check(one_of({"random", "pct", "exhaustive", "delays"}));
+  verb->add_option("--depth", options->depth, "pct: places that matter; exhaustive: preemptions, 0: any number; delays: choices")
       ->check(between({0, 1000}));
   verb->add_option("--points", options->points, "Where another flow may go on: steps and locks, or steps alone")
       ->check(one_of({"all", "steps"}));

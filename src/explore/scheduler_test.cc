@@ -53,29 +53,94 @@ std::multiset<std::string> all_orders(Exhaustive& strategy, unsigned marks) {
 }
 
 TEST(Explore, ExhaustiveSearchMeetsEveryOrderOfSixStepsOnceOrMore) {
-  Exhaustive strategy(1000, {});
+  Exhaustive strategy(Exhaustive::Limit{1000}, {});
   const auto orders = all_orders(strategy, 3);
   EXPECT_EQ(std::set<std::string>(orders.begin(), orders.end()).size(), 20u);  // 6! / (3! * 3!)
 }
 
 TEST(Explore, OnePreemptionMakesFewerOrders) {
-  Exhaustive none(0, {});
+  Exhaustive none(Exhaustive::Limit{0}, {});
   EXPECT_EQ(std::set<std::string>({"aaabbb", "bbbaaa"}), [&] {
     const auto orders = all_orders(none, 3);
     return std::set<std::string>(orders.begin(), orders.end());
   }());
-  Exhaustive one(1, {});
+  Exhaustive one(Exhaustive::Limit{1}, {});
   const auto orders = all_orders(one, 3);
   EXPECT_EQ(std::set<std::string>({"aaabbb", "bbbaaa", "abbbaa", "aabbba", "baaabb", "bbaaab"}),
             std::set<std::string>(orders.begin(), orders.end()));
 }
 
+TEST(Explore, DelaysCountEveryChoice) {
+  Exhaustive one({{.max = 1, .counts = Exhaustive::Counts::kChoices}}, {});
+  const auto orders = all_orders(one, 3);
+  EXPECT_EQ(std::set<std::string>({"aaabbb", "bbbaaa", "abbbaa", "aabbba"}),
+            std::set<std::string>(orders.begin(), orders.end()))
+      << "b first is a choice, so nothing else is";
+}
+
+/// Flows that take turns need later changes below earlier ones, too.
+TEST(Explore, PctLetsFlowsTakeTurns) {
+  std::set<std::string> orders;
+  Pct strategy(1, 4, 0);
+  for (std::uint64_t number = 0; number < 2000; ++number) {
+    strategy.begin(number);
+    Notes notes;
+    std::string order;
+    run_once(strategy, notes, [&] {
+      Flows flows;
+      for (const char* name : {"a", "b"}) {
+        flows.emplace_back(name, [&order, name] {
+          for (unsigned i = 0; i < 3; ++i) {
+            SX_MARK("test.explore.turn");
+            order += name;
+          }
+        });
+      }
+      return flows;
+    });
+    orders.insert(order);
+    strategy.end(8);
+  }
+  EXPECT_TRUE(orders.contains("ababab") || orders.contains("bababa") || orders.contains("abbaab")) << orders.size();
+  EXPECT_TRUE(orders.contains("abaabb")) << "a, b, a: the second change is below the first";
+}
+
+TEST(Explore, LocksAreNoPlacesWhenStepsAlonePreempt) {
+  const auto orders_of = [](PreemptAt preempt_at) {
+    std::set<std::string> orders;
+    LeafMutex mutex{"test"};
+    Exhaustive strategy(std::nullopt, {});
+    for (bool more = true; more; more = strategy.end(0)) {
+      std::string order;
+      Notes notes;
+      strategy.begin(0);
+      Scheduler scheduler({.strategy = strategy, .observer = notes, .preempt_at = preempt_at});
+      scheduler.run([&] {
+        Flows flows;
+        for (const char* name : {"a", "b"}) {
+          flows.emplace_back(name, [&order, &mutex, name] {
+            for (unsigned i = 0; i < 2; ++i) {
+              const Guard hold(mutex);
+              order += name;
+            }
+          });
+        }
+        scheduler.search(flows);
+      });
+      orders.insert(order);
+    }
+    return orders;
+  };
+  EXPECT_EQ(orders_of(PreemptAt::kSteps), std::set<std::string>({"aabb", "bbaa"}));
+  EXPECT_GT(orders_of(PreemptAt::kStepsAndLocks).size(), 2u);
+}
+
 TEST(Explore, PartsTogetherAreTheWhole) {
-  Exhaustive whole(2, {});
+  Exhaustive whole(Exhaustive::Limit{2}, {});
   const auto all = all_orders(whole, 3);
   std::multiset<std::string> together;
   for (std::uint64_t shard = 0; shard < 8; ++shard) {
-    Exhaustive part(2, {shard, 8});
+    Exhaustive part(Exhaustive::Limit{2}, {shard, 8});
     together.merge(all_orders(part, 3));
   }
   EXPECT_EQ(std::set<std::string>(all.begin(), all.end()), std::set<std::string>(together.begin(), together.end()));
@@ -112,7 +177,7 @@ std::optional<std::vector<Choice>> find_lost_update(Strategy& strategy) {
 TEST(Explore, EveryStrategyFindsALostUpdateAndReplayShowsIt) {
   RandomWalk random(1, 0);
   Pct pct(1, 2, 0);
-  Exhaustive exhaustive(1, {});
+  Exhaustive exhaustive(Exhaustive::Limit{1}, {});
   for (Strategy* strategy : std::initializer_list<Strategy*>{&random, &pct, &exhaustive}) {
     const auto choices = find_lost_update(*strategy);
     ASSERT_TRUE(choices.has_value());

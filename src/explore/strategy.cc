@@ -72,8 +72,14 @@ void Pct::begin(std::uint64_t number) {
   priorities_.clear();
   changes_.clear();
   changed_ = 0;
+  changed_to_.clear();
   for (unsigned i = 1; i < depth_; ++i) changes_.push_back(1 + prng_.below(length_));
   std::sort(changes_.begin(), changes_.end());
+  // In an order of its own: flows take turns when a later change goes below an earlier one.
+  for (std::uint64_t i = 0; i < changes_.size(); ++i) {
+    changed_to_.push_back(i);
+    std::swap(changed_to_[i], changed_to_[prng_.below(i + 1)]);
+  }
   failures_.begin();
 }
 
@@ -86,7 +92,7 @@ std::uint64_t Pct::priority_of(ActorIndex actor) {
 ActorIndex Pct::next(const Point& point) {
   for (; changed_ < changes_.size() && changes_[changed_] <= point.total; ++changed_) {
     static_cast<void>(priority_of(point.actor));
-    priorities_[point.actor] = changed_;
+    priorities_[point.actor] = changed_to_[changed_];
   }
   ActorIndex best = point.ready.front();
   for (ActorIndex actor : point.ready) {
@@ -113,7 +119,7 @@ bool conflict(std::span<const Touch> one, std::span<const Touch> other) {
 
 void Exhaustive::begin(std::uint64_t) {
   at_ = 0;
-  preemptions_ = 0;
+  counted_ = 0;
   asleep_.clear();
   last_fork_.reset();
   repeats_ = false;
@@ -132,13 +138,14 @@ void Exhaustive::note_touches(const Point& point) {
 }
 
 ActorIndex Exhaustive::next(const Point& point) {
-  if (!preemptions_max_) note_touches(point);
+  if (!limit_) note_touches(point);
   if (point.ready.size() == 1 || repeats_) {
     if (sleeps(point.by_itself())) repeats_ = true;
     return point.by_itself();
   }
   if (at_ == forks_.size()) {
-    Fork fork{.free = !point.can_go_on, .preemptions = preemptions_};
+    const bool counts_all = limit_ && limit_->counts == Counts::kChoices;
+    Fork fork{.free = !point.can_go_on && !counts_all, .counted = counted_};
     if (!sleeps(point.by_itself())) fork.options.push_back(point.by_itself());
     for (ActorIndex actor : point.ready) {
       if (actor != point.by_itself() && !sleeps(actor)) fork.options.push_back(actor);
@@ -152,7 +159,7 @@ ActorIndex Exhaustive::next(const Point& point) {
   last_fork_ = at_;
   const Fork& fork = forks_[at_++];
   asleep_.insert(asleep_.end(), fork.done.begin(), fork.done.end());
-  if (fork.taken != 0 && !fork.free) ++preemptions_;
+  if (fork.taken != 0 && !fork.free) ++counted_;
   return fork.options[fork.taken];
 }
 
@@ -167,7 +174,7 @@ bool Exhaustive::advance(std::size_t at) {
   if (!affordable(fork)) return false;
   const bool first_choice = std::all_of(forks_.begin(), forks_.begin() + static_cast<std::ptrdiff_t>(at),
                                         [](const Fork& before) { return before.taken == 0; });
-  if (!preemptions_max_) fork.done.push_back({fork.options[fork.taken], std::move(fork.touches)});
+  if (!limit_) fork.done.push_back({fork.options[fork.taken], std::move(fork.touches)});
   fork.touches = {};
   while (++fork.taken < fork.options.size()) {
     if (!first_choice || mine(at, fork.taken)) return true;

@@ -5,6 +5,7 @@
 //   pct          random priorities, changed at `depth` - 1 places: finds a race of that depth with known odds
 //   exhaustive   every order with at most `depth` preemptions, one after the other; with depth 0 every order, but of
 //                those that differ only in the order of steps that have nothing to do with each other mostly one
+//   delays       every order with at most `depth` choices of somebody else than goes on by itself, preemption or not
 #pragma once
 
 #include <cstdint>
@@ -115,6 +116,7 @@ class Pct final : public Strategy {
   std::uint64_t length_ = 1000;            ///< of a run, as far as is known
   std::vector<std::uint64_t> priorities_;  ///< by actor; higher goes first
   std::vector<std::uint64_t> changes_;     ///< at these points of the run, ascending
+  std::vector<std::uint64_t> changed_to_;  ///< the priority that each gives to who runs there: below all others, drawn
   std::size_t changed_ = 0;
   Failures failures_;
 };
@@ -127,8 +129,14 @@ class Exhaustive final : public Strategy {
     std::uint64_t shard = 0;
     std::uint64_t shards = 1;
   };
+  /// What counts against the limit: preemptions, or every choice of somebody else than goes on by itself.
+  enum class Counts : std::uint8_t { kPreemptions, kChoices };
+  struct Limit {
+    unsigned max = 0;
+    Counts counts = Counts::kPreemptions;
+  };
   /// Without a limit (none): sleep sets leave out what an order before has shown.
-  Exhaustive(std::optional<unsigned> preemptions_max, Part part) : preemptions_max_(preemptions_max), part_(part) {}
+  Exhaustive(std::optional<Limit> limit, Part part) : limit_(limit), part_(part) {}
   void begin(std::uint64_t) override;
   ActorIndex next(const Point& point) override;
   bool end(std::uint64_t) override;
@@ -145,28 +153,26 @@ class Exhaustive final : public Strategy {
   struct Fork {
     std::vector<ActorIndex> options{};  ///< the one that it takes by itself first
     std::size_t taken = 0;
-    bool free = false;            ///< the actor cannot go on: another one is no preemption
-    unsigned preemptions = 0;     ///< before this one
+    bool free = false;            ///< another answer does not count against the limit
+    unsigned counted = 0;         ///< against the limit, before this one
     std::vector<Sleeper> done{};  ///< answers tried to their end
     Touches touches{};            ///< of the answer under way
   };
-  bool affordable(const Fork& fork) const {
-    return !preemptions_max_ || fork.free || fork.preemptions < *preemptions_max_;
-  }
+  bool affordable(const Fork& fork) const { return !limit_ || fork.free || fork.counted < limit_->max; }
   bool sleeps(ActorIndex actor) const;
   void note_touches(const Point& point);
   bool mine(std::size_t fork, std::size_t option) const;
   bool advance(std::size_t at);
 
-  std::optional<unsigned> preemptions_max_;
+  std::optional<Limit> limit_;
   Part part_;
   std::vector<Fork> forks_;
   std::vector<Sleeper> asleep_;
   std::optional<std::size_t> last_fork_;  ///< whose answer is under way
   bool repeats_ = false;                  ///< the run under way shows nothing new any more
   std::uint64_t repeated_ = 0;
-  std::size_t at_ = 0;        ///< forks met in this run
-  unsigned preemptions_ = 0;  ///< in this run
+  std::size_t at_ = 0;    ///< forks met in this run
+  unsigned counted_ = 0;  ///< against the limit, in this run
 };
 
 }  // namespace softxe::explore

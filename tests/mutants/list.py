@@ -625,7 +625,7 @@ MUTANTS = [
      "  return cards_.empty() ? std::string() : cards_.front()->name;", "  return {};",
      "cli */ScenarioFilesOnSim.*"),
     ("preemptions are not counted", "src/explore/strategy.cc",
-     "  if (fork.taken != 0 && !fork.free) ++preemptions_;", "",
+     "  if (fork.taken != 0 && !fork.free) ++counted_;", "",
      "explore Explore.OnePreemption*"),
     ("nobody is woken when a lock is given back", "src/explore/scheduler.cc",
      "  wake(lock, Whom::kAll);", "",
