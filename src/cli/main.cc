@@ -186,7 +186,8 @@ void add_explore(CLI::App& app, Action& action) {
   verb->add_option("FILE", options->files, "Scenario files")->required()->default_str("")->check(CLI::ExistingFile);
   verb->add_option("--strategy", options->strategy, "How orders are found")
       ->check(one_of({"random", "pct", "exhaustive", "delays"}));
-  verb->add_option("--depth", options->depth, "pct: places that matter; exhaustive: preemptions, 0: any number; delays: choices")
+  verb->add_option("--depth", options->depth,
+                   "pct: places that matter; exhaustive: preemptions, 0: any number; delays: choices")
       ->check(between({0, 1000}));
   verb->add_option("--points", options->points, "Where another flow may go on: steps and locks, or steps alone")
       ->check(one_of({"all", "steps"}));
@@ -319,9 +320,7 @@ CLI::Validator shard() {
 void add_conformance(CLI::App& app, Action& action) {
   auto* verb = add_verb(app, "conformance", "Run Intel's test programs and compare with what is expected");
   auto options = std::make_shared<ConformanceOptions>();
-  verb->add_option("--root", options->root, "What `softxe root make` has made")
-      ->check(CLI::ExistingDirectory)
-      ->envname("SOFTXE_CONFORMANCE_ROOT");
+  verb->add_option("--root", options->root, "What `softxe root make` has made")->check(CLI::ExistingDirectory);
   verb->add_option("--tests", options->tests, "Only these: a regular expression over PROGRAM@SUBTEST");
   verb->add_option("--profile", options->profile, "Only what is expected of this card (default: all that have files)")
       ->check(one_of(profile_names()));
@@ -366,6 +365,15 @@ void add_asm(CLI::App& app, Action& action) {
   verb->callback([=, &action] { action = [=] { return assemble(*options); }; });
 }
 
+/// A variable is an option of the verb that was typed. The parser would look at those of the others, too.
+void forget_variables_of_others(CLI::App& app, const std::vector<std::string>& typed) {
+  const auto word = std::ranges::find_if(typed, [](const std::string& w) { return !w.starts_with('-'); });
+  for (CLI::App* verb : app.get_subcommands([](CLI::App*) { return true; })) {
+    if (word != typed.end() && verb->get_name() == *word) continue;
+    for (CLI::Option* option : verb->get_options()) option->envname("");
+  }
+}
+
 int run_command(const std::vector<std::string>& typed) {
   behind_dashes = std::find(typed.begin(), typed.end(), "--") != typed.end();
   CLI::App app{"softxe: a software Intel Xe GPU in user space", "softxe"};
@@ -389,6 +397,7 @@ int run_command(const std::vector<std::string>& typed) {
   add_va_replay(app, action);
   add_disasm(app, action);
   add_asm(app, action);
+  forget_variables_of_others(app, typed);
   Parsed parsed = parse_words(app, typed);
   auto& program = run_options->program;
   program.insert(program.end(), parsed.program_arguments.begin(), parsed.program_arguments.end());
