@@ -291,7 +291,7 @@ TEST(QueueGroup, AMemberThatIsKilledInsideItsSliceHoldsTheEngineUntilItHasLeft) 
   GroupRig rig(VmMode::kDmaFence);
   ASSERT_TRUE(rig.make({.role = GroupRole::kPrimary}));
   ASSERT_TRUE(rig.make({.role = GroupRole::kSecondary}));
-  // Without its lock: the rig has one thread.
+  // No analysis: the rig has one thread, so the group's state may be read without the lock.
   rig.hw.programs[0x77000] = [&](const SliceView&) SX_NO_THREAD_SAFETY_ANALYSIS {
     rig.exec.destroy_queue(rig.queues[1]);
     EXPECT_EQ(rig.queues[0]->group()->current != nullptr, true) << "the GPU is still there";
