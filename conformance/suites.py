@@ -45,6 +45,11 @@ class Piglit:
         return [(key, outcome, lines)]
 
 
+def with_whole(key, found, bad, lines):
+    """The rows that a program printed, and one for the program itself when that ended badly or printed none."""
+    return found if found and not bad else [*found, (f"{key}::whole", bad or "crash", lines)]
+
+
 class Pyopencl:
     """Each file of pyopencl's tests is one program; a row is a test function with its arguments."""
     name, part, per_run = "pyopencl", "pyopencl", 1
@@ -69,10 +74,7 @@ class Pyopencl:
     def rows(self, key, status, lines):
         found = [(self.row(match.group(1)), self.OUTCOME.get(match.group(2), "fail"), lines)
                  for match in map(self.LINE.match, lines) if match]
-        bad = inroot.ended_badly(status)
-        if bad or not found:
-            found.append((f"{key}::whole", bad or "crash", lines))
-        return found
+        return with_whole(key, found, inroot.ended_badly(status), lines)
 
 
 class Table:
@@ -212,8 +214,9 @@ class Ffmpeg(Table):
             return shlex.join([*ffmpeg, *options, "-filter_complex", given, "-f", "rawvideo", name])
         other = words(plain, "b.raw", []) if plain else \
             "OCL_ICD_VENDORS=/etc/OpenCL/vendors/pocl.icd " + words(graph, "b.raw", device)
-        sample = "H" if row.split("-")[1] in ("rgba64", "p010", "yuv420p16") else "B"
-        return (f"{words(graph, 'a.raw', device)} && {other} && python3 -c {shlex.quote(self.COMPARE)} {sample}")
+        words_of_16_bits = row in self.FILTERS and self.FILTERS[row][1].endswith("le")
+        sample = "H" if words_of_16_bits else "B"
+        return f"{words(graph, 'a.raw', device)} && {other} && python3 -c {shlex.quote(self.COMPARE)} {sample}"
 
     def table(self, root):
         return {row: (["sh", "-c", self.command(row)], 300) for row in (*self.FILTERS, *self.JOINED)}
@@ -237,10 +240,7 @@ class Opencv:
     def rows(self, key, status, lines):
         found = [(f"{key}::{match.group(1)}", "pass" if match.group(2) == "passed" else "fail", [match.string])
                  for match in map(self.LINE.match, lines) if match]
-        bad = inroot.ended_badly(status) or ("fail" if status else None)
-        if bad or not found:
-            found.append((f"{key}::whole", bad or "crash", lines))
-        return found
+        return with_whole(key, found, inroot.ended_badly(status) or ("fail" if status else None), lines)
 
 
 class Clpeak(Table):

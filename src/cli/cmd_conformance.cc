@@ -7,10 +7,12 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "cli/commands.h"
+#include "cli/run_library.h"
 
 namespace softxe::cli {
 
@@ -18,19 +20,10 @@ namespace fs = std::filesystem;
 
 namespace {
 
-fs::path own_path() {
-  std::error_code error;
-  return fs::read_symlink("/proc/self/exe", error);
-}
-
-/// A script by its name; empty when conformance/ is not there.
-std::string find_script(const char* name) {
-  std::error_code error;
-  for (const char* place : {"../share/softxe/conformance", "../../../../conformance"}) {
-    const auto candidate = fs::weakly_canonical(own_path().parent_path() / place / name, error);
-    if (!error && fs::exists(candidate, error)) return candidate.string();
-  }
-  return {};
+/// A script by its name; nothing when conformance/ is not there.
+std::optional<std::string> find_script(const char* name) {
+  constexpr const char* kPlaces[] = {"../share/softxe/conformance", "../../../../conformance"};
+  return find_beside(kPlaces, name);
 }
 
 /// Returns only when it could not.
@@ -61,9 +54,9 @@ std::string usual_root() {
 
 int make_root(const RootOptions& options) {
   constexpr const char* kScript = "make_root.sh";
-  const std::string script = find_script(kScript);
-  if (script.empty()) return not_installed("root", kScript);
-  std::vector<std::string> words{"sh", script};
+  const auto script = find_script(kScript);
+  if (!script) return not_installed("root", kScript);
+  std::vector<std::string> words{"sh", *script};
   if (options.content == RootOptions::Content::kDrivers) words.emplace_back("--with-drivers");
   if (options.content == RootOptions::Content::kPrograms) words.emplace_back("--with-programs");
   if (options.force) words.emplace_back("--force");
@@ -73,14 +66,14 @@ int make_root(const RootOptions& options) {
 
 int conformance(const ConformanceOptions& options) {
   constexpr const char* kScript = "run.py";
-  const std::string script = find_script(kScript);
-  if (script.empty()) return not_installed("conformance", kScript);
+  const auto script = find_script(kScript);
+  if (!script) return not_installed("conformance", kScript);
   const std::string root = options.root.empty() ? usual_root() : options.root;
   std::error_code error;
   if (!fs::exists(fs::path(root) / "softxe-versions", error)) {
     return give_up("conformance", {kExitUsage, fmt::format("there is no root in {}: softxe root make {}", root, root)});
   }
-  std::vector<std::string> words{"python3", script, "--root", root, "--softxe", own_path().string()};
+  std::vector<std::string> words{"python3", *script, "--root", root, "--softxe", own_path().string()};
   const auto pass_on = [&words](const char* option, const std::string& value) {
     if (!value.empty()) words.push_back(fmt::format("{}={}", option, value));
   };

@@ -8,7 +8,9 @@
 #include "cli/commands.h"
 #include "cli/explore_search.h"
 #include "cli/explore_small.h"
+#include "cli/output_file.h"
 #include "cli/scenario_parser.h"
+#include "cli/scenario_runner.h"
 #include "cli/scenario_step_table.h"
 
 namespace softxe::cli {
@@ -75,10 +77,9 @@ void print_numbers(const ExploreOptions& options, const SearchResult& result) {
   }
 }
 
-bool write_schedule(const std::string& file, const explore::Schedule& schedule) {
-  std::ofstream out(file);
-  out << explore::schedule_text(schedule);
-  return static_cast<bool>(out.flush());
+bool write_whole(const std::string& path, const std::string& text) {
+  auto file = OutputFile::open(path);
+  return file && file->write(text);
 }
 
 /// The same failure with fewer statements: a file beside the schedule, and its own schedule beside that.
@@ -87,8 +88,8 @@ void write_small(const ExploreOptions& options, const std::string& path, int lin
   const auto small = scenario::smaller_scenario(path, line, {{}, found.schedule.choices, found.why});
   if (!small) return;
   const std::string file = options.out + ".softxe";
-  std::ofstream(file) << small->text;
-  if (!write_schedule(options.out + ".small", {file, name, small->choices})) return;
+  write_whole(file, small->text);
+  if (!write_whole(options.out + ".small", explore::schedule_text({file, name, small->choices}))) return;
   const auto statements = std::count(small->text.begin(), small->text.end(), '\n');
   std::printf("  with fewer statements: %s (%td lines), %s.small (%zu choices): %s\n", file.c_str(), statements,
               options.out.c_str(), small->choices.size(), small->why.c_str());
@@ -100,7 +101,7 @@ void show_failure(const ExploreOptions& options, const std::string& path, const 
   found.schedule.choices = scenario::smaller(path, one, std::move(found.schedule.choices), found.why);
   std::printf("%s:%d: failed at schedule %llu: %s\n", path.c_str(), one.line,
               static_cast<unsigned long long>(found.number), found.why.c_str());
-  const bool written = write_schedule(options.out, found.schedule);
+  const bool written = write_whole(options.out, explore::schedule_text(found.schedule));
   std::printf("  %zu choices (%zu before it was made small)%s%s\n", found.schedule.choices.size(), before,
               written ? ": " : "; cannot write ", options.out.c_str());
   scenario::tell_schedule(path, one, found.schedule.choices);
@@ -119,9 +120,7 @@ int explore(const ExploreOptions& options) {
       return kExitUsage;
     }
     for (const Scenario& one : file->scenarios) {
-      const bool wanted =
-          path.find(options.filter) != std::string::npos || one.name.find(options.filter) != std::string::npos;
-      if (!wanted) continue;
+      if (!scenario::is_wanted(path, one, options.filter)) continue;
       std::printf("%s:%d: %s\n", path.c_str(), one.line, one.name.c_str());
       SearchSettings settings = settings_of(options);
       settings.path = path;

@@ -58,9 +58,8 @@ int list_scenarios(const ScenarioOptions& options) {
       return 1;
     }
     for (const scenario::Scenario& one : file->scenarios) {
-      const bool wanted =
-          path.find(options.filter) != std::string::npos || one.name.find(options.filter) != std::string::npos;
-      if (wanted) std::printf("%s:%d: %s\n", path.c_str(), one.line, one.name.c_str());
+      if (scenario::is_wanted(path, one, options.filter))
+        std::printf("%s:%d: %s\n", path.c_str(), one.line, one.name.c_str());
     }
   }
   return 0;

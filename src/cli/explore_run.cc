@@ -12,6 +12,7 @@
 #include "cli/scenario_runner.h"
 #include "cli/scenario_text.h"
 #include "cli/trace_text.h"
+#include "explore/fingerprint.h"
 #include "svm/self_check.h"
 
 namespace softxe::scenario {
@@ -83,14 +84,14 @@ class Listener final : public explore::Observer {
     for (const Event& event : events) mix(event);
     if (settings_.say) tell(events);
   }
-  std::uint64_t orders() const { return orders_; }
+  std::uint64_t orders() const { return orders_.value(); }
 
  private:
   void mix(const Event& e) {
     for (std::uint64_t value :
          {e.address, e.size, e.word, static_cast<std::uint64_t>(e.asid), static_cast<std::uint64_t>(e.kind),
           static_cast<std::uint64_t>(e.cause), static_cast<std::uint64_t>(e.err)}) {
-      orders_ = (orders_ ^ value) * 0x100000001b3u;
+      orders_.add(value);
     }
   }
   void remark(const std::string& text) {
@@ -111,7 +112,7 @@ class Listener final : public explore::Observer {
   const explore::Scheduler* scheduler_ = nullptr;
   std::vector<Remark> remarks_;
   std::vector<int> failed_;
-  std::uint64_t orders_ = 0xcbf29ce484222325u;
+  explore::Fingerprint orders_;
 };
 
 /// The body of the main flow: the world lives and dies in here.

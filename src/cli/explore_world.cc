@@ -146,13 +146,13 @@ ThreadStarter ExploreWorld::workers() {
 std::string ExploreWorld::look() {
   if (!unexplained_.empty()) return unexplained_;
   if (!scheduler_.nobody_holds_locks()) return {};
-  const explore::Scheduler::Pause pause(scheduler_);
+  const explore::Scheduler::Pause pause;
   const std::string broken = broken_vm();
   return broken.empty() ? broken : "an invariant is broken: " + broken;
 }
 
 void ExploreWorld::rests() {
-  const explore::Scheduler::Pause pause(scheduler_);
+  const explore::Scheduler::Pause pause;
   if (garbage_left() && unexplained_.empty()) unexplained_ = "at rest, dead ranges are left: a collector slept through";
 }
 
@@ -168,7 +168,7 @@ void ExploreWorld::heard(std::span<const Event> events) {
 
 /// Page by page: what was advised since, or beside the death, may have any attributes.
 std::string ExploreWorld::lost_reset() {
-  const explore::Scheduler::Pause pause(scheduler_);
+  const explore::Scheduler::Pause pause;
   for (const Died& died : died_) {
     for (std::uint64_t at = died.span.start; at < died.span.end(); at += kPageSize) {
       const bool advised = std::any_of(died.advised.begin(), died.advised.end(),
@@ -180,16 +180,20 @@ std::string ExploreWorld::lost_reset() {
   return {};
 }
 
+ExploreWorld::PeekedWord ExploreWorld::peek_word(std::uint64_t at) {
+  const SimHostMm::Peeked found = machine()->peek(HostVa(at).aligned_down(kPageSize));
+  PeekedWord word{.page = found.state};
+  if (found.bytes != nullptr) std::memcpy(&word.value, found.bytes + (at % kPageSize), sizeof word.value);
+  return word;
+}
+
 std::string ExploreWorld::unexplained() {
   if (!unexplained_.empty() || anything_ || machine() == nullptr) return unexplained_;
-  const explore::Scheduler::Pause pause(scheduler_);
+  const explore::Scheduler::Pause pause;
   for (std::uint64_t at : history_.words()) {
-    const HostVa page = HostVa(at).aligned_down(kPageSize);
-    const SimHostMm::Peeked found = machine()->peek(page);
-    if (found.state == SimHostMm::PageState::kUnmapped || found.state == SimHostMm::PageState::kGuard) continue;
-    std::uint32_t value = 0;
-    if (found.bytes != nullptr) std::memcpy(&value, found.bytes + (at % kPageSize), sizeof value);
-    const std::string why = history_.loaded({at, sizeof value}, value, history_.now());
+    const PeekedWord word = peek_word(at);
+    if (word.page == SimHostMm::PageState::kUnmapped || word.page == SimHostMm::PageState::kGuard) continue;
+    const std::string why = history_.loaded({at, sizeof word.value}, word.value, history_.now());
     if (!why.empty()) return "at rest: " + why;
   }
   return {};
@@ -198,42 +202,34 @@ std::string ExploreWorld::unexplained() {
 std::string ExploreWorld::leak() {
   end_all();
   if (machine() == nullptr) return {};
-  const explore::Scheduler::Pause pause(scheduler_);
+  const explore::Scheduler::Pause pause;
   std::string text = still_in_use();
   if (const std::uint64_t frames = machine()->frames_in_use(); frames != 0 && !has_objects_)
     text += fmt::format("{} frames; ", frames);
   return text.empty() ? text : "a leak: " + text.substr(0, text.size() - 2) + " in use when everything has ended";
 }
 
-namespace {
-
-void mix(std::uint64_t& hash, std::uint64_t value) { hash = (hash ^ value) * 0x100000001b3u; }
-
-}  // namespace
-
 std::uint64_t ExploreWorld::fingerprint() {
-  const explore::Scheduler::Pause pause(scheduler_);
-  std::uint64_t hash = 0xcbf29ce484222325u;
+  const explore::Scheduler::Pause pause;
+  explore::Fingerprint seen;
   for (const std::string& name : vm_names()) {
-    mix(hash, 1);
+    seen.add(1);
     for (const VmaInfo& vma : vmas(name).value_or(std::vector<VmaInfo>())) {
-      mix(hash, vma.span.start);
-      mix(hash, vma.span.size);
-      mix(hash,
-          static_cast<std::uint64_t>(vma.atomic) << 16 | static_cast<std::uint64_t>(vma.preferred.kind) << 8 | vma.pat);
+      seen.add(vma.span.start);
+      seen.add(vma.span.size);
+      seen.add(static_cast<std::uint64_t>(vma.atomic) << 16 | static_cast<std::uint64_t>(vma.preferred.kind) << 8 |
+               vma.pat);
     }
     for (const RangeInfo& range : ranges(name).value_or(std::vector<RangeInfo>())) {
-      mix(hash, range.span.start);
-      mix(hash, range.span.size | (range.dead ? 1 : 0) | (range.mapped ? 2 : 0) | (range.vram ? 4 : 0));
+      seen.add(range.span.start);
+      seen.add(range.span.size | (range.dead ? 1 : 0) | (range.mapped ? 2 : 0) | (range.vram ? 4 : 0));
     }
   }
   for (std::uint64_t at : history_.words()) {
-    const SimHostMm::Peeked found = machine()->peek(HostVa(at).aligned_down(kPageSize));
-    std::uint32_t value = 0;
-    if (found.bytes != nullptr) std::memcpy(&value, found.bytes + (at % kPageSize), sizeof value);
-    mix(hash, static_cast<std::uint64_t>(found.state) << 32 | value);
+    const PeekedWord word = peek_word(at);
+    seen.add(static_cast<std::uint64_t>(word.page) << 32 | word.value);
   }
-  return hash;
+  return seen.value();
 }
 
 }  // namespace softxe::scenario

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "cli/scenario_sim_world.h"
+#include "explore/fingerprint.h"
 #include "explore/history.h"
 #include "explore/scheduler.h"
 
@@ -56,6 +57,12 @@ class ExploreWorld final : public SimWorld {
   template <typename Do>
   Result<std::uint64_t> loading(const std::string& process, const Access& access, Do call);
   void stores_anything() { anything_ = true; }
+  struct PeekedWord {
+    SimHostMm::PageState page;
+    std::uint32_t value = 0;  ///< where there is no page, too
+  };
+  /// Without a touch.
+  PeekedWord peek_word(std::uint64_t at);
 
   explore::Scheduler& scheduler_;
   explore::History history_;

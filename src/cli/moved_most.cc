@@ -19,12 +19,7 @@ void MovedMost::take(std::uint16_t process, std::span<const Event> events) {
 }
 
 void MovedMost::inform(std::uint16_t process, const json& what) {
-  Process& it = processes_[process];
-  it.pid = what.value("pid", it.pid);
-  for (const json& mapping : what.value("mappings", json::array())) {
-    it.mappings[mapping.value("start", std::uint64_t{0})] = {mapping.value("size", std::uint64_t{0}),
-                                                             mapping.value("name", std::string())};
-  }
+  processes_[process].info.learn(what);
   if (next_) next_->inform(process, what);
 }
 
@@ -34,17 +29,15 @@ void MovedMost::flush() {
 
 Status MovedMost::finish() { return next_ ? next_->finish() : Status{}; }
 
-std::map<std::uint64_t, MovedMost::Mapping> MovedMost::joined(const std::map<std::uint64_t, Mapping>& mappings) {
-  std::map<std::uint64_t, Mapping> result;
-  for (const auto& [start, mapping] : mappings) {
-    if (!result.empty()) {
-      auto& [last_start, last] = *result.rbegin();
-      if (start <= last_start + last.size && last.name == mapping.name) {
-        last.size = std::max(last.size, start + mapping.size - last_start);
-        continue;
-      }
+trace::ProcessInfo MovedMost::joined(const trace::ProcessInfo& info) {
+  trace::ProcessInfo result;
+  trace::NamedMapping* last = nullptr;
+  for (const auto& [start, mapping] : info.mappings) {
+    if (last != nullptr && start <= last->start + last->size && last->name == mapping.name) {
+      last->size = std::max(last->size, start + mapping.size - last->start);
+    } else {
+      last = &(result.mappings[start] = mapping);
     }
-    result.emplace_hint(result.end(), start, mapping);
   }
   return result;
 }
@@ -59,16 +52,14 @@ json MovedMost::top_three() const {
   };
   std::vector<Row> rows;
   for (const auto& [index, process] : processes_) {
-    const auto mappings = joined(process.mappings);
+    const trace::ProcessInfo whole = joined(process.info);
     std::map<std::uint64_t, Row> of_process;
     for (const auto& [address, moved] : process.moved) {
-      Row piece{.pid = process.pid, .start = address, .moved = {.size = moved.size}};
-      auto after = mappings.upper_bound(address);
-      if (after != mappings.begin() && address < std::prev(after)->first + std::prev(after)->second.size) {
-        const auto& [start, mapping] = *std::prev(after);
-        piece.start = start;
-        piece.moved.size = mapping.size;
-        piece.name = mapping.name;
+      Row piece{.pid = process.info.pid, .start = address, .moved = {.size = moved.size}};
+      if (const trace::NamedMapping* mapping = whole.mapping_at(address)) {
+        piece.start = mapping->start;
+        piece.moved.size = mapping->size;
+        piece.name = mapping->name;
       }
       Row& row = of_process.try_emplace(piece.start, piece).first->second;
       row.moved.to_vram_bytes += moved.to_vram_bytes;

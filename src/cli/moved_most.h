@@ -8,6 +8,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
+#include "cli/trace_reader.h"
 #include "cli/trace_writer.h"
 
 namespace softxe::cli {
@@ -33,17 +34,12 @@ class MovedMost final : public trace::EventSink {
     std::uint64_t to_vram_bytes = 0;
     std::uint64_t to_system_bytes = 0;
   };
-  struct Mapping {
-    std::uint64_t size = 0;
-    std::string name{};
-  };
   struct Process {
-    std::uint64_t pid = 0;
+    trace::ProcessInfo info{};
     std::map<std::uint64_t, Moved> moved{};  ///< by its start
-    std::map<std::uint64_t, Mapping> mappings{};
   };
   /// Mappings of one name that touch are one: the kernel splits them where the engine registers memory.
-  static std::map<std::uint64_t, Mapping> joined(const std::map<std::uint64_t, Mapping>& mappings);
+  static trace::ProcessInfo joined(const trace::ProcessInfo& info);
 
   const std::unique_ptr<trace::EventSink> next_;
   std::map<std::uint16_t, Process> processes_;

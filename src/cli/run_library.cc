@@ -19,15 +19,27 @@ constexpr const char* kName = "libsoftxe-preload.so";
 
 bool fits_into_preload(const std::string& path) { return path.find_first_of(" :$") == std::string::npos; }
 
-Answer<std::string> find_library() {
+fs::path own_path() {
   std::error_code error;
-  const auto self = fs::read_symlink("/proc/self/exe", error).parent_path();
-  for (const char* place : {"../preload", "../lib/softxe", "../lib/x86_64-linux-gnu/softxe", "../lib64/softxe"}) {
-    auto candidate = fs::weakly_canonical(self / place / kName, error);
+  return fs::read_symlink("/proc/self/exe", error);
+}
+
+std::optional<std::string> find_beside(std::span<const char* const> places, const char* name) {
+  std::error_code error;
+  const fs::path self = own_path().parent_path();
+  for (const char* place : places) {
+    const auto candidate = fs::weakly_canonical(self / place / name, error);
     if (!error && fs::exists(candidate, error)) return candidate.string();
   }
+  return std::nullopt;
+}
+
+Answer<std::string> find_library() {
+  constexpr const char* kPlaces[] = {"../preload", "../lib/softxe", "../lib/x86_64-linux-gnu/softxe",
+                                     "../lib64/softxe"};
+  if (auto found = find_beside(kPlaces, kName)) return *found;
   return refuse(kExitUsage, fmt::format("{} is not where it belongs, beside {} (../lib/softxe): install softxe again",
-                                        kName, self.string()));
+                                        kName, own_path().parent_path().string()));
 }
 
 Answer<std::string> place_library(const std::string& library, const RunFolder& folder) {

@@ -259,11 +259,15 @@ std::string Runner::story() {
   const std::string statement = source_line(failed_line_);
   std::string text = statement.empty() ? "" : fmt::format("  the statement: {}\n", statement);
   text += fmt::format("  the last events (seed {}):\n", options_.seed);
-  const std::size_t shown = std::min(last_events_.size(), kEventsOfStory);
-  for (std::size_t i = last_events_.size() - shown; i < last_events_.size(); ++i) {
-    text += "    " + trace::line_of(0, last_events_[i], {}) + '\n';
-  }
+  each_last_event(kEventsOfStory, [&text](const std::string& line) { text += "    " + line + '\n'; });
   return text;
+}
+
+void Runner::each_last_event(std::size_t count, const std::function<void(const std::string& line)>& take) const {
+  const std::size_t shown = std::min(last_events_.size(), count);
+  for (std::size_t i = last_events_.size() - shown; i < last_events_.size(); ++i) {
+    take(trace::line_of(0, last_events_[i], {}));
+  }
 }
 
 void Runner::pass_events_on() {
@@ -345,10 +349,7 @@ Runner::Answer Runner::execute_show(const Show& what) {
   if (!options_.show) return {};
   if (what.what == Show::What::kEvents) {
     pass_events_on();
-    const std::size_t shown = std::min<std::size_t>(last_events_.size(), what.count);
-    for (std::size_t i = last_events_.size() - shown; i < last_events_.size(); ++i) {
-      options_.show("  " + trace::line_of(0, last_events_[i], {}));
-    }
+    each_last_event(what.count, [this](const std::string& line) { options_.show("  " + line); });
     return {};
   }
   const auto lines = show_world(world_, what);
@@ -453,6 +454,10 @@ void Runner::mark() {
 
 // --- files ----------------------------------------------------------------------------------------------
 
+bool is_wanted(const std::string& path, const Scenario& scenario, const std::string& filter) {
+  return path.find(filter) != std::string::npos || scenario.name.find(filter) != std::string::npos;
+}
+
 Verdict run_scenario(const std::string& path, const Scenario& scenario, const WorldFactory& factory,
                      const RunOptions& options) {
   // The hook goes in before the world starts threads and out after they have ended.
@@ -482,9 +487,7 @@ Summary run_scenario_files(const std::vector<std::string>& paths, const WorldFac
       continue;
     }
     for (const Scenario& scenario : file->scenarios) {
-      const bool wanted =
-          path.find(options.filter) != std::string::npos || scenario.name.find(options.filter) != std::string::npos;
-      if (!wanted) continue;
+      if (!is_wanted(path, scenario, options.filter)) continue;
       if (options.on_begin) options.on_begin(path, scenario);
       Verdict verdict = run_scenario(path, scenario, factory, options);
       if (options.on_end) options.on_end(path, scenario, verdict);

@@ -55,6 +55,9 @@ struct RunOptions {
   std::function<void(const std::string& path, const Scenario& scenario, const Verdict& verdict)> on_end{};
 };
 
+/// What `--filter` means: the text is in the scenario's name or its file's; an empty one is in all.
+bool is_wanted(const std::string& path, const Scenario& scenario, const std::string& filter);
+
 /// Runs one scenario in a world of its own. Installs a step hook meanwhile: one at a time per process.
 Verdict run_scenario(const std::string& path, const Scenario& scenario, const WorldFactory& factory,
                      const RunOptions& options);
@@ -115,6 +118,8 @@ class Runner final : public StepActions {
   std::string source_line(int line);
   void say_statement(const Statement& statement, const Answer& answer);
   std::string story();
+  /// The last `count` of those that are kept, as lines.
+  void each_last_event(std::size_t count, const std::function<void(const std::string& line)>& take) const;
 
   const std::string path_;
   ScenarioWorld& world_;

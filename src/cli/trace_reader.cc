@@ -21,6 +21,19 @@ const NamedMapping* ProcessInfo::mapping_at(std::uint64_t address) const {
   return address - found.start < found.size ? &found : nullptr;
 }
 
+void ProcessInfo::learn(const nlohmann::json& what) {
+  pid = what.value("pid", pid);
+  exe = what.value("exe", exe);
+  rung = what.value("rung", rung);
+  dropped = what.value("dropped", dropped);
+  torn = what.value("torn", torn);
+  for (const auto& mapping : what.value("mappings", nlohmann::json::array())) {
+    NamedMapping named{mapping.value("start", std::uint64_t{0}), mapping.value("size", std::uint64_t{0}),
+                       mapping.value("name", std::string())};
+    mappings[named.start] = named;
+  }
+}
+
 TraceReader::~TraceReader() { close(fd_); }
 
 Result<std::unique_ptr<TraceReader>> TraceReader::open(const std::string& path) {
@@ -126,17 +139,7 @@ void TraceReader::learn(const IndexEntry& block) {
     ending_ = what;
     return;
   }
-  ProcessInfo& process = processes_[block.process];
-  process.pid = what.value("pid", process.pid);
-  process.exe = what.value("exe", process.exe);
-  process.rung = what.value("rung", process.rung);
-  process.dropped = what.value("dropped", process.dropped);
-  process.torn = what.value("torn", process.torn);
-  for (const auto& mapping : what.value("mappings", nlohmann::json::array())) {
-    NamedMapping named{mapping.value("start", std::uint64_t{0}), mapping.value("size", std::uint64_t{0}),
-                       mapping.value("name", std::string())};
-    process.mappings[named.start] = named;
-  }
+  processes_[block.process].learn(what);
 }
 
 std::vector<Event> TraceReader::events_of(const IndexEntry& block) {

@@ -30,6 +30,8 @@ struct ProcessInfo {
   std::uint64_t torn = 0;                          ///< events whose writer was killed while it wrote
   std::map<std::uint64_t, NamedMapping> mappings;  ///< by start; what was there at any time, the newest one
   const NamedMapping* mapping_at(std::uint64_t address) const;
+  /// What an information block says (docs/TRACE.md 3); what it does not say stays.
+  void learn(const nlohmann::json& what);
 };
 
 struct NumberedEvent {

@@ -111,9 +111,7 @@ void Scheduler::search(const std::vector<std::pair<std::string, std::function<vo
 void Scheduler::rest() {
   settling_ = true;
   const std::function<bool()> all_rest = [this] {
-    return std::none_of(actors_.begin() + 1, actors_.end(), [](const auto& actor) {
-      return actor->state == State::kReady || (actor->state == State::kUntil && (*actor->holds)());
-    });
+    return std::none_of(actors_.begin() + 1, actors_.end(), [](const auto& actor) { return actor->can_go_on(); });
   };
   until(all_rest, "everybody's rest");
   settling_ = false;
@@ -126,7 +124,7 @@ std::size_t Scheduler::holders_besides_current() const {
       held_.begin(), held_.end(), [this](const HeldLock& held) { return held.holder != current_->index; }));
 }
 
-Scheduler::Pause::Pause(Scheduler&) : turns_(set_turns(nullptr)), steps_(set_step_hook(nullptr)) {}
+Scheduler::Pause::Pause() : turns_(set_turns(nullptr)), steps_(set_step_hook(nullptr)) {}
 
 Scheduler::Pause::~Pause() {
   set_turns(turns_);
@@ -138,8 +136,7 @@ Scheduler::Pause::~Pause() {
 void Scheduler::collect_ready() {
   ready_.clear();
   for (const auto& actor : actors_) {
-    const bool can = actor->state == State::kReady || (actor->state == State::kUntil && (*actor->holds)());
-    if (can) ready_.push_back(static_cast<ActorIndex>(actor->index));
+    if (actor->can_go_on()) ready_.push_back(static_cast<ActorIndex>(actor->index));
   }
 }
 
@@ -170,7 +167,6 @@ ActorIndex Scheduler::choose(const char* place, bool can_go_on) {
                    .number = me.points,
                    .total = points_,
                    .can_go_on = can_go_on,
-                   .may_fail = false,
                    .ready = ready_,
                    .touched = touched_};
   const ActorIndex next = searching_ ? config_.strategy.next(here) : here.by_itself();
@@ -250,13 +246,8 @@ Status Scheduler::on_step(StepSite& site, bool may_fail) {
 int Scheduler::failure_at(const char* place) {
   const auto self = static_cast<ActorIndex>(current_->index);
   ready_.assign(1, self);
-  const Point here{.actor = self,
-                   .number = current_->points,
-                   .total = points_,
-                   .can_go_on = true,
-                   .may_fail = true,
-                   .ready = ready_,
-                   .touched = {}};
+  const Point here{
+      .actor = self, .number = current_->points, .total = points_, .can_go_on = true, .ready = ready_, .touched = {}};
   const int err = config_.strategy.failure(here);
   if (err != 0) config_.observer.chosen({self, current_->points, 0, err}, place);
   return err;

@@ -71,7 +71,7 @@ class Scheduler final : public Turns, public StepHook {
   /// While it lives the engine runs without points: for looking at it.
   class Pause {
    public:
-    explicit Pause(Scheduler& scheduler);
+    Pause();
     ~Pause();
     Pause(const Pause&) = delete;
     Pause& operator=(const Pause&) = delete;
@@ -114,6 +114,8 @@ class Scheduler final : public Turns, public StepHook {
     // What the thread has of its flow.
     detail::HeldLocks ranks{};
     std::uint64_t cause = 0;
+
+    bool can_go_on() const { return state == State::kReady || (state == State::kUntil && (*holds)()); }
   };
   struct HeldLock {
     const void* lock;

@@ -27,6 +27,20 @@ void run_once(Strategy& strategy, Notes& notes, const std::function<Flows()>& fl
   scheduler.run([&] { scheduler.search(flows()); });
 }
 
+/// Two actors that go through so many marks, and say so.
+Flows two_at_marks(std::string& order, unsigned marks) {
+  Flows flows;
+  for (const char* name : {"a", "b"}) {
+    flows.emplace_back(name, [&order, name, marks] {
+      for (unsigned i = 0; i < marks; ++i) {
+        SX_MARK("test.explore.mark");
+        order += name;
+      }
+    });
+  }
+  return flows;
+}
+
 /// Every order of two actors, as texts.
 std::multiset<std::string> all_orders(Exhaustive& strategy, unsigned marks) {
   std::multiset<std::string> orders;
@@ -34,18 +48,7 @@ std::multiset<std::string> all_orders(Exhaustive& strategy, unsigned marks) {
     std::string order;
     Notes notes;
     strategy.begin(orders.size());
-    run_once(strategy, notes, [&] {
-      Flows flows;
-      for (const char* name : {"a", "b"}) {
-        flows.emplace_back(name, [&order, name, marks] {
-          for (unsigned i = 0; i < marks; ++i) {
-            SX_MARK("test.explore.mark");
-            order += name;
-          }
-        });
-      }
-      return flows;
-    });
+    run_once(strategy, notes, [&] { return two_at_marks(order, marks); });
     orders.insert(order);
     more = strategy.end(0);
   }
@@ -86,18 +89,7 @@ TEST(Explore, PctLetsFlowsTakeTurns) {
     strategy.begin(number);
     Notes notes;
     std::string order;
-    run_once(strategy, notes, [&] {
-      Flows flows;
-      for (const char* name : {"a", "b"}) {
-        flows.emplace_back(name, [&order, name] {
-          for (unsigned i = 0; i < 3; ++i) {
-            SX_MARK("test.explore.turn");
-            order += name;
-          }
-        });
-      }
-      return flows;
-    });
+    run_once(strategy, notes, [&] { return two_at_marks(order, 3); });
     orders.insert(order);
     strategy.end(8);
   }

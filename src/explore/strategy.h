@@ -35,7 +35,6 @@ struct Point {
   std::uint64_t number;               ///< his points so far, this one included
   std::uint64_t total;                ///< everybody's
   bool can_go_on;                     ///< else he sleeps here, or has ended
-  bool may_fail;                      ///< a step where failing is legal
   std::span<const ActorIndex> ready;  ///< ascending, not empty; with `actor` when that can go on
   std::span<const Touch> touched;     ///< since the point before this one, by `actor`
 
@@ -49,7 +48,7 @@ class Strategy {
   virtual void begin(std::uint64_t number) = 0;
   /// One of `ready`.
   virtual ActorIndex next(const Point& point) = 0;
-  /// Whether the step fails; 0: no. Asked before next(), at points that may fail.
+  /// Whether the step fails, at one where failing is legal; 0: no. Asked behind its next().
   virtual int failure(const Point&) { return 0; }
   /// The run has ended after so many points. False: there are no more schedules.
   virtual bool end(std::uint64_t points) = 0;
