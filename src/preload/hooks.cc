@@ -7,12 +7,14 @@
 
 #include "base/log.h"
 #include "base/raised_limit.h"
+#include "host/live/engine_section.h"
 #include "host/patch/patcher.h"
 #include "preload/engine_alloc.h"
 #include "preload/engine_scope.h"
 #include "preload/fd_table.h"
 #include "preload/fork_image.h"
 #include "preload/session.h"
+#include "preload/thread_ends.h"
 
 namespace softxe::preload {
 namespace {
@@ -64,6 +66,8 @@ void after_fork_child() {
   if (live::LiveHostMm* mm = live_mm(); mm != nullptr) mm->fork_after_child();
   if (patch::active()) patch::deactivate();
   abandon_session();
+  live::AdoptedThread::forget_all();
+  forget_other_threads();
 }
 
 // fork() also runs these, around the patched site; what else they do is for where there is none. In the child

@@ -24,6 +24,7 @@
 #include "preload/paths.h"
 #include "preload/signals.h"
 #include "preload/slots.h"
+#include "preload/thread_ends.h"
 #include "preload/threads.h"
 
 namespace softxe::preload {
@@ -253,6 +254,7 @@ void start() {
   note_working_directory();
   // Looked up now: the engine's locks sleep through it, and the loader's lock is none to take then.
   static_cast<void>(syscall(SYS_gettid));
+  watch_thread_ends();
   install_hooks();
 }
 

@@ -110,7 +110,7 @@ class Nursery {
   static void* thread_main(void* argument) {
     const Cradle cradle = *static_cast<Cradle*>(argument);
     adopt_engine_thread();
-    live::EngineSection::adopt_engine_thread();
+    const live::AdoptedThread adopted;
     Nursery& nursery = *cradle.nursery;
     nursery.created_.store(1, std::memory_order_release);
     wake_all(nursery.created_);

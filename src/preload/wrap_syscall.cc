@@ -11,6 +11,7 @@
 
 #include "preload/engine_scope.h"
 #include "preload/interpose.h"
+#include "preload/thread_ends.h"
 
 extern "C" {
 int close_range(unsigned first, unsigned last, int flags) noexcept;
@@ -48,6 +49,7 @@ long call_execve(const Arguments& a) {
 long call_execveat(const Arguments& a) {
   return execveat(as_int(a[0]), as<const char>(a[1]), as<char* const>(a[2]), as<char* const>(a[3]), as_int(a[4]));
 }
+[[noreturn]] long call_exit(const Arguments& a) { end_thread(as_int(a[0])); }
 long call_unshare(const Arguments& a) { return unshare(as_int(a[0])); }
 
 struct Row {
@@ -61,6 +63,7 @@ constexpr std::array kRows{
     Row{SYS_ioctl, call_ioctl},       Row{SYS_open, call_open},
     Row{SYS_openat, call_openat},     Row{SYS_execve, call_execve},
     Row{SYS_execveat, call_execveat}, Row{SYS_unshare, call_unshare},
+    Row{SYS_exit, call_exit},
 };
 
 }  // namespace

@@ -79,6 +79,16 @@ MUTANTS = [
      "    garbage_.push_back(*it);\n", "",
      "drv SvmEvents.E21*"),
 
+    # --- ends of threads ------------------------------------------------------------------------
+    ("process outlives its last thread", "src/preload/thread_ends.cc",
+     "  if (count_out(0)) exit(0);", "  if (count_out(0)) return;",
+     "client thread_ends"),
+    ("end of a thread stored to a page in VRAM", "src/preload/thread_ends.cc",
+     "  pin_for_the_kernel();\n  if (count_out(0))", "  if (count_out(0))",
+     "client thread_ends"),
+    ("death of a mutex's owner stored to a page in VRAM", "src/preload/thread_ends.cc",
+     "at != &head->list && seen < kRobustMax;", "at != &head->list && seen + 1 < 1;",
+     "client thread_ends"),
     # --- attributes and VMAs --------------------------------------------------------------------
     ("reset of the whole VMA instead of the range", VM + "vm_mirror.cc",
      "  GpuRange target = was_default ? vma->range() : *inside;", "  GpuRange target = vma->range();",

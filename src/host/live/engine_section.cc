@@ -1,6 +1,7 @@
 #include "host/live/engine_section.h"
 
 #include <algorithm>
+#include <atomic>
 #include <csignal>
 
 #include "base/raw_syscall.h"
@@ -28,6 +29,7 @@ struct ThreadState {
   std::uint64_t stack_high;
 };
 thread_local ThreadState state;
+constinit std::atomic<unsigned> adopted{0};
 
 constexpr int kSigSetXid = 33;  // nptl(7)
 
@@ -106,10 +108,17 @@ bool EngineSection::inside() { return state.depth != 0; }
 
 std::uint64_t EngineSection::client_mask() { return state.saved_mask; }
 
-void EngineSection::adopt_engine_thread() {
+AdoptedThread::AdoptedThread() {
   state.depth = 1;
   const std::uint64_t set_ids = 1ull << (kSigSetXid - 1);
   raw_syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, &set_ids, nullptr, sizeof set_ids);
+  adopted.fetch_add(1);
 }
+
+AdoptedThread::~AdoptedThread() { adopted.fetch_sub(1); }  // still inside: libc ends the thread
+
+unsigned AdoptedThread::count() { return adopted.load(); }
+
+void AdoptedThread::forget_all() { adopted.store(0); }
 
 }  // namespace softxe::live

@@ -28,9 +28,6 @@ class EngineSection {
   /// when all else is left.
   static void enter_blocked(LiveHostMm& mm, std::uint64_t client_mask);
   static void leave_blocked();
-  /// For threads of the engine whose stack lies in the arena and whose signals are blocked for good, except
-  /// the one by which libc changes the ids of all threads: its sender waits until each has run the handler.
-  static void adopt_engine_thread();
   /// Whether this thread is inside a section.
   static bool inside();
   /// Inside a section: the signals that the thread blocks by itself.
@@ -38,6 +35,22 @@ class EngineSection {
 
  private:
   static void pin_stack(LiveHostMm& mm);
+};
+
+/// For as long as one lives the calling thread is one of the engine's: inside a section, its stack in the arena, its
+/// signals blocked but the one by which libc changes the ids of all threads, whose sender waits until each has run the
+/// handler. One in a thread, in its outermost function.
+class AdoptedThread {
+ public:
+  AdoptedThread();
+  ~AdoptedThread();
+  AdoptedThread(const AdoptedThread&) = delete;
+  AdoptedThread& operator=(const AdoptedThread&) = delete;
+
+  /// How many there are in the process, in any thread.
+  static unsigned count();
+  /// In a fork child, which has none.
+  static void forget_all();
 };
 
 /// Blocks every signal but those that the CPU raises and the one that changes ids; returns the mask before.

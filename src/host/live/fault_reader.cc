@@ -97,7 +97,7 @@ void FaultReader::kick() {
 }
 
 void* FaultReader::main(void* self) {
-  EngineSection::adopt_engine_thread();
+  const AdoptedThread adopted;
   raw_syscall(SYS_prctl, PR_SET_NAME, kReaderName);
   auto& reader = *static_cast<FaultReader*>(self);
   reader.at_work_.store(1);
@@ -107,7 +107,7 @@ void* FaultReader::main(void* self) {
 }
 
 void* FaultReader::stand_by(void* self) {
-  EngineSection::adopt_engine_thread();
+  const AdoptedThread adopted;
   auto& reader = *static_cast<FaultReader*>(self);
   LiveResources& res = reader.res_;
   std::array kept{res.client.fd(), res.windows.uffd().fd(), res.maps.fd(), res.pagemap.fd(), reader.kick_fd_};
