@@ -86,6 +86,27 @@ int give_timeline(int fd) {
   return fd;
 }
 
+/// Linux opens device nodes for writing there, too; files it refuses.
+long open_node_on_read_only_mount(const KernelPath& path, int flags) {
+  const int reading = (flags & ~(O_ACCMODE | O_TRUNC)) | O_RDONLY | O_LARGEFILE;
+  const long fd = raw_syscall(SYS_openat, path.dirfd(), path.name(), reading, 0);
+  if (fd < 0) return fd;
+  const auto client_path = client_path_of_fd(static_cast<int>(fd));
+  if (client_path && find_device_node(*client_path, settings().devices.size())) return fd;
+  raw_syscall(SYS_close, fd);
+  return -EROFS;
+}
+
+/// Once in a process: no device of this run can be opened by another user or where the run's folder is not mounted.
+void say_when_out_of_reach() {
+  static constinit std::atomic<bool> looked{false};
+  if (looked.exchange(true)) return;
+  const std::string& folder = settings().run_dir;
+  const long error = raw_syscall(SYS_faccessat, AT_FDCWD, folder.c_str(), X_OK);
+  if (error == 0) return;
+  SX_ERROR("no device here: {} cannot be reached (errno {}): another user, or a sandbox without it", folder, -error);
+}
+
 }  // namespace
 
 int open_suspect(const KernelPath& path, int flags, mode_t mode) {
@@ -94,7 +115,9 @@ int open_suspect(const KernelPath& path, int flags, mode_t mode) {
     flags &= ~(O_CREAT | O_TRUNC);
     if ((flags & O_ACCMODE) == O_WRONLY && (flags & (O_PATH | O_APPEND)) == 0) flags |= O_TRUNC;
   }
-  const long fd = raw_syscall(SYS_openat, path.dirfd(), path.name(), flags | O_LARGEFILE, mode);
+  long fd = raw_syscall(SYS_openat, path.dirfd(), path.name(), flags | O_LARGEFILE, mode);
+  if (fd == -EROFS && path.shadow()) fd = open_node_on_read_only_mount(path, flags);
+  if (fd < 0 && path.shadow()) say_when_out_of_reach();
   if (fd < 0 || (flags & O_PATH) != 0) return static_cast<int>(fd);
   return give_meaning(static_cast<int>(fd), flags);
 }
