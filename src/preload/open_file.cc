@@ -5,9 +5,9 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
-
 #include <cstdlib>
 #include <cstring>
 #include <map>

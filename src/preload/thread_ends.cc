@@ -178,9 +178,8 @@ SX_INTERPOSE(int, pthread_create,
              (pthread_t * thread, const pthread_attr_t* attributes, void* (*routine)(void*), void* argument)) {
   static constinit Real<Create> real{"pthread_create"};
   if (in_engine()) return create_for_engine(real, thread, attributes, routine, argument);
-  return make_counted(routine, argument, [=](void* (*body)(void*), void* given) {
-    return real(thread, attributes, body, given);
-  });
+  return make_counted(routine, argument,
+                      [=](void* (*body)(void*), void* given) { return real(thread, attributes, body, given); });
 }
 
 SX_INTERPOSE(int, thrd_create, (thrd_t * thread, thrd_start_t routine, void* argument)) {

@@ -23,13 +23,13 @@ enum { ATEXIT_RAN = 7 };
 
 static void at_exit(void) { _exit(ATEXIT_RAN); }
 
-static void *outlives_main(void *main_thread) {
-  pthread_join(*(pthread_t *)main_thread, NULL);
+static void* outlives_main(void* main_thread) {
+  pthread_join(*(pthread_t*)main_thread, NULL);
   return NULL;
 }
 
-static int c11_outlives_main(void *main_thread) {
-  pthread_join(*(pthread_t *)main_thread, NULL);
+static int c11_outlives_main(void* main_thread) {
+  pthread_join(*(pthread_t*)main_thread, NULL);
   return 3;
 }
 
@@ -57,8 +57,8 @@ static void last_is_cancelled(void) {
 
 static void last_leaves_by_system_call(void) { syscall(SYS_exit, 5); }
 
-static void *leaves_by_system_call(void *main_thread) {
-  pthread_join(*(pthread_t *)main_thread, NULL);
+static void* leaves_by_system_call(void* main_thread) {
+  pthread_join(*(pthread_t*)main_thread, NULL);
   syscall(SYS_exit, 6);
   return NULL;
 }
@@ -70,7 +70,7 @@ static void another_leaves_by_system_call(void) {
 }
 
 static const struct {
-  const char *name;
+  const char* name;
   void (*body)(void);
   int status; /* what Linux says */
 } lasts[] = {
@@ -103,15 +103,15 @@ static void process_ends_with_its_last_thread(void) {
 
 enum { THREADS = 8, STACK = 64 << 10, ROUNDS = 200 };
 
-static unsigned char *stacks;
+static unsigned char* stacks;
 static int stirring;
 
-static void *stir(void *unused) {
+static void* stir(void* unused) {
   while (__atomic_load_n(&stirring, __ATOMIC_RELAXED)) kit_prefetch(&xe, stacks, THREADS * STACK);
   return unused;
 }
 
-static void *nothing(void *argument) { return argument; }
+static void* nothing(void* argument) { return argument; }
 
 static void joins_end(void) {
   stacks = kit_map_aligned(XE_BLOCK);
@@ -130,7 +130,7 @@ static void joins_end(void) {
       KIT_CHECK(error == 0, "pthread_create: %s", strerror(error));
     }
     for (int i = 0; i < THREADS; ++i) {
-      void *result = NULL;
+      void* result = NULL;
       pthread_join(threads[i], &result);
       KIT_CHECK(result == &numbers[i], "round %d, thread %d", round, i);
     }
@@ -143,22 +143,22 @@ static void joins_end(void) {
 /* ---- robust mutexes of a thread that dies with them ---- */
 
 enum { MUTEXES = 5 };
-static pthread_mutex_t *mutexes[MUTEXES];
+static pthread_mutex_t* mutexes[MUTEXES];
 
-static void *dies_with_them(void *block) {
+static void* dies_with_them(void* block) {
   for (int i = 0; i < MUTEXES; ++i) pthread_mutex_lock(mutexes[i]);
   kit_prefetch(&xe, block, XE_BLOCK);
   return NULL;
 }
 
 static void owners_deaths_are_seen(void) {
-  unsigned char *block = kit_map_aligned(XE_BLOCK);
+  unsigned char* block = kit_map_aligned(XE_BLOCK);
   pthread_mutexattr_t attributes;
   pthread_mutexattr_init(&attributes);
   pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
   for (int i = 0; i < MUTEXES; ++i) {
     pthread_mutexattr_setprotocol(&attributes, i % 2 == 0 ? PTHREAD_PRIO_NONE : PTHREAD_PRIO_INHERIT);
-    mutexes[i] = (pthread_mutex_t *)(block + i * 64 * 4096);
+    mutexes[i] = (pthread_mutex_t*)(block + i * 64 * 4096);
     pthread_mutex_init(mutexes[i], &attributes);
   }
   pthread_t thread;
