@@ -6,11 +6,13 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <charconv>
 #include <cstring>
 
 #include "base/raw_syscall.h"
+#include "host/live/client_memory.h"
 #include "preload/session.h"
 
 namespace softxe::preload {
@@ -35,6 +37,21 @@ constexpr unsigned device_minor_of(FileSystemKind kind) {
 }
 
 }  // namespace
+
+bool legible(const char* text) {
+  if (text == nullptr) return false;
+  char part[256];
+  HostVa at(reinterpret_cast<std::uint64_t>(text));
+  for (std::size_t seen = 0; seen < PATH_MAX;) {
+    // No further than the page of which the text is known to have a part: the next one may be in VRAM.
+    const std::uint64_t bytes = std::min<std::uint64_t>(sizeof part, kPageSize - at.value() % kPageSize);
+    if (!live::read_client(part, at, bytes)) return false;
+    if (std::memchr(part, '\0', bytes) != nullptr) return true;
+    seen += bytes;
+    at = HostVa(at.value() + bytes);
+  }
+  return false;  // ENAMETOOLONG, which the kernel says as well
+}
 
 std::string link_of_fd(int fd) {
   // Not of "self": there is nothing in it when main() has left by pthread_exit().

@@ -34,6 +34,9 @@ class KernelPath {
   bool fd_link_ = false;
 };
 
+/// False: null, or memory that cannot be read up to the end of the text. The kernel says EFAULT then, and is asked.
+bool legible(const char* text);
+
 /// Where a descriptor's link in /proc points; empty when it cannot be told.
 std::string link_of_fd(int fd);
 /// The client path of a descriptor that shows a file of the shadow tree.

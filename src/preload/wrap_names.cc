@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "base/raw_syscall.h"
+#include "host/live/client_memory.h"
 #include "preload/engine_scope.h"
 #include "preload/interpose.h"
 #include "preload/paths.h"
@@ -18,7 +19,7 @@ namespace softxe::preload {
 namespace {
 
 ssize_t readlink_any(int dirfd, const char* name, char* out, std::size_t bytes) {
-  if (!interposing() || name == nullptr)
+  if (!interposing() || !legible(name) || static_cast<int>(bytes) <= 0)  // the kernel's own answers
     return libc_result<ssize_t>(raw_syscall(SYS_readlinkat, dirfd, name, out, bytes));
   return libc_result<ssize_t>(run_in_engine([=] {
     const KernelPath path(dirfd, name);
@@ -28,14 +29,14 @@ ssize_t readlink_any(int dirfd, const char* name, char* out, std::size_t bytes) 
     text[result] = '\0';
     if (strip_shadow(text)) result = static_cast<long>(std::strlen(text));
     result = std::min(result, static_cast<long>(bytes));
-    std::memcpy(out, text, static_cast<std::size_t>(result));
-    return result;
+    const HostVa to(reinterpret_cast<std::uint64_t>(out));
+    return live::write_client(to, text, static_cast<std::uint64_t>(result)) ? result : -EFAULT;
   }));
 }
 
 char* realpath_any(const char* name, char* out) {
   static constinit Real<char*(const char*, char*)> real{"realpath"};
-  if (!interposing() || name == nullptr) return real(name, out);
+  if (!interposing() || !legible(name)) return real(name, out);
   char text[PATH_MAX];
   {
     const EngineScope scope;
@@ -55,7 +56,7 @@ char* realpath_any(const char* name, char* out) {
 /// A call on one path that only needs the right name.
 template <typename Call>
 auto with_kernel_path(int dirfd, const char* name, Call call) {
-  if (!interposing() || name == nullptr) return call(dirfd, name);
+  if (!interposing() || !legible(name)) return call(dirfd, name);
   return run_in_engine([&] {
     const KernelPath path(dirfd, name);
     return call(path.dirfd(), path.name());

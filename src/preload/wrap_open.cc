@@ -16,6 +16,7 @@
 #include "preload/engine_scope.h"
 #include "preload/interpose.h"
 #include "preload/open_file.h"
+#include "preload/paths.h"
 #include "preload/session.h"
 
 namespace softxe::preload {
@@ -56,7 +57,7 @@ bool open_in_engine(int dirfd, const char* name, int flags, mode_t mode, int& re
 
 /// The same for a client's call.
 bool open_ours(int dirfd, const char* name, int flags, mode_t mode, int& result) {
-  if (!interposing() || name == nullptr) return false;
+  if (!interposing() || !legible(name)) return false;
   return run_in_engine([&] { return open_in_engine(dirfd, name, flags, mode, result); });
 }
 
@@ -119,7 +120,7 @@ SX_INTERPOSE_ALIAS(fopen, fopen64)
 
 SX_INTERPOSE(FILE*, freopen, (const char* name, const char* mode, FILE* file)) {
   static constinit Real<FILE*(const char*, const char*, FILE*)> real{"freopen"};
-  if (!interposing() || name == nullptr) return real(name, mode, file);
+  if (!interposing() || !legible(name)) return real(name, mode, file);
   std::string kernel_name;
   run_in_engine([&] {
     take_fd(fileno(file));
@@ -152,7 +153,7 @@ namespace {
 class NameForLibc {
  public:
   NameForLibc(int dirfd, const char* name) : dirfd_(dirfd), name_(name) {
-    if (!interposing() || name == nullptr) return;
+    if (!interposing() || !legible(name)) return;
     run_in_engine([&] {
       const KernelPath path(dirfd, name);
       if (!path.shadow()) return;

@@ -72,7 +72,7 @@ int statfs_looked(const Looked& file, struct statfs* st) {
 /// True when the call means a file of ours; `result` is then its kernel result.
 template <typename Look>
 bool looked_at(int dirfd, const char* name, int flags, long& result, Look look) {
-  if (!interposing() || name == nullptr) return false;
+  if (!interposing() || !legible(name)) return false;
   return run_in_engine([&] {
     if (*name == '\0') {
       if ((flags & AT_EMPTY_PATH) == 0 || dirfd < 0) return false;

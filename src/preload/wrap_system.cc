@@ -7,13 +7,14 @@
 #include "preload/engine_scope.h"
 #include "preload/fork_image.h"
 #include "preload/interpose.h"
+#include "preload/paths.h"
 
 namespace softxe::preload {
 namespace {
 
 /// Mounting debugfs or configfs where the shadow tree has it already.
 bool is_there_already(const char* target) {
-  if (!interposing() || target == nullptr) return false;
+  if (!interposing() || !legible(target)) return false;
   const EngineScope scope;
   return PathMap::is_redirected(target);
 }

@@ -79,6 +79,9 @@ MUTANTS = [
      "    garbage_.push_back(*it);\n", "",
      "drv SvmEvents.E21*"),
 
+    ("names read before it is known that they can be", "src/preload/paths.cc",
+     "    if (!live::read_client(part, at, bytes)) return false;", "    if (bytes != 0) return true;",
+     "client wild_paths"),
     # --- ends of threads ------------------------------------------------------------------------
     ("process outlives its last thread", "src/preload/thread_ends.cc",
      "  if (count_out(0)) exit(0);", "  if (count_out(0)) return;",
