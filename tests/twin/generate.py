@@ -193,6 +193,12 @@ class Draw:
         self.emit(name, self.page(), self.random.choice([1, 2, 4, 16]),
                   seed if name == "pinned" else self.random.choice([0, seed]))
 
+    def threads(self):
+        name = self.some([("thread", 2), ("robust", 1), ("name", 2)])
+        more = {"thread": [self.random.choice([8, 16, 40]), self.random.randrange(100)],
+                "robust": [self.random.randrange(2)], "name": []}
+        self.emit(name, self.page(), *more[name])
+
     def storm(self):
         """Threads load and store while calls come that must not disturb them, failing ones most of all."""
         first, count = self.window[0], self.random.choice([8, 40, 200])
@@ -234,7 +240,8 @@ class Draw:
             self.plain_memory()
         while len(self.lines) < length:
             self.random.choices([self.memory_call, self.access, self.process, self.storm, self.looked_into, self.signalled,
-                                 self.descriptors, self.lasting_io], [10, 10, 0.7, 0.5, 0.5, 1, 1, 1])[0]()
+                                 self.descriptors, self.lasting_io, self.threads],
+                                [10, 10, 0.7, 0.5, 0.5, 1, 1, 1, 1])[0]()
             if self.random.random() < 0.12:
                 self.emit("sum", self.window[0], self.window[1])
             if self.random.random() < 0.05:

@@ -123,7 +123,7 @@ void store_pattern(int64_t page, int64_t pages, uint64_t seed) {
 static const struct named_operation* find(const char* name) {
   static const struct named_operation* const kTables[] = {memory_operations, io_operations,    process_operations,
                                                           gpu_operations,    debug_operations, signal_operations,
-                                                          fd_operations,     async_operations};
+                                                          fd_operations,     async_operations, thread_operations};
   for (size_t t = 0; t < sizeof kTables / sizeof kTables[0]; ++t)
     for (const struct named_operation* o = kTables[t]; o->name != NULL; ++o)
       if (strcmp(o->name, name) == 0) return o;

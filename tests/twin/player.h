@@ -9,6 +9,7 @@
  *   player_signals.c   handlers
  *   player_fds.c       descriptors, and children that close them
  *   player_async.c     I/O that lasts, or pins pages
+ *   player_threads.c   threads, mutexes and names that lie in the memory
  *   player_gpu.c       what a device does with the memory; without a device, the CPU does the same
  *
  * All memory lies in one arena at a fixed address, so that results can be compared. Nothing here uses malloc: the
@@ -61,7 +62,7 @@ struct named_operation {
   operation* run;
 };
 extern const struct named_operation memory_operations[], io_operations[], process_operations[], gpu_operations[],
-    debug_operations[], signal_operations[], fd_operations[], async_operations[];
+    debug_operations[], signal_operations[], fd_operations[], async_operations[], thread_operations[];
 
 /* Ends the storm that is under way, if there is one, and says whether it found wrong words. */
 void calm_down(void);
