@@ -6,13 +6,12 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <charconv>
 #include <cstring>
 
 #include "base/raw_syscall.h"
-#include "host/live/client_memory.h"
 #include "preload/session.h"
 
 namespace softxe::preload {
@@ -38,17 +37,27 @@ constexpr unsigned device_minor_of(FileSystemKind kind) {
 
 }  // namespace
 
+namespace {
+
+/// Whether the page of `at` can be read. By a call that a client's sandbox lets through if it lets the runtime work at
+/// all: the kernel reads the set before it finds that there is no such operation.
+bool page_is_readable(std::uint64_t at) {
+  constexpr int kNoOperation = -1;
+  constexpr std::uint64_t kSetBytes = 8;
+  const std::uint64_t last = align_down(at, kPageSize) + kPageSize - kSetBytes;
+  return raw_syscall(SYS_rt_sigprocmask, kNoOperation, last, nullptr, kSetBytes) != -EFAULT;
+}
+
+}  // namespace
+
 bool legible(const char* text) {
   if (text == nullptr) return false;
-  char part[256];
-  HostVa at(reinterpret_cast<std::uint64_t>(text));
-  for (std::size_t seen = 0; seen < PATH_MAX;) {
-    // No further than the page of which the text is known to have a part: the next one may be in VRAM.
-    const std::uint64_t bytes = std::min<std::uint64_t>(sizeof part, kPageSize - at.value() % kPageSize);
-    if (!live::read_client(part, at, bytes)) return false;
-    if (std::memchr(part, '\0', bytes) != nullptr) return true;
+  for (std::uint64_t at = reinterpret_cast<std::uint64_t>(text), seen = 0; seen < PATH_MAX;) {
+    if (!page_is_readable(at)) return false;
+    const std::uint64_t bytes = kPageSize - at % kPageSize;
+    if (std::memchr(reinterpret_cast<const char*>(at), '\0', bytes) != nullptr) return true;
     seen += bytes;
-    at = HostVa(at.value() + bytes);
+    at += bytes;
   }
   return false;  // ENAMETOOLONG, which the kernel says as well
 }

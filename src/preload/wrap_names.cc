@@ -24,13 +24,13 @@ ssize_t readlink_any(int dirfd, const char* name, char* out, std::size_t bytes) 
   return libc_result<ssize_t>(run_in_engine([=] {
     const KernelPath path(dirfd, name);
     char text[PATH_MAX];
-    long result = raw_syscall(SYS_readlinkat, path.dirfd(), path.name(), text, sizeof text - 1);
-    if (result < 0) return result;
-    text[result] = '\0';
-    if (strip_shadow(text)) result = static_cast<long>(std::strlen(text));
-    result = std::min(result, static_cast<long>(bytes));
+    const long whole = raw_syscall(SYS_readlinkat, path.dirfd(), path.name(), text, sizeof text - 1);
+    if (whole < 0) return whole;
+    text[whole] = '\0';
+    if (!strip_shadow(text)) return raw_syscall(SYS_readlinkat, path.dirfd(), path.name(), out, bytes);
+    const std::size_t shown = std::min(std::strlen(text), bytes);
     const HostVa to(reinterpret_cast<std::uint64_t>(out));
-    return live::write_client(to, text, static_cast<std::uint64_t>(result)) ? result : -EFAULT;
+    return live::write_client(to, text, shown) ? static_cast<long>(shown) : -EFAULT;
   }));
 }
 
