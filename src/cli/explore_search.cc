@@ -12,6 +12,7 @@
 #include <new>
 #include <set>
 
+#include "base/spare_mappings.h"
 #include "cli/explore_run.h"
 #include "explore/strategy.h"
 
@@ -122,6 +123,7 @@ void work(const SearchSettings& s, Shared& shared, unsigned worker, Clock::time_
   const std::uint64_t parts = s.shards * s.processes;
   const std::uint64_t part = s.shard * s.processes + worker;
   const auto strategy = make_strategy(s, part, parts);
+  SpareMappings::keep();
   RunSettings run{.path = s.path,
                   .scenario = s.scenario,
                   .strategy = strategy.get(),

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/spare_mappings.h"
 #include "base/step.h"
 
 namespace softxe {
@@ -40,7 +41,7 @@ SimHostMm::~SimHostMm() {
   cpu_exit(Pid::kMain);
   Guard guard(lock_);
   notifiers_.clear();
-  for (const Window& window : windows_) munmap(window.base, window.bytes);
+  for (const Window& window : windows_) unmap_window(window);
 }
 
 SimProcess& SimHostMm::process(Pid pid) {
@@ -234,6 +235,10 @@ Result<MigrateCounts> SimHostMm::migrate_to_device(HostRange range, DevmemAlloca
 
 void SimHostMm::enter_device(HostVa page, DevmemAllocation& allocation, std::uint32_t index) {
   std::byte* to = device_page(allocation, index);
+  for (Window& window : windows_) {
+    if (to < window.base || to >= window.base + window.bytes) continue;
+    window.used_bytes = std::max(window.used_bytes, static_cast<std::uint64_t>(to - window.base) + kPageSize);
+  }
   const SimPte* pte = main().pte(page);
   if (pte == nullptr || pte->kind == SimPte::Kind::kZero) {
     std::memset(to, 0, kPageSize);
@@ -353,19 +358,35 @@ Status SimHostMm::evict(DevmemAllocation& allocation) {
 Result<std::byte*> SimHostMm::make_window(std::uint64_t bytes) {
   SX_TRY_VOID(SX_STEP("host.sim.window"));
   if (bytes == 0 || !is_aligned(bytes, kPageSize)) return fail(EINVAL, "window is not whole pages");
-  void* base = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (base == MAP_FAILED) return fail(ENOMEM, "no address space for the device window");
-  if (bytes <= kPrepoisonedWindowBytes) std::memset(base, static_cast<int>(SimFrames::kPoison), bytes);
+  std::byte* const base = map_window(bytes);
+  if (base == nullptr) return fail(ENOMEM, "no address space for the device window");
   Guard guard(lock_);
-  windows_.push_back(Window{static_cast<std::byte*>(base), bytes});
+  windows_.push_back(Window{base, bytes});
+  return base;
+}
+
+std::byte* SimHostMm::map_window(std::uint64_t bytes) {
+  if (void* spare = SpareMappings::take(SpareMappings::Source::kVram, bytes).start) {
+    return static_cast<std::byte*>(spare);
+  }
+  void* base = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (base == MAP_FAILED) return nullptr;
+  if (bytes <= kPrepoisonedWindowBytes) std::memset(base, static_cast<int>(SimFrames::kPoison), bytes);
   return static_cast<std::byte*>(base);
+}
+
+void SimHostMm::unmap_window(const Window& window) {
+  const std::byte unused = window.bytes <= kPrepoisonedWindowBytes ? SimFrames::kPoison : std::byte{};
+  if (SpareMappings::kept()) std::memset(window.base, static_cast<int>(unused), window.used_bytes);
+  if (SpareMappings::give(SpareMappings::Source::kVram, {window.base, window.bytes})) return;
+  munmap(window.base, window.bytes);
 }
 
 void SimHostMm::drop_window(std::byte* window) {
   Guard guard(lock_);
   const auto at = std::find_if(windows_.begin(), windows_.end(), [&](const Window& w) { return w.base == window; });
   if (at == windows_.end()) return;
-  munmap(at->base, at->bytes);
+  unmap_window(*at);
   windows_.erase(at);
 }
 

@@ -186,7 +186,10 @@ class SimHostMm final : public HostMm {
   struct Window {
     std::byte* base;
     std::uint64_t bytes;
+    std::uint64_t used_bytes = 0;  ///< from its start: pages stood there
   };
+  static std::byte* map_window(std::uint64_t bytes);
+  static void unmap_window(const Window& window);
 
   Peeked peeked(const SimVma* vma, const SimPte* pte, HostVa page) SX_REQUIRES(lock_);
   SimProcess& process(Pid pid) SX_REQUIRES(lock_);
