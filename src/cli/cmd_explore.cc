@@ -60,9 +60,9 @@ std::vector<std::string> steps_in_simulation() {
 void print_numbers(const ExploreOptions& options, const SearchResult& result) {
   const std::vector<std::string> steps = steps_in_simulation();
   const double schedules = static_cast<double>(std::max<std::uint64_t>(result.schedules, 1));
-  std::printf("  %s: %llu schedules in %.1f s (%.0f a second), %.0f points each%s\n", options.strategy.c_str(),
-              static_cast<unsigned long long>(result.schedules), result.seconds,
-              schedules / std::max(result.seconds, 0.001), static_cast<double>(result.points) / schedules,
+  std::printf("  %s: %llu schedules in %.1f s (%.0f for each second of processor time), %.0f points each%s\n",
+              options.strategy.c_str(), static_cast<unsigned long long>(result.schedules), result.seconds,
+              schedules / std::max(result.cpu_seconds, 0.001), static_cast<double>(result.points) / schedules,
               result.complete ? "; these are all" : "");
   std::printf("  %llu orders of events, %llu states at the end, %zu of %zu steps reached\n",
               static_cast<unsigned long long>(result.orders), static_cast<unsigned long long>(result.states),

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <string_view>
+#include <utility>
 
 #include "base/event_ring.h"
 
@@ -203,6 +204,7 @@ void Scheduler::take_over(Actor& other) {
   if (searching_) config_.observer.switched(static_cast<ActorIndex>(other.index), other.place);
   me.ranks = detail::held_locks();
   me.cause = detail::event_cause;
+  me.locals = std::exchange(flow_locals(), other.locals);
   detail::held_locks() = other.ranks;
   detail::event_cause = other.cause;
   left_ = &me;

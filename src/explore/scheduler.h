@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "base/flow_locals.h"
 #include "base/lock.h"
 #include "base/step.h"
 #include "base/turns.h"
@@ -114,6 +115,7 @@ class Scheduler final : public Turns, public StepHook {
     // What the thread has of its flow.
     detail::HeldLocks ranks{};
     std::uint64_t cause = 0;
+    FlowLocals locals{};
 
     bool can_go_on() const { return state == State::kReady || (state == State::kUntil && (*holds)()); }
   };

@@ -101,11 +101,6 @@ ActorIndex Pct::next(const Point& point) {
   return best;
 }
 
-bool Pct::end(std::uint64_t points) {
-  length_ = std::max<std::uint64_t>(points, 1);
-  return true;
-}
-
 // --- exhaustive -----------------------------------------------------------------------------------------
 
 bool conflict(std::span<const Touch> one, std::span<const Touch> other) {

@@ -76,6 +76,17 @@ void SimFrames::free_when_unused(FrameId frame) {
   free_.push_back(frame);
 }
 
+bool holds_one_byte(const std::byte* page, std::byte value) {
+  return page[0] == value && std::memcmp(page, page + 1, kPageSize - 1) == 0;
+}
+
+std::optional<FrameId> SimFrames::stored_after_free() const {
+  for (FrameId frame : free_) {
+    if (!holds_one_byte(data(frame), kPoison)) return frame;
+  }
+  return std::nullopt;
+}
+
 std::optional<FrameId> SimFrames::frame_of(const std::byte* address) const {
   if (address < arena_ || address >= arena_ + meta_.size() * kPageSize) return std::nullopt;
   return FrameId(static_cast<std::uint32_t>(static_cast<std::uint64_t>(address - arena_) / kPageSize));

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <algorithm>
 #include <cstring>
+#include <string>
 
 #include "base/spare_mappings.h"
 #include "base/step.h"
@@ -380,6 +381,23 @@ void SimHostMm::unmap_window(const Window& window) {
   if (SpareMappings::kept()) std::memset(window.base, static_cast<int>(unused), window.used_bytes);
   if (SpareMappings::give(SpareMappings::Source::kVram, {window.base, window.bytes})) return;
   munmap(window.base, window.bytes);
+}
+
+std::string SimHostMm::stored_after_free() {
+  Guard guard(lock_);
+  if (const auto frame = frames_.stored_after_free()) {
+    return "frame " + std::to_string(static_cast<std::uint32_t>(*frame)) + " was stored into after it was free";
+  }
+  if (!homes_.empty()) return {};
+  for (const Window& window : windows_) {
+    for (std::uint64_t at = 0; at < window.used_bytes; at += kPageSize) {
+      const std::byte* page = window.base + at;
+      // Never used, or left.
+      if (holds_one_byte(page, std::byte{}) || holds_one_byte(page, SimFrames::kPoison)) continue;
+      return "VRAM at " + std::to_string(at) + " was stored into after its pages had left";
+    }
+  }
+  return {};
 }
 
 void SimHostMm::drop_window(std::byte* window) {
