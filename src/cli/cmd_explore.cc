@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <fstream>
 #include <iterator>
+#include <set>
 
 #include "cli/commands.h"
 #include "cli/explore_search.h"
@@ -71,10 +72,6 @@ void print_numbers(const ExploreOptions& options, const SearchResult& result) {
     std::printf("  %llu of the schedules were left when it was clear that they repeat another\n",
                 static_cast<unsigned long long>(result.repeated));
   }
-  if (!options.verbose) return;
-  for (const std::string& step : steps) {
-    if (std::ranges::find(result.steps, step) == result.steps.end()) std::printf("    not reached: %s\n", step.c_str());
-  }
 }
 
 bool write_whole(const std::string& path, const std::string& text) {
@@ -110,9 +107,23 @@ void show_failure(const ExploreOptions& options, const std::string& path, const 
 
 }  // namespace
 
+namespace {
+
+void print_steps(const std::set<std::string>& reached, bool names_missing) {
+  const std::vector<std::string> steps = steps_in_simulation();
+  std::printf("%zu of %zu steps reached by all scenarios together\n", reached.size(), steps.size());
+  if (!names_missing) return;
+  for (const std::string& step : steps) {
+    if (!reached.contains(step)) std::printf("  not reached: %s\n", step.c_str());
+  }
+}
+
+}  // namespace
+
 int explore(const ExploreOptions& options) {
   unsigned passed = 0;
   unsigned failed = 0;
+  std::set<std::string> reached;
   for (const std::string& path : options.files) {
     const auto file = scenario::parse_scenario_file(path);
     if (!file) {
@@ -127,10 +138,12 @@ int explore(const ExploreOptions& options) {
       settings.scenario = &one;
       SearchResult result = scenario::search(settings);
       print_numbers(options, result);
+      reached.insert(result.steps.begin(), result.steps.end());
       if (result.found) show_failure(options, path, one, std::move(*result.found));
       ++(result.found ? failed : passed);
     }
   }
+  if (passed + failed > 1 || options.verbose) print_steps(reached, options.verbose);
   std::printf("%u passed, %u failed\n", passed, failed);
   return failed == 0 ? 0 : kExitNo;
 }

@@ -145,11 +145,11 @@ Status ExploreWorld::exec(const ExecSpec& spec) {
 
 // --- judging ----------------------------------------------------------------------------------------------
 
-ThreadStarter ExploreWorld::flows_named(const std::string& kind) {
-  return [this, kind](std::function<void()> body) -> std::function<void()> {
+ThreadStarter ExploreWorld::flows_named(const std::string& kind, Uses uses) {
+  return [this, kind, uses](std::function<void()> body) -> std::function<void()> {
     const unsigned number = ++made_[kind];
     const std::string name = number == 1 ? kind : fmt::format("{}{}", kind, number);
-    const explore::ActorIndex actor = scheduler_.spawn(name, std::move(body));
+    const explore::ActorIndex actor = scheduler_.spawn(name, std::move(body), uses);
     return [this, actor] { scheduler_.join(actor); };
   };
 }

@@ -53,9 +53,10 @@ class ExploreWorld final : public SimWorld {
   void pass_time(std::uint64_t ns) { time().advance_ns(ns); }
 
  private:
-  ThreadStarter collectors() override { return flows_named("collector"); }
-  ThreadStarter engines() override { return flows_named("engine"); }
-  ThreadStarter flows_named(const std::string& kind);
+  using Uses = explore::Scheduler::Uses;
+  ThreadStarter collectors() override { return flows_named("collector", Uses::kByLocks); }
+  ThreadStarter engines() override { return flows_named("engine", Uses::kAnything); }
+  ThreadStarter flows_named(const std::string& kind, Uses uses);
   void note_stores(const ExecSpec& spec);
   template <typename Do>
   Status storing(const std::string& process, const explore::History::Store& store, Do call);
@@ -80,7 +81,7 @@ class ExploreWorld final : public SimWorld {
     std::vector<Span> advised;
   };
   std::vector<Died> died_;
-  std::map<std::string, unsigned> made_;                       ///< flows, by kind
+  std::map<std::string, unsigned> made_;                        ///< flows, by kind
   std::map<std::uint64_t, std::vector<BatchCommand>> batches_;  ///< by address
 };
 

@@ -1,6 +1,6 @@
 #include "cli/scenario_queues.h"
 
-#include "drv/vm_ops.h"
+#include "drv/exec/submit.h"
 
 namespace softxe::scenario {
 
@@ -164,9 +164,7 @@ Result<FencePtr> Queues::submit(const Named& to, const ExecSpec& spec) {
   const ExecQueuePtr& queue = to.queue;
   Guard turn(to.turn->mutex);
   SX_TRY_VOID(exec_.check_submit(*queue));
-  auto& vm = static_cast<ContextVm&>(*queue->vm()).context();
-  if (queue->vm()->mode() != VmMode::kFault) SX_TRY_VOID(revalidate(vm));
-  SX_TRY_VOID(exec_.submit(queue, {GpuVa(spec.address)}, JobSyncs(no_syncobjs_)));
+  SX_TRY_VOID(submit_in_place(exec_, queue, {GpuVa(spec.address)}, JobSyncs(no_syncobjs_), exec_.wait_context()));
   return exec_.scheduler().last_fence(*queue);
 }
 

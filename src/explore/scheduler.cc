@@ -53,11 +53,12 @@ Scheduler::~Scheduler() = default;
 
 // --- actors ---------------------------------------------------------------------------------------------
 
-ActorIndex Scheduler::spawn(std::string name, std::function<void()> body) {
+ActorIndex Scheduler::spawn(std::string name, std::function<void()> body, Uses uses) {
   auto made = std::make_unique<Actor>();
   Actor* actor = made.get();
   actor->index = actors_.size();
   actor->name = std::move(name);
+  actor->uses = uses;
   actor->cause = kNoEvent;
   actor->fiber = Fiber(std::allocator_arg, StackPool(), [this, actor, body = std::move(body)](Fiber&& from) {
     (left_ != nullptr ? left_->fiber : outside_) = std::move(from);
@@ -194,6 +195,7 @@ const char* thing_of(const char* lock) {
 /// What an actor holds it may use.
 void Scheduler::begin_piece(const Actor& actor) {
   touched_.clear();
+  if (actor.uses == Uses::kAnything) touched_.push_back({kEverything, true});
   for (const HeldLock& held : held_) {
     if (held.holder == actor.index) touched_.push_back({thing_of(held.name), held.exclusive});
   }

@@ -97,6 +97,40 @@ TEST(Explore, PctLetsFlowsTakeTurns) {
   EXPECT_TRUE(orders.contains("abaabb")) << "a, b, a: the second change is below the first";
 }
 
+/// Words of a flow go with its fiber.
+TEST(Explore, LocalsBelongToTheirFlow) {
+  std::vector<std::string> wrong;
+  Exhaustive strategy(std::nullopt, {});
+  for (bool more = true; more; more = strategy.end(0)) {
+    Notes notes;
+    strategy.begin(0);
+    run_once(strategy, notes, [&] {
+      Flows flows;
+      for (const char* name : {"a", "b"}) {
+        flows.emplace_back(name, [&wrong, name] {
+          if (flow_locals().fence_calls != nullptr) wrong.emplace_back(name);
+          int mine = 0;
+          flow_locals().fence_calls = &mine;
+          SX_MARK("test.explore.here");
+          if (flow_locals().fence_calls != &mine) wrong.emplace_back(name);
+          flow_locals().fence_calls = nullptr;
+        });
+      }
+      return flows;
+    });
+  }
+  EXPECT_TRUE(wrong.empty());
+  EXPECT_EQ(flow_locals().fence_calls, nullptr);
+}
+
+TEST(Explore, APieceThatMayUseAnythingIsLikeNoOther) {
+  const Touch anything{kEverything, true};
+  const Touch lock{"lock", false};
+  EXPECT_TRUE(conflict(std::span(&anything, 1), std::span(&lock, 1)));
+  EXPECT_TRUE(conflict({}, std::span(&anything, 1)));
+  EXPECT_FALSE(conflict(std::span(&lock, 1), std::span(&lock, 1)));
+}
+
 TEST(Explore, LocksAreNoPlacesWhenStepsAlonePreempt) {
   const auto orders_of = [](PreemptAt preempt_at) {
     std::set<std::string> orders;

@@ -104,6 +104,8 @@ ActorIndex Pct::next(const Point& point) {
 // --- exhaustive -----------------------------------------------------------------------------------------
 
 bool conflict(std::span<const Touch> one, std::span<const Touch> other) {
+  const auto anything = [](const Touch& touch) { return touch.name == kEverything; };
+  if (std::ranges::any_of(one, anything) || std::ranges::any_of(other, anything)) return true;
   for (const Touch& a : one) {
     for (const Touch& b : other) {
       if (a.name == b.name && (a.exclusive || b.exclusive)) return true;

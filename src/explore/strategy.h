@@ -26,6 +26,8 @@ struct Touch {
   const char* name;
   bool exclusive;
 };
+/// Of a piece that may use anything: its order matters beside every other.
+inline constexpr const char* kEverything = "everything";
 /// Whether the order of two pieces of code matters.
 bool conflict(std::span<const Touch> one, std::span<const Touch> other);
 
