@@ -1,8 +1,8 @@
 // FlowLocals: what belongs to one flow of control and not to whoever runs it.
 //
-// A flow is a thread, or, where orders are searched (turns.h), a fiber: the scheduler of fibers changes these words with
-// the fiber, as it does with ranks of locks (lock.h) and the cause of events (event_ring.h). Whoever needs another word
-// that lives across a point of a search adds it here.
+// A flow is a thread, or, where orders are searched (turns.h), a fiber: the scheduler of fibers changes these words
+// with the fiber, as it does with ranks of locks (lock.h) and the cause of events (event_ring.h). Whoever needs another
+// word that lives across a point of a search adds it here.
 #pragma once
 
 namespace softxe {

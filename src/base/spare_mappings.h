@@ -1,9 +1,9 @@
 // SpareMappings: address space that outlives who had it, for the next who wants as much of it.
 //
 // A simulated world lives for a fraction of a millisecond where orders are searched; most of that went into the kernel,
-// which makes mappings, fills them page by page and takes them apart. Where spares are kept, an owner cleans what it has
-// written and leaves the mapping here instead of unmapping it. Nowhere else is anything kept: the product's mappings end
-// with their owners.
+// which makes mappings, fills them page by page and takes them apart. Where spares are kept, an owner cleans what it
+// has written and leaves the mapping here instead of unmapping it. Nowhere else is anything kept: the product's
+// mappings end with their owners.
 #pragma once
 
 #include <cstdint>

@@ -85,6 +85,7 @@ TEST(Explore, DelaysCountEveryChoice) {
 TEST(Explore, PctLetsFlowsTakeTurns) {
   std::set<std::string> orders;
   Pct strategy(1, 4, 0);
+  strategy.expect(8);
   for (std::uint64_t number = 0; number < 2000; ++number) {
     strategy.begin(number);
     Notes notes;
@@ -203,6 +204,7 @@ std::optional<std::vector<Choice>> find_lost_update(Strategy& strategy) {
 TEST(Explore, EveryStrategyFindsALostUpdateAndReplayShowsIt) {
   RandomWalk random(1, 0);
   Pct pct(1, 2, 0);
+  pct.expect(10);
   Exhaustive exhaustive(Exhaustive::Limit{1}, {});
   for (Strategy* strategy : std::initializer_list<Strategy*>{&random, &pct, &exhaustive}) {
     const auto choices = find_lost_update(*strategy);
