@@ -33,11 +33,12 @@ def run(command, cwd, seconds):
 
 
 class Tree:
-    """A worktree of HEAD in `folder`, also where an earlier run has left one, and its build."""
+    """A worktree of HEAD in `folder`, also where an earlier run has left one, and its build. `build`: one that has been
+    configured already, and is used as it is."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, build=None):
         self.source = folder
-        self.build = os.path.join(folder, "build")
+        self.build = build or os.path.join(folder, "build")
         if not os.path.exists(os.path.join(folder, ".git")):
             subprocess.run(["git", "-C", ROOT, "worktree", "add", "--quiet", "--force", "--detach",
                             folder, "HEAD"], check=True)
@@ -45,6 +46,8 @@ class Tree:
             head = subprocess.run(["git", "-C", ROOT, "rev-parse", "HEAD"], check=True, capture_output=True,
                                   text=True).stdout.strip()
             subprocess.run(["git", "-C", folder, "checkout", "--quiet", "--force", "--detach", head], check=True)
+        if build:
+            return
         # Optimised a little and without debug information: most of the time goes into compiling.
         subprocess.run(["cmake", "-S", folder, "-B", self.build, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=None",
                         "-DCMAKE_CXX_FLAGS=-O1 -g0", "-DCMAKE_C_FLAGS=-O1", "-DSOFTXE_WERROR=OFF"],
@@ -78,11 +81,11 @@ def why_not_built(built):
 
 
 @contextlib.contextmanager
-def tree_in(folder, prefix):
+def tree_in(folder, prefix, build=None):
     """A Tree in `folder`, or, where that is none, in one that goes again."""
     place = folder or tempfile.mkdtemp(prefix=prefix)
     try:
-        yield Tree(os.path.abspath(place))
+        yield Tree(os.path.abspath(place), build and os.path.abspath(build))
     finally:
         if not folder:
             subprocess.run(["git", "-C", ROOT, "worktree", "remove", "--force", place], check=False)

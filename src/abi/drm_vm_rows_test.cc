@@ -221,7 +221,7 @@ TEST(ExecBesideEviction, AnEvictionBetweenTheCheckAndTheSubmissionIsSeen) {
     Tight t(mode);
     bool was_out = false;
     {
-      AtStep race("abi.exec.validated", 1, [&](int) {
+      AtStep race("drv.exec.validated", 1, [&](int) {
         t.rig.bo(5 * k2M, DrmRig::kVram);
         was_out = !t.rig.object(t.mine).in_vram();
       });

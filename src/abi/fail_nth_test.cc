@@ -476,7 +476,7 @@ TEST(Steps, TheRequestsAboveReachThese) {
   }
   const std::set<std::string> seen = steps.seen();
   for (const char* name :
-       {"abi.exec.submitted", "abi.exec_queue.id", "drv.bind.prefetch", "drv.exec.create_queue", "drv.exec.slice",
+       {"drv.exec.submitted", "abi.exec_queue.id", "drv.bind.prefetch", "drv.exec.create_queue", "drv.exec.slice",
         "drv.gem.create", "drv.vm.create", "drv.vram.svm_alloc", "hw.pt.commit", "hw.pt.unbind", "svm.event.enter",
         "svm.event.leave", "svm.prefetch.item", "svm.window.create", "vm.bind.commit", "vm.bind.plan"}) {
     EXPECT_TRUE(seen.contains(name)) << name;

@@ -7,8 +7,10 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cstring>
 
 #include "base/raw_syscall.h"
+#include "base/spare_mappings.h"
 
 namespace softxe {
 namespace {
@@ -122,17 +124,35 @@ std::uint64_t map_anywhere(const EngineMapping::Request& request) {
   return at;
 }
 
+/// Zero as far as it is usable, or made so.
+bool is_clean(std::byte* start, std::uint64_t usable) {
+  constexpr std::uint64_t kCleanedMax = 1ULL << 20;
+  if (SpareMappings::was_noted_clean(start)) return true;
+  if (usable > kCleanedMax) return false;
+  std::memset(start, 0, usable);
+  return true;
+}
+
 }  // namespace
 
 Result<EngineMapping> EngineMapping::reserve(const Request& wanted) {
   Request request = wanted;
   request.bytes = align_up(request.bytes, kPageSize);
   SX_ASSERT(request.bytes != 0 && is_aligned(request.alignment, kPageSize));
+  EngineMapping mapping;
+  if (request.use == Use::kRecords && request.alignment == kPageSize) {
+    const SpareMappings::Spare spare = SpareMappings::take(SpareMappings::Source::kEngine, request.bytes);
+    if (spare.start != nullptr) {
+      mapping.start_ = reinterpret_cast<std::uint64_t>(spare.start);
+      mapping.bytes_ = spare.bytes;
+      mapping.usable_ = spare.usable;
+      return mapping;
+    }
+  }
   seeds.plant();
   std::uint64_t at = map_in_place(request);
   if (at == 0) at = map_anywhere(request);
   if (at == 0) return fail(ENOMEM, "no address space for the runtime (RLIMIT_AS?)");
-  EngineMapping mapping;
   mapping.start_ = at;
   mapping.bytes_ = request.bytes;
   // After mlockall(MCL_FUTURE) the kernel would fill it when it becomes usable.
@@ -161,6 +181,12 @@ void EngineMapping::forget() {
 
 void EngineMapping::unmap() {
   if (bytes_ == 0) return;
+  if (SpareMappings::kept() && is_clean(data(), usable_)) {
+    // It stays in the table: it is the runtime's all the same.
+    SpareMappings::give(SpareMappings::Source::kEngine, {data(), bytes_, usable_});
+    start_ = bytes_ = usable_ = 0;
+    return;
+  }
   const std::uint64_t start = start_;
   const std::uint64_t bytes = bytes_;
   raw_syscall(SYS_munmap, start, bytes);

@@ -2,7 +2,11 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
+#include <cstring>
+
 #include "base/result.h"
+#include "base/spare_mappings.h"
 
 namespace softxe {
 
@@ -10,9 +14,20 @@ namespace {
 
 /// Zeroes that cost nothing before they are used.
 EventRing* map_ring() {
+  if (void* spare = SpareMappings::take(SpareMappings::Source::kEvents, sizeof(EventRing)).start) {
+    return static_cast<EventRing*>(spare);
+  }
   void* at = mmap(nullptr, sizeof(EventRing), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   SX_ASSERT(at != MAP_FAILED);
   return static_cast<EventRing*>(at);
+}
+
+void unmap_ring(EventRing* ring) {
+  if (SpareMappings::kept()) {
+    const std::uint64_t used = std::min(ring->head.load(), EventRing::kSlots) * sizeof(Event);
+    std::memset(static_cast<void*>(ring), 0, offsetof(EventRing, slots) + used);
+  }
+  if (!SpareMappings::give(SpareMappings::Source::kEvents, {ring, sizeof(EventRing)})) munmap(ring, sizeof(EventRing));
 }
 
 }  // namespace
@@ -25,7 +40,7 @@ EventTap::EventTap(const Clock& clock, EventStream::Threads threads)
 
 EventTap::~EventTap() {
   set_event_stream(nullptr);
-  munmap(ring_, sizeof(EventRing));
+  unmap_ring(ring_);
 }
 
 void EventTap::drain() {

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <fstream>
 #include <iterator>
+#include <set>
 
 #include "cli/commands.h"
 #include "cli/explore_search.h"
@@ -60,9 +61,9 @@ std::vector<std::string> steps_in_simulation() {
 void print_numbers(const ExploreOptions& options, const SearchResult& result) {
   const std::vector<std::string> steps = steps_in_simulation();
   const double schedules = static_cast<double>(std::max<std::uint64_t>(result.schedules, 1));
-  std::printf("  %s: %llu schedules in %.1f s (%.0f a second), %.0f points each%s\n", options.strategy.c_str(),
-              static_cast<unsigned long long>(result.schedules), result.seconds,
-              schedules / std::max(result.seconds, 0.001), static_cast<double>(result.points) / schedules,
+  std::printf("  %s: %llu schedules in %.1f s (%.0f for each second of processor time), %.0f points each%s\n",
+              options.strategy.c_str(), static_cast<unsigned long long>(result.schedules), result.seconds,
+              schedules / std::max(result.cpu_seconds, 0.001), static_cast<double>(result.points) / schedules,
               result.complete ? "; these are all" : "");
   std::printf("  %llu orders of events, %llu states at the end, %zu of %zu steps reached\n",
               static_cast<unsigned long long>(result.orders), static_cast<unsigned long long>(result.states),
@@ -70,10 +71,6 @@ void print_numbers(const ExploreOptions& options, const SearchResult& result) {
   if (result.repeated != 0) {
     std::printf("  %llu of the schedules were left when it was clear that they repeat another\n",
                 static_cast<unsigned long long>(result.repeated));
-  }
-  if (!options.verbose) return;
-  for (const std::string& step : steps) {
-    if (std::ranges::find(result.steps, step) == result.steps.end()) std::printf("    not reached: %s\n", step.c_str());
   }
 }
 
@@ -110,9 +107,23 @@ void show_failure(const ExploreOptions& options, const std::string& path, const 
 
 }  // namespace
 
+namespace {
+
+void print_steps(const std::set<std::string>& reached, bool names_missing) {
+  const std::vector<std::string> steps = steps_in_simulation();
+  std::printf("%zu of %zu steps reached by all scenarios together\n", reached.size(), steps.size());
+  if (!names_missing) return;
+  for (const std::string& step : steps) {
+    if (!reached.contains(step)) std::printf("  not reached: %s\n", step.c_str());
+  }
+}
+
+}  // namespace
+
 int explore(const ExploreOptions& options) {
   unsigned passed = 0;
   unsigned failed = 0;
+  std::set<std::string> reached;
   for (const std::string& path : options.files) {
     const auto file = scenario::parse_scenario_file(path);
     if (!file) {
@@ -127,10 +138,12 @@ int explore(const ExploreOptions& options) {
       settings.scenario = &one;
       SearchResult result = scenario::search(settings);
       print_numbers(options, result);
+      reached.insert(result.steps.begin(), result.steps.end());
       if (result.found) show_failure(options, path, one, std::move(*result.found));
       ++(result.found ? failed : passed);
     }
   }
+  if (passed + failed > 1 || options.verbose) print_steps(reached, options.verbose);
   std::printf("%u passed, %u failed\n", passed, failed);
   return failed == 0 ? 0 : kExitNo;
 }

@@ -121,6 +121,10 @@ RunEnd run_in_flow(const RunSettings& settings, explore::Scheduler& scheduler, S
   ExploreWorld world(scheduler);
   world_now = &world;
   RunOptions options;
+  const bool known = settings.begin == RunSettings::Begin::kKnown;
+  if (known) world.set_checks(ScenarioWorld::Checks::kOff);
+  bool searched = false;
+  options.checks_now = [&] { return !known || searched; };
   options.on_events = [&](std::span<const Event> events) {
     listener.take(events);
     world.heard(events);
@@ -131,6 +135,7 @@ RunEnd run_in_flow(const RunSettings& settings, explore::Scheduler& scheduler, S
     // The engine's own looks are as many points, and no more is seen than by ours.
     set_self_check(SelfCheck::kOff);
     scheduler.search(actors);
+    searched = true;
     set_self_check(SelfCheck::kOn);
     world.rests();
   };

@@ -44,6 +44,9 @@ struct RunSettings {
   explore::Strategy* strategy = nullptr;
   RunRecord* record = nullptr;
   explore::PreemptAt preempt_at = explore::PreemptAt::kStepsAndLocks;
+  /// What comes before a `parallel` block is the same in every run: judged once.
+  enum class Begin : std::uint8_t { kJudged, kKnown };
+  Begin begin = Begin::kJudged;
   std::function<void(const StepSite&)> on_step{};
   /// Hears, line by line, who ran when and what happened; empty: nobody does.
   std::function<void(const std::string&)> say{};

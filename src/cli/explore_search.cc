@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 #include <new>
 #include <set>
 
+#include "base/spare_mappings.h"
 #include "cli/explore_run.h"
 #include "explore/strategy.h"
 
@@ -116,18 +118,28 @@ std::unique_ptr<explore::Strategy> make_strategy(const SearchSettings& s, std::u
   return std::make_unique<Exhaustive>(limit, Exhaustive::Part{part, parts});
 }
 
+/// Every part of a search must expect the same, or its schedules would depend on how many parts there are.
+std::uint64_t points_by_itself(RunSettings run) {
+  explore::Replay none({});
+  run.strategy = &none;
+  run.record->begin(0);
+  return explore_once(run).points;
+}
+
 /// One process: every `parts`-th schedule from `part` on, until something is found or the time is over.
 void work(const SearchSettings& s, Shared& shared, unsigned worker, Clock::time_point begin) {
   Worker& mine = shared.workers[worker];
   const std::uint64_t parts = s.shards * s.processes;
   const std::uint64_t part = s.shard * s.processes + worker;
   const auto strategy = make_strategy(s, part, parts);
+  SpareMappings::keep();
   RunSettings run{.path = s.path,
                   .scenario = s.scenario,
                   .strategy = strategy.get(),
                   .record = &mine.record,
                   .preempt_at = s.preempt_at};
   run.on_step = [&](const StepSite& site) { shared.steps.add(reinterpret_cast<std::uintptr_t>(site.name)); };
+  if (s.strategy == StrategyKind::kPct) static_cast<explore::Pct&>(*strategy).expect(points_by_itself(run));
   for (std::uint64_t number = part;; number += parts) {
     if (shared.stop.load(std::memory_order_relaxed)) return;
     if (s.seconds != 0 && std::chrono::duration<double>(Clock::now() - begin).count() > s.seconds) return;
@@ -136,6 +148,7 @@ void work(const SearchSettings& s, Shared& shared, unsigned worker, Clock::time_
     strategy->begin(number);
     shared.schedules.fetch_add(1, std::memory_order_relaxed);
     const RunEnd end = explore_once(run);
+    run.begin = RunSettings::Begin::kKnown;
     shared.points.fetch_add(end.points, std::memory_order_relaxed);
     shared.orders.add(end.orders);
     shared.states.add(end.state);
@@ -163,7 +176,21 @@ std::vector<std::string> names_of(const SharedSet<1u << 12>& steps) {
 
 }  // namespace
 
+namespace {
+
+double cpu_seconds_of_children() {
+  struct rusage use {};
+  getrusage(RUSAGE_CHILDREN, &use);
+  const auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec);
+  };
+  return seconds(use.ru_utime) + seconds(use.ru_stime);
+}
+
+}  // namespace
+
 SearchResult search(const SearchSettings& s) {
+  const double cpu_before = cpu_seconds_of_children();
   const auto shared = map_shared();
   const auto begin = Clock::now();
   std::fflush(nullptr);
@@ -194,6 +221,7 @@ SearchResult search(const SearchSettings& s) {
     result.found = Found{why, {s.path, s.scenario->name, was.record.all()}, number};
   }
   result.seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+  result.cpu_seconds = cpu_seconds_of_children() - cpu_before;
   result.schedules = shared->schedules.load();
   result.points = shared->points.load();
   result.orders = shared->orders.count.load();

@@ -44,6 +44,7 @@ struct SearchResult {
   std::vector<std::string> steps{};  ///< reached, sorted
   bool complete = false;             ///< every schedule that the strategy knows was tried
   double seconds = 0;
+  double cpu_seconds = 0;  ///< of all processes
   std::optional<Found> found{};
 };
 

@@ -127,18 +127,29 @@ Status ExploreWorld::gpu_kernel(const KernelSpec& kernel) {
   return SimWorld::gpu_kernel(kernel);
 }
 
+/// A batch is carried out at some time, or never; as long as nobody changes it it stores what it says.
+void ExploreWorld::note_stores(const ExecSpec& spec) {
+  if (!spec.batch.empty()) batches_[spec.address] = spec.batch;
+  const auto batch = batches_.find(spec.address);
+  if (batch == batches_.end()) return stores_anything();
+  for (const BatchCommand& command : batch->second) {
+    if (command.kind != BatchCommand::Kind::kStore) continue;
+    history_.begins({.where = {command.address, sizeof command.value}, .low = command.value, .maybe = true});
+  }
+}
+
 Status ExploreWorld::exec(const ExecSpec& spec) {
-  stores_anything();
+  note_stores(spec);
   return SimWorld::exec(spec);
 }
 
 // --- judging ----------------------------------------------------------------------------------------------
 
-ThreadStarter ExploreWorld::workers() {
-  return [this](std::function<void()> body) -> std::function<void()> {
-    const std::string name = workers_made_ == 0 ? "collector" : fmt::format("collector{}", workers_made_ + 1);
-    ++workers_made_;
-    const explore::ActorIndex actor = scheduler_.spawn(name, std::move(body));
+ThreadStarter ExploreWorld::flows_named(const std::string& kind, Uses uses) {
+  return [this, kind, uses](std::function<void()> body) -> std::function<void()> {
+    const unsigned number = ++made_[kind];
+    const std::string name = number == 1 ? kind : fmt::format("{}{}", kind, number);
+    const explore::ActorIndex actor = scheduler_.spawn(name, std::move(body), uses);
     return [this, actor] { scheduler_.join(actor); };
   };
 }
@@ -203,6 +214,7 @@ std::string ExploreWorld::leak() {
   end_all();
   if (machine() == nullptr) return {};
   const explore::Scheduler::Pause pause;
+  if (std::string stale = machine()->stored_after_free(); !stale.empty()) return stale;
   std::string text = still_in_use();
   if (const std::uint64_t frames = machine()->frames_in_use(); frames != 0 && !has_objects_)
     text += fmt::format("{} frames; ", frames);

@@ -2,7 +2,9 @@
 // the client's memory is noted. Next: explore/history.h, explore_run.h.
 #pragma once
 
+#include <map>
 #include <string>
+#include <vector>
 
 #include "cli/scenario_sim_world.h"
 #include "explore/fingerprint.h"
@@ -51,7 +53,11 @@ class ExploreWorld final : public SimWorld {
   void pass_time(std::uint64_t ns) { time().advance_ns(ns); }
 
  private:
-  ThreadStarter workers() override;
+  using Uses = explore::Scheduler::Uses;
+  ThreadStarter collectors() override { return flows_named("collector", Uses::kByLocks); }
+  ThreadStarter engines() override { return flows_named("engine", Uses::kAnything); }
+  ThreadStarter flows_named(const std::string& kind, Uses uses);
+  void note_stores(const ExecSpec& spec);
   template <typename Do>
   Status storing(const std::string& process, const explore::History::Store& store, Do call);
   template <typename Do>
@@ -75,7 +81,8 @@ class ExploreWorld final : public SimWorld {
     std::vector<Span> advised;
   };
   std::vector<Died> died_;
-  unsigned workers_made_ = 0;
+  std::map<std::string, unsigned> made_;                        ///< flows, by kind
+  std::map<std::uint64_t, std::vector<BatchCommand>> batches_;  ///< by address
 };
 
 }  // namespace softxe::scenario

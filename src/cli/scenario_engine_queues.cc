@@ -31,7 +31,7 @@ Result<Queues*> EngineWorld::queues_with_job(const std::string& job) {
 Status EngineWorld::queue_create(const QueueSpec& spec) {
   SX_TRY(OpenVm * vm, find_vm(spec.vm));
   Card& card = *vm->card;
-  if (!card.queues) card.queues = std::make_unique<Queues>(*card.device, clock());
+  if (!card.queues) card.queues = std::make_unique<Queues>(*card.device, clock(), engines());
   return card.queues->create(spec, vm->context, mode_of(vm->context->vm.config().modes));
 }
 
@@ -65,11 +65,16 @@ Status EngineWorld::exec(const ExecSpec& spec) {
 
 bool EngineWorld::run_slice() {
   for (auto& card : cards_)
-    if (card->queues && card->queues->run_once()) return true;
+    if (card->queues && !card->queues->runs_by_itself() && card->queues->run_once()) return true;
   return false;
 }
 
 Status EngineWorld::run(const std::optional<std::uint64_t>& slices) {
+  for (auto& card : cards_) {
+    if (!card->queues || !card->queues->runs_by_itself()) continue;
+    // How many slices there are is theirs to decide.
+    if (!slices) SX_TRY_VOID(card->queues->wait_for_all());
+  }
   for (std::uint64_t i = 0; i < slices.value_or(kSlicesMax); ++i)
     if (!run_slice()) return {};
   if (slices) return {};
@@ -78,6 +83,11 @@ Status EngineWorld::run(const std::optional<std::uint64_t>& slices) {
 
 Status EngineWorld::wait(const std::string& job) {
   SX_TRY(Queues * queues, queues_with_job(job));
+  if (queues->runs_by_itself()) {
+    SX_TRY(const int error, queues->wait(job));
+    if (error != 0) return fail(error, "the job failed");
+    return {};
+  }
   for (std::uint64_t i = 0; i < kSlicesMax; ++i) {
     SX_TRY(const int error, queues->job_error(job));
     if (error == 0) return {};

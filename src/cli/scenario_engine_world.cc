@@ -107,7 +107,7 @@ Status EngineWorld::device(const DeviceSpec& spec) {
   DeviceOptions options;
   options.config = default_config(*profile, static_cast<std::uint32_t>(cards_.size()));
   options.collector = GcWorker::Mode::kManual;
-  if (ThreadStarter starter = workers()) {
+  if (ThreadStarter starter = collectors()) {
     options.collector = GcWorker::Mode::kThread;
     options.start_thread = std::move(starter);
   }

@@ -79,8 +79,10 @@ class EngineWorld : public ScenarioWorld {
   /// VRAM pressure on the allocations that have a page in `span`.
   virtual Status evict_pages(Span span) = 0;
   virtual void check_host() {}
-  /// What starts collectors and other workers; empty: they run only where a fault, an ioctl or a `gc` line runs them.
-  virtual ThreadStarter workers() { return {}; }
+  /// What starts collectors; empty: they run only where a fault, an ioctl or a `gc` line runs them.
+  virtual ThreadStarter collectors() { return {}; }
+  /// What starts engines of queues and late work; empty: they run in `run` and `wait` lines.
+  virtual ThreadStarter engines() { return {}; }
   /// Waits until no thread of the machine counts any more.
   virtual void settle() {}
 

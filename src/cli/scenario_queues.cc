@@ -1,6 +1,6 @@
 #include "cli/scenario_queues.h"
 
-#include "drv/vm_ops.h"
+#include "drv/exec/submit.h"
 
 namespace softxe::scenario {
 
@@ -16,6 +16,9 @@ constexpr std::uint32_t kEnd = 0x05000000;
 
 std::uint32_t low(std::uint64_t address) { return static_cast<std::uint32_t>(address); }
 std::uint32_t high(std::uint64_t address) { return static_cast<std::uint32_t>(address >> 32); }
+
+/// Twice the time-out of a job: of simulated time.
+constexpr std::uint64_t kPatienceNs = 10'000'000'000;
 
 QueuePriority priority_of(QueueRank rank) { return static_cast<QueuePriority>(rank); }
 
@@ -55,19 +58,32 @@ std::vector<std::uint64_t> encode_batch(const std::vector<BatchCommand>& command
   return quads;
 }
 
-Queues::Queues(Device& device, const Clock& clock)
+Queues::Queues(Device& device, const Clock& clock, ThreadStarter starter)
     : device_(device),
+      policy_(starter ? ExecPolicy::kThreads : ExecPolicy::kManual),
       backends_(device),
       exec_({.profile = device.profile(),
              .clock = clock,
              .counters = device.counters(),
              .backends = backends_,
-             .policy = ExecPolicy::kManual}) {}
+             .policy = policy_,
+             .starter = starter ? std::move(starter) : default_thread_starter()}) {}
 
-Result<ExecQueuePtr> Queues::find(const std::string& name) const {
+/// The VMs live on: what stops their jobs does not.
+Queues::~Queues() {
+  exec_.shut_down();
+  for (const auto& [context, vm] : vms_) vm->context().jobs.reset();
+}
+
+Result<Queues::Named> Queues::find_named(const std::string& name) const {
   const auto found = queues_.find(name);
   if (found == queues_.end()) return fail(ENOENT, "no queue of that name");
-  return found->second.queue;
+  return found->second;
+}
+
+Result<ExecQueuePtr> Queues::find(const std::string& name) const {
+  SX_TRY(Named named, find_named(name));
+  return std::move(named.queue);
 }
 
 /// The checks that an ioctl's decoder makes.
@@ -95,7 +111,10 @@ Status Queues::create(const QueueSpec& spec, const std::shared_ptr<VmContext>& v
   if (queues_.contains(spec.name)) return fail(EEXIST, "a queue of that name exists");
   SX_TRY(const ExecQueueCreateRequest request, request_for(spec));
   auto& exec_vm = vms_[vm.get()];
-  if (exec_vm == nullptr) exec_vm = std::make_shared<ContextVm>(mode, vm);
+  if (exec_vm == nullptr) {
+    exec_vm = std::make_shared<ContextVm>(mode, vm);
+    if (runs_by_itself()) control_jobs(exec_vm, exec_);
+  }
   ExecQueueProperties properties;
   properties.priority = priority_of(spec.priority);
   properties.group_priority = priority_of(spec.in_group);
@@ -107,14 +126,17 @@ Status Queues::create(const QueueSpec& spec, const std::shared_ptr<VmContext>& v
     properties.group_of = QueueId{1};
   }
   SX_TRY(ExecQueuePtr made, exec_.create_queue(request, properties, exec_vm, primary));
-  queues_[spec.name] = {std::move(made), spec.vm};
+  queues_[spec.name] = {std::move(made), spec.vm, std::make_shared<Turn>()};
   return {};
 }
 
 Status Queues::destroy(const std::string& name) {
-  Guard hold(mutex_);
-  SX_TRY(const ExecQueuePtr queue, find(name));
-  queues_.erase(name);
+  ExecQueuePtr queue;
+  {
+    Guard hold(mutex_);
+    SX_TRY(queue, find(name));
+    queues_.erase(name);
+  }
   exec_.destroy_queue(queue);
   return {};
 }
@@ -126,15 +148,24 @@ Status Queues::set_priority(const std::string& name, QueueRank rank) {
 }
 
 Status Queues::exec(const ExecSpec& spec) {
+  Named named;
+  {
+    Guard hold(mutex_);
+    if (jobs_.contains(spec.job)) return fail(EEXIST, "a job of that name exists");
+    SX_TRY(named, find_named(spec.queue));
+  }
+  SX_TRY(FencePtr done, submit(named, spec));
   Guard hold(mutex_);
-  if (jobs_.contains(spec.job)) return fail(EEXIST, "a job of that name exists");
-  SX_TRY(const ExecQueuePtr queue, find(spec.queue));
-  SX_TRY_VOID(exec_.check_submit(*queue));
-  auto& vm = static_cast<ContextVm&>(*queue->vm()).context();
-  if (queue->vm()->mode() != VmMode::kFault) SX_TRY_VOID(revalidate(vm));
-  SX_TRY_VOID(exec_.submit(queue, {GpuVa(spec.address)}, JobSyncs(no_syncobjs_)));
-  jobs_[spec.job] = exec_.scheduler().last_fence(*queue);
+  jobs_[spec.job] = std::move(done);
   return {};
+}
+
+Result<FencePtr> Queues::submit(const Named& to, const ExecSpec& spec) {
+  const ExecQueuePtr& queue = to.queue;
+  Guard turn(to.turn->mutex);
+  SX_TRY_VOID(exec_.check_submit(*queue));
+  SX_TRY_VOID(submit_in_place(exec_, queue, {GpuVa(spec.address)}, JobSyncs(no_syncobjs_), exec_.wait_context()));
+  return exec_.scheduler().last_fence(*queue);
 }
 
 bool Queues::has(const std::string& queue) const {
@@ -152,6 +183,31 @@ Result<std::string> Queues::vm_of(const std::string& queue) const {
 bool Queues::has_job(const std::string& job) const {
   Guard hold(mutex_);
   return jobs_.contains(job);
+}
+
+Result<int> Queues::wait(const std::string& job) {
+  FencePtr fence;
+  {
+    Guard hold(mutex_);
+    const auto found = jobs_.find(job);
+    if (found == jobs_.end()) return fail(ENOENT, "no job of that name");
+    fence = found->second;
+  }
+  WaitContext context = exec_.wait_context();
+  SX_TRY_VOID(fence->wait(context, Deadline::after(context.clock, kPatienceNs)));
+  return fence->error();
+}
+
+Status Queues::wait_for_all() {
+  std::vector<std::string> names;
+  {
+    Guard hold(mutex_);
+    for (const auto& [name, fence] : jobs_) names.push_back(name);
+  }
+  for (const std::string& name : names) {
+    SX_TRY_VOID(wait(name));
+  }
+  return {};
 }
 
 bool Queues::run_once() {

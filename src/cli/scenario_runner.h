@@ -45,6 +45,8 @@ struct RunOptions {
     std::function<void()> body;
   };
   std::function<void(std::vector<Flow> flows)> run_flows{};
+  /// Whether a statement outside of flows is followed by a check, where checks are on; empty: always.
+  std::function<bool()> checks_now{};
   /// After each statement of a flow: the invariant that is broken, or empty.
   std::function<std::string()> look{};
   /// Whether a statement of a flow may end with this errno though it does not say so.

@@ -10,8 +10,6 @@ namespace {
 using Kind = StepInfo::Kind;
 
 constexpr std::array kSteps{
-    StepInfo{"abi.exec.submitted", Kind::kMark, "EXEC: the job is with the scheduler, the VM has its fence"},
-    StepInfo{"abi.exec.validated", Kind::kMark, "EXEC: all objects and userptrs of the VM are in place"},
     StepInfo{"abi.exec_queue.id", Kind::kStep, "EXEC_QUEUE_CREATE: the queue gets its number"},
     StepInfo{"drv.bind.pin_userptr", Kind::kStep, "VM_BIND: the pages of a userptr are looked up"},
     StepInfo{"drv.bind.prefetch", Kind::kStep, "VM_BIND: one prefetch begins"},
@@ -20,6 +18,8 @@ constexpr std::array kSteps{
     StepInfo{"drv.exec.create_queue", Kind::kStep, "a queue is made"},
     StepInfo{"drv.exec.slice", Kind::kMark, "an engine begins to run a job for a while"},
     StepInfo{"drv.exec.submit", Kind::kStep, "a job is handed to the scheduler"},
+    StepInfo{"drv.exec.submitted", Kind::kMark, "EXEC: the job is with the scheduler, the VM has its fence"},
+    StepInfo{"drv.exec.validated", Kind::kMark, "EXEC: all objects and userptrs of the VM are in place"},
     StepInfo{"drv.gem.create", Kind::kStep, "a buffer object is made"},
     StepInfo{"drv.gem.place", Kind::kStep, "a buffer object enters VRAM"},
     StepInfo{"drv.gem.purge.map", Kind::kStep, "a purged buffer object gets zeroes for contents"},

@@ -2,14 +2,11 @@
 
 #include <limits>
 
+#include "base/flow_locals.h"
+
 namespace softxe::scenario {
-namespace {
-
-thread_local bool in_action = false;
-
-}  // namespace
-
 Status StepScript::on_step(StepSite& site, bool may_fail) {
+  bool& in_action = flow_locals().in_step_action;
   if (in_action || !armed_.load(std::memory_order_relaxed)) return {};
   Status result;
   for (Entry& entry : entries_) {

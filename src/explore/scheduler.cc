@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <string_view>
+#include <utility>
 
 #include "base/event_ring.h"
 
@@ -52,11 +53,12 @@ Scheduler::~Scheduler() = default;
 
 // --- actors ---------------------------------------------------------------------------------------------
 
-ActorIndex Scheduler::spawn(std::string name, std::function<void()> body) {
+ActorIndex Scheduler::spawn(std::string name, std::function<void()> body, Uses uses) {
   auto made = std::make_unique<Actor>();
   Actor* actor = made.get();
   actor->index = actors_.size();
   actor->name = std::move(name);
+  actor->uses = uses;
   actor->cause = kNoEvent;
   actor->fiber = Fiber(std::allocator_arg, StackPool(), [this, actor, body = std::move(body)](Fiber&& from) {
     (left_ != nullptr ? left_->fiber : outside_) = std::move(from);
@@ -193,6 +195,7 @@ const char* thing_of(const char* lock) {
 /// What an actor holds it may use.
 void Scheduler::begin_piece(const Actor& actor) {
   touched_.clear();
+  if (actor.uses == Uses::kAnything) touched_.push_back({kEverything, true});
   for (const HeldLock& held : held_) {
     if (held.holder == actor.index) touched_.push_back({thing_of(held.name), held.exclusive});
   }
@@ -203,6 +206,7 @@ void Scheduler::take_over(Actor& other) {
   if (searching_) config_.observer.switched(static_cast<ActorIndex>(other.index), other.place);
   me.ranks = detail::held_locks();
   me.cause = detail::event_cause;
+  me.locals = std::exchange(flow_locals(), other.locals);
   detail::held_locks() = other.ranks;
   detail::event_cause = other.cause;
   left_ = &me;

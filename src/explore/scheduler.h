@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "base/flow_locals.h"
 #include "base/lock.h"
 #include "base/step.h"
 #include "base/turns.h"
@@ -59,8 +60,11 @@ class Scheduler final : public Turns, public StepHook {
   void run(std::function<void()> main);
 
   // --- for actors -----------------------------------------------------------------------------------
+  /// What a flow uses: what it takes locks for and memory under them, or whatever it likes (an engine between its
+  /// sections): then no order with it is like another.
+  enum class Uses : std::uint8_t { kByLocks, kAnything };
   /// A worker may sleep for ever; what others wait for is an end of theirs.
-  ActorIndex spawn(std::string name, std::function<void()> body);
+  ActorIndex spawn(std::string name, std::function<void()> body, Uses uses = Uses::kByLocks);
   void join(ActorIndex actor);
   /// From here to `actors`' ends orders are searched; afterwards everybody has come to rest.
   void search(const std::vector<std::pair<std::string, std::function<void()>>>& actors);
@@ -103,6 +107,7 @@ class Scheduler final : public Turns, public StepHook {
   struct Actor {
     std::size_t index = 0;
     std::string name{};
+    Uses uses = Uses::kByLocks;
     Fiber fiber{};
     State state = State::kReady;
     const char* place = "its begin";
@@ -114,6 +119,7 @@ class Scheduler final : public Turns, public StepHook {
     // What the thread has of its flow.
     detail::HeldLocks ranks{};
     std::uint64_t cause = 0;
+    FlowLocals locals{};
 
     bool can_go_on() const { return state == State::kReady || (state == State::kUntil && (*holds)()); }
   };

@@ -85,6 +85,7 @@ TEST(Explore, DelaysCountEveryChoice) {
 TEST(Explore, PctLetsFlowsTakeTurns) {
   std::set<std::string> orders;
   Pct strategy(1, 4, 0);
+  strategy.expect(8);
   for (std::uint64_t number = 0; number < 2000; ++number) {
     strategy.begin(number);
     Notes notes;
@@ -95,6 +96,40 @@ TEST(Explore, PctLetsFlowsTakeTurns) {
   }
   EXPECT_TRUE(orders.contains("ababab") || orders.contains("bababa") || orders.contains("abbaab")) << orders.size();
   EXPECT_TRUE(orders.contains("abaabb")) << "a, b, a: the second change is below the first";
+}
+
+/// Words of a flow go with its fiber.
+TEST(Explore, LocalsBelongToTheirFlow) {
+  std::vector<std::string> wrong;
+  Exhaustive strategy(std::nullopt, {});
+  for (bool more = true; more; more = strategy.end(0)) {
+    Notes notes;
+    strategy.begin(0);
+    run_once(strategy, notes, [&] {
+      Flows flows;
+      for (const char* name : {"a", "b"}) {
+        flows.emplace_back(name, [&wrong, name] {
+          if (flow_locals().fence_calls != nullptr) wrong.emplace_back(name);
+          int mine = 0;
+          flow_locals().fence_calls = &mine;
+          SX_MARK("test.explore.here");
+          if (flow_locals().fence_calls != &mine) wrong.emplace_back(name);
+          flow_locals().fence_calls = nullptr;
+        });
+      }
+      return flows;
+    });
+  }
+  EXPECT_TRUE(wrong.empty());
+  EXPECT_EQ(flow_locals().fence_calls, nullptr);
+}
+
+TEST(Explore, APieceThatMayUseAnythingIsLikeNoOther) {
+  const Touch anything{kEverything, true};
+  const Touch lock{"lock", false};
+  EXPECT_TRUE(conflict(std::span(&anything, 1), std::span(&lock, 1)));
+  EXPECT_TRUE(conflict({}, std::span(&anything, 1)));
+  EXPECT_FALSE(conflict(std::span(&lock, 1), std::span(&lock, 1)));
 }
 
 TEST(Explore, LocksAreNoPlacesWhenStepsAlonePreempt) {
@@ -169,6 +204,7 @@ std::optional<std::vector<Choice>> find_lost_update(Strategy& strategy) {
 TEST(Explore, EveryStrategyFindsALostUpdateAndReplayShowsIt) {
   RandomWalk random(1, 0);
   Pct pct(1, 2, 0);
+  pct.expect(10);
   Exhaustive exhaustive(Exhaustive::Limit{1}, {});
   for (Strategy* strategy : std::initializer_list<Strategy*>{&random, &pct, &exhaustive}) {
     const auto choices = find_lost_update(*strategy);

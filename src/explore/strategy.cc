@@ -101,14 +101,11 @@ ActorIndex Pct::next(const Point& point) {
   return best;
 }
 
-bool Pct::end(std::uint64_t points) {
-  length_ = std::max<std::uint64_t>(points, 1);
-  return true;
-}
-
 // --- exhaustive -----------------------------------------------------------------------------------------
 
 bool conflict(std::span<const Touch> one, std::span<const Touch> other) {
+  const auto anything = [](const Touch& touch) { return touch.name == kEverything; };
+  if (std::ranges::any_of(one, anything) || std::ranges::any_of(other, anything)) return true;
   for (const Touch& a : one) {
     for (const Touch& b : other) {
       if (a.name == b.name && (a.exclusive || b.exclusive)) return true;

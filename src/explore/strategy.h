@@ -26,6 +26,8 @@ struct Touch {
   const char* name;
   bool exclusive;
 };
+/// Of a piece that may use anything: its order matters beside every other.
+inline constexpr const char* kEverything = "everything";
 /// Whether the order of two pieces of code matters.
 bool conflict(std::span<const Touch> one, std::span<const Touch> other);
 
@@ -104,7 +106,9 @@ class Pct final : public Strategy {
   void begin(std::uint64_t number) override;
   ActorIndex next(const Point& point) override;
   int failure(const Point&) override { return failures_.draw(prng_); }
-  bool end(std::uint64_t points) override;
+  bool end(std::uint64_t) override { return true; }
+  /// Of how many points a run is, about. Before the first begin().
+  void expect(std::uint64_t points) { length_ = points == 0 ? 1 : points; }
 
  private:
   std::uint64_t priority_of(ActorIndex actor);
@@ -112,7 +116,7 @@ class Pct final : public Strategy {
   std::uint64_t seed_;
   unsigned depth_;
   Prng prng_{1};
-  std::uint64_t length_ = 1000;            ///< of a run, as far as is known
+  std::uint64_t length_ = 1000;            ///< of a run, about
   std::vector<std::uint64_t> priorities_;  ///< by actor; higher goes first
   std::vector<std::uint64_t> changes_;     ///< at these points of the run, ascending
   std::vector<std::uint64_t> changed_to_;  ///< the priority that each gives to who runs there: below all others, drawn

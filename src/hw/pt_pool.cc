@@ -4,6 +4,8 @@
 #include <cstring>
 #include <new>
 
+#include "base/spare_mappings.h"
+
 namespace softxe {
 
 /// At most a quarter of what RLIMIT_AS leaves: the client wants the rest.
@@ -25,7 +27,17 @@ TablePool::TablePool(std::uint64_t max_tables) : max_tables_(affordable(max_tabl
   info_ = reinterpret_cast<PtTableInfo*>(info_memory_.data());
 }
 
-TablePool::~TablePool() { SX_ASSERT(in_use() == 0); }
+TablePool::~TablePool() {
+  SX_ASSERT(in_use() == 0);
+  Guard guard(lock_);
+  if (!SpareMappings::kept() || tables_ == nullptr) return;
+  for (std::uint64_t i = 0; i < bump_; ++i) {
+    if (!info_[i].all_zero) std::memset(static_cast<void*>(&tables_[i]), 0, sizeof tables_[i]);
+  }
+  std::memset(static_cast<void*>(info_), 0, bump_ * sizeof *info_);
+  SpareMappings::note_clean(tables_);
+  SpareMappings::note_clean(info_);
+}
 
 Status TablePool::grow(std::uint64_t tables) {
   SX_TRY_VOID(table_memory_.grow(tables * sizeof(PtTable)));

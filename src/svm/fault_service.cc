@@ -282,7 +282,9 @@ Event end_of(const PageFault& fault, const Status& status) {
 
 Status FaultService::serve_in(VmContext* found, const PageFault& fault) {
   if (found == nullptr) {
+    // Of a VM that was closed meanwhile: a fault like any other, counted by the device alone.
     Status unknown = fail(EINVAL, "no VM with this ASID");
+    const EventScope serves(config_.counters.count(begin_of(fault)));
     config_.counters.count(end_of(fault, unknown));
     return unknown;
   }

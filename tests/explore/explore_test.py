@@ -4,8 +4,8 @@
     explore_test.py --softxe SOFTXE
 
 Each strategy finds it; the schedule is short and gives the same bytes each time; without choices it passes; what is left of
-the scenario with fewer statements fails as well; parts of an exhaustive search together try what the whole does; a search of
-the same seed finds the same.
+the scenario with fewer statements fails as well; parts of an exhaustive search together try what the whole does; parts of a
+drawn one have the schedules of the whole; several processes find what one does; a search of the same seed finds the same.
 """
 import argparse
 import pathlib
@@ -85,16 +85,53 @@ def check_parts(softxe):
            total - 7 == schedules_of(whole.stdout))
 
 
+def first_failure(output):
+    found = re.search(r"failed at schedule (\d+)", output)
+    return int(found[1]) if found else None
+
+
+def check_shards_of_drawn_orders(softxe):
+    """Schedule N is the same whoever tries it: the part that has it finds what the whole finds, and no part more before it."""
+    for strategy in ("random", "pct"):
+        words = ("--strategy", strategy, "--seed", "3", "-o", str(softxe.folder / "shard.schedule"))
+        whole = first_failure(softxe.explore(*words, "--budget", "20000").stdout)
+        expect(f"{strategy}: the whole fails", whole is not None)
+        if whole is None:
+            continue
+        parts = [first_failure(softxe.explore(*words, "--shard", f"{i}/8", "--budget", str(whole // 8 + 1)).stdout)
+                 for i in range(8)]
+        expect(f"{strategy}: first failures of 8 parts {parts}, of the whole {whole}",
+               parts[whole % 8] == whole and min(p for p in parts if p is not None) == whole)
+
+
+def check_processes(softxe):
+    """Several processes try the schedules of one."""
+    passes = str(HERE.parent / "scenarios/explore/two_flows.softxe")
+    for words in (("--strategy", "exhaustive", "--depth", "1"), ("--budget", "400")):
+        numbers = []
+        for processes in ("1", "4"):
+            done = softxe("explore", *words, "-j", processes, passes)
+            found = re.search(r"(\d+) orders of events, (\d+) states at the end, (\d+) of", done.stdout)
+            expect(f"-j {processes} passes\n{done.stdout}", done.returncode == 0 and found)
+            numbers.append(found and found.groups())
+        if "exhaustive" in words:
+            expect(f"orders, states and steps: one process {numbers[0]}, four {numbers[1]}", numbers[0] == numbers[1])
+    four = softxe.explore("--strategy", "random", "--budget", "20000", "-j", "4", "-o", str(softxe.folder / "four.schedule"))
+    expect(f"-j 4 finds it\n{four.stdout}", four.returncode == 1 and (softxe.folder / "four.schedule").exists())
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--softxe", required=True)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         softxe = Softxe(args.softxe, pathlib.Path(folder))
-        for strategy, depth in (("random", "3"), ("pct", "3"), ("exhaustive", "1")):
+        for strategy, depth in (("random", "3"), ("pct", "3"), ("exhaustive", "1"), ("delays", "2")):
             check_strategy(softxe, strategy, depth)
         check_same_again(softxe)
         check_parts(softxe)
+        check_shards_of_drawn_orders(softxe)
+        check_processes(softxe)
     print("\n".join(problems) or "explore: as promised")
     return 1 if problems else 0
 

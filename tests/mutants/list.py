@@ -228,7 +228,7 @@ MUTANTS = [
     ("overlapping updates of other bind queues unordered", EXEC + "pending_binds.cc",
      "      if (any_intersects(update.intervals, *order.intervals)) order", "      if (false) order",
      "abi BindBehindAFence.Overlapping*"),
-    ("eviction between the check of an EXEC and its submission unseen", "src/abi/drm_file_exec.cc",
+    ("eviction between the check of an EXEC and its submission unseen", EXEC + "submit.cc",
      "    if (evictions == 0 && !context.vm.has_stale_ptes()) return announced;", "    if (true) return announced;",
      "abi ExecBesideEviction.*"),
     ("a kill lets the batch run on", EXEC + "scheduler_jobs.cc",

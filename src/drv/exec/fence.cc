@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <deque>
 
+#include "base/flow_locals.h"
+
 namespace softxe {
 
 namespace {
@@ -12,24 +14,26 @@ struct Call {
   int error;
 };
 
-/// Calls waiting to be made in the outermost signal() of this thread; null outside of one.
-thread_local std::deque<Call>* pending_calls = nullptr;
+using Calls = std::deque<Call>;
+
+/// Calls waiting to be made in the outermost signal() of this flow; null outside of one.
+Calls* pending_calls() { return static_cast<Calls*>(flow_locals().fence_calls); }
 
 void run_callbacks(std::vector<std::pair<Fence::Ticket, Fence::Callback>>&& callbacks, int error) {
   if (callbacks.empty()) return;
-  if (pending_calls != nullptr) {
-    for (auto& [ticket, callback] : callbacks) pending_calls->push_back({std::move(callback), error});
+  if (Calls* const outermost = pending_calls()) {
+    for (auto& [ticket, callback] : callbacks) outermost->push_back({std::move(callback), error});
     return;
   }
-  std::deque<Call> queue;
-  pending_calls = &queue;
+  Calls queue;
+  flow_locals().fence_calls = &queue;
   for (auto& [ticket, callback] : callbacks) queue.push_back({std::move(callback), error});
   while (!queue.empty()) {
     const Call call = std::move(queue.front());
     queue.pop_front();
     call.callback(call.error);
   }
-  pending_calls = nullptr;
+  flow_locals().fence_calls = nullptr;
 }
 
 /// Counts down the members of an all_of(). Owned by their callbacks, so it owns none of them.

@@ -3,18 +3,27 @@
 #include <sys/mman.h>
 #include <cstring>
 
+#include "base/spare_mappings.h"
+
 namespace softxe {
 
 SimFrames::SimFrames(std::uint64_t capacity_bytes) : capacity_frames_(capacity_bytes / kPageSize) {
   SX_ASSERT(capacity_frames_ > 1);
-  void* arena = mmap(nullptr, capacity_frames_ * kPageSize, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  const std::uint64_t bytes = capacity_frames_ * kPageSize;
+  void* arena = SpareMappings::take(SpareMappings::Source::kFrames, bytes).start;
+  if (arena == nullptr) {
+    arena = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  }
   SX_ASSERT(arena != MAP_FAILED);
   arena_ = static_cast<std::byte*>(arena);
   meta_.push_back(Meta{.refs = 1, .pins = 0, .generation = 1});
 }
 
-SimFrames::~SimFrames() { munmap(arena_, capacity_frames_ * kPageSize); }
+SimFrames::~SimFrames() {
+  const std::uint64_t bytes = capacity_frames_ * kPageSize;
+  if (SpareMappings::kept()) std::memset(arena_, 0, meta_.size() * kPageSize);
+  if (!SpareMappings::give(SpareMappings::Source::kFrames, {arena_, bytes})) munmap(arena_, bytes);
+}
 
 Result<FrameId> SimFrames::alloc() {
   FrameId frame{};
@@ -65,6 +74,17 @@ void SimFrames::free_when_unused(FrameId frame) {
   ++meta.generation;
   --in_use_;
   free_.push_back(frame);
+}
+
+bool holds_one_byte(const std::byte* page, std::byte value) {
+  return page[0] == value && std::memcmp(page, page + 1, kPageSize - 1) == 0;
+}
+
+std::optional<FrameId> SimFrames::stored_after_free() const {
+  for (FrameId frame : free_) {
+    if (!holds_one_byte(data(frame), kPoison)) return frame;
+  }
+  return std::nullopt;
 }
 
 std::optional<FrameId> SimFrames::frame_of(const std::byte* address) const {

@@ -20,6 +20,9 @@ namespace softxe {
 /// Names one frame of SimFrames.
 enum class FrameId : std::uint32_t {};
 
+/// Whether all bytes of a page are this one.
+bool holds_one_byte(const std::byte* page, std::byte value);
+
 /// Frame allocator over one mmap'ed arena. Frame 0 is the machine's zero page: always present, never
 /// written, never counted. Invariant: a frame without references holds only poison.
 /// Not thread-safe: guarded by the SimHostMm lock. A frame is free, in quarantine before that, or held.
@@ -52,6 +55,8 @@ class SimFrames {
   /// Moves every time the frame is freed.
   std::uint64_t generation(FrameId frame) const { return at(frame).generation; }
   std::uint64_t in_use() const { return in_use_; }
+  /// A free frame that does not hold poison alone: somebody has stored into it since. Of those that are free now.
+  std::optional<FrameId> stored_after_free() const;
 
  private:
   struct Meta {

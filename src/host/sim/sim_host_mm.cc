@@ -1,6 +1,5 @@
 #include "host/sim/sim_host_mm.h"
 
-#include <sys/mman.h>
 #include <algorithm>
 #include <cstring>
 
@@ -8,9 +7,6 @@
 
 namespace softxe {
 namespace {
-
-/// Windows up to this size are poisoned from the start; larger ones would cost real memory.
-constexpr std::uint64_t kPrepoisonedWindowBytes = 16ULL * 1024 * 1024;
 
 std::byte* device_page(const DevmemAllocation& allocation, std::uint32_t page) {
   return allocation.frame + page * kPageSize;
@@ -40,7 +36,7 @@ SimHostMm::~SimHostMm() {
   cpu_exit(Pid::kMain);
   Guard guard(lock_);
   notifiers_.clear();
-  for (const Window& window : windows_) munmap(window.base, window.bytes);
+  for (const Window& window : windows_) unmap_window(window);
 }
 
 SimProcess& SimHostMm::process(Pid pid) {
@@ -234,6 +230,10 @@ Result<MigrateCounts> SimHostMm::migrate_to_device(HostRange range, DevmemAlloca
 
 void SimHostMm::enter_device(HostVa page, DevmemAllocation& allocation, std::uint32_t index) {
   std::byte* to = device_page(allocation, index);
+  for (Window& window : windows_) {
+    if (to < window.base || to >= window.base + window.bytes) continue;
+    window.used_bytes = std::max(window.used_bytes, static_cast<std::uint64_t>(to - window.base) + kPageSize);
+  }
   const SimPte* pte = main().pte(page);
   if (pte == nullptr || pte->kind == SimPte::Kind::kZero) {
     std::memset(to, 0, kPageSize);
@@ -346,27 +346,6 @@ Status SimHostMm::evict(DevmemAllocation& allocation) {
   }
   std::sort(pages.begin(), pages.end());
   return move_home(pages, MoveCause::kEviction);
-}
-
-// --- device windows -----------------------------------------------------------------------------------
-
-Result<std::byte*> SimHostMm::make_window(std::uint64_t bytes) {
-  SX_TRY_VOID(SX_STEP("host.sim.window"));
-  if (bytes == 0 || !is_aligned(bytes, kPageSize)) return fail(EINVAL, "window is not whole pages");
-  void* base = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (base == MAP_FAILED) return fail(ENOMEM, "no address space for the device window");
-  if (bytes <= kPrepoisonedWindowBytes) std::memset(base, static_cast<int>(SimFrames::kPoison), bytes);
-  Guard guard(lock_);
-  windows_.push_back(Window{static_cast<std::byte*>(base), bytes});
-  return static_cast<std::byte*>(base);
-}
-
-void SimHostMm::drop_window(std::byte* window) {
-  Guard guard(lock_);
-  const auto at = std::find_if(windows_.begin(), windows_.end(), [&](const Window& w) { return w.base == window; });
-  if (at == windows_.end()) return;
-  munmap(at->base, at->bytes);
-  windows_.erase(at);
 }
 
 }  // namespace softxe

@@ -171,6 +171,9 @@ class SimHostMm final : public HostMm {
   void peek_all(HostRange range, std::span<Peeked> out);
   SimEventCounts events();
   std::uint64_t frames_in_use();
+  /// What was stored into memory that was nobody's, in words: by an engine that had an old entry. Frames that are free
+  /// now, and VRAM when no page is left there; empty: nothing. Memory that was handed out again shows it no more.
+  std::string stored_after_free();
   /// Generation of the frame behind a PageHome::system pointer; moves when the frame is freed.
   std::uint64_t frame_generation(const std::byte* system);
   /// Aborts unless reference counts, reverse map and present bits agree with the page tables.
@@ -186,7 +189,10 @@ class SimHostMm final : public HostMm {
   struct Window {
     std::byte* base;
     std::uint64_t bytes;
+    std::uint64_t used_bytes = 0;  ///< from its start: pages stood there
   };
+  static std::byte* map_window(std::uint64_t bytes);
+  static void unmap_window(const Window& window);
 
   Peeked peeked(const SimVma* vma, const SimPte* pte, HostVa page) SX_REQUIRES(lock_);
   SimProcess& process(Pid pid) SX_REQUIRES(lock_);
