@@ -13,5 +13,8 @@ void add_sample_rows(std::vector<kit::Row>& rows);
 void add_yuv_rows(std::vector<kit::Row>& rows);
 void add_image_memory_rows(std::vector<kit::Row>& rows);
 void add_ban_rows(std::vector<kit::Row>& rows);
+void add_matrix_rows(std::vector<kit::Row>& rows);
+void add_lane_rows(std::vector<kit::Row>& rows);
+void add_host_rows(std::vector<kit::Row>& rows);
 /// The process of one of these rows; its status.
 int ban(const char* way);

@@ -178,6 +178,9 @@ std::vector<kit::Row> kit::all_rows() {
   add_sample_rows(rows);
   add_yuv_rows(rows);
   add_image_memory_rows(rows);
+  add_matrix_rows(rows);
+  add_host_rows(rows);
+  add_lane_rows(rows);
   add_ban_rows(rows);
   return rows;
 }

@@ -161,6 +161,8 @@ const kit::Row kRows[] = {
     INTEGER("uchar-bit-counts", uchar, uchar, (uchar)(clz(a) + popcount(b) * 16)),
     INTEGER("ulong-bit-counts", ulong, ulong, clz(a) + popcount(b) * 128 + (c == 0 ? 0 : ctz(c)) * 65536),
     INTEGER("uint-bitselect", uint, uint, bitselect(a, b, c)),
+    INTEGER("short-bitselect-of-constants", short, short, bitselect((short)0x1234, a, (short)0x7F0F) ^ b),
+    INTEGER("ushort-choice-of-constants", ushort, ushort, bitselect((ushort)0x7FFF, b, (ushort)0x7FFF)),
     INTEGER("uint-logic", uint, uint, (a & ~b) | (b ^ c) | ~(a | c)),
     INTEGER("char-arithmetic", char, char, (char)(a * b + c - (a >> 2))),
     INTEGER("uchar-arithmetic", uchar, uchar, (uchar)(a * b + c - (a >> 2))),

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstring>
 
+#include <unistd.h>
+
 #include "rows.h"
 
 namespace {
@@ -174,6 +176,44 @@ void prints(Runtime& rt) {
     if (out[i] != i * i) kit::fail("element %u", i);
 }
 
+/// 3,000 lines from all items, each once and whole.
+void print_flood(Runtime& rt) {
+  constexpr uint kItems = 1000;
+  std::FILE* file = std::tmpfile();
+  if (file == nullptr) kit::fail("no file");
+  Kernel print(rt,
+               "kernel void k(int n) { int i = get_global_id(0); for (int j = 0; j < n; ++j) if ((i + j) % 2) printf(\"%d %s %u %.2f %#lx %c\\n\", i, j == 1 ? \"one\" : \"other\", j, (float)i / 4, (long)i << 33, 'a' + i % 26);"
+               " else printf(\"%d vector %u %v4hhd\\n\", i, j, (char4)(i, j, -1, 5)); }");
+  print.value(3);
+  std::fflush(stdout);
+  const int out = dup(1);
+  dup2(fileno(file), 1);
+  print.enqueue({.global = {kItems}, .local = {}, .offset = {}}, rt.queue);
+  const cl_int status = clFinish(rt.queue);
+  std::fflush(stdout);
+  dup2(out, 1);
+  close(out);
+  kit::check_cl(status, "clFinish");
+  std::rewind(file);
+  std::vector<int> seen(kItems * 3);
+  char line[256], want[256];
+  int wrong = 0;
+  while (std::fgets(line, sizeof line, file) != nullptr) {
+    int i = 0;
+    uint j = 0;
+    char word[32] = "";
+    if (std::sscanf(line, "%d %31s %u", &i, word, &j) != 3 || uint(i) >= kItems || j > 2) kit::fail("a line is: %s", line);
+    ++seen[size_t(i) * 3 + j];
+    if ((uint(i) + j) % 2 != 0) std::snprintf(want, sizeof want, "%d %s %u %.2f %#lx %c\n", i, j == 1 ? "one" : "other", j, double(i) / 4, long(i) << 33, 'a' + i % 26);
+    else std::snprintf(want, sizeof want, "%d vector %u %d,%u,-1,5\n", i, j, int(std::int8_t(i)), j);
+    if (std::strcmp(line, want) != 0 && ++wrong == 1) std::printf("got %swant %s", line, want);
+  }
+  std::fclose(file);
+  if (wrong != 0) kit::fail("%d lines are wrong", wrong);
+  for (size_t n = 0; n < seen.size(); ++n)
+    if (seen[n] != 1) kit::fail("line %zu came %d times", n, seen[n]);
+}
+
 const kit::Row kRows[] = {
     FUNCTION("flow-collatz", {.helpers = "", .body = "uint n = 0; for (x = x % 9973 + 1; x != 1 && n < 500; ++n) x = x % 2 ? 3 * x + 1 : x / 2; r = n;", .want = collatz}),
     FUNCTION("flow-gcd", {.helpers = "", .body = "uint a = x % 1000 + 1, b = x / 7 % 1000; while (b) { uint t = a % b; a = b; b = t; } r = a;", .want = [](uint x) { return gcd(x % 1000 + 1, x / 7 % 1000); }}),
@@ -249,6 +289,7 @@ const kit::Row kRows[] = {
     {"mandelbrot", mandelbrot},
     {"matrix-naive", matrix_naive},
     {"linked-lists", linked_lists},
+    {"printf-flood", print_flood},
     {"printf-disturbs-nothing", prints},
 };
 

@@ -166,7 +166,9 @@ Status parse_operands(EuScan& scan, const EuAsmContext& context, const EuOpInfo&
   };
   SX_TRY(inst.dst, eu_parse_destination(scan, place(0)));
   for (unsigned i = 0; i < eu_source_count(inst); ++i) {
-    SX_TRY(inst.src[i], eu_parse_source(scan, place(i), inst.imm));
+    std::uint64_t imm = 0;
+    SX_TRY(inst.src[i], eu_parse_source(scan, place(i), imm));
+    inst.imm |= eu_two_immediates(inst) && i == 2 ? imm << 16 : imm;
   }
   // The third operand of madm has a horizontal stride only, as that of every operation.
   if (info.format == EuFormat::kMacro) inst.src[2].region = {.vertical = 1, .width = 1, .horizontal = 0};

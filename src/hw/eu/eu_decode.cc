@@ -138,10 +138,9 @@ Status decode_math(const EuWord& word, const EuOpInfo& info, EuInst& inst) {
 
 // ---- three sources
 
-Status decode_ternary_immediate(const EuWord& word, EuField field, EuOperand& source, EuInst& inst) {
+Status check_ternary_immediate(EuOperand& source) {
   SX_TRY(source.type, eu_immediate_type(source.type));
   if (eu_immediate_bits(source.type) != 16) return fail(EILSEQ, "immediates of three sources have 16 bits");
-  inst.imm = word.get(field);
   return {};
 }
 
@@ -156,9 +155,10 @@ Status decode_ternary_operands(const EuWord& word, EuFormat format, EuInst& inst
   const bool imm0 = inst.src[0].file == EuFile::kImm;
   const bool imm2 = inst.src[2].file == EuFile::kImm;
   if (macro && (imm0 || imm2)) return fail(EILSEQ, "madm takes no immediate");
-  if (imm0 && imm2) return fail(EILSEQ, "two immediates");
-  if (imm0) SX_TRY_VOID(decode_ternary_immediate(word, kTernaryImm0, inst.src[0], inst));
-  if (imm2) SX_TRY_VOID(decode_ternary_immediate(word, kTernaryImm2, inst.src[2], inst));
+  if (imm0) SX_TRY_VOID(check_ternary_immediate(inst.src[0]));
+  if (imm2) SX_TRY_VOID(check_ternary_immediate(inst.src[2]));
+  if (imm0) inst.imm = word.get(kTernaryImm0);
+  if (imm2) inst.imm |= word.get(kTernaryImm2) << (imm0 ? 16U : 0U);
   return {};
 }
 

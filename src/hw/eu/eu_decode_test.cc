@@ -222,7 +222,6 @@ TEST(EuDecode, WhatIsNoInstructionIsRefusedByName) {
       {{"", kAddImmediate, {91, 88}, 3}, "no room for a 64-bit immediate"},
       {{"", kMovImmediate, {43, 40}, 14}, "no immediate has this type"},
       {{"", kMadImmediate, {82, 80}, 2}, "immediates of three sources have 16 bits"},
-      {{"", kMadImmediate, eu_bit(46), 1}, "two immediates"},
       {{"", kMadm, eu_bit(47), 1}, "madm takes no immediate"},
       {{"", kMadm, {54, 51}, 9}, "math-macro register is reserved"},
       {{"", kMath, {95, 92}, 8}, "no such math function"},

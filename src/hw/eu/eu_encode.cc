@@ -113,12 +113,12 @@ Status encode_ternary_float(EuWord& word, const EuInst& inst) {
 }
 
 Status encode_ternary_immediate(EuWord& word, const EuInst& inst) {
-  if (inst.src[0].file == EuFile::kImm && inst.src[2].file == EuFile::kImm) return fail(EINVAL, "two immediates");
+  const std::uint64_t most = eu_two_immediates(inst) ? 0xFFFF'FFFF : 0xFFFF;
   for (const unsigned i : {0U, 2U}) {
     if (inst.src[i].file != EuFile::kImm) continue;
-    if (eu_immediate_bits(inst.src[i].type) != 16 || inst.imm > 0xFFFF)
+    if (eu_immediate_bits(inst.src[i].type) != 16 || inst.imm > most)
       return fail(EINVAL, "immediates of three sources have 16 bits");
-    word.set(i == 0 ? kTernaryImm0 : kTernaryImm2, inst.imm);
+    word.set(i == 0 ? kTernaryImm0 : kTernaryImm2, eu_imm(inst, i));
   }
   return {};
 }

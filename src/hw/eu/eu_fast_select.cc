@@ -84,6 +84,7 @@ bool set_source(EuRecord& record, unsigned source, EuLane lane, const EuFastLeve
   const EuOperand& operand = record.inst.src[source];
   EuFastSource& fast = record.fast.src[source];
   if (operand.file == EuFile::kImm) {
+    if (eu_two_immediates(record.inst)) return false;  // a record has room for one constant
     if (eu_modified(operand) || operand.type == EuType::kVF) return false;
     // A denormal f is another df when denormals are flushed.
     if (lane == EuLane::kF64 && operand.type == EuType::kF) return false;

@@ -169,7 +169,8 @@ struct EuInst {
   std::uint8_t function = 0;  ///< math: EuMath; sync: function code; bfn: truth table; goto/if/else: branch control
   EuOperand dst{};
   std::array<EuOperand, 3> src{};
-  /// Of the source with file kImm, as it stands in the instruction (16-bit ones in the low half only).
+  /// Of the source with file kImm, as it stands in the instruction (16-bit ones in the low half only). Three sources
+  /// may have two, of 16 bits: the last one's are bits 31:16. eu_imm() tells them apart.
   std::uint64_t imm = 0;
   std::int32_t jip = 0;  ///< bytes, from the start of this instruction
   std::int32_t uip = 0;
@@ -182,6 +183,17 @@ struct EuInst {
 
   friend bool operator==(const EuInst&, const EuInst&) = default;
 };
+
+/// The first and the last of three sources are immediates.
+constexpr bool eu_two_immediates(const EuInst& inst) {
+  return inst.src[0].file == EuFile::kImm && inst.src[2].file == EuFile::kImm;
+}
+
+/// The immediate of source `source`, whose file is kImm.
+constexpr std::uint64_t eu_imm(const EuInst& inst, unsigned source) {
+  if (!eu_two_immediates(inst)) return inst.imm;
+  return (source == 0 ? inst.imm : inst.imm >> 16) & 0xFFFF;
+}
 
 /// Bytes of one element; 1 for the types below a byte.
 constexpr unsigned eu_type_bytes(EuType type) {

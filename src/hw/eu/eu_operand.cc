@@ -97,9 +97,10 @@ EuLanes eu_read(const EuThread& thread, const EuInst& inst, unsigned source) {
   EuLanes lanes{};
   if (operand.file == EuFile::kImm) {
     const bool vector = eu_element_type(operand.type) != operand.type;
-    const std::uint64_t one = eu_low_bits(inst.imm, eu_type_bytes(operand.type));
+    const std::uint64_t imm = eu_imm(inst, source);
+    const std::uint64_t one = eu_low_bits(imm, eu_type_bytes(operand.type));
     for (unsigned k = 0; k < inst.exec_size; ++k) {
-      lanes[k] = vector ? eu_vector_immediate(static_cast<std::uint32_t>(inst.imm), operand.type, k) : one;
+      lanes[k] = vector ? eu_vector_immediate(static_cast<std::uint32_t>(imm), operand.type, k) : one;
     }
     return lanes;
   }

@@ -166,6 +166,10 @@ class RandomEu {
     if (prng_.chance(1, 2)) made.imm &= 0x1F;
     const unsigned bytes = made.src[source].type == type ? eu_type_bytes(type) : 4;
     if (bytes < 8) made.imm &= (1ull << (bytes * 8)) - 1;
+    if (row.sources == 3 && bytes == 2 && eu_type_bytes(made.src[0].type) == 2 && prng_.chance(1, 2)) {
+      made.src[0] = imm(made.src[0].type);
+      made.imm = made.imm << 16 | (prng_.next() & 0xFFFF);
+    }
   }
 
   void modifiers(const RandomOp& row, EuInst& made) {

@@ -172,7 +172,10 @@ inline std::uint64_t Reference::fetch(const EuInst& inst, unsigned source, unsig
     const auto digit = static_cast<unsigned>(inst.imm >> (k % 8 * 4)) & 15u;
     raw = o.type == EuType::kV && digit > 7 ? digit + 0xFFF0u : digit;
   } else if (o.file == EuFile::kImm) {
-    std::memcpy(&raw, &inst.imm, eu_type_bytes(o.type));
+    // Of two immediates, both of 16 bits, the last source's is the upper half.
+    const bool upper = source == 2 && inst.src[0].file == EuFile::kImm;
+    raw = upper ? inst.imm >> 16 & 0xFFFF : inst.imm;
+    if (eu_type_bytes(o.type) < 8) raw &= (1ull << (8 * eu_type_bytes(o.type))) - 1;
   } else {
     std::memcpy(&raw, element(o, k, false), eu_type_bytes(o.type));
   }

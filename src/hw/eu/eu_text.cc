@@ -162,10 +162,11 @@ void add_destination(Writer& out, const EuOperand& dst, Shape shape) {
   out.add(":{}", eu_name_of(kEuTypeNames, dst.type));
 }
 
-void add_source(Writer& out, const EuInst& inst, const EuOpInfo& info, const EuOperand& source, Shape shape) {
+void add_source(Writer& out, const EuInst& inst, const EuOpInfo& info, unsigned number, Shape shape) {
+  const EuOperand& source = inst.src[number];
   out.add(" ");
   if (source.file == EuFile::kImm) {
-    out.add("0x{:X}:{}", inst.imm, eu_name_of(kEuTypeNames, source.type));
+    out.add("0x{:X}:{}", eu_imm(inst, number), eu_name_of(kEuTypeNames, source.type));
     return;
   }
   add_modifiers(out, source, info);
@@ -194,7 +195,7 @@ Shapes shapes_of(const EuInst& inst, EuFormat format) {
 void add_operands(Writer& out, const EuInst& inst, const EuOpInfo& info) {
   const Shapes shapes = shapes_of(inst, info.format);
   add_destination(out, inst.dst, shapes.dst);
-  for (unsigned i = 0; i < eu_source_count(inst); ++i) add_source(out, inst, info, inst.src[i], shapes.src[i]);
+  for (unsigned i = 0; i < eu_source_count(inst); ++i) add_source(out, inst, info, i, shapes.src[i]);
 }
 
 void add_sync_operand(Writer& out, const EuInst& inst) {
