@@ -9,7 +9,7 @@ set -eu
 
 build="g++ cmake ninja-build ccache pkg-config python3 libfmt-dev libcli11-dev nlohmann-json3-dev
   libexpected-dev libboost-dev libboost-context-dev libcapstone-dev libgtest-dev libgmock-dev
-  libabsl-dev libdrm-dev libzstd-dev libprotozero-dev sqlite3 scdoc"
+  libabsl-dev libdrm-dev libdw-dev libzstd-dev libprotozero-dev sqlite3 scdoc"
 check="gdb valgrind man-db bash-completion"
 deb="build-essential debhelper lintian blhc"
 conformance="mmdebstrap debian-archive-keyring uidmap libze-dev opencl-headers

@@ -137,6 +137,8 @@ class DrmProcess {
   static Result<std::unique_ptr<DrmProcess>> create(HostMm& host, const ProcessOptions& options);
 
   const ProcessOptions& options() const { return options_; }
+  /// Waits until the engines of all devices have come to rest, for runs that are to be repeatable. A signal ends it.
+  void settle();
   unsigned device_count() const { return static_cast<unsigned>(devices_.size()); }
   DrmDevice& device(unsigned index) { return *devices_[index]; }
 

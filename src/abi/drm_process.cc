@@ -102,6 +102,14 @@ void DrmDevice::inherit_names(const Names& parents) {
   }
 }
 
+void DrmProcess::settle() {
+  for (const auto& device : devices_) {
+    WaitContext wait = device->wait_context();
+    wait.signalled = options_.signalled;
+    if (device->exec().settle(wait) == Scheduler::Settled::kNo) return;
+  }
+}
+
 Result<std::unique_ptr<DrmProcess>> DrmProcess::create(HostMm& host, const ProcessOptions& options) {
   SX_ASSERT(options.profile != nullptr && options.fds != nullptr);
   std::unique_ptr<DrmProcess> process(new DrmProcess(options));

@@ -5,6 +5,7 @@
 
 #include <cstring>
 
+#include "base/call_stack.h"
 #include "base/raw_syscall.h"
 
 namespace softxe {
@@ -17,6 +18,7 @@ EventStream* set_event_stream(EventStream* stream) { return detail::event_stream
 
 void forget_events_of_parent() {
   set_event_stream(nullptr);
+  set_stack_ring(nullptr);
   detail::event_cause = kNoEvent;
   detail::event_thread = 0;
 }
@@ -44,6 +46,7 @@ std::uint64_t EventStream::put(Event event) {
     }
   } while (!ring_.head.compare_exchange_weak(claim, claim + 1, std::memory_order_relaxed));
   Event& slot = ring_.slots[claim % EventRing::kSlots];
+  if (event.kind == EventKind::kIoctl || event.kind == EventKind::kCall) note_call(claim + 1);
   // All but the number, by which the reader knows that the rest is there.
   std::memcpy(&slot.parent, &event.parent, sizeof(Event) - sizeof event.seq);
   std::atomic_ref<std::uint64_t>(slot.seq).store(claim + 1, std::memory_order_release);

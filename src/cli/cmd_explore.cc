@@ -4,12 +4,14 @@
 #include <cstdio>
 #include <fstream>
 #include <iterator>
+#include <optional>
 #include <set>
 
 #include "cli/commands.h"
 #include "cli/explore_search.h"
 #include "cli/explore_small.h"
 #include "cli/output_file.h"
+#include "cli/scenario_names.h"
 #include "cli/scenario_parser.h"
 #include "cli/scenario_runner.h"
 #include "cli/scenario_step_table.h"
@@ -92,6 +94,15 @@ void write_small(const ExploreOptions& options, const std::string& path, int lin
               options.out.c_str(), small->choices.size(), small->why.c_str());
 }
 
+/// Nothing where the file is wrong, or names what is not there: said why.
+std::optional<scenario::ScenarioFile> read_scenarios(const char* verb, const std::string& path) {
+  auto file = scenario::parse_scenario_file(path);
+  const std::string wrong = file ? scenario::unknown_name(*file) : file.error().text;
+  if (wrong.empty()) return std::move(*file);
+  complain(verb, wrong);
+  return std::nullopt;
+}
+
 /// Makes it small, writes it down, and shows it.
 void show_failure(const ExploreOptions& options, const std::string& path, const Scenario& one, scenario::Found found) {
   const std::size_t before = found.schedule.choices.size();
@@ -125,11 +136,8 @@ int explore(const ExploreOptions& options) {
   unsigned failed = 0;
   std::set<std::string> reached;
   for (const std::string& path : options.files) {
-    const auto file = scenario::parse_scenario_file(path);
-    if (!file) {
-      complain("explore", file.error().text);
-      return kExitUsage;
-    }
+    const auto file = read_scenarios("explore", path);
+    if (!file) return kExitUsage;
     for (const Scenario& one : file->scenarios) {
       if (!scenario::is_wanted(path, one, options.filter)) continue;
       std::printf("%s:%d: %s\n", path.c_str(), one.line, one.name.c_str());
@@ -156,11 +164,8 @@ int replay_schedule(const std::string& schedule_file, const std::string& scenari
     complain("scenario", schedule_file + ": " + schedule.error().why);
     return kExitUsage;
   }
-  const auto file = scenario::parse_scenario_file(scenario_file);
-  if (!file) {
-    complain("scenario", file.error().text);
-    return kExitUsage;
-  }
+  const auto file = read_scenarios("scenario", scenario_file);
+  if (!file) return kExitUsage;
   for (const Scenario& one : file->scenarios) {
     if (one.name != schedule->scenario) continue;
     const std::string why = scenario::tell_schedule(scenario_file, one, schedule->choices);

@@ -191,8 +191,8 @@ RunFacts facts_of(const RunOptions& options, const preload::Settings& settings) 
 class Listening {
  public:
   /// A line says what is wrong. For a summary alone it is no reason to stop: then nobody reads.
-  Status begin(RunFolder& folder, const SinkFactory& make_sink, const RunFacts& facts, bool summary) {
-    if (!make_sink && !summary) return {};
+  Status begin(RunFolder& folder, const SinkFactory& make_sink, const RunFacts& facts, const RunOptions& options) {
+    if (!make_sink && !options.summary) return {};
     std::unique_ptr<trace::EventSink> asked_for;
     if (make_sink) {
       SX_TRY(asked_for, make_sink(facts_json(facts)));
@@ -201,8 +201,12 @@ class Listening {
       if (!make_sink) return {};
       return fail(error, "the file of the event rings cannot be made");
     }
+    if (const int error = options.stacks ? folder.make_stacks() : 0) {
+      return fail(error, "the file of the call stacks cannot be made");
+    }
     sink_ = std::make_unique<MovedMost>(std::move(asked_for));
-    drain_.emplace(folder.slots(), folder.events_fd(), *sink_);
+    drain_.emplace(folder.slots(), trace::RunDrain::Files{.events = folder.events_fd(), .stacks = folder.stacks_fd()},
+                   *sink_);
     return {};
   }
   void start() {
@@ -296,7 +300,7 @@ int run_with(RunOptions options, const SinkFactory& make_sink) {
 
   RunFacts facts = facts_of(options, *settings);
   Listening listening;
-  if (Status ready = listening.begin(folder, make_sink, facts, options.summary); !ready) {
+  if (Status ready = listening.begin(folder, make_sink, facts, options); !ready) {
     return fail_with({kExitUsage, fmt::format("{}: {}", ready.error().why, std::strerror(ready.error().err))});
   }
   prctl(PR_SET_CHILD_SUBREAPER, 1);

@@ -25,6 +25,13 @@ using trace::NumberedEvent;
 
 int fail_with(const std::string& why) { return give_up("trace", {kExitUsage, why}); }
 
+/// What nobody should miss: events that are not there.
+void warn_of_losses(const trace::ProcessInfo& info) {
+  if (info.dropped != 0) fmt::print(stderr, "softxe trace: process {} lost {} events\n", info.pid, info.dropped);
+  if (info.stacks_dropped != 0)
+    fmt::print(stderr, "softxe trace: process {} lost {} call stacks\n", info.pid, info.stacks_dropped);
+}
+
 /// Where lines go.
 class Out {
  public:
@@ -65,24 +72,26 @@ std::string csv_line(const NumberedEvent& e) {
                      quoted(trace::sentence_of(v)));
 }
 
-std::string json_line(const NumberedEvent& e) {
+/// `stack`: null when there is none.
+std::string json_line(const NumberedEvent& e, const std::vector<std::string>* stack) {
   const Event& v = e.event;
-  const nlohmann::ordered_json line = {{"process", e.process},
-                                       {"seq", v.seq},
-                                       {"parent", v.parent},
-                                       {"time_ns", v.time_ns},
-                                       {"thread", v.thread},
-                                       {"device", v.device},
-                                       {"asid", v.asid},
-                                       {"kind", name_of(v.kind)},
-                                       {"cause", name_of(v.cause)},
-                                       {"address", v.address},
-                                       {"size", v.size},
-                                       {"from", static_cast<unsigned>(v.from)},
-                                       {"to", static_cast<unsigned>(v.to)},
-                                       {"err", v.err},
-                                       {"word", v.word},
-                                       {"text", trace::sentence_of(v)}};
+  nlohmann::ordered_json line = {{"process", e.process},
+                                 {"seq", v.seq},
+                                 {"parent", v.parent},
+                                 {"time_ns", v.time_ns},
+                                 {"thread", v.thread},
+                                 {"device", v.device},
+                                 {"asid", v.asid},
+                                 {"kind", name_of(v.kind)},
+                                 {"cause", name_of(v.cause)},
+                                 {"address", v.address},
+                                 {"size", v.size},
+                                 {"from", static_cast<unsigned>(v.from)},
+                                 {"to", static_cast<unsigned>(v.to)},
+                                 {"err", v.err},
+                                 {"word", v.word},
+                                 {"text", trace::sentence_of(v)}};
+  if (stack != nullptr) line["stack"] = *stack;
   return line.dump();
 }
 
@@ -93,12 +102,18 @@ class Printer {
       : out_(out), form_(form), filter_(std::move(filter)), origin_ns_(origin_ns) {
     if (form_ == TraceOptions::Form::kCsv) out_.line(kCsvHead);
   }
-  void take(const NumberedEvent& e, std::uint32_t pid) {
+  /// `stack`: what is known of where it was called, innermost first; null: nothing.
+  void take(const NumberedEvent& e, std::uint32_t pid, const std::vector<std::string>* stack) {
     if (!filter_.wants(e.event, origin_ns_)) return;
     switch (form_) {
-      case TraceOptions::Form::kText: return out_.line(trace::line_of(pid, e.event, {.origin_ns = origin_ns_}));
+      case TraceOptions::Form::kText: {
+        out_.line(trace::line_of(pid, e.event, {.origin_ns = origin_ns_}));
+        if (stack == nullptr) return;
+        for (const std::string& frame : *stack) out_.line("    at " + frame);
+        return;
+      }
       case TraceOptions::Form::kCsv: return out_.line(csv_line(e));
-      case TraceOptions::Form::kJsonLines: return out_.line(json_line(e));
+      case TraceOptions::Form::kJsonLines: return out_.line(json_line(e, stack));
       case TraceOptions::Form::kSummary: return summary_.take(e);
     }
   }
@@ -114,19 +129,59 @@ class Printer {
   trace::Summary summary_;
 };
 
+/// Call stacks of processes in words.
+class StackNames {
+ public:
+  void learn(std::uint16_t process, trace::TraceReader::Stacks stacks) {
+    processes_[process].stacks.merge(std::move(stacks));
+  }
+  /// Null: there is none. Good until the next call.
+  const std::vector<std::string>* of(const NumberedEvent& e, const trace::ProcessInfo& info) {
+    Process& process = processes_[e.process];
+    const auto stack = process.stacks.find(e.event.seq);
+    if (stack == process.stacks.end()) return nullptr;
+    if (process.symbols == nullptr || process.files != info.files.size()) {
+      process.symbols = std::make_unique<trace::Symbols>(info.files);
+      process.files = info.files.size();
+    }
+    words_.clear();
+    for (std::uint64_t address : stack->second) words_.push_back(process.symbols->text_of(address));
+    process.stacks.erase(stack);
+    return &words_;
+  }
+
+ private:
+  struct Process {
+    trace::TraceReader::Stacks stacks{};
+    std::unique_ptr<trace::Symbols> symbols{};
+    std::size_t files = 0;  ///< that the symbols are of
+  };
+  std::map<std::uint16_t, Process> processes_;
+  std::vector<std::string> words_;
+};
+
 /// Prints while the program runs. A ring that was full shows at the end.
 class LiveSink final : public trace::EventSink {
  public:
   LiveSink(std::unique_ptr<Out> out, TraceOptions::Form form, trace::Filter filter, std::uint64_t origin_ns)
       : out_(std::move(out)), printer_(*out_, form, std::move(filter), origin_ns) {}
   void take(std::uint16_t process, std::span<const Event> events) override {
-    for (const Event& event : events) printer_.take({process, event}, processes_[process].pid);
+    const trace::ProcessInfo& info = processes_[process];
+    for (const Event& event : events) {
+      const NumberedEvent numbered{process, event};
+      printer_.take(numbered, info.pid, stacks_.of(numbered, info));
+    }
+  }
+  void take_stacks(std::uint16_t process, std::span<const StackRecord> stacks) override {
+    trace::TraceReader::Stacks found;
+    for (const StackRecord& stack : stacks)
+      found[stack.event].assign(stack.frames.begin(), stack.frames.begin() + stack.depth);
+    stacks_.learn(process, std::move(found));
   }
   void inform(std::uint16_t process, const nlohmann::json& what) override {
     trace::ProcessInfo& info = processes_[process];
-    info.pid = what.value("pid", info.pid);
-    const auto dropped = what.value("dropped", std::uint64_t{0});
-    if (dropped != 0) fmt::print(stderr, "softxe trace: process {} lost {} events\n", info.pid, dropped);
+    info.learn(what);
+    if (what.contains("dropped")) warn_of_losses(info);
   }
   Status finish() override {
     printer_.finish(processes_);
@@ -140,6 +195,7 @@ class LiveSink final : public trace::EventSink {
  private:
   std::unique_ptr<Out> out_;
   std::map<std::uint16_t, trace::ProcessInfo> processes_;
+  StackNames stacks_;
   Printer printer_;
 };
 
@@ -154,12 +210,9 @@ int trace_program(TraceOptions options, const trace::Filter& filter) {
   });
 }
 
-/// What nobody should miss: events that are not there.
 void warn_of_losses(trace::TraceReader& reader) {
   if (!reader.cut_off().empty()) fmt::print(stderr, "softxe trace: {}\n", reader.cut_off());
-  for (const auto& [process, info] : reader.processes()) {
-    if (info.dropped != 0) fmt::print(stderr, "softxe trace: process {} lost {} events\n", info.pid, info.dropped);
-  }
+  for (const auto& [process, info] : reader.processes()) warn_of_losses(info);
 }
 
 int print_file(const TraceOptions& options, const trace::Filter& filter, trace::TraceReader& reader) {
@@ -168,8 +221,13 @@ int print_file(const TraceOptions& options, const trace::Filter& filter, trace::
     return give_up("trace", able.error());
   }
   Printer printer(out, options.form, filter, reader.head().value("started_ns", std::uint64_t{0}));
+  StackNames stacks;
+  if (options.stacks) {
+    for (const auto& [process, info] : reader.processes()) stacks.learn(process, reader.stacks_of(process));
+  }
   reader.for_each([&](const NumberedEvent& e) {
-    printer.take(e, reader.processes().at(e.process).pid);
+    const trace::ProcessInfo& info = reader.processes().at(e.process);
+    printer.take(e, info.pid, stacks.of(e, info));
     return true;
   });
   printer.finish(reader.processes());
@@ -190,6 +248,9 @@ int trace_run_or_file(TraceOptions options) {
   auto reader = trace::TraceReader::open(options.file);
   if (!reader) return fail_with(options.file + ": " + reader.error().why);
   warn_of_losses(**reader);
+  if (options.stacks && !(*reader)->has_stacks()) {
+    return fail_with(options.file + ": it has no call stacks; softxe run --stacks --trace records them");
+  }
   if (options.check) {
     const std::string broken = trace::check_trace(**reader);
     fmt::print("{}\n", broken.empty() ? "events fit together and to the report" : broken);

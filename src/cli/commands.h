@@ -31,7 +31,8 @@ struct RunOptions {
   std::string report;
   std::string root;
   bool summary = false;
-  std::string trace;  ///< file for the events; empty: none
+  std::string trace;    ///< file for the events; empty: none
+  bool stacks = false;  ///< events of calls are recorded with the client's call stack
   TestOptions tests;
   int error_exitcode = 1;  ///< when a test does not hold and the program itself has ended with 0
   std::vector<std::string> program;
@@ -109,6 +110,7 @@ struct TraceOptions {
   enum class Form : std::uint8_t { kText, kCsv, kJsonLines, kSummary } form = Form::kText;
   std::string sqlite;    ///< database to make; empty: none
   std::string perfetto;  ///< file to make; empty: none
+  bool stacks = false;   ///< print call stacks, too
   bool check = false;
 };
 

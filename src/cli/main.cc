@@ -117,12 +117,14 @@ std::shared_ptr<RunOptions> add_run(CLI::App& app, Action& action) {
   add_tests(*verb, options->tests);
   verb->add_option("--trace", options->trace, "Write what happened, event by event (softxe trace, explain, view)")
       ->check(file_name());
+  verb->add_flag("--stacks", options->stacks, "Record the call stacks of the program's calls in the trace");
   verb->add_option("--error-exitcode", options->error_exitcode,
                    "End with this when a test fails and the program itself succeeds")
       ->check(between({0, 255}));
   verb->add_option("PROGRAM", options->program, "Program; its arguments follow")->required()->default_str("");
   verb->callback([=, &action] {
     check_machine_options(*options);
+    if (options->stacks && options->trace.empty()) throw CLI::ValidationError("--stacks", "needs --trace FILE");
     action = [=] { return run(*options); };
   });
   return options;
@@ -223,6 +225,7 @@ void add_trace(CLI::App& app, Action& action) {
   verb->add_option("--asid", options->asid, "Only what happened in this VM");
   verb->add_option("--since", options->since, "Seconds of the run");
   verb->add_option("--until", options->until, "Seconds of the run");
+  verb->add_flag("--stacks", options->stacks, "Print the call stack where a call of the program began");
   verb->add_option("-o,--output", options->out, "Write lines there");
   verb->add_flag_callback(
       "--csv", [options] { options->form = Form::kCsv; }, "A table for spreadsheets");
@@ -238,6 +241,7 @@ void add_trace(CLI::App& app, Action& action) {
     if (behind_dashes) {
       check_machine_options(*run_options);
       options->run = *run_options;
+      options->run.stacks = options->stacks;
       options->run.program = *words;
     } else if (words->size() == 1) {
       options->file = words->front();

@@ -18,6 +18,10 @@ void MovedMost::take(std::uint16_t process, std::span<const Event> events) {
   if (next_) next_->take(process, events);
 }
 
+void MovedMost::take_stacks(std::uint16_t process, std::span<const StackRecord> stacks) {
+  if (next_) next_->take_stacks(process, stacks);
+}
+
 void MovedMost::inform(std::uint16_t process, const json& what) {
   processes_[process].info.learn(what);
   if (next_) next_->inform(process, what);

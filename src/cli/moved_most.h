@@ -20,6 +20,7 @@ class MovedMost final : public trace::EventSink {
   explicit MovedMost(std::unique_ptr<trace::EventSink> next) : next_(std::move(next)) {}
 
   void take(std::uint16_t process, std::span<const Event> events) override;
+  void take_stacks(std::uint16_t process, std::span<const StackRecord> stacks) override;
   void inform(std::uint16_t process, const nlohmann::json& what) override;
   void flush() override;
   Status finish() override;

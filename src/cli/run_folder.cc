@@ -132,8 +132,10 @@ void RunFolder::remove() {
 void RunFolder::leave() {
   if (slots_ != nullptr) munmap(slots_, sizeof(preload::SlotFile));
   slots_ = nullptr;
-  if (events_fd_ >= 0) close(events_fd_);
-  events_fd_ = -1;
+  for (int* fd : {&events_fd_, &stacks_fd_}) {
+    if (*fd >= 0) close(*fd);
+    *fd = -1;
+  }
   path_.clear();
 }
 
@@ -190,13 +192,16 @@ int RunFolder::make_in(const std::string& base) {
   return 0;
 }
 
-int RunFolder::make_events() {
-  const std::string file = path_ + "/events";
-  events_fd_ = open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  if (events_fd_ < 0 || ftruncate(events_fd_, sizeof(preload::EventFile)) != 0) return errno;
+int RunFolder::make_rings(const char* name, std::uint64_t bytes, int& fd) const {
+  const std::string file = path_ + "/" + name;
+  fd = open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  if (fd < 0 || ftruncate(fd, static_cast<off_t>(bytes)) != 0) return errno;
   chmod(file.c_str(), 0666);
   return 0;
 }
+
+int RunFolder::make_events() { return make_rings("events", sizeof(preload::EventFile), events_fd_); }
+int RunFolder::make_stacks() { return make_rings("stacks", sizeof(preload::StackFile), stacks_fd_); }
 
 void remove_abandoned_folders(const std::string& root) {
   std::error_code error;

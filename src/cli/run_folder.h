@@ -34,6 +34,9 @@ class RunFolder {
   /// The file of the processes' event rings, for a run that is traced. 0, or EXXX of the failing call.
   int make_events();
   int events_fd() const { return events_fd_; }
+  /// The same for call stacks.
+  int make_stacks();
+  int stacks_fd() const { return stacks_fd_; }
   /// As the program sees it, that is without the root.
   const std::string& inside() const { return inside_; }
   bool has_root() const { return inside_ != path_; }
@@ -41,11 +44,13 @@ class RunFolder {
 
  private:
   int make_in(const std::string& base);
+  int make_rings(const char* name, std::uint64_t bytes, int& fd) const;
 
   std::string path_;
   std::string inside_;
   preload::SlotFile* slots_ = nullptr;
   int events_fd_ = -1;
+  int stacks_fd_ = -1;
 };
 
 /// Removes what earlier runs of this user left behind, where the runner and all its descendants have ended.

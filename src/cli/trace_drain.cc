@@ -28,6 +28,8 @@ constexpr std::uint64_t kMapsNs = 50'000'000;
 struct MapsLine {
   std::uint64_t start = 0;
   std::uint64_t end = 0;
+  std::uint64_t offset = 0;
+  bool code = false;
   std::string name;
 };
 
@@ -38,12 +40,14 @@ std::vector<MapsLine> maps_of(std::uint32_t pid) {
     std::istringstream line(text);
     MapsLine one;
     char dash = 0;
-    std::string permissions, offset, device, inode;
-    line >> std::hex >> one.start >> dash >> one.end >> permissions >> offset >> device >> inode >> std::ws;
+    std::string permissions, device, inode;
+    line >> std::hex >> one.start >> dash >> one.end >> permissions >> one.offset >> device >> inode >> std::ws;
     std::getline(line, one.name);
+    one.code = permissions.find('x') != std::string::npos;
     if (one.name.empty()) one.name = "[anon]";
     // Registered parts of a mapping are the client's one mapping.
-    const bool joins = !lines.empty() && lines.back().end == one.start && lines.back().name == one.name;
+    const bool joins = !lines.empty() && lines.back().end == one.start && lines.back().name == one.name &&
+                       lines.back().code == one.code;
     if (joins) {
       lines.back().end = one.end;
     } else {
@@ -53,15 +57,29 @@ std::vector<MapsLine> maps_of(std::uint32_t pid) {
   return lines;
 }
 
+/// Null where it cannot be mapped.
+template <typename Ring>
+Ring* ring_in(int fd, std::size_t index) {
+  void* at =
+      mmap(nullptr, sizeof(Ring), PROT_READ | PROT_WRITE, MAP_SHARED, fd, static_cast<off_t>(index * sizeof(Ring)));
+  return at == MAP_FAILED ? nullptr : static_cast<Ring*>(at);
+}
+
+template <typename Ring>
+void free_ring(int fd, std::size_t index) {
+  fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(index * sizeof(Ring)), sizeof(Ring));
+}
+
 }  // namespace
 
-RunDrain::RunDrain(const preload::SlotFile& slots, int events_fd, EventSink& sink)
-    : slots_(slots), events_fd_(events_fd), sink_(sink) {}
+RunDrain::RunDrain(const preload::SlotFile& slots, Files files, EventSink& sink)
+    : slots_(slots), files_(files), sink_(sink) {}
 
 RunDrain::~RunDrain() {
   finish();
   for (const Source& source : sources_) {
     if (source.ring != nullptr) munmap(source.ring, sizeof(EventRing));
+    if (source.stacks != nullptr) munmap(source.stacks, sizeof(StackRing));
   }
 }
 
@@ -123,11 +141,11 @@ void RunDrain::meet_newcomers() {
       continue;
     }
     Source source{.pid = slot.pid.load()};
-    void* at = mmap(nullptr, sizeof(EventRing), PROT_READ | PROT_WRITE, MAP_SHARED, events_fd_,
-                    static_cast<off_t>(index * sizeof(EventRing)));
-    if (at != MAP_FAILED) source.ring = static_cast<EventRing*>(at);
+    source.ring = ring_in<EventRing>(files_.events, index);
+    if (files_.stacks >= 0) source.stacks = ring_in<StackRing>(files_.stacks, index);
     sources_.push_back(std::move(source));
     sink_.inform(static_cast<std::uint16_t>(index), {{"pid", slot.pid.load()}, {"exe", slot.exe}});
+    if (files_.stacks >= 0) name_files(static_cast<std::uint16_t>(index), sources_.back());
   }
 }
 
@@ -143,6 +161,8 @@ void RunDrain::read(std::uint16_t process, Source& source, RingWriters writers) 
   events_.clear();
   source.torn += read_ring(*source.ring, writers, events_);
   if (events_.empty()) return;
+  // A stack is in its ring before its event is.
+  if (source.stacks != nullptr) read_calls(process, source, writers);
   sink_.take(process, events_);
   const std::uint64_t now = SteadyClock().now_ns();
   if (now - source.maps_read_ns < kMapsNs) return;
@@ -154,6 +174,35 @@ void RunDrain::read(std::uint16_t process, Source& source, RingWriters writers) 
   if (!unknown) return;
   source.maps_read_ns = now;
   name_mappings(process, source);
+}
+
+void RunDrain::read_calls(std::uint16_t process, Source& source, RingWriters writers) {
+  stacks_.clear();
+  read_stacks(*source.stacks, writers == RingWriters::kDead ? StackWriters::kDead : StackWriters::kAlive, stacks_);
+  if (stacks_.empty()) return;
+  const auto unknown = [&](std::uint64_t address) {
+    return std::ranges::none_of(source.files, [&](const LoadedFile& file) { return address - file.start < file.size; });
+  };
+  const bool news = std::ranges::any_of(stacks_, [&](const StackRecord& stack) {
+    return std::any_of(stack.frames.begin(), stack.frames.begin() + stack.depth, unknown);
+  });
+  if (news) name_files(process, source);
+  sink_.take_stacks(process, stacks_);
+}
+
+/// Files with code that the process has mapped since it was last asked.
+void RunDrain::name_files(std::uint16_t process, Source& source) {
+  nlohmann::json news = nlohmann::json::array();
+  for (const MapsLine& line : maps_of(source.pid)) {
+    const bool known = std::ranges::any_of(source.files, [&](const LoadedFile& file) {
+      return file.start == line.start && file.size == line.end - line.start && file.name == line.name;
+    });
+    if (!line.code || known) continue;
+    source.files.push_back({line.start, line.end - line.start, line.offset, line.name});
+    news.push_back(
+        {{"start", line.start}, {"size", line.end - line.start}, {"offset", line.offset}, {"name", line.name}});
+  }
+  if (!news.empty()) sink_.inform(process, {{"files", std::move(news)}});
 }
 
 /// Those that pages of this round have left for VRAM, as far as the process still has them.
@@ -176,13 +225,17 @@ void RunDrain::say_last(std::uint16_t process, Source& source) {
   if (source.ring == nullptr) return;
   source.over = true;
   const preload::ProcessSlot& slot = slots_.slots[process];
-  sink_.inform(process, {{"pid", source.pid},
-                         {"exe", slot.exe},
-                         {"rung", slot.rung},
-                         {"dropped", source.ring->dropped.load()},
-                         {"torn", source.torn}});
-  fallocate(events_fd_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(process * sizeof(EventRing)),
-            sizeof(EventRing));
+  nlohmann::json last{{"pid", source.pid},
+                      {"exe", slot.exe},
+                      {"rung", slot.rung},
+                      {"dropped", source.ring->dropped.load()},
+                      {"torn", source.torn}};
+  if (source.stacks != nullptr) {
+    last["stacks_dropped"] = source.stacks->dropped.load();
+    free_ring<StackRing>(files_.stacks, process);
+  }
+  sink_.inform(process, last);
+  free_ring<EventRing>(files_.events, process);
 }
 
 }  // namespace softxe::trace

@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "cli/symbols.h"
 #include "cli/trace_writer.h"
 #include "preload/slots.h"
 
@@ -18,8 +19,13 @@ namespace softxe::trace {
 
 class RunDrain {
  public:
-  /// Borrows everything. `events_fd`: the file of preload::EventFile.
-  RunDrain(const preload::SlotFile& slots, int events_fd, EventSink& sink);
+  /// Of preload::EventFile and, or -1, preload::StackFile.
+  struct Files {
+    int events = -1;
+    int stacks = -1;
+  };
+  /// Borrows everything.
+  RunDrain(const preload::SlotFile& slots, Files files, EventSink& sink);
   ~RunDrain();
   RunDrain(const RunDrain&) = delete;
   RunDrain& operator=(const RunDrain&) = delete;
@@ -32,6 +38,8 @@ class RunDrain {
  private:
   struct Source {
     EventRing* ring = nullptr;
+    StackRing* stacks = nullptr;
+    std::vector<LoadedFile> files{};  ///< told so far
     std::uint32_t pid = 0;
     bool over = false;  ///< read to its end
     unsigned quiet_rounds = 0;
@@ -45,14 +53,17 @@ class RunDrain {
   void meet_newcomers();
   void read(std::uint16_t process, Source& source, RingWriters writers);
   bool has_ended(std::uint16_t process, const Source& source) const;
+  void read_calls(std::uint16_t process, Source& source, RingWriters writers);
+  void name_files(std::uint16_t process, Source& source);
   void say_last(std::uint16_t process, Source& source);
   void name_mappings(std::uint16_t process, Source& source);
 
   const preload::SlotFile& slots_;
-  const int events_fd_;
+  const Files files_;
   EventSink& sink_;
   std::vector<Source> sources_;
   std::vector<Event> events_;
+  std::vector<StackRecord> stacks_;
   std::uint64_t flushed_ns_ = 0;
   std::atomic<bool> stop_{false};
   std::thread thread_;

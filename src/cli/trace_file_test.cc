@@ -101,6 +101,28 @@ TEST_F(TraceFile, ComesBackAsItWasWritten) {
   EXPECT_EQ(expected, 0u);
 }
 
+TEST_F(TraceFile, CallStacksComeBackByEventAndChangeNothingElse) {
+  auto writer = TraceWriter::create(path_, {{"started_ns", 0}});
+  ASSERT_TRUE(writer);
+  std::array<StackRecord, 2> stacks{StackRecord{.event = 1, .depth = 2}, StackRecord{.event = 3, .depth = 0}};
+  stacks[0].frames[0] = 0x401000;
+  stacks[0].frames[1] = 0x402000;
+  const std::array<Event, 3> events{event(1), event(2), event(3)};
+  (*writer)->take_stacks(0, stacks);
+  (*writer)->take(0, events);
+  ASSERT_TRUE((*writer)->finish());
+  auto reader = TraceReader::open(path_);
+  ASSERT_TRUE(reader);
+  EXPECT_TRUE((*reader)->has_stacks());
+  EXPECT_EQ((*reader)->event_count(), 3u);
+  EXPECT_EQ(numbers(**reader, 0), (std::vector<std::uint64_t>{1, 2, 3}));
+  const TraceReader::Stacks read = (*reader)->stacks_of(0);
+  ASSERT_EQ(read.size(), 2u);
+  EXPECT_EQ(read.at(1), (std::vector<std::uint64_t>{0x401000, 0x402000}));
+  EXPECT_TRUE(read.at(3).empty());
+  EXPECT_TRUE((*reader)->stacks_of(1).empty());
+}
+
 TEST_F(TraceFile, CutAnywhereIsReadUpToTheLastWholeBlockAndSaysSo) {
   write(30);
   const std::string whole = bytes();

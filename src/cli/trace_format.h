@@ -31,13 +31,14 @@ struct FileHead {
 };
 static_assert(sizeof(FileHead) == 24);
 
-enum class BlockKind : std::uint16_t { kEvents = 1, kInfo = 2, kIndex = 3 };
+/// kStacks: per stack the number of its event, the number of frames, the frames; 8 bytes each.
+enum class BlockKind : std::uint16_t { kEvents = 1, kInfo = 2, kIndex = 3, kStacks = 4 };
 
 struct BlockHead {
   std::uint32_t magic = kBlockMagic;
   BlockKind kind = BlockKind::kEvents;
   std::uint16_t process = 0;  ///< image of a process, numbered as it opened its first device; the report's order
-  std::uint32_t count = 0;    ///< events, or entries of the index
+  std::uint32_t count = 0;    ///< events, stacks, or entries of the index
   std::uint32_t raw_bytes = 0;
   std::uint32_t stored_bytes = 0;  ///< behind this head
   std::uint32_t reserved = 0;

@@ -27,10 +27,15 @@ void ProcessInfo::learn(const nlohmann::json& what) {
   rung = what.value("rung", rung);
   dropped = what.value("dropped", dropped);
   torn = what.value("torn", torn);
+  stacks_dropped = what.value("stacks_dropped", stacks_dropped);
   for (const auto& mapping : what.value("mappings", nlohmann::json::array())) {
     NamedMapping named{mapping.value("start", std::uint64_t{0}), mapping.value("size", std::uint64_t{0}),
                        mapping.value("name", std::string())};
     mappings[named.start] = named;
+  }
+  for (const auto& file : what.value("files", nlohmann::json::array())) {
+    files.push_back({file.value("start", std::uint64_t{0}), file.value("size", std::uint64_t{0}),
+                     file.value("offset", std::uint64_t{0}), file.value("name", std::string())});
   }
 }
 
@@ -140,6 +145,28 @@ void TraceReader::learn(const IndexEntry& block) {
     return;
   }
   processes_[block.process].learn(what);
+}
+
+bool TraceReader::has_stacks() const {
+  return std::ranges::any_of(blocks_, [](const IndexEntry& block) { return block.kind == BlockKind::kStacks; });
+}
+
+TraceReader::Stacks TraceReader::stacks_of(std::uint16_t process) {
+  Stacks stacks;
+  for (const IndexEntry& block : blocks_) {
+    BlockHead head;
+    std::vector<std::byte> raw;
+    if (block.kind != BlockKind::kStacks || block.process != process || !read_block(block.offset, head, raw)) continue;
+    std::vector<std::uint64_t> words(raw.size() / sizeof(std::uint64_t));
+    std::memcpy(words.data(), raw.data(), words.size() * sizeof(std::uint64_t));
+    for (std::size_t at = 0; at + 2 <= words.size() && words[at + 1] <= words.size() - at - 2;) {
+      const auto first = words.begin() + static_cast<std::ptrdiff_t>(at) + 2;
+      const auto depth = static_cast<std::ptrdiff_t>(words[at + 1]);
+      stacks[words[at]].assign(first, first + depth);
+      at += 2 + words[at + 1];
+    }
+  }
+  return stacks;
 }
 
 std::vector<Event> TraceReader::events_of(const IndexEntry& block) {

@@ -11,6 +11,7 @@
 
 #include "base/event.h"
 #include "base/result.h"
+#include "cli/symbols.h"
 #include "cli/trace_format.h"
 
 namespace softxe::trace {
@@ -27,8 +28,10 @@ struct ProcessInfo {
   std::string exe;
   std::string rung;
   std::uint64_t dropped = 0;                       ///< events that found the ring full
+  std::uint64_t stacks_dropped = 0;                ///< call stacks that found their ring full
   std::uint64_t torn = 0;                          ///< events whose writer was killed while it wrote
   std::map<std::uint64_t, NamedMapping> mappings;  ///< by start; what was there at any time, the newest one
+  std::vector<LoadedFile> files;                   ///< with code, of a run that recorded call stacks
   const NamedMapping* mapping_at(std::uint64_t address) const;
   /// What an information block says (docs/TRACE.md 3); what it does not say stays.
   void learn(const nlohmann::json& what);
@@ -55,6 +58,11 @@ class TraceReader {
   std::uint64_t event_count() const { return events_; }
   /// Why the file ends before its end, in words; empty when it is whole.
   const std::string& cut_off() const { return cut_off_; }
+
+  bool has_stacks() const;
+  /// Of a process, by event: 8 bytes per frame. Innermost first.
+  using Stacks = std::map<std::uint64_t, std::vector<std::uint64_t>>;
+  Stacks stacks_of(std::uint16_t process);
 
   /// Every event, processes merged by time. False from `each` ends it.
   void for_each(const std::function<bool(const NumberedEvent&)>& each);

@@ -105,6 +105,18 @@ void TraceWriter::take(std::uint16_t process, std::span<const Event> events) {
   }
 }
 
+void TraceWriter::take_stacks(std::uint16_t process, std::span<const StackRecord> stacks) {
+  std::vector<std::uint64_t> words;
+  for (const StackRecord& stack : stacks) {
+    words.push_back(stack.event);
+    words.push_back(stack.depth);
+    words.insert(words.end(), stack.frames.begin(), stack.frames.begin() + stack.depth);
+  }
+  if (words.empty()) return;
+  write_block({.kind = BlockKind::kStacks, .process = process, .count = static_cast<std::uint32_t>(stacks.size())},
+              std::as_bytes(std::span(words)));
+}
+
 void TraceWriter::inform(std::uint16_t process, const nlohmann::json& what) {
   const std::string text = what.dump();
   write_block({.kind = BlockKind::kInfo, .process = process, .count = 1}, std::as_bytes(std::span(text)));

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "base/call_stack.h"
 #include "base/event.h"
 #include "base/result.h"
 #include "cli/trace_format.h"
@@ -26,6 +27,8 @@ class EventSink {
   virtual ~EventSink() = default;
   /// The next events of a process, in its order.
   virtual void take(std::uint16_t process, std::span<const Event> events) = 0;
+  /// Call stacks of a process; each comes before its event.
+  virtual void take_stacks(std::uint16_t, std::span<const StackRecord>) {}
   /// Something about a process (docs/TRACE.md 3), or about the run with kAboutRun.
   virtual void inform(std::uint16_t process, const nlohmann::json& what) = 0;
   /// Everything taken so far should be where it belongs.
@@ -45,6 +48,7 @@ class TraceWriter final : public EventSink {
   TraceWriter& operator=(const TraceWriter&) = delete;
 
   void take(std::uint16_t process, std::span<const Event> events) override;
+  void take_stacks(std::uint16_t process, std::span<const StackRecord> stacks) override;
   void inform(std::uint16_t process, const nlohmann::json& what) override;
   /// Blocks that are not full are written, too.
   void flush() override;

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "base/call_stack.h"
 #include "base/log.h"
 #include "base/raised_limit.h"
 #include "host/live/engine_section.h"
@@ -25,6 +26,7 @@ long on_call(patch::SyscallArgs& call) {
   const EngineMark mark;
   long result = 0;
   on_engine_stack([&] {
+    const CallStack stack;
     std::array<long, 6> arguments;
     for (std::size_t i = 0; i < arguments.size(); ++i) arguments[i] = static_cast<long>(call.a[i]);
     result = mm->hook_syscall(call.nr, arguments);

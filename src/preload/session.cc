@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "base/call_stack.h"
 #include "base/engine_memory.h"
 #include "base/log.h"
 #include "base/raised_limit.h"
@@ -107,6 +108,21 @@ void start_events(const ClaimedSlot& claimed) {
   set_event_stream(new EventStream(*ring, *clock, EventStream::Threads::kNumbered));
 }
 
+/// The ring of call stacks of this process, where they were asked for.
+void start_stacks(const ClaimedSlot& claimed) {
+  const std::string path = settings().run_dir + "/stacks";
+  const long fd = raw_syscall(SYS_openat, AT_FDCWD, path.c_str(), O_RDWR | O_CLOEXEC, 0);
+  if (fd < 0) return;
+  const std::uint64_t offset = claimed.index * sizeof(StackRing);
+  const long at = raw_syscall(SYS_mmap, nullptr, sizeof(StackRing), PROT_READ | PROT_WRITE, MAP_SHARED, fd, offset);
+  raw_syscall(SYS_close, fd);
+  if (errno_of(at) != 0) return;
+  auto* ring = reinterpret_cast<StackRing*>(at);
+  static_cast<void>(note_engine_memory(live::range_at(ring, sizeof(StackRing))));
+  raw_syscall(SYS_madvise, at, sizeof(StackRing), MADV_DONTDUMP);
+  set_stack_ring(ring);
+}
+
 /// Where a VM of this process counts: a slot of its own, or the one its device's other VMs share.
 CounterWords* claim_vm_slot(const ClaimedSlot& claimed, unsigned device, std::uint32_t asid) {
   const std::uint32_t index = claimed.file->vms_used.fetch_add(1);
@@ -186,6 +202,7 @@ Result<Session*> make_session() {
   options.reset = settings().reset;
   if (const ClaimedSlot slot = claim_slot(); slot.file != nullptr) {
     start_events(slot);
+    start_stacks(slot);
     std::strncpy(slot.process().rung, live::rung_name(made->mm->rung()), sizeof slot.process().rung - 1);
     options.counters = slot.process().devices.data();
     options.vram_peak_bytes = [slot](unsigned device) { return std::span(slot.process().vram_peak_bytes[device]); };
@@ -238,6 +255,12 @@ const Settings& settings() { return run->settings; }
 const PathMap& paths() { return run->paths; }
 Session* session() { return missed_fork() ? nullptr : current.load(std::memory_order_acquire); }
 live::LiveHostMm* live_mm() { return missed_fork() ? nullptr : current_mm.load(std::memory_order_acquire); }
+void wait_for_reader() {
+  live::LiveHostMm* mm = live_mm();
+  if (mm == nullptr) return;
+  // The reader holds the mm lock meanwhile, and so does whoever answers this; the answer is of no interest.
+  static_cast<void>(mm->populated(HostRange::of(HostVa(kPageSize), kPageSize), OwnerGroup::kNobody));
+}
 std::uint64_t generation() { return generation_now.load(std::memory_order_acquire); }
 
 void start() {
@@ -309,6 +332,9 @@ namespace {
 // Before every other constructor, libc's own included: the library is linked with initfirst, since
 // libraries of the client may open a device in theirs. libc has no environment yet, the loader has.
 // Not marked as engine code: the patcher's self-test calls libc through our symbols.
+__attribute__((destructor)) void on_exit_of_program() {
+  if (active() && settings().deterministic && session() != nullptr) run_in_engine([] { wait_for_reader(); });
+}
 __attribute__((constructor)) void on_load(int, char**, char** environment) {
   if (environ == nullptr) environ = environment;
   start();

@@ -43,6 +43,8 @@ Session* session();
 Result<Session*> session_or_make();
 /// The memory of the session, for hooks; null when there is none.
 live::LiveHostMm* live_mm();
+/// Until the reader of CPU faults has counted what it has served: it wakes who has touched a page before that.
+void wait_for_reader();
 /// Grows by one in every fork child: objects of an earlier generation must not be used.
 std::uint64_t generation();
 

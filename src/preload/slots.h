@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "base/call_stack.h"
 #include "base/counters.h"
 #include "base/event_ring.h"
 #include "base/kernel_failure.h"
@@ -54,6 +55,11 @@ struct VmSlot {
 /// has read of processes that have ended.
 struct EventFile {
   std::array<EventRing, kSlotsMax> rings;
+};
+
+/// The third one, of a run whose calls are recorded with their stacks. Likewise.
+struct StackFile {
+  std::array<StackRing, kSlotsMax> rings;
 };
 
 struct SlotFile {

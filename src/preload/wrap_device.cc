@@ -11,6 +11,7 @@
 
 #include "abi/uapi.h"
 #include "abi/user_copy.h"
+#include "base/call_stack.h"
 #include "base/raw_syscall.h"
 #include "preload/engine_scope.h"
 #include "preload/hooks.h"
@@ -183,11 +184,22 @@ IoctlAnswer ioctl_once(int fd, unsigned long request, void* argument) {
   return {result, why == Interruption::kNone ? Interruption::kRestart : why};
 }
 
+void settle_engines() {
+  if (Session* known = session(); known != nullptr) known->drm->settle();
+}
+
 /// The result, negative errno, or kNotOurs. Signals that end a wait are delivered between its parts.
 long ioctl_ours(int fd, unsigned long request, void* argument) {
   IoctlAnswer answer{};
   do {
-    answer = run_in_engine([=] { return ioctl_once(fd, request, argument); });
+    answer = run_in_engine([=] {
+      const CallStack stack;
+      if (settings().deterministic) wait_for_reader();
+      const IoctlAnswer once = ioctl_once(fd, request, argument);
+      // Nothing of what it has set going happens at a varying moment beside the client.
+      if (settings().deterministic && once.interruption != Interruption::kRestart) settle_engines();
+      return once;
+    });
   } while (answer.interruption == Interruption::kRestart);
   return answer.result;
 }

@@ -9,6 +9,7 @@
 #include <cstdarg>
 #include <span>
 
+#include "base/call_stack.h"
 #include "base/raw_syscall.h"
 #include "host/live/lock_all.h"
 #include "preload/engine_scope.h"
@@ -32,7 +33,10 @@ T direct(Route way, long number, A... arguments) {
   const std::array<long, 6> words{detail::word(arguments)...};
   long result = 0;
   if (way == Route::kHook) {
-    result = run_in_engine([&] { return live_mm()->hook_syscall(number, words); });
+    result = run_in_engine([&] {
+      const CallStack stack;
+      return live_mm()->hook_syscall(number, words);
+    });
   } else {
     result = raw_syscall(number, words[0], words[1], words[2], words[3], words[4], words[5]);
   }

@@ -17,7 +17,7 @@ HEADERS = {
     "libfmt-dev": "fmt/", "libcli11-dev": "CLI/", "nlohmann-json3-dev": "nlohmann/", "libexpected-dev": "tl/expected",
     "libboost-dev": "boost/", "libboost-context-dev": "boost/context/", "libcapstone-dev": "capstone/", "libgtest-dev": "gtest/", "libgmock-dev": "gmock/",
     "libabsl-dev": "absl/", "libdrm-dev": "xf86drm", "libze-dev": "level_zero/", "ocl-icd-opencl-dev": "CL/", "libzstd-dev": "zstd",
-    "libprotozero-dev": "protozero/",
+    "libprotozero-dev": "protozero/", "libdw-dev": "elfutils/",
 }
 # libgmock is linked with GoogleTest's own main; libclang-rt is a run-time library.
 NO_HEADER = {"libgmock-dev", "libclang-rt-14-dev"}

@@ -3,8 +3,8 @@
 
   live.py SOFTXE EXAMPLES SCRATCH CASE
 
-Cases: example (each example program), story (what explain says of madvise_reset), processes (fork and exec),
-killed (the client, then the runner, at many moments).
+Cases: example (each example program), story (what explain says of madvise_reset), processes (fork and exec), stacks (call
+stacks, recorded and printed), killed (the client, then the runner, at many moments).
 """
 import json
 import os
@@ -16,35 +16,21 @@ import subprocess
 import sys
 import time
 
-SOFTXE, EXAMPLES, SCRATCH = sys.argv[1], pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
+from kit import SOFTXE, fail, softxe
 
-
-def fail(what):
-    sys.exit(f"FAILED: {what}")
-
-
-def run(*words, **more):
-    return subprocess.run([SOFTXE, *map(str, words)], capture_output=True, text=True, **more)
+EXAMPLES, SCRATCH = pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
 
 
 def check(trace):
-    done = run("trace", "--check", trace)
-    if done.returncode != 0:
-        fail(f"{trace.name}: {done.stdout}{done.stderr}")
+    softxe("trace", "--check", trace)
 
 
-def record(trace, *program, status=0, options=()):
-    done = run("run", *options, "--trace", trace, "--", *program)
-    if done.returncode != status:
-        fail(f"{program}: status {done.returncode}\n{done.stdout}{done.stderr}")
-    return done
+def record(trace, *program, options=()):
+    return softxe("run", *options, "--trace", trace, "--", *program)
 
 
 def events(trace, *options):
-    done = run("trace", "--jsonl", *options, trace)
-    if done.returncode != 0:
-        fail(f"{trace.name} cannot be read: {done.stderr}")
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    return [json.loads(line) for line in softxe("trace", "--jsonl", *options, trace).stdout.splitlines()]
 
 
 def example():
@@ -79,7 +65,7 @@ def story():
     # The last block goes as the program ends: whether its range is still collected is a race.
     if len(resets) not in (2, 3) or abs(resets[0]["address"] - resets[1]["address"]) != 2 << 20:
         fail(f"{len(resets)} resets, not one for each half of the 4M, and one at the end or none")
-    text = run("explain", trace, hex(resets[0]["address"])).stdout
+    text = softxe("explain", trace, hex(resets[0]["address"])).stdout
     # Who runs the collector first, its thread, the next bind or the next fault, is a race.
     wanted = [r"attributes of 0x\w+\+2M go back to the bind's: .* becomes preferred=device atomic=undefined",
               r"<- the collector takes the range 0x\w+\+2M",
@@ -101,14 +87,51 @@ def processes():
     report = SCRATCH / "processes.json"
     # Two at once, then a program in the place of the shell.
     script = f"{EXAMPLES}/svm_stores >/dev/null & {EXAMPLES}/svm_stores >/dev/null & wait; exec {EXAMPLES}/madvise_reset"
-    done = run("run", "--report", report, "--trace", trace, "--", "/bin/sh", "-c", script)
-    if done.returncode != 0:
-        fail(done.stderr)
+    softxe("run", "--report", report, "--trace", trace, "--", "/bin/sh", "-c", script)
     if len(json.loads(report.read_text())["processes"]) != 3:
         fail("not three processes used a device")
     if {event["process"] for event in events(trace)} != {0, 1, 2}:
         fail("not three processes recorded events")
     check(trace)
+
+
+def frames_of(stack):
+    """Names of functions, without offsets and places."""
+    return [re.sub(r"\+0x.*", "", frame) for frame in stack]
+
+
+def stacks():
+    trace, plain = SCRATCH / "stacks.sxt", SCRATCH / "plain.sxt"
+    record(trace, EXAMPLES / "madvise_reset", options=("--stacks",))
+    check(trace)
+    seen = {}
+    for event in events(trace, "--stacks"):
+        if "stack" in event and event["kind"] not in ("ioctl", "call"):
+            fail(f"an event of kind {event['kind']} has a stack")
+        if "stack" in event:
+            seen.setdefault((event["kind"], event["text"].split("(")[0]), []).append(frames_of(event["stack"]))
+    # munmap is seen at its patched place in libc, ioctl by its symbol: both lead back to main(), by way of the example's kit.
+    for call, inner in ((("call", "munmap"), "munmap"), (("ioctl", "ioctl XE_MADVISE"), "xe_madvise"),
+                        (("ioctl", "ioctl XE_EXEC"), "xe_run")):
+        found = seen.get(call, [])
+        if not found or not all("main" in stack for stack in found):
+            fail(f"{call}: not every stack has main() in it: {found}, of {sorted(seen)}")
+        if any("softxe" in frame or "interpose" in frame for stack in found for frame in stack):
+            fail(f"{call}: a frame of softxe: {found}")
+        if not any(inner in name for name in found[0][:found[0].index("main")]):
+            fail(f"{call}: no {inner} called by main(): {found[0]}")
+    text = softxe("trace", "--stacks", "-e", "call", trace).stdout
+    if not re.search(r"^ +at main\+0x[0-9a-f]+ \(madvise_reset\.c:\d+\)$", text, re.M):
+        fail(f"no line of a source file:\n{text}")
+    live = softxe("trace", "--stacks", "-e", "ioctl", "--", EXAMPLES / "madvise_reset").stderr
+    if not re.search(r"ioctl XE_MADVISE\n( +at .*\n)* +at main\+", live):
+        fail(f"no stack while the program runs:\n{live}")
+    # Where nobody asked for them there are none, and asking later says so.
+    record(plain, EXAMPLES / "madvise_reset")
+    refused = softxe("trace", "--stacks", plain, status=125)
+    if "no call stacks" not in refused.stderr:
+        fail(refused.stderr)
+    softxe("run", "--stacks", "--", "true", status=125)
 
 
 # Kinds of events whose number is a counter of the report.
@@ -167,7 +190,7 @@ def killed():
         runner.wait()
         if not trace.exists() or trace.stat().st_size == 0:
             continue  # it had not come so far
-        done = run("trace", "--check", trace)
+        done = softxe("trace", "--check", trace, status=None)
         if done.returncode != 0:
             fail(f"round {turn}, {name}, {victims}: {done.stdout}{done.stderr}")
         read += 1
@@ -181,4 +204,4 @@ def killed():
 
 
 SCRATCH.mkdir(parents=True, exist_ok=True)
-{"example": example, "story": story, "processes": processes, "killed": killed}[sys.argv[4]]()
+{"example": example, "story": story, "processes": processes, "stacks": stacks, "killed": killed}[sys.argv[4]]()

@@ -15,19 +15,11 @@ import subprocess
 import sys
 import xml.etree.ElementTree
 
-SOFTXE, EXAMPLES, SCRATCH = sys.argv[1], pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
+from kit import fail, softxe
+
+EXAMPLES, SCRATCH = pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
+CLIENTS = EXAMPLES.parent / "tests/client"
 HERE = pathlib.Path(__file__).resolve().parent
-
-
-def fail(what):
-    sys.exit(f"FAILED: {what}")
-
-
-def softxe(*words, status=0):
-    done = subprocess.run([SOFTXE, *map(str, words)], capture_output=True, text=True)
-    if done.returncode != status:
-        fail(f"softxe {' '.join(map(str, words))}: status {done.returncode}, not {status}\n{done.stdout}{done.stderr}")
-    return done
 
 
 def recorded():
@@ -265,25 +257,31 @@ gpu write v {at}+2M u32 7
         fail(f"the first event that differs is not the touch of the CPU:\n{done.stdout}")
 
 
-# What the program asks for and what follows from it. Faults may differ by those of pages that engine and program
-# touch at the same time.
-FIXED = ("vm_bind_count", "exec_count", "madvise_count", "svm_attribute_reset_count", "vma_split_count", "vma_merge_count",
-         "svm_2M_migrate_count", "svm_2M_pagefault_count")
+def counts_of(report):
+    """All but durations: of the run, and of each device and VM."""
+    if isinstance(report, dict):
+        return {name: counts_of(value) for name, value in report.items()
+                if name in ("total", "counters", "devices", "vms", "processes") or name.endswith(("_count", "_kb", "_bytes"))}
+    return [counts_of(value) for value in report] if isinstance(report, list) else report
 
 
 def deterministic():
-    for name in ("svm_stores", "madvise_reset", "saxpy"):
-        reports = []
-        for turn in range(3):
+    programs = {"madvise_reset": [EXAMPLES / "madvise_reset"],
+                "autoreset": [CLIENTS / "client_autoreset", "resets", "flag"]}
+    for name, program in programs.items():
+        first = None
+        for turn in range(20):
             report = SCRATCH / f"{name}{turn}.json"
-            softxe("run", "--deterministic", "--vram", "8M", "--report", report, "--", EXAMPLES / name)
-            reports.append(json.loads(report.read_text()))
-            for counter in FIXED:
-                was, now = reports[0]["total"][counter], reports[turn]["total"][counter]
-                if was != now:
-                    fail(f"run {turn} of {name}: {counter} is {now}, and was {was}")
-        if reports[0].get("seed") != 0 or reports[0]["options"].get("deterministic") != "yes":
-            fail(f"the report does not say that the run was deterministic: {reports[0]['options']}")
+            softxe("run", "--deterministic", "--vram", "8M", "--report", report, "--", *program)
+            now = json.loads(report.read_text())
+            first = first or now
+            if counts_of(now) != counts_of(first):
+                changed = softxe("diff", SCRATCH / f"{name}0.json", report, status=None).stdout
+                fail(f"run {turn} of {name} has other counts than the first:\n{changed}")
+        if first.get("seed") != 0 or first["options"].get("deterministic") != "yes":
+            fail(f"the report does not say that the run was deterministic: {first['options']}")
+        if first["total"]["gpu_fault_count"] < 5:
+            fail(f"{name} hardly does anything: {first['total']}")
     seen = {softxe("run", "--deterministic", "--", "grep", "-m1", "", "/proc/self/maps").stdout for _ in range(3)}
     if len(seen) != 1:
         fail(f"programs start at {len(seen)} addresses")

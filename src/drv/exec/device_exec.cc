@@ -135,6 +135,16 @@ DeviceExec::VmPause::VmPause(DeviceExec& exec, ExecVmPtr vm) : exec_(exec), vm_(
 
 DeviceExec::VmPause::~VmPause() { exec_.scheduler_->resume(*vm_); }
 
+Scheduler::Settled DeviceExec::settle(const WaitContext& wait) {
+  // Work may end jobs and jobs may leave work; both twice in a row at rest means that neither did.
+  const Deadline deadline = Deadline::after(config_.clock, kSettleNs);
+  for (int turn = 0; turn < 2; ++turn) {
+    if (scheduler_->settle(wait, deadline) == Scheduler::Settled::kNo) return Scheduler::Settled::kNo;
+    if (!work_->settle(wait, deadline)) return Scheduler::Settled::kNo;
+  }
+  return scheduler_->settle(wait, deadline);
+}
+
 bool DeviceExec::run_once() { return scheduler_->run_once() || work_->run_once(); }
 
 void DeviceExec::shut_down() {

@@ -33,6 +33,9 @@ namespace softxe {
 /// other engines or another VM.
 Status check_join(const ExecQueue& primary, const ExecQueueCreateRequest& request, const ExecVm& vm);
 
+/// Jobs that go on for longer are let run beside the client.
+inline constexpr std::uint64_t kSettleNs = 5'000'000'000;
+
 /// One per device, owned by it. Thread-safe. No method may be called with a lock of rank >= kVm held, unless
 /// it says so.
 class DeviceExec {
@@ -104,6 +107,8 @@ class DeviceExec {
     ExecVmPtr vm_;
   };
 
+  /// Waits until engines and late work have come to rest (Scheduler::settle()), or for kSettleNs. kThreads only.
+  Scheduler::Settled settle(const WaitContext& wait);
   /// kManual: runs one slice or one piece of late work; false when nothing can run.
   bool run_once();
   /// Kills everything and joins all threads. Later submissions fail with ECANCELED.

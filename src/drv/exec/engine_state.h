@@ -64,6 +64,7 @@ struct EngineState {
   std::uint64_t backoff_ns SX_GUARDED_BY(schedule) = 0;  ///< last polling sleep; doubles
   std::uint64_t rest_ns SX_GUARDED_BY(schedule) = 0;     ///< sleep this long before the next pick
   bool found_nothing SX_GUARDED_BY(schedule) = true;     ///< at its last pick
+  bool at_rest SX_GUARDED_BY(schedule) = true;           ///< has let go of the VM of its last slice
   bool worker_alive SX_GUARDED_BY(schedule) = false;
   bool woken SX_GUARDED_BY(schedule) = false;
   CondVar wake;  ///< of Scheduler::lock()

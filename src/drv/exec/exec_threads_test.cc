@@ -128,6 +128,61 @@ TEST_F(Threads, ShutDownCancelsEverything) {
   EXPECT_EQ(rig.exec.check_submit(*queue).error().err, ECANCELED);
 }
 
+// --- settle ---------------------------------------------------------------------------------------
+
+TEST_F(Threads, SettledMeansThatEveryJobIsDoneWhateverWaitedForIt) {
+  const auto vm = make_vm(VmMode::kDmaFence);
+  for (int round = 0; round < 50; ++round) {
+    const FencePtr first = rig.run(rig.queue(vm), 0x1000);
+    const FencePtr second = rig.run(rig.queue(vm, EngineClass::kRender), 0x2000, {rig.wait_for(first)});
+    EXPECT_EQ(rig.exec.settle(context), Scheduler::Settled::kYes);
+    EXPECT_TRUE(second->signalled());
+  }
+}
+
+TEST_F(Threads, SettledIsWhoWaitsForTheClientAndAgainWhenItHasDoneSo) {
+  std::atomic<bool> stored{false};
+  std::atomic<int> looks{0};
+  rig.hw.programs[0x1000] = [&](const SliceView&) {
+    looks.fetch_add(1);
+    return stored.load() ? SliceEnd::kDone : SliceEnd::kYield;
+  };
+  const FencePtr job = rig.run(rig.queue(make_vm(VmMode::kFault)), 0x1000);
+  EXPECT_EQ(rig.exec.settle(context), Scheduler::Settled::kYes);
+  EXPECT_FALSE(job->signalled());
+  EXPECT_GE(looks.load(), 1);
+  stored.store(true);
+  EXPECT_EQ(rig.exec.settle(context), Scheduler::Settled::kYes);
+  EXPECT_TRUE(job->signalled());
+}
+
+TEST_F(Threads, SettledWaitsForWhomAnotherQueueLetsGoOn) {
+  std::atomic<bool> stored{false};
+  std::atomic<bool> waits{false};
+  rig.hw.programs[0x1000] = [&](const SliceView&) {
+    waits.store(true);
+    return stored.load() ? SliceEnd::kDone : SliceEnd::kYield;
+  };
+  rig.hw.programs[0x2000] = [&](const SliceView&) {
+    if (!waits.load()) return SliceEnd::kBudget;
+    stored.store(true);
+    return SliceEnd::kDone;
+  };
+  const auto vm = make_vm(VmMode::kFault);
+  const FencePtr waiter = rig.run(rig.queue(vm), 0x1000);
+  rig.run(rig.queue(vm, EngineClass::kRender), 0x2000);
+  EXPECT_EQ(rig.exec.settle(context), Scheduler::Settled::kYes);
+  EXPECT_TRUE(waiter->signalled());
+}
+
+TEST_F(Threads, SettlingIsInterrupted) {
+  rig.hw.programs[0x1000] = forever();
+  EXPECT_TRUE(rig.submit(rig.queue(make_vm(VmMode::kFault)), 0x1000));
+  const std::atomic<bool> now{true};
+  context.interrupt = &now;
+  EXPECT_EQ(rig.exec.settle(context), Scheduler::Settled::kNo);
+}
+
 // The first caller is off its processor before it has stored the handle of its thread, which has ended meanwhile.
 TEST(WorkerThread, AStartThatOvertakesTheOneBeforeLosesNoThread) {
   std::atomic<bool> first_is_late{true};

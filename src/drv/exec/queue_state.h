@@ -75,6 +75,8 @@ struct QueueContext {
   enum class Mood : std::uint8_t { kBusy, kPolling, kYielded };
   State state SX_GUARDED_BY(schedule) = State::kIdle;
   Mood mood SX_GUARDED_BY(schedule) = Mood::kBusy;
+  std::uint64_t waited_in SX_GUARDED_BY(schedule) = 0;  ///< Scheduler's epoch_ of the newest slice that got nowhere
+  bool endless SX_GUARDED_BY(schedule) = false;         ///< its job is none that settle() waits for
   bool in_vain SX_GUARDED_BY(schedule) = false;  ///< waits, and none of its group has got on since it was looked at
   EngineState* engine SX_GUARDED_BY(schedule) = nullptr;        ///< where it is queued, running or resident
   std::uint64_t run_time_ns SX_GUARDED_BY(schedule) = 0;        ///< up to resident_since_ns
@@ -129,6 +131,8 @@ struct Pick {
   JobPtr job;
   ExecVmPtr vm;
   SliceLimits limits;
+  std::uint64_t epoch = 0;     ///< the Scheduler's, at its beginning
+  std::uint64_t progress = 0;  ///< of the context's hardware, then
 };
 
 /// Effects of a change, to be paid when the lock is released, in this order.

@@ -149,6 +149,10 @@ void Scheduler::wake_group(const EngineGroup& group, After& after) {
 
 Scheduler::Rest Scheduler::rest(EngineState& engine, Ran ran) {
   Guard hold(lock());
+  if (ran == Ran::kNothing) {
+    engine.at_rest = true;
+    if (settlers_.load(std::memory_order_relaxed) != 0) settled_.notify_all();
+  }
   const std::uint64_t sleep_ns = ran == Ran::kSlice ? engine.rest_ns : kIdleExitNs;
   bool woken = true;
   if (sleep_ns != 0 && !stopping_) {

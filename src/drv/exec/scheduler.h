@@ -9,6 +9,7 @@
 //   scheduler_slice.cc  picking, slices, what becomes of a context after one
 //   scheduler_jobs.cc   submission, start, completion, reset, time-outs, group modes, pauses
 //   scheduler_groups.cc multi-queue groups: who may go, joining, priorities
+//   scheduler_settle.cc waiting until nothing goes on by itself
 #pragma once
 
 #include <array>
@@ -22,6 +23,7 @@
 #include "drv/exec/engine_backend.h"
 #include "drv/exec/exec_queue.h"
 #include "drv/exec/job_syncs.h"
+#include "drv/exec/wait_context.h"
 #include "drv/exec/wait_user_fence.h"
 #include "drv/exec/worker_thread.h"
 
@@ -101,6 +103,11 @@ class Scheduler : public std::enable_shared_from_this<Scheduler> {
   void pause(ExecVm& vm) SX_EXCLUDES(schedule);
   void resume(ExecVm& vm) SX_EXCLUDES(schedule);
 
+  /// Waits until nothing goes on by itself: every job is complete, waits in a semaphore or for a fence, or only polls.
+  /// Jobs that go on after the deadline are not waited for any more. kNo: interrupted. kThreads only.
+  enum class Settled : std::uint8_t { kNo, kYes };
+  Settled settle(const WaitContext& wait, Deadline deadline) SX_EXCLUDES(schedule);
+
   /// kManual: one slice on the next engine, in turn, that has something to run.
   bool run_once();
   /// Kills every queue and joins every worker.
@@ -169,13 +176,25 @@ class Scheduler : public std::enable_shared_from_this<Scheduler> {
   void check_timeout(QueueState& queue, std::uint64_t now_ns, After& after) SX_REQUIRES(schedule);
   void check_orphan(QueueContext& context, SliceEnd end, std::uint64_t now_ns, After& after) SX_REQUIRES(schedule);
 
+  // scheduler_settle.cc
+  void note_progress(QueueContext& context, const Pick& pick, SliceEnd end) SX_REQUIRES(schedule);
+  bool may_get_on(const EngineState& engine) const SX_REQUIRES(schedule);
+  bool settled() const SX_REQUIRES(schedule);
+  void give_up_on_endless() SX_REQUIRES(schedule);
+  void wake_settlers() SX_EXCLUDES(schedule);
+
   const SchedulerConfig config_;
   std::array<ClassLimits, kEngineClasses> limits_;
   std::size_t turn_ = 0;  ///< run_once() of the manual policy
 
   mutable LeafMutex lock_{"Scheduler"};
   CondVar pausers_;
+  CondVar settled_;
+  std::atomic<std::uint32_t> settlers_{0};  ///< threads in settle()
+  std::atomic<std::uint32_t> paying_{0};    ///< workers between the end of a slice and its effects
   bool stopping_ SX_GUARDED_BY(schedule) = false;
+  /// Changes with every slice that got on, and with every look of a settler: who waited in it waits for the client.
+  std::uint64_t epoch_ SX_GUARDED_BY(schedule) = 1;
   std::list<VmState> vms_ SX_GUARDED_BY(schedule);
   std::list<QueueState> queues_ SX_GUARDED_BY(schedule);
 

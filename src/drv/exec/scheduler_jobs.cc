@@ -99,6 +99,7 @@ void Scheduler::start_front(QueueState& queue, After& after) {
   enter_group(job, engines.front()->group);
   for (unsigned i = 0; i < queue.facts.width; ++i) {
     queue.contexts[i]->stage = QueueContext::Stage::kToBegin;
+    queue.contexts[i]->endless = false;
     enqueue(*queue.contexts[i], *engines[i], after);
   }
   if (queue.facts.vm->mode() == VmMode::kDmaFence) {

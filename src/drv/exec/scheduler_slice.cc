@@ -125,6 +125,7 @@ bool Scheduler::pick(EngineState& engine, Pick& pick) {
   context->state = QueueContext::State::kRunning;
   context->stop.store(false, std::memory_order_relaxed);
   engine.running = context;
+  engine.at_rest = false;
   context->make_current();
   queue.vm->running += 1;
   if (queue.facts.vm->mode() == VmMode::kFault) engine.group.fault_running += 1;
@@ -143,6 +144,8 @@ bool Scheduler::pick(EngineState& engine, Pick& pick) {
   pick.context = context;
   pick.job = queue.jobs.front();
   pick.vm = queue.facts.vm;
+  pick.epoch = epoch_;
+  pick.progress = context->hw->progress();
   pick.limits = {.commands_max = threads ? kSliceCommandsThreads : kSliceCommandsManual,
                  .deadline_ns = now + (polling ? kPollSliceNs : kSliceNs),
                  .run_time_ns = context->run_time(now),
@@ -190,6 +193,8 @@ void Scheduler::finish_slice(EngineState& engine, Pick& pick, SliceEnd end) {
     const std::uint64_t now = config_.clock.now_ns();
     QueueContext& context = *pick.context;
     QueueState& queue = context.queue;
+    paying_.fetch_add(1, std::memory_order_relaxed);
+    note_progress(context, pick, end);
     engine.running = nullptr;
     context.state = QueueContext::State::kIdle;
     left_slice(engine, context, after);
@@ -215,6 +220,8 @@ void Scheduler::finish_slice(EngineState& engine, Pick& pick, SliceEnd end) {
     }
   }
   pay(after);
+  paying_.fetch_sub(1, std::memory_order_release);
+  wake_settlers();
 }
 
 void Scheduler::requeue(QueueContext& context, SliceEnd end, std::uint64_t now_ns, After& after) {

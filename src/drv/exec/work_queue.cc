@@ -30,9 +30,30 @@ bool WorkQueue::run_once() {
     if (work_.empty()) return false;
     work = std::move(work_.front());
     work_.pop_front();
+    busy_ = true;
   }
-  const EventScope late(work.cause);
-  work.run();
+  {
+    const EventScope late(work.cause);
+    work.run();
+  }
+  {
+    Guard hold(lock_);
+    busy_ = false;
+  }
+  done_.notify_all();
+  return true;
+}
+
+bool WorkQueue::settle(const WaitContext& wait, Deadline deadline) {
+  Guard hold(lock_);
+  const auto settled = [this] {
+    lock_.assert_held();
+    return work_.empty() && !busy_;
+  };
+  while (!settled() && !deadline.passed(wait.clock)) {
+    if (wait.interrupted()) return false;
+    done_.wait_for(lock_, Monitor::kInterruptPollNs, settled);
+  }
   return true;
 }
 

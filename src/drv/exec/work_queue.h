@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "base/lock.h"
+#include "drv/exec/wait_context.h"
 #include "drv/exec/worker_thread.h"
 
 namespace softxe {
@@ -22,6 +23,8 @@ class WorkQueue {
   void post(std::function<void()> work) SX_EXCLUDES(lock_);
   /// kManual: runs the oldest piece; false when there is none.
   bool run_once() SX_EXCLUDES(lock_);
+  /// Waits until there is no work and none is being done, or the deadline has passed. False: interrupted.
+  bool settle(const WaitContext& wait, Deadline deadline) SX_EXCLUDES(lock_);
   /// False where nothing happens unless run_once() is called.
   bool threaded() const { return policy_ == ExecPolicy::kThreads; }
   /// Finishes what was posted, then joins the thread.
@@ -33,11 +36,13 @@ class WorkQueue {
   const ExecPolicy policy_;
   LeafMutex lock_{"WorkQueue"};
   CondVar wake_;
+  CondVar done_;
   struct Work {
     std::function<void()> run;
     std::uint64_t cause;  ///< what the thread was about that posted it, as an event
   };
   std::deque<Work> work_ SX_GUARDED_BY(lock_);
+  bool busy_ SX_GUARDED_BY(lock_) = false;  ///< a piece is being done
   bool stopping_ SX_GUARDED_BY(lock_) = false;
   bool running_ SX_GUARDED_BY(lock_) = false;  ///< the thread's body has not decided to end
   WorkerThread worker_;

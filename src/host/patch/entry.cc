@@ -99,12 +99,19 @@ asm(R"(
     .p2align 4
 1:  syscall
     ret
+# To unwinders, where the function is called, the caller is the site: its stack pointer is above the red zone, and
+# its address in the EntryFrame.
 SX_ENTRY sx_patch_entry_call
+    .cfi_startproc
+    .cfi_def_cfa %rbp, 152
+    .cfi_offset %rbp, -152
+    .cfi_offset %rip, -216
     movl sx_patch_active(%rip), %ecx
     jrcxz 1b
     SX_SAVE_AND_CALL sx_patch_on_call
     movq %r11, %rax
     ret
+    .cfi_endproc
 
 # rcx: 0 plain, 1 fork with hooks, 2 do not call. Children that share memory, the stack or get a
 # TLS of their own are not forks: they leave before anything is done, with no flag changed.
@@ -272,6 +279,8 @@ using namespace softxe::patch;
 
 [[gnu::used]] long sx_patch_on_call(EntryFrame* frame) {
   const std::size_t site = site_of(frame->return_address);
+  frame->return_address =
+      back_of_call(softxe::HostVa(frame->return_address)).value();  // for unwinders, and nobody else
   SyscallArgs args{frame->nr, frame->a};
   if (Probe* probe = t_probe; probe != nullptr) {
     probe->seen[site] = true;

@@ -203,6 +203,13 @@ Result<StubCode> make_stub(const Site& site, std::span<const std::uint8_t> site_
   return e.code();
 }
 
+HostVa back_of_call(HostVa return_address) {
+  constexpr std::uint64_t kLeaBytes = 8;  // of Emitter::call(), then the jump
+  std::int32_t d = 0;
+  std::memcpy(&d, reinterpret_cast<const void*>(return_address.value() + kLeaBytes + 1), sizeof d);
+  return HostVa(return_address.value() + kLeaBytes + kJumpBytes + static_cast<std::uint64_t>(std::int64_t{d}));
+}
+
 Result<std::array<std::uint8_t, kJumpBytes>> make_jump(HostVa from, HostVa to) {
   SX_TRY(const std::int32_t d, rel32(from + kJumpBytes, to));
   std::array<std::uint8_t, kJumpBytes> jump{0xe9};

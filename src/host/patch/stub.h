@@ -38,6 +38,9 @@ using StubCode = std::array<std::uint8_t, kStubBytes>;
 /// site's original bytes. ERANGE when the site is out of reach of a 32-bit jump.
 Result<StubCode> make_stub(const Site& site, std::span<const std::uint8_t> site_bytes, HostVa block, std::size_t index);
 
+/// Behind the call of EntrySlot::kCall in a stub: where the site goes on.
+HostVa back_of_call(HostVa return_address);
+
 /// The five bytes that replace the front of the site.
 Result<std::array<std::uint8_t, kJumpBytes>> make_jump(HostVa from, HostVa to);
 
