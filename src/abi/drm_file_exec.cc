@@ -115,7 +115,12 @@ Status DrmFile::submit_checked(const ExecQueuePtr& queue, std::vector<GpuVa> bat
       Status done = exec.submit(queue, std::move(batches), syncs);
       SX_MARK("abi.exec.submitted");
       if (done) {
-        exec.scheduler().last_fence(*queue)->on_signal([announced] { announced->signal(); });
+        RuntimePm& power = device_.power();
+        power.get();
+        exec.scheduler().last_fence(*queue)->on_signal([announced, &power] {
+          announced->signal();
+          power.put();
+        });
       } else {
         announced->signal();
       }
