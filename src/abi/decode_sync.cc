@@ -1,5 +1,6 @@
 // Sync entries of VM_BIND and EXEC (spec/uapi.md section 9, spec/vm.md 3.1 J).
 #include "abi/decode_detail.h"
+#include "base/step.h"
 
 namespace softxe {
 
@@ -49,6 +50,7 @@ Status decode_syncs(const SyncArray& syncs, SyncUse use, VmMode mode, UserMemory
   unsigned user_fences = 0;
   for (std::uint32_t i = 0; i < syncs.count; ++i) {
     drm_xe_sync raw{};
+    SX_TRY_VOID(SX_STEP("abi.sync.parse"));
     SX_TRY_VOID(memory.read_object(syncs.at + i * sizeof raw, raw));
     SX_TRY(const SyncEntry entry, decode_entry(raw, use, mode, memory));
     SX_TRY_VOID(sink.add(entry));

@@ -10,6 +10,7 @@
 //   drm_file_core.cc  DRM core and prime         drm_file_gem.cc   queries, buffer objects
 //   drm_file_vm.cc    VMs, binds, advice         drm_file_exec.cc  queues, EXEC, waits
 //   drm_file_sync.cc  syncobj                    drm_file_fork.cc  what a fork child has
+//   drm_device_health.cc  wedged, unbound, bound
 #pragma once
 
 #include <atomic>
@@ -20,8 +21,11 @@
 #include <vector>
 
 #include "abi/decode.h"
+#include "abi/drm_master.h"
+#include "abi/fault_attributes.h"
 #include "abi/file_image.h"
 #include "abi/ioctl_table.h"
+#include "abi/runtime_pm.h"
 #include "abi/user_copy.h"
 #include "base/kernel_failure.h"
 #include "drv/device.h"
@@ -116,14 +120,40 @@ class DrmDevice {
   using Names = std::map<std::uint32_t, std::shared_ptr<GemBo>>;
   Names names();
   void inherit_names(const Names& parents);
-  std::atomic<DeviceHealth>& health() { return health_; }
+
+  // Wedged, unbound, bound (drm_device_health.cc). A file belongs to the binding that it was opened in: after an unbind
+  // every request of it is refused, also when the driver is bound again.
+  using Binding = std::uint32_t;
+  Binding binding() const { return binding_.load(); }
+  DeviceHealth health(Binding opened_in) const;
+  bool bound() const { return bound_.load(); }
+  /// debugfs wedged_mode: 0 never, 1 when a reset fails, 2 when a job takes too long.
+  std::atomic<std::uint32_t>& wedged_mode() { return wedged_mode_; }
+  /// Ends all queues; from now on every request is refused with ECANCELED.
+  void declare_wedged();
+  /// debugfs force_reset. ECANCELED: it was made to fail.
+  Status reset_gt(std::uint16_t gt);
+  FaultAttributes& reset_faults() { return reset_faults_; }
+  /// ENODEV: not bound.
+  Status unbind();
+  /// EBUSY: bound already.
+  Status bind();
+
+  DrmMasters& masters() { return masters_; }
+  RuntimePm& power() { return power_; }
 
  private:
   std::unique_ptr<Device> device_;
+  RuntimePm power_;  ///< before exec_: its jobs give back their references
   DecodeLimits limits_;
   std::unique_ptr<BackendFactory> backends_;
   std::unique_ptr<DeviceExec> exec_;
-  std::atomic<DeviceHealth> health_{DeviceHealth::kUsable};
+  std::atomic<bool> wedged_{false};
+  std::atomic<bool> bound_{true};
+  std::atomic<Binding> binding_{1};
+  std::atomic<std::uint32_t> wedged_mode_{1};
+  FaultAttributes reset_faults_;
+  DrmMasters masters_;
   LeafMutex lock_{"DrmDevice"};
   std::map<std::uint64_t, std::weak_ptr<GemBo>> offsets_ SX_GUARDED_BY(lock_);
   std::map<std::uint32_t, std::weak_ptr<GemBo>> names_ SX_GUARDED_BY(lock_);
@@ -155,6 +185,7 @@ struct DrmVm {
   std::shared_ptr<VmContext> context;
   std::shared_ptr<ContextVm> exec;
   std::shared_ptr<BindQueue> default_bind;
+  std::optional<RuntimePm::Use> awake{};  ///< a long-running VM may have work that nobody knows of
 };
 using DrmVmPtr = std::shared_ptr<DrmVm>;
 
@@ -261,7 +292,8 @@ class DrmFile final : private IoctlHandler {
   void add_regions(FdinfoFacts& facts) const;
   void add_engines(FdinfoFacts& facts) const;
   void retire(const ExecQueue& queue);
-  static std::shared_ptr<DrmVm> make_vm(DrmDevice& device, VmMode mode, std::shared_ptr<VmContext> context);
+  static std::shared_ptr<DrmVm> make_vm(DrmDevice& device, VmMode mode, std::shared_ptr<VmContext> context,
+                                        std::shared_ptr<BindQueue> bind);
 
   // drm_file_fork.cc
   DrmVmPtr inherited_vm(const FileImage::VmEntry& entry, std::map<const void*, const void*>& vm_of);
@@ -272,6 +304,8 @@ class DrmFile final : private IoctlHandler {
   DrmDevice& device_;
   const DrmNode node_;
   const std::uint32_t client_id_;
+  const DrmDevice::Binding binding_;
+  DrmMasters::Client auth_;  ///< of a card node; a render node has neither master nor magics
   UserMemory& memory_;
   IdTable<std::shared_ptr<GemBo>> bos_;
   IdTable<DrmVmPtr> vms_;

@@ -1,4 +1,6 @@
 // Dispatch, close and mmap of one open file.
+#include <unistd.h>
+
 #include "abi/drm_device.h"
 #include "abi/uapi.h"
 #include "base/event_ring.h"
@@ -10,6 +12,16 @@ namespace {
 std::atomic<std::uint32_t> next_client_id{1};
 
 constexpr std::uint8_t nr_of(std::uint32_t request) { return static_cast<std::uint8_t>(_IOC_NR(request)); }
+
+DrmMasters::Caller caller_now() {
+  using Rights = DrmMasters::Caller::Rights;
+  return {.pid = getpid(), .rights = geteuid() == 0 ? Rights::kAdmin : Rights::kUser};
+}
+
+Result<int> done(const Status& status) {
+  if (!status) return fail(status.error());
+  return 0;
+}
 }  // namespace
 
 DrmFile::DrmFile(DrmProcess& process, unsigned device_index, DrmNode node)
@@ -18,11 +30,16 @@ DrmFile::DrmFile(DrmProcess& process, unsigned device_index, DrmNode node)
       device_(process.device(device_index)),
       node_(node),
       client_id_(next_client_id.fetch_add(1)),
-      memory_(*process.options().memory) {}
+      binding_(device_.binding()),
+      memory_(*process.options().memory) {
+  if (node_ == DrmNode::kCard) device_.masters().open(auth_, caller_now());
+}
 
 // The order of spec/uapi.md 2: syncobjs, GEM handles, then all queues, then all VMs.
 DrmFile::~DrmFile() {
   const EventScope closes(emit({.kind = EventKind::kTask, .cause = EventCause::kClose}));
+  const RuntimePm::Use awake(device_.power());
+  device_.masters().close(auth_);
   syncobjs_.clear();
   bos_.drain();
   for (const ExecQueuePtr& queue : queues_.drain()) device_.exec().destroy_queue(queue);
@@ -30,7 +47,8 @@ DrmFile::~DrmFile() {
 }
 
 int DrmFile::ioctl(std::uint32_t request, void* argument) {
-  const IoctlCaller caller{.node = node_, .auth = DrmAuth::kMaster, .health = device_.health().load()};
+  const RuntimePm::Use awake(device_.power());
+  const IoctlCaller caller{.node = node_, .auth = auth_.level.load(), .health = device_.health(binding_)};
   return run_ioctl(caller, memory_, request, HostVa(reinterpret_cast<std::uint64_t>(argument)), *this);
 }
 
@@ -43,11 +61,11 @@ Result<int> DrmFile::handle(const IoctlDescription& row, Bytes bytes) {
     case nr_of(DRM_IOCTL_GEM_OPEN): return gem_open(bytes);
     case nr_of(DRM_IOCTL_GET_CLIENT): return get_client(bytes);
     case nr_of(DRM_IOCTL_SET_CLIENT_NAME): return set_client_name(bytes);
-    case nr_of(DRM_IOCTL_SET_MASTER):
-    case nr_of(DRM_IOCTL_DROP_MASTER):
-    case nr_of(DRM_IOCTL_AUTH_MAGIC):
+    case nr_of(DRM_IOCTL_SET_MASTER): return done(device_.masters().set_master(auth_, caller_now()));
+    case nr_of(DRM_IOCTL_DROP_MASTER): return done(device_.masters().drop_master(auth_, caller_now()));
+    case nr_of(DRM_IOCTL_GET_MAGIC): view<drm_auth>(bytes).magic = device_.masters().magic_of(auth_); return 0;
+    case nr_of(DRM_IOCTL_AUTH_MAGIC): return done(device_.masters().authenticate(auth_, view<drm_auth>(bytes).magic));
     case nr_of(DRM_IOCTL_SET_VERSION): return 0;
-    case nr_of(DRM_IOCTL_GET_MAGIC): view<drm_auth>(bytes).magic = client_id_; return 0;
     case nr_of(DRM_IOCTL_GET_STATS): std::fill(bytes.begin(), bytes.end(), std::byte{0}); return 0;
     case nr_of(DRM_IOCTL_SET_CLIENT_CAP): return fail(EOPNOTSUPP, "no display hardware");
     case nr_of(DRM_IOCTL_PRIME_HANDLE_TO_FD): return prime_handle_to_fd(bytes);
@@ -87,6 +105,7 @@ Result<int> DrmFile::handle(const IoctlDescription& row, Bytes bytes) {
 }
 
 Result<DrmFile::MmapTarget> DrmFile::mmap_target(std::uint64_t offset, std::uint64_t length_bytes, MapSharing sharing) {
+  if (device_.health(binding_) == DeviceHealth::kUnplugged) return fail(ENODEV, "the driver was unbound");
   auto bo = device_.bo_at_offset(offset);
   if (!bo) return fail(EINVAL, "mmap offset names no object");
   if (align_up(length_bytes, kPageSize) > bo->size_bytes()) {

@@ -70,7 +70,7 @@ Result<int> DrmFile::gem_open(Bytes bytes) {
 Result<int> DrmFile::get_client(Bytes bytes) {
   auto& client = view<drm_client>(bytes);
   if (client.idx != 0) return fail(EINVAL, "only the caller is listed");
-  client.auth = 1;
+  client.auth = auth_.level.load() != DrmAuth::kNone;
   client.pid = static_cast<unsigned long>(getpid());
   return 0;
 }

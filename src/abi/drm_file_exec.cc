@@ -78,7 +78,13 @@ Result<int> DrmFile::exec_queue_set_property(Bytes bytes) {
 }
 
 Status DrmFile::submit_checked(const ExecQueuePtr& queue, std::vector<GpuVa> batches, const JobSyncs& syncs) {
-  return submit_in_place(device_.exec(), queue, std::move(batches), syncs, wait_context());
+  Status done = submit_in_place(device_.exec(), queue, std::move(batches), syncs, wait_context());
+  if (done && queue->vm()->mode() == VmMode::kDmaFence) {  // such a job keeps the card awake
+    RuntimePm& power = device_.power();
+    power.get();
+    device_.exec().scheduler().last_fence(*queue)->on_signal([&power] { power.put(); });
+  }
+  return done;
 }
 
 Result<int> DrmFile::exec(Bytes bytes) {

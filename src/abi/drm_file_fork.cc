@@ -9,6 +9,7 @@ namespace softxe {
 
 FileImage DrmFile::image(ForkSyncs& syncs) {
   FileImage image;
+  image.auth = device_.masters().image(auth_);
   for (const DrmVmPtr& vm : vms_.slots()) {
     image.vms.emplace_back();
     if (vm)
@@ -39,6 +40,7 @@ std::shared_ptr<Pagemap> region_in(DrmProcess& process, const FileImage& image, 
 
 // Empty VMs come first: private objects name theirs, mappings name objects.
 std::size_t DrmFile::inherit(const FileImage& image) {
+  device_.masters().inherit(auth_, image.auth);
   std::map<const void*, const void*> vm_of;
   const auto inherited_object = [&](const std::shared_ptr<GemBo>& parents) -> Result<std::shared_ptr<GemBo>> {
     const auto owner = vm_of.find(parents->private_to());
@@ -78,7 +80,7 @@ DrmVmPtr DrmFile::inherited_vm(const FileImage::VmEntry& entry, std::map<const v
     return nullptr;
   }
   vm_of[entry.vm] = &(*context)->vm;
-  return make_vm(device_, entry.image.request.mode(), std::move(*context));
+  return make_vm(device_, entry.image.request.mode(), std::move(*context), device_.exec().make_bind_queue());
 }
 
 // A queue outlives its VM's id: EXEC on it says so.

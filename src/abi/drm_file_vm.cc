@@ -6,12 +6,14 @@
 
 namespace softxe {
 
-DrmVmPtr DrmFile::make_vm(DrmDevice& device, VmMode mode, std::shared_ptr<VmContext> context) {
+DrmVmPtr DrmFile::make_vm(DrmDevice& device, VmMode mode, std::shared_ptr<VmContext> context,
+                          std::shared_ptr<BindQueue> bind) {
   auto vm = std::make_shared<DrmVm>();
   vm->mode = mode;
   vm->context = std::move(context);
   vm->exec = std::make_shared<ContextVm>(mode, vm->context);
-  vm->default_bind = device.exec().make_bind_queue();
+  vm->default_bind = std::move(bind);
+  if (mode != VmMode::kDmaFence) vm->awake.emplace(device.power());
   control_jobs(vm->exec, device.exec());
   return vm;
 }
@@ -19,7 +21,12 @@ DrmVmPtr DrmFile::make_vm(DrmDevice& device, VmMode mode, std::shared_ptr<VmCont
 Result<int> DrmFile::vm_create(Bytes bytes) {
   SX_TRY(VmCreateRequest request, decode_vm_create(bytes, limits()));
   SX_TRY(auto context, device_.device().create_vm(request));
-  DrmVmPtr vm = make_vm(device_, request.mode(), std::move(context));
+  auto bind = device_.exec().create_bind_queue();
+  if (!bind) {
+    device_.device().close_vm(context);
+    return fail(bind.error());
+  }
+  DrmVmPtr vm = make_vm(device_, request.mode(), std::move(context), std::move(*bind));
   auto id = vms_.add(vm);
   if (!id) {
     close_vm(vm);

@@ -20,14 +20,17 @@ HwOptions hardware_options(unsigned index, const ProcessOptions& options) {
 }  // namespace
 
 DrmDevice::DrmDevice(std::unique_ptr<Device> device, unsigned index, const ProcessOptions& options)
-    : device_(std::move(device)), limits_{.profile = &device_->profile()} {
+    : device_(std::move(device)), power_(device_->host().clock()), limits_{.profile = &device_->profile()} {
   backends_ = std::make_unique<HwBackendFactory>(*device_, hardware_options(index, options));
   exec_ = std::make_unique<DeviceExec>(DeviceExec::Config{.profile = device_->profile(),
                                                           .clock = device_->host().clock(),
                                                           .counters = device_->counters(),
                                                           .backends = *backends_,
                                                           .policy = options.policy,
-                                                          .starter = options.start_thread});
+                                                          .starter = options.start_thread,
+                                                          .hung = [this] {
+                                                            if (wedged_mode_.load() == 2) declare_wedged();
+                                                          }});
 }
 
 DrmDevice::~DrmDevice() { exec_->shut_down(); }

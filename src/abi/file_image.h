@@ -9,6 +9,7 @@
 #include <optional>
 #include <vector>
 
+#include "abi/drm_master.h"
 #include "drv/exec/exec_queue.h"
 #include "drv/exec/fork_syncs.h"
 #include "drv/vm_image.h"
@@ -28,6 +29,7 @@ struct FileImage {
     unsigned device;
     unsigned tile;
   };
+  DrmMasters::Image auth;
   // By id: index id - 1.
   std::vector<std::optional<VmEntry>> vms;
   std::vector<std::shared_ptr<GemBo>> objects;

@@ -22,6 +22,16 @@ std::string relative_target(const std::string& link, const std::string& target) 
   return std::filesystem::path(target).lexically_relative(parent_of(link)).string();
 }
 
+/// The kernel makes the folder of a function when it is put on the list; here they are always there.
+void add_fault_injection(TreeBuilder& tree) {
+  const std::string folder(kFailFunctionFolder);
+  for (const std::string_view name : kFaultAttributeNames) tree.dynamic(fmt::format("{}/{}", folder, name), 0600);
+  tree.dynamic(folder + "/inject", 0600);
+  for (const FailFunction& function : fail_functions()) tree.dynamic(folder + "/" + function.name + "/retval", 0600);
+  tree.file("/sys/kernel/debug/error_injection/list", injectable_text(), 0400);
+  tree.link(folder + "/injectable", "/sys/kernel/debug/error_injection/list");
+}
+
 /// Things that exist once, whatever the devices are.
 void add_common(TreeBuilder& tree) {
   for (const char* path :
@@ -30,6 +40,7 @@ void add_common(TreeBuilder& tree) {
         "/sys/kernel/config", "/sys/kernel/debug/dri", "/sys/kernel/tracing", "/sys/dev/block", "/sys/dev/char"})
     tree.directory(path);
   tree.file(std::string(kSwSyncPath), "", 0600);
+  add_fault_injection(tree);
   tree.file("/sys/class/drm/version", "drm 1.1.0 20060810\n");
   for (const char* module : {"xe", "drm"}) {
     const std::string base = std::string("/sys/module/") + module;
@@ -38,8 +49,9 @@ void add_common(TreeBuilder& tree) {
     tree.directory(base + "/parameters");
   }
   tree.file("/sys/module/xe/parameters/svm_notifier_size", "512\n", 0644);
-  tree.file("/sys/bus/pci/drivers/xe/bind", "", 0200);
-  tree.file("/sys/bus/pci/drivers/xe/unbind", "", 0200);
+  tree.dynamic("/sys/bus/pci/drivers/xe/bind", 0200);
+  tree.dynamic("/sys/bus/pci/drivers/xe/unbind", 0200);
+  tree.link("/sys/module/xe/drivers/pci:xe", "/sys/bus/pci/drivers/xe");
   tree.link("/sys/bus/pci/drivers/xe/module", "/sys/module/xe");
   tree.file("/dev/kmsg", "", 0644);
   tree.file("/proc/sys/vm/nr_hugepages", "0\n", 0644);

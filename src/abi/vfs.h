@@ -24,7 +24,9 @@
 #include <unordered_set>
 #include <vector>
 
+#include "abi/fail_function.h"
 #include "abi/query.h"
+#include "abi/vfs_power.h"
 #include "base/counters.h"
 #include "base/result.h"
 #include "drv/profile.h"
@@ -119,8 +121,13 @@ class TreeBuilder {
 };
 void add_sysfs(TreeBuilder& tree, const DeviceConfig& device);
 void add_debugfs(TreeBuilder& tree, const DeviceConfig& device);
-/// Directory of the PCI device in /sys/devices.
+/// Directories in /sys/devices of the PCI device and of the port above it.
 std::string pci_directory(std::uint32_t device);
+std::string bridge_directory(std::uint32_t device);
+
+enum class PciPower : std::uint8_t { kD0, kD3hot, kD3cold };
+/// The first 256 bytes of configuration space.
+std::string config_space(const DeviceConfig& device, PciPower power);
 
 // ---- dynamic files -------------------------------------------------------------------------------
 
@@ -137,6 +144,11 @@ enum class DynamicKind : std::uint8_t {
   kAtomicTimeslice,
   kVramManager,
   kClients,
+  kResetFault,  ///< debugfs fail_gt_reset: DynamicFile::fault
+  kBind,        ///< of the driver: the card is DynamicFile::device once its slot has been read
+  kUnbind,
+  kPower,         ///< DynamicFile::power
+  kFailFunction,  ///< of the kernel's fault injection, for all devices: DynamicFile::fail
   kMeminfo,
 };
 enum class EngineProperty : std::uint8_t { kJobTimeoutMs, kTimesliceUs, kPreemptTimeoutUs };
@@ -151,7 +163,12 @@ struct DynamicFile {
   EngineProperty property = EngineProperty::kJobTimeoutMs;
   PropertyBound bound = PropertyBound::kValue;
   FrequencyFile frequency = FrequencyFile::kCurrent;
+  FaultAttribute fault = FaultAttribute::kProbability;
+  FailFile fail{};
+  PowerFile power = PowerFile::kControl;
 };
+/// Which of `count` devices has this PCI slot, which a newline may follow.
+std::optional<std::uint32_t> find_slot(std::string_view text, std::size_t count);
 /// By physical client path; none: serve the shadow file (or the real one) as it is.
 std::optional<DynamicFile> find_dynamic(std::string_view physical_client_path, std::span<const DeviceConfig> devices);
 
@@ -215,6 +232,11 @@ class DeviceFiles {
   virtual void set_atomic_timeslice_ms(std::uint32_t ms) = 0;
   virtual RegionUse region_use(std::uint32_t region) const = 0;
   virtual std::vector<DrmClient> clients() const = 0;
+  virtual RuntimePm& power() const = 0;
+  virtual FaultAttributes& reset_faults() const = 0;
+  /// ENODEV: it is not bound. EBUSY: it is.
+  virtual Status unbind() = 0;
+  virtual Status bind() = 0;
 };
 
 /// Text of a dynamic file now. kMeminfo is not a device's: see meminfo_text().

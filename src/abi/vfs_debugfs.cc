@@ -106,6 +106,8 @@ void add_debugfs(TreeBuilder& tree, const DeviceConfig& device) {
   tree.file(dir + "/info", info_text(p));
   tree.dynamic(dir + "/clients");
   tree.dynamic(dir + "/wedged_mode", 0644);
+  for (const std::string_view name : kFaultAttributeNames)
+    tree.dynamic(fmt::format("{}/fail_gt_reset/{}", dir, name), 0600);
   tree.dynamic(dir + "/atomic_svm_timeslice_ms", 0644);
   tree.dynamic(dir + "/forcewake_all", 0400);
   for (const char* name : {"gem_names", "gtt_mm", "workarounds", "sriov_info"}) tree.file(dir + "/" + name, "");

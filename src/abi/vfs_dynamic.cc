@@ -3,6 +3,8 @@
 
 #include <charconv>
 
+#include "abi/attribute_text.h"
+#include "abi/fail_function.h"
 #include "abi/vfs.h"
 
 namespace softxe {
@@ -86,7 +88,14 @@ std::optional<DynamicFile> of_kind(const DynamicKind* kind, DynamicFile file) {
   return file;
 }
 
+DynamicFile power_file(PowerFile power, DynamicFile file) {
+  file.kind = DynamicKind::kPower;
+  file.power = power;
+  return file;
+}
+
 std::optional<DynamicFile> find_in_sysfs(std::string_view rest, DynamicFile file) {
+  if (const auto power = find_power_file(rest)) return power_file(*power, file);
   std::uint32_t tile = 0;
   if (!eat(rest, "/tile") || !eat_number(rest, tile) || !eat(rest, "/") || !eat_gt(rest, file.gt)) return std::nullopt;
   if (eat(rest, "freq0/")) return find_frequency(rest, file);
@@ -105,6 +114,13 @@ std::optional<DynamicFile> find_in_debugfs(std::string_view rest, DynamicFile fi
                                              {"force_reset", DynamicKind::kGtForceReset},
                                              {"force_reset_sync", DynamicKind::kGtForceResetSync}};
   if (const DynamicKind* kind = find_named(rest, kDeviceFiles)) return of_kind(kind, file);
+  if (std::string_view fault = rest; eat(fault, "fail_gt_reset/")) {
+    const auto attribute = find_fault_attribute(fault);
+    if (!attribute) return std::nullopt;
+    file.kind = DynamicKind::kResetFault;
+    file.fault = *attribute;
+    return file;
+  }
   std::uint32_t tile = 0;
   std::string_view vram = rest;
   if ((eat(vram, "vram") && eat_number(vram, tile) && vram == "_mm") ||
@@ -117,47 +133,18 @@ std::optional<DynamicFile> find_in_debugfs(std::string_view rest, DynamicFile fi
   return of_kind(find_named(rest, kGtFiles), file);
 }
 
-/// Decimal or 0x number with optional white space around it.
-std::optional<std::uint32_t> parse_number(std::string_view text) {
-  while (!text.empty() && (text.back() == '\n' || text.back() == ' ' || text.back() == '\0')) text.remove_suffix(1);
-  while (text.starts_with(' ')) text.remove_prefix(1);
-  const int base = text.starts_with("0x") ? 16 : 10;
-  if (base == 16) text.remove_prefix(2);
-  std::uint32_t number = 0;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, base);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return number;
-}
-
-/// The kernel's idea of a boolean, by the first letters.
-std::optional<bool> parse_bool(std::string_view text) {
-  if (text.empty()) return std::nullopt;
-  switch (text[0]) {
-    case '1':
-    case 'y':
-    case 'Y':
-    case 't':
-    case 'T': return true;
-    case '0':
-    case 'n':
-    case 'N':
-    case 'f':
-    case 'F': return false;
-    case 'o':
-    case 'O':
-      if (text.size() > 1 && (text[1] == 'n' || text[1] == 'N')) return true;
-      if (text.size() > 1 && (text[1] == 'f' || text[1] == 'F')) return false;
-      return std::nullopt;
-    default: return std::nullopt;
-  }
-}
-
 std::string vram_text(const DeviceConfig& device, const RegionUse& use) {
   return fmt::format(
       "  use_type: 1\n  use_tt: 0\n  size: {}\n  usage: {}\ndefault_page_size: {}KiB\n"
       "ram_block size: {}\nvisible size: {}\nvisible usage: {}\n",
       device.vram_bytes, use.used_bytes, device.profile->vram_page_bytes() / 1024, device.vram_bytes,
       device.visible_bytes, use.visible_used_bytes);
+}
+
+std::uint64_t vram_used(const DeviceConfig& device, const DeviceFiles& files) {
+  std::uint64_t used = 0;
+  for (std::uint32_t tile = 0; tile < device.profile->tiles; ++tile) used += files.region_use(tile + 1).used_bytes;
+  return used;
 }
 
 std::string clients_text(const std::vector<DrmClient>& clients) {
@@ -181,13 +168,28 @@ void append_bytes(std::string& text, std::string_view key, const char* region, s
 
 }  // namespace
 
+std::optional<std::uint32_t> find_slot(std::string_view text, std::size_t count) {
+  if (text.ends_with('\n')) text.remove_suffix(1);
+  for (std::uint32_t device = 0; device < count; ++device)
+    if (text == pci_slot(device)) return device;
+  return std::nullopt;
+}
+
 std::optional<DynamicFile> find_dynamic(std::string_view path, std::span<const DeviceConfig> devices) {
   if (path == "/proc/meminfo") return DynamicFile{.kind = DynamicKind::kMeminfo};
+  if (path == "/sys/bus/pci/drivers/xe/bind") return DynamicFile{.kind = DynamicKind::kBind};
+  if (path == "/sys/bus/pci/drivers/xe/unbind") return DynamicFile{.kind = DynamicKind::kUnbind};
+  if (const auto file = find_fail_file(path)) return DynamicFile{.kind = DynamicKind::kFailFunction, .fail = *file};
   for (const DeviceConfig& device : devices) {
     DynamicFile file;
     file.device = device.index;
     std::string_view rest = path;
     if (eat(rest, pci_directory(device.index))) return find_in_sysfs(rest, file);
+    if (eat(rest, bridge_directory(device.index))) {
+      const auto power = find_bridge_power_file(rest);
+      if (!power) return std::nullopt;
+      return power_file(*power, file);
+    }
     if (eat(rest, fmt::format("/sys/kernel/debug/dri/{}/", device.index))) return find_in_debugfs(rest, file);
   }
   return std::nullopt;
@@ -274,6 +276,11 @@ Result<std::string> read_dynamic(const DynamicFile& file, const DeviceConfig& de
     case DynamicKind::kForcewake:
     case DynamicKind::kGtForceReset:
     case DynamicKind::kGtForceResetSync: return std::string();
+    case DynamicKind::kBind:
+    case DynamicKind::kUnbind: return fail(EACCES, "file is write-only");
+    case DynamicKind::kResetFault: return files.reset_faults().read(file.fault);
+    case DynamicKind::kPower: return read_power(file.power, files.power(), device, vram_used(device, files));
+    case DynamicKind::kFailFunction: return fault_injection().read(file.fail);
     case DynamicKind::kMeminfo: break;
   }
   return fail(EINVAL, "not a file of a device");
@@ -319,6 +326,11 @@ Status write_dynamic(const DynamicFile& file, std::string_view text, const Devic
       files.set_wedged_mode(*number);
       return {};
     }
+    case DynamicKind::kBind: return files.bind();
+    case DynamicKind::kUnbind: return files.unbind();
+    case DynamicKind::kResetFault: return files.reset_faults().write(file.fault, text);
+    case DynamicKind::kPower: return write_power(file.power, text, files.power(), device);
+    case DynamicKind::kFailFunction: return fault_injection().write(file.fail, text);
     default: return fail(EACCES, "file is read-only");
   }
 }

@@ -8,11 +8,9 @@
 namespace softxe {
 namespace {
 
+/// Of the card.
+constexpr std::uint32_t bus_of(std::uint32_t device) { return 3 + device; }
 constexpr std::uint64_t kMmioBytes = 16 << 20;
-
-std::string bridge_directory(std::uint32_t device) {
-  return fmt::format("/sys/devices/pci0000:00/0000:00:1c.{}", device);
-}
 
 /// Where the two BARs would be; only shown, never mapped at these addresses.
 struct Bars {
@@ -23,25 +21,6 @@ Bars bars_of(const DeviceConfig& device) {
   std::uint64_t vram = 256ull << 20;
   while (vram < device.visible_bytes * device.profile->tiles) vram *= 2;
   return {base, base + (1ull << 37), device.profile->has(DeviceFact::kDiscrete) ? vram : 256u << 20};
-}
-
-/// The first 256 bytes of configuration space: header type 0 with the two 64-bit BARs.
-std::string config_space(const DeviceConfig& device) {
-  const DeviceProfile& p = *device.profile;
-  const Bars bars = bars_of(device);
-  std::string config(256, '\0');
-  auto put = [&](std::size_t at, std::uint64_t value, std::size_t bytes) {
-    std::memcpy(config.data() + at, &value, bytes);
-  };
-  put(0x00, 0x8086, 2);
-  put(0x02, p.pci_device, 2);
-  put(0x04, 0x0006, 2);  // memory space, bus master
-  put(0x08, p.pci_revision | p.pci_class << 8, 4);
-  put(0x10, bars.mmio_start | 0x4, 8);  // 64-bit
-  put(0x18, bars.vram_start | 0xc, 8);  // 64-bit, prefetchable
-  put(0x2c, p.subsystem_vendor, 2);
-  put(0x2e, p.subsystem_device, 2);
-  return config;
 }
 
 std::string resource_lines(const DeviceConfig& device) {
@@ -75,7 +54,6 @@ void add_pci(TreeBuilder& tree, const DeviceConfig& device) {
                         p.pci_class & 0xff),
             0644);
   tree.file(dir + "/resource", resource_lines(device));
-  tree.file(dir + "/config", config_space(device), 0644);
   tree.sparse(dir + "/resource0", kMmioBytes);
   tree.file(dir + "/numa_node", "-1\n", 0644);
   tree.file(dir + "/irq", fmt::format("{}\n", 150 + device.index));
@@ -83,13 +61,7 @@ void add_pci(TreeBuilder& tree, const DeviceConfig& device) {
   tree.file(dir + "/boot_vga", "0\n");
   tree.file(dir + "/local_cpus", "1\n");
   tree.file(dir + "/local_cpulist", "0\n");
-  tree.file(dir + "/power/control", "on\n", 0644);
-  tree.file(dir + "/power/runtime_status", "active\n");
-  tree.file(dir + "/power/runtime_usage", "1\n");
-  tree.file(dir + "/power/runtime_suspended_time", "0\n");
-  tree.file(dir + "/power/runtime_active_time", "0\n");
-  tree.file(dir + "/power/autosuspend_delay_ms", "1000\n", 0644);
-  tree.file(dir + "/d3cold_allowed", "0\n", 0644);
+  add_power(tree, device);
   tree.link(dir + "/driver", "/sys/bus/pci/drivers/xe");
   tree.link(dir + "/subsystem", "/sys/bus/pci");
   tree.link("/sys/bus/pci/devices/" + slot, dir);
@@ -105,12 +77,29 @@ void add_link_speed(TreeBuilder& tree, const std::string& dir, const DeviceProfi
   }
 }
 
+/// Header type 1: from the bus of the port to that of the card.
+std::string bridge_config_space(const DeviceConfig& device) {
+  std::string config(256, '\0');
+  const auto put = [&](std::size_t at, std::uint64_t value, std::size_t bytes) {
+    std::memcpy(config.data() + at, &value, bytes);
+  };
+  put(0x00, 0xa0bc'8086, 4);
+  put(0x04, 0x0006, 2);  // memory space, bus master
+  put(0x08, 0x060400u << 8, 4);
+  put(0x0e, 1, 1);
+  put(0x19, bus_of(device.index), 1);  // secondary; the primary bus is 0
+  put(0x1a, bus_of(device.index), 1);  // subordinate
+  return config;
+}
+
 void add_bridge(TreeBuilder& tree, const DeviceConfig& device) {
   const std::string dir = bridge_directory(device.index);
   const std::string slot = fmt::format("0000:00:1c.{}", device.index);
   tree.file(dir + "/vendor", "0x8086\n");
   tree.file(dir + "/device", "0xa0bc\n");
   tree.file(dir + "/class", "0x060400\n");
+  tree.file(dir + "/config", bridge_config_space(device));
+  tree.link("/sys/bus/pci/devices/" + slot, dir);
   tree.file(dir + "/uevent", fmt::format("DRIVER=pcieport\nPCI_CLASS=60400\nPCI_ID=8086:A0BC\n"
                                          "PCI_SLOT_NAME={}\n",
                                          slot));
@@ -173,6 +162,33 @@ void add_gt(TreeBuilder& tree, const DeviceConfig& device, const GtFact& gt) {
 
 }  // namespace
 
+std::string config_space(const DeviceConfig& device, PciPower power) {
+  constexpr std::size_t kPowerManagement = 0xd0;  // its capability
+  const DeviceProfile& p = *device.profile;
+  const Bars bars = bars_of(device);
+  std::string config(256, '\0');
+  auto put = [&](std::size_t at, std::uint64_t value, std::size_t bytes) {
+    std::memcpy(config.data() + at, &value, bytes);
+  };
+  put(0x00, 0x8086, 2);
+  put(0x02, p.pci_device, 2);
+  put(0x04, 0x0006, 2);  // memory space, bus master
+  put(0x06, 0x0010, 2);  // a list of capabilities
+  put(0x08, p.pci_revision | p.pci_class << 8, 4);
+  put(0x10, bars.mmio_start | 0x4, 8);  // 64-bit
+  put(0x18, bars.vram_start | 0xc, 8);  // 64-bit, prefetchable
+  put(0x2c, p.subsystem_vendor, 2);
+  put(0x2e, p.subsystem_device, 2);
+  put(0x34, kPowerManagement, 1);
+  put(kPowerManagement, 0x01, 2);        // the last of the list
+  put(kPowerManagement + 2, 0x4803, 2);  // version 3, PME from D0 and D3hot
+  put(kPowerManagement + 4, power == PciPower::kD0 ? 0 : 3, 2);
+  return config;
+}
+
+std::string bridge_directory(std::uint32_t device) {
+  return fmt::format("/sys/devices/pci0000:00/0000:00:1c.{}", device);
+}
 std::string pci_directory(std::uint32_t device) { return bridge_directory(device) + "/" + pci_slot(device); }
 
 void add_sysfs(TreeBuilder& tree, const DeviceConfig& device) {

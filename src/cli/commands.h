@@ -70,8 +70,8 @@ struct ExploreOptions {
   std::uint64_t budget = 0;  ///< 0: without limit
   double seconds = 0;        ///< likewise
   std::uint64_t seed = 1;
-  std::string part = "0/1";
-  std::uint64_t shard = 0;
+  std::string part = "1/1";  ///< I/N, I from 1 on
+  std::uint64_t shard = 0;   ///< of `part`, from 0 on
   std::uint64_t shards = 1;
   unsigned processes = 1;
   unsigned failures = 0;

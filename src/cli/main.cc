@@ -171,15 +171,27 @@ void add_scenario(CLI::App& app, Action& action) {
   });
 }
 
-/// "I/N" with I below N.
-void parse_shard(ExploreOptions& options) {
-  unsigned long long shard = 0;
-  unsigned long long shards = 0;
-  char rest = 0;
-  const int read = std::sscanf(options.part.c_str(), "%llu/%llu%c", &shard, &shards, &rest);
-  if (read != 2 || shard >= shards) throw CLI::ValidationError("--shard", "I/N, with I from 0 to N - 1");
-  options.shard = shard;
-  options.shards = shards;
+/// "2/5": the second of five parts.
+CLI::Validator shard() {
+  return CLI::Validator(
+      [](const std::string& text) {
+        unsigned part = 0;
+        unsigned parts = 0;
+        char rest = 0;
+        const int read = std::sscanf(text.c_str(), "%4u/%4u%c", &part, &parts, &rest);
+        if (read == 2 && part >= 1 && part <= parts) return std::string();
+        return fmt::format("'{}' is no part: 2/5 is the second of five", text);
+      },
+      "I/N");
+}
+
+/// What shard() has let through.
+void take_shard(ExploreOptions& options) {
+  unsigned part = 1;
+  unsigned parts = 1;
+  static_cast<void>(std::sscanf(options.part.c_str(), "%4u/%4u", &part, &parts));
+  options.shard = part - 1;
+  options.shards = parts;
 }
 
 void add_explore(CLI::App& app, Action& action) {
@@ -198,7 +210,7 @@ void add_explore(CLI::App& app, Action& action) {
       ->check(CLI::NonNegativeNumber)
       ->default_str("");
   verb->add_option("--seed", options->seed, "What is drawn");
-  verb->add_option("--shard", options->part, "I/N: the I-th of N parts, from 0 on");
+  verb->add_option("--shard", options->part, "One of N parts, for several machines")->check(shard());
   verb->add_option("-j,--processes", options->processes, "Processes beside each other")->check(between({1, 64}));
   verb->add_option("--failures", options->failures, "Let up to so many steps of a schedule fail")
       ->check(between({0, 100}));
@@ -207,7 +219,7 @@ void add_explore(CLI::App& app, Action& action) {
   verb->add_flag("--small", options->small, "Leave out statements of a failing scenario, too");
   verb->add_flag("-v,--verbose", options->verbose, "Print the steps that were not reached");
   verb->callback([=, &action] {
-    parse_shard(*options);
+    take_shard(*options);
     action = [=] { return explore(*options); };
   });
 }
@@ -305,20 +317,6 @@ void add_root(CLI::App& app, Action& action) {
       ->excludes(drivers);
   verb->add_flag("--force", options->force, "Make it again when it is there");
   verb->callback([=, &action] { action = [=] { return make_root(*options); }; });
-}
-
-/// "2/5": the second of five parts.
-CLI::Validator shard() {
-  return CLI::Validator(
-      [](const std::string& text) {
-        unsigned part = 0;
-        unsigned parts = 0;
-        char rest = 0;
-        const int read = std::sscanf(text.c_str(), "%4u/%4u%c", &part, &parts, &rest);
-        if (read == 2 && part >= 1 && part <= parts) return std::string();
-        return fmt::format("'{}' is no part: 2/5 is the second of five", text);
-      },
-      "I/N");
 }
 
 void add_conformance(CLI::App& app, Action& action) {

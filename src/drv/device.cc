@@ -84,7 +84,10 @@ PageTableConfig Device::page_table_config() const {
 
 Result<std::shared_ptr<VmContext>> Device::create_vm(const VmCreateRequest& request, MirrorOf mirror) {
   SX_TRY(std::uint32_t asid, asids_.reserve());
-  if (Status may = SX_STEP("drv.vm.create"); !may) {
+  Status may = SX_STEP("drv.vm.create");
+  if (may) may = SX_STEP("drv.vm.root_tables");
+  if (may && request.scratch) may = SX_STEP("drv.vm.scratch");
+  if (!may) {
     asids_.erase(asid);
     return fail(may.error());
   }

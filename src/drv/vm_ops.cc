@@ -91,6 +91,7 @@ class BindRunner {
       if (op.op.inject_error && run_ == BindRun::kExecute) injected = device_.next_injection();
       SX_TRY_VOID(std::visit([&](const auto& what) { return apply(op, what); }, op.op.what));
     }
+    SX_TRY_VOID(SX_STEP("drv.bind.execute"));
     if (injected == 0u) return fail(ENOSPC, "injected after locking");
     const VmLocalEviction eviction = local_eviction(ops.size());
     if (run_ == BindRun::kExecute) {
@@ -98,6 +99,7 @@ class BindRunner {
     }
     if (Status ready = change_.prepare_ptes(eviction); !ready) return put_back(ready);
     if (injected) return put_back(fail(ENOSPC, "injected before the commit"));
+    if (Status may = SX_STEP("drv.bind.run"); !may) return put_back(may);
     if (run_ == BindRun::kDryRun) return {};
     const std::vector<GpuRange> stale = stale_mirrors();
     if (device_.profile().has(DeviceFact::kPageReclaim)) reclaim_pages();

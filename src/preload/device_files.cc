@@ -3,6 +3,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "base/log.h"
+
 namespace softxe::preload {
 
 const CounterSet& PreloadDeviceFiles::gt_counters(std::uint16_t) const {
@@ -24,7 +26,8 @@ GtIdle PreloadDeviceFiles::gt_idle(std::uint16_t gt) const {
 }
 
 Status PreloadDeviceFiles::reset_gt(std::uint16_t gt, ResetWait) {
-  device_.exec().reset_gt(gt);
+  // Who asked for it does not wait for its result, as in Linux.
+  if (const Status done = device_.reset_gt(gt); !done) SX_INFO("gt{}: reset failed: {}", gt, done.error().why);
   return {};
 }
 
@@ -62,8 +65,18 @@ RegionUse PreloadDeviceFiles::region_use(std::uint32_t region) const {
   return {.used_bytes = usage.used_bytes, .visible_used_bytes = usage.used_visible_bytes};
 }
 
+Status PreloadDeviceFiles::bind() {
+  SX_TRY_VOID(device_.bind());
+  set_atomic_timeslice_ms(static_cast<std::uint32_t>(kAtomicTimesliceDefaultNs / 1'000'000));
+  Guard hold(lock_);
+  engines_ = {};
+  frequencies_ = {};
+  return {};
+}
+
 DeviceSettings PreloadDeviceFiles::settings() const {
   DeviceSettings now{.wedged_mode = wedged_mode(), .atomic_timeslice_ms = atomic_timeslice_ms()};
+  now.power = power().settings();
   Guard hold(lock_);
   now.engines = engines_;
   now.frequencies = frequencies_;
@@ -73,6 +86,7 @@ DeviceSettings PreloadDeviceFiles::settings() const {
 void PreloadDeviceFiles::inherit(const DeviceSettings& parents) {
   set_wedged_mode(parents.wedged_mode);
   set_atomic_timeslice_ms(parents.atomic_timeslice_ms);
+  power().set(parents.power);
   Guard hold(lock_);
   engines_ = parents.engines;
   frequencies_ = parents.frequencies;

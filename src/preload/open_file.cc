@@ -58,7 +58,19 @@ bool refused_by_sysfs(int fd, int flags, const std::string& path) {
   return raw_syscall(SYS_fstat, fd, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & 0222) == 0;
 }
 
+/// Who looks at the power state of a card that this process has not opened finds it awake, and makes no session.
+int give_power(int fd, int flags, const DynamicFile& file, const std::string& path) {
+  const SteadyClock clock;
+  RuntimePm awake(clock);
+  const auto text = read_power(file.power, awake, settings().devices.at(file.device), 0);
+  const int served = serve_text(fd, flags, text ? *text : std::string());
+  if (served >= 0) put_fd(served, std::make_shared<FdObject>(file, path));
+  return served;
+}
+
 int give_dynamic(int fd, int flags, const DynamicFile& file, const std::string& path) {
+  if (file.kind == DynamicKind::kPower && session() == nullptr && (flags & O_ACCMODE) == O_RDONLY)
+    return give_power(fd, flags, file, path);
   auto made = session_or_make();
   if (!made) {
     raw_syscall(SYS_close, fd);
@@ -130,6 +142,10 @@ int give_meaning(int fd, int flags) {
     return -EACCES;
   }
   if (const auto node = find_device_node(*path, settings().devices.size()); node) {
+    if (const Session* made = session(); made != nullptr && !made->drm->device(node->device).bound()) {
+      raw_syscall(SYS_close, fd);
+      return -ENODEV;  // Linux has no node then
+    }
     auto object = std::make_shared<FdObject>(*node);
     if (auto file = object->drm_file(); !file) {
       raw_syscall(SYS_close, fd);
@@ -189,10 +205,27 @@ int flags_of_mode(const char* mode) {
   return flags;
 }
 
+void renew_dynamic_text(int fd, const FdObject& object) {
+  const Session* made = session();
+  const long flags = raw_syscall(SYS_fcntl, fd, F_GETFL);
+  if (made == nullptr || flags < 0 || (flags & O_ACCMODE) == O_WRONLY) return;
+  const DynamicFile& file = object.dynamic();
+  const auto text = read_dynamic(file, settings().devices.at(file.device), *made->files.at(file.device));
+  if (!text) return;
+  const RaisedLimit raised(LimitKind::kFileSize);
+  raw_syscall(SYS_ftruncate, fd, 0);
+  raw_syscall(SYS_pwrite64, fd, text->data(), text->size(), 0);
+}
+
 long write_dynamic_text(const FdObject& object, std::string_view text) {
   auto made = session_or_make();
   if (!made) return -ENODEV;
-  const DynamicFile& file = object.dynamic();
+  DynamicFile file = object.dynamic();
+  if (file.kind == DynamicKind::kBind || file.kind == DynamicKind::kUnbind) {
+    const auto device = find_slot(text, settings().devices.size());
+    if (!device) return -ENODEV;
+    file.device = *device;
+  }
   const Status done = write_dynamic(file, text, settings().devices.at(file.device), *(*made)->files.at(file.device));
   if (!done) {
     SX_DEBUG("write to {}: {}", object.client_path(), done.error().why);

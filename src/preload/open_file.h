@@ -22,6 +22,8 @@ std::uint64_t pretended_huge_pages();
 /// open() flags of an fopen() mode; -1: malformed.
 int flags_of_mode(const char* mode);
 /// Hands a client's write to the file made at open. The bytes taken, or a negative errno.
+/// The client goes back to the start of an attribute: what it reads next is its text now, as sysfs and debugfs have it.
+void renew_dynamic_text(int fd, const FdObject& object);
 long write_dynamic_text(const FdObject& object, std::string_view text);
 
 }  // namespace softxe::preload

@@ -240,6 +240,8 @@ SX_INTERPOSE(off_t, lseek, (int fd, off_t offset, int whence)) {
     const bool fine = offset == 0 && (whence == SEEK_END || whence == SEEK_SET);
     if (object != nullptr && object->kind() == FdObject::Kind::kDmaBuf && !fine) return libc_result<off_t>(-EINVAL);
     if (object != nullptr && object->kind() == FdObject::Kind::kDevice) return 0;  // it does not seek, and says so
+    if (object != nullptr && object->kind() == FdObject::Kind::kDynamic && offset == 0 && whence == SEEK_SET)
+      run_in_engine([&] { renew_dynamic_text(fd, *object); });
   }
   return libc_result<off_t>(raw_syscall(SYS_lseek, fd, offset, whence));
 }

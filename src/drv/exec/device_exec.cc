@@ -13,7 +13,8 @@ DeviceExec::DeviceExec(const Config& config)
                                                              .waiters = waiters_,
                                                              .backends = config.backends,
                                                              .policy = config.policy,
-                                                             .starter = config.starter})) {}
+                                                             .starter = config.starter,
+                                                             .hung = config.hung})) {}
 
 DeviceExec::~DeviceExec() { shut_down(); }
 
@@ -42,7 +43,7 @@ Result<ExecQueuePtr> DeviceExec::create_queue(const ExecQueueCreateRequest& requ
   const auto* place = std::get_if<EnginePlacement>(&request.placement);
   if (place == nullptr) {
     facts.cls = EngineClass::kVmBind;
-    facts.bind = make_bind_queue();
+    SX_TRY(facts.bind, create_bind_queue());
     return std::make_shared<ExecQueue>(std::move(facts));
   }
   facts.cls = place->cls;
@@ -58,6 +59,8 @@ Result<ExecQueuePtr> DeviceExec::create_queue(const ExecQueueCreateRequest& requ
     facts.properties.timeslice_us = primary->properties().timeslice_us;
   }
   auto queue = std::make_shared<ExecQueue>(std::move(facts));
+  SX_TRY_VOID(SX_STEP("drv.exec.join_engines"));
+  if (queue->vm()->mode() == VmMode::kPreemptFence) SX_TRY_VOID(SX_STEP("drv.exec.join_vm"));
   SX_TRY_VOID(scheduler_->attach(*queue));
   queue->count_in_vm();
   return queue;
@@ -95,6 +98,11 @@ ExecQueuePtr DeviceExec::inherit_queue(const ExecQueue& parents, ExecVmPtr vm, I
   scheduler_->attach_inherited(*queue);
   if (parents.reset()) scheduler_->reset(*queue, Scheduler::ResetCause::kKilled);
   return queue;
+}
+
+Result<std::shared_ptr<BindQueue>> DeviceExec::create_bind_queue() {
+  SX_TRY_VOID(SX_STEP("drv.exec.create_bind_queue"));
+  return make_bind_queue();
 }
 
 std::shared_ptr<BindQueue> DeviceExec::make_bind_queue() { return std::make_shared<BindQueue>(work_); }

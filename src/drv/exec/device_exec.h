@@ -48,6 +48,8 @@ class DeviceExec {
     BackendFactory& backends;
     ExecPolicy policy = ExecPolicy::kThreads;
     ThreadStarter starter = default_thread_starter();
+    /// As SchedulerConfig::hung.
+    std::function<void()> hung{};
   };
   explicit DeviceExec(const Config& config);
   /// As shut_down().
@@ -74,7 +76,9 @@ class DeviceExec {
   /// as that one is. Nothing of its jobs is here. `groups`: the child's, by the parent's.
   using InheritedGroups = std::map<const QueueGroup*, QueueGroupPtr>;
   ExecQueuePtr inherit_queue(const ExecQueue& parents, ExecVmPtr vm, InheritedGroups& groups);
-  /// A VM's own bind queue, which has no id.
+  /// A bind queue, for an exec queue or for a VM, whose own has no id. ENOMEM.
+  Result<std::shared_ptr<BindQueue>> create_bind_queue();
+  /// The same in a fork child, where it cannot be refused.
   std::shared_ptr<BindQueue> make_bind_queue();
   /// Kills: see exec_queue.h. Returns at once; unfinished jobs complete when they have left their engines.
   void destroy_queue(const ExecQueuePtr& queue);
@@ -89,6 +93,8 @@ class DeviceExec {
   void vm_banned(const ExecVm& vm);
   /// debugfs force_reset: bans queues whose first job had started (spec/uapi.md 13).
   void reset_gt(std::uint16_t gt) { scheduler_->reset_gt(gt); }
+  /// Every queue ends: the device is wedged, or its driver is unbound.
+  void reset_all() { scheduler_->reset_all(); }
   /// True when no engine of the GT has a context queued or running.
   bool gt_idle(std::uint16_t gt) const { return scheduler_->gt_idle(gt); }
 

@@ -173,6 +173,7 @@ Scheduler::Rest Scheduler::rest(EngineState& engine, Ran ran) {
 }
 
 void Scheduler::pay(After& after) {
+  if (after.hung && config_.hung) config_.hung();
   for (const auto& [job, error] : after.done) job->done->signal(error);
   for (EngineState* engine : after.start) engine->worker.start_promised([this, engine] { work(*engine); });
   for (EngineState* engine : after.wake) engine->wake.notify_one();

@@ -14,6 +14,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <memory>
 #include <vector>
@@ -47,6 +48,8 @@ struct SchedulerConfig {
   BackendFactory& backends;
   ExecPolicy policy = ExecPolicy::kThreads;
   ThreadStarter starter = default_thread_starter();
+  /// A job took longer than its queue's class may; before its fence signals, without locks. Empty: nobody listens.
+  std::function<void()> hung{};
 };
 
 /// Per-class limits that sysfs can change (spec/uapi.md 10, class defaults).
@@ -94,6 +97,8 @@ class Scheduler : public std::enable_shared_from_this<Scheduler> {
   /// Resets the queues of a VM (its ban in preempt-fence mode, close of the file).
   void reset_vm(const ExecVm& vm, ResetCause cause) SX_EXCLUDES(schedule);
   void reset_gt(std::uint16_t gt) SX_EXCLUDES(schedule);
+  /// Kills every queue there is; new ones may come.
+  void reset_all() SX_EXCLUDES(schedule);
   /// True when no engine of the GT has a context queued or running ("gt-c6").
   bool gt_idle(std::uint16_t gt) const SX_EXCLUDES(schedule);
 

@@ -255,6 +255,16 @@ void Scheduler::reset_gt(std::uint16_t gt) {
   pay(after);
 }
 
+void Scheduler::reset_all() {
+  const EventScope asked(emit({.kind = EventKind::kTask}));
+  After after;
+  {
+    Guard hold(lock());
+    for (QueueState& queue : queues_) reset_locked(queue, ResetCause::kKilled, after);
+  }
+  pay(after);
+}
+
 bool Scheduler::gt_idle(std::uint16_t gt) const {
   Guard hold(lock());
   for (const auto& engine : engines_)
@@ -276,7 +286,10 @@ void Scheduler::check_timeout(QueueState& queue, std::uint64_t now_ns, After& af
   const std::uint64_t ran = queue.contexts.front()->run_time(now_ns) - job.run_time_at_start_ns;
   const bool too_long = ran * kTimeoutNumerator / kTimeoutDenominator >= timeout_ns;
   const bool hung = ran == job.run_time_checked_ns;
-  if (too_long || hung) return reset_locked(queue, ResetCause::kTimeout, after);
+  if (too_long || hung) {
+    after.hung = true;
+    return reset_locked(queue, ResetCause::kTimeout, after);
+  }
   job.run_time_checked_ns = ran;
   job.next_check_ns = now_ns + timeout_ns;
 }
