@@ -86,7 +86,7 @@ endfunction()
 
 # Tests that cannot run under a sanitizer, since they move the memory its own runtime lives in or
 # rewrite the libc it intercepts. docs/TESTING.md lists them by name.
-set(SOFTXE_NOT_SANITIZED "/host/live/live_[a-z]+_test\\.cc$|/host/patch/(patcher|patcher_fork|stub)_test\\.cc$|/drv/svm_live(_rows)?_test\\.cc$")
+set(SOFTXE_NOT_SANITIZED "/host/live/live_([a-z]+|engine_memory)_test\\.cc$|/host/patch/(patcher|patcher_fork|stub)_test\\.cc$|/drv/svm_live(_rows)?_test\\.cc$")
 
 # One thread runs all of these; the threads that kernels run on are in drv/exec.
 set(SOFTXE_NOT_THREAD_SANITIZED "/hw/eu/[a-z0-9_]+_test\\.cc$")

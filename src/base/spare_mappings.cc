@@ -1,5 +1,6 @@
 #include "base/spare_mappings.h"
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <utility>
@@ -31,8 +32,11 @@ SpareMappings::Spare SpareMappings::take(Source source, std::uint64_t bytes) {
   if (!keeping) return {};
   const auto found = spares().find({source, bytes});
   if (found == spares().end() || found->second.empty()) return {};
-  const Spare spare = found->second.back();
-  found->second.pop_back();
+  // Always in the same order, whoever gave them back first: runs must not differ by their addresses. From above, as
+  // the kernel makes mappings.
+  const auto highest = std::ranges::max_element(found->second, {}, &Spare::start);
+  const Spare spare = *highest;
+  found->second.erase(highest);
   return spare;
 }
 

@@ -81,9 +81,9 @@ class IntervalNotifier
   /// For HostMm implementations only.
   void advance_sequence() { sequence_.fetch_add(1, std::memory_order_acq_rel); }
 
+  /// Of equal ones the first to be watched comes first: addresses differ from run to run.
   friend bool operator<(const IntervalNotifier& a, const IntervalNotifier& b) {
-    if (a.window_.start() != b.window_.start()) return a.window_.start() < b.window_.start();
-    return &a < &b;
+    return a.window_.start() < b.window_.start();
   }
 
  private:

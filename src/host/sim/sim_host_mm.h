@@ -253,7 +253,7 @@ class SimHostMm final : public HostMm {
   Mutex<LockRank::kHostMm> lock_{"sim mm"};
   SimFrames frames_ SX_GUARDED_BY(lock_);
   std::vector<std::unique_ptr<SimProcess>> processes_ SX_GUARDED_BY(lock_);
-  boost::intrusive::set<IntervalNotifier> notifiers_ SX_GUARDED_BY(lock_);
+  boost::intrusive::multiset<IntervalNotifier> notifiers_ SX_GUARDED_BY(lock_);
   /// Reverse map: where in kMain each page of an allocation stands.
   std::map<DevmemAllocation*, std::vector<HostVa>> homes_ SX_GUARDED_BY(lock_);
   std::map<std::uint64_t, FrameId> pins_ SX_GUARDED_BY(lock_);  ///< by address of the pin() call

@@ -88,6 +88,23 @@ TEST_P(SimEvents, ReachTheNotifierBeforeTheChange) {
 }
 INSTANTIATE_TEST_SUITE_P(All, SimEvents, testing::ValuesIn(kEventCases));
 
+// Not in the order of their addresses, which differ from run to run: a search of orders replays what it has seen.
+TEST(SimHostMm, NotifiersOfOneWindowHearInTheOrderInWhichTheyWereWatched) {
+  for (std::size_t first : {std::size_t{0}, std::size_t{1}}) {
+    Machine m;
+    m.map(0, 1);
+    std::array<Recorder, 2> notifiers{Recorder(m.pages(0, 64)), Recorder(m.pages(0, 64))};
+    std::vector<std::size_t> heard;
+    for (std::size_t i : {first, 1 - first}) {
+      notifiers[i].on_event = [&heard, i] { heard.push_back(i); };
+      ASSERT_TRUE(m.mm.watch(notifiers[i]));
+    }
+    EXPECT_TRUE(m.mm.cpu_munmap(m.pages(0, 1)));
+    EXPECT_EQ(heard, (std::vector<std::size_t>{first, 1 - first}));
+    for (Recorder& notifier : notifiers) m.mm.unwatch(notifier);
+  }
+}
+
 TEST(SimHostMm, LateNotifiersSeePoison) {
   for (NotifyOrder order : {NotifyOrder::kBefore, NotifyOrder::kAfter}) {
     Machine m({.order = order});
