@@ -127,7 +127,8 @@ class DrmDevice {
   Binding binding() const { return binding_.load(); }
   DeviceHealth health(Binding opened_in) const;
   bool bound() const { return bound_.load(); }
-  /// debugfs wedged_mode: 0 never, 1 when a reset fails, 2 when a job takes too long.
+  /// debugfs wedged_mode: 0 never, 1 when a reset fails, 2 also when a job takes too long or is
+  /// ended for what it did.
   std::atomic<std::uint32_t>& wedged_mode() { return wedged_mode_; }
   /// Ends all queues; from now on every request is refused with ECANCELED.
   void declare_wedged();

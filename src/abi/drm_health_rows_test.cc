@@ -48,6 +48,18 @@ TEST(Wedged, ByAJobThatTakesTooLongInModeTwoOnly) {
   }
 }
 
+TEST(Wedged, ByAJobThatIsEndedForWhatItDidInModeTwoOnly) {
+  for (const std::uint32_t mode : {0u, 1u, 2u}) {
+    SCOPED_TRACE(mode);
+    DrmRig r;
+    card(r).wedged_mode().store(mode);
+    const std::uint32_t vm = r.vm(DrmRig::kDmaFence), queue = r.queue(vm);
+    ASSERT_EQ(r.exec(queue, 0x7f0000), 0) << "there is no batch";
+    r.run();
+    EXPECT_EQ(query_version(r), mode == 2 ? -ECANCELED : 0);
+  }
+}
+
 TEST(Wedged, ByAResetThatFailsUnlessTheModeIsZero) {
   for (const std::uint32_t mode : {0u, 1u, 2u}) {
     SCOPED_TRACE(mode);

@@ -141,7 +141,7 @@ struct After {
   std::vector<EngineState*> start;           ///< needs a thread
   std::vector<EngineState*> wake;
   bool notify_waiters = false;
-  bool hung = false;  ///< a job took too long: SchedulerConfig::hung
+  bool hung = false;  ///< SchedulerConfig::hung
   bool notify_pausers = false;
 };
 

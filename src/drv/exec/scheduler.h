@@ -48,7 +48,8 @@ struct SchedulerConfig {
   BackendFactory& backends;
   ExecPolicy policy = ExecPolicy::kThreads;
   ThreadStarter starter = default_thread_starter();
-  /// A job took longer than its queue's class may; before its fence signals, without locks. Empty: nobody listens.
+  /// A job took longer than its queue's class may, or was ended for what it did: Linux treats both alike. Before its
+  /// fence signals, without locks. Empty: nobody listens.
   std::function<void()> hung{};
 };
 

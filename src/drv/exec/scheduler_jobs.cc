@@ -207,6 +207,7 @@ void Scheduler::reset_one(QueueState& queue, ResetCause cause, After& after) {
   const bool own_doing =
       cause == ResetCause::kFault || cause == ResetCause::kBadCommand || cause == ResetCause::kBadKernel;
   if (own_doing && queue.vm->first_ban_ns == 0) queue.vm->first_ban_ns = now;
+  if (own_doing || cause == ResetCause::kTimeout) after.hung = true;
   for (const auto& context : queue.contexts) {
     context->stop.store(true, std::memory_order_release);
     if (context->state != QueueContext::State::kQueued) continue;
@@ -287,7 +288,6 @@ void Scheduler::check_timeout(QueueState& queue, std::uint64_t now_ns, After& af
   const bool too_long = ran * kTimeoutNumerator / kTimeoutDenominator >= timeout_ns;
   const bool hung = ran == job.run_time_checked_ns;
   if (too_long || hung) {
-    after.hung = true;
     return reset_locked(queue, ResetCause::kTimeout, after);
   }
   job.run_time_checked_ns = ran;
