@@ -3,7 +3,9 @@
 #include <unwind.h>
 
 #include <algorithm>
-#include <cstring>
+#include <span>
+
+#include "base/shared_ring.h"
 
 // Of the library or program that this is linked into.
 extern "C" {
@@ -58,19 +60,13 @@ CallStack::~CallStack() {
 }
 
 void CallStack::put(StackRing& to, std::uint64_t event) const {
-  std::uint64_t claim = to.head.load(std::memory_order_relaxed);
-  do {
-    // Acquire: the reader has copied the slot before it gave it back.
-    if (claim - to.tail.load(std::memory_order_acquire) >= StackRing::kSlots) {
-      to.dropped.fetch_add(1, std::memory_order_relaxed);
-      return;
-    }
-  } while (!to.head.compare_exchange_weak(claim, claim + 1, std::memory_order_relaxed));
-  StackRecord& slot = to.slots[claim % StackRing::kSlots];
+  const std::optional<std::uint64_t> claim = claim_slot(to);
+  if (!claim) return;
+  StackRecord& slot = to.slots[*claim % StackRing::kSlots];
   slot.event = event;
   slot.depth = depth_;
   std::copy_n(frames_.begin(), depth_, slot.frames.begin());
-  std::atomic_ref<std::uint64_t>(slot.number).store(claim + 1, std::memory_order_release);
+  publish_slot(slot.number, *claim);
 }
 
 void note_call(std::uint64_t event) {
@@ -78,19 +74,10 @@ void note_call(std::uint64_t event) {
   if (StackRing* to = ring.load(std::memory_order_acquire); to != nullptr) current->put(*to, event);
 }
 
-void read_stacks(StackRing& from, StackWriters writers, std::vector<StackRecord>& stacks) {
-  std::uint64_t tail = from.tail.load(std::memory_order_relaxed);
-  const std::uint64_t head = from.head.load(std::memory_order_acquire);
-  for (; tail < head && tail + StackRing::kSlots >= head; ++tail) {
-    StackRecord& slot = from.slots[tail % StackRing::kSlots];
-    if (std::atomic_ref<std::uint64_t>(slot.number).load(std::memory_order_acquire) != tail + 1) {
-      if (writers == StackWriters::kAlive) break;
-      continue;
-    }
-    stacks.push_back(slot);
-    stacks.back().depth = std::min(slot.depth, kStackFramesMax);
-  }
-  from.tail.store(tail, std::memory_order_release);
+void read_stacks(StackRing& from, RingWriters writers, std::vector<StackRecord>& stacks) {
+  const std::size_t before = stacks.size();
+  read_slots(from, &StackRecord::number, writers, stacks);
+  for (StackRecord& stack : std::span(stacks).subspan(before)) stack.depth = std::min(stack.depth, kStackFramesMax);
 }
 
 }  // namespace softxe

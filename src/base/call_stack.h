@@ -12,6 +12,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/event_ring.h"
+
 namespace softxe {
 
 inline constexpr std::uint32_t kStackFramesMax = 29;
@@ -39,9 +41,8 @@ struct alignas(4096) StackRing {
 /// Where stacks go from here on; null: nowhere. The ring outlives everybody who may put something into it.
 void set_stack_ring(StackRing* ring);
 
-/// What is published, in order; holes of writers that have died (`writers_are_dead`) are stepped over. One reader.
-enum class StackWriters : std::uint8_t { kAlive, kDead };
-void read_stacks(StackRing& ring, StackWriters writers, std::vector<StackRecord>& stacks);
+/// What is published, in order, as read_ring() does. One reader.
+void read_stacks(StackRing& ring, RingWriters writers, std::vector<StackRecord>& stacks);
 
 /// The stack of this thread, where it called the engine. Inside of another one it is none. Made where no lock is held:
 /// pages of the stack may have to come home from VRAM.

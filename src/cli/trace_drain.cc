@@ -178,7 +178,7 @@ void RunDrain::read(std::uint16_t process, Source& source, RingWriters writers) 
 
 void RunDrain::read_calls(std::uint16_t process, Source& source, RingWriters writers) {
   stacks_.clear();
-  read_stacks(*source.stacks, writers == RingWriters::kDead ? StackWriters::kDead : StackWriters::kAlive, stacks_);
+  read_stacks(*source.stacks, writers, stacks_);
   if (stacks_.empty()) return;
   const auto unknown = [&](std::uint64_t address) {
     return std::ranges::none_of(source.files, [&](const LoadedFile& file) { return address - file.start < file.size; });
