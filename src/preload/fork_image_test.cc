@@ -21,6 +21,7 @@
 #include "preload/fd_table.h"
 #include "preload/paths.h"
 #include "preload/session.h"
+#include "preload/thread_ends.h"
 #include "preload/threads.h"
 
 namespace softxe::preload {
@@ -42,6 +43,7 @@ void* engine_allocate(std::size_t bytes, std::size_t alignment) { return std::al
 HostRange engine_heap() { return HostRange::of(HostVa(kPageSize), 1ull << 30); }
 bool maybe_engine_fd(int) { return false; }
 bool is_remembered_engine_fd(int) { return false; }
+void forget_other_threads() {}
 std::string link_of_fd(int) { return {}; }
 std::optional<std::string> client_path_of_fd(int) { return std::nullopt; }
 

@@ -15,7 +15,6 @@
 #include "preload/fd_table.h"
 #include "preload/fork_image.h"
 #include "preload/session.h"
-#include "preload/thread_ends.h"
 
 namespace softxe::preload {
 namespace {
@@ -69,7 +68,6 @@ void after_fork_child() {
   if (patch::active()) patch::deactivate();
   abandon_session();
   live::AdoptedThread::forget_all();
-  forget_other_threads();
 }
 
 // fork() also runs these, around the patched site; what else they do is for where there is none. In the child

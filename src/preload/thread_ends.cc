@@ -2,7 +2,6 @@
 
 #include <dlfcn.h>
 #include <linux/futex.h>
-#include <linux/kcmp.h>
 #include <mqueue.h>
 #include <pthread.h>
 #include <threads.h>
@@ -19,6 +18,7 @@
 #include "host/live/engine_section.h"
 #include "preload/engine_alloc.h"
 #include "preload/engine_scope.h"
+#include "preload/fd_owner.h"
 #include "preload/interpose.h"
 #include "preload/session.h"
 
@@ -60,19 +60,6 @@ void pin_for_the_kernel() {
   }
 }
 
-/// Whose threads are counted. A vfork child, and what else borrows the memory, has threads of its own.
-constinit std::atomic<long> process{0};
-
-/// Of the process that is counted. A copy of the memory that no hook has seen become one is another process.
-bool of_this_process() {
-  const long self = raw_syscall(SYS_getpid);
-  const long known = process.load(std::memory_order_relaxed);
-  if (self == known) return true;
-  if (session() != nullptr || raw_syscall(SYS_kcmp, self, known, KCMP_VM, 0, 0) == 0) return false;
-  forget_other_threads();
-  return true;
-}
-
 /// The calling thread is not counted any more. True: the process is to end with it, and libc does not know.
 bool count_out(int status) {
   if (is_first_thread()) status_of_first.store(status);
@@ -87,7 +74,7 @@ void on_end(void* value) {
     pthread_setspecific(key, reinterpret_cast<void*>(round + 1));
     return;
   }
-  if (!interposing() || !of_this_process()) return;
+  if (!interposing() || !in_owner_process()) return;
   pin_for_the_kernel();
   if (count_out(0)) exit(0);  // as libc does, in the same place
 }
@@ -116,7 +103,7 @@ R begin(void* start) {
 /// `make` makes a thread of the routine and argument that it is given: 0, or an error.
 template <typename R, typename Make>
 int make_counted(R (*routine)(void*), void* argument, const Make& make) {
-  if (!interposing() || !of_this_process()) return make(routine, argument);
+  if (!interposing() || !in_owner_process()) return make(routine, argument);
   Start<R>* start = nullptr;
   {
     const EngineEntry entry;
@@ -136,17 +123,15 @@ int make_counted(R (*routine)(void*), void* argument, const Make& make) {
 void watch_thread_ends() {
   pthread_key_create(&key, on_end);
   count_this_thread();
-  forget_other_threads();
 }
 
 void forget_other_threads() {
-  process.store(raw_syscall(SYS_getpid));
   counted.store(1);
   status_of_first.store(0);
 }
 
 void end_thread(int status) {
-  if (interposing() && of_this_process()) {
+  if (interposing() && in_owner_process()) {
     pin_for_the_kernel();
     if (pthread_getspecific(key) != nullptr && count_out(status))
       raw_syscall(SYS_exit_group, is_first_thread() ? status : status_of_first.load());
@@ -195,13 +180,13 @@ void count_notifier(const sigevent* how) {
 
 SX_INTERPOSE(int, timer_create, (clockid_t clock, sigevent* how, timer_t* timer)) {
   static constinit Real<int(clockid_t, sigevent*, timer_t*)> real{"timer_create"};
-  if (interposing() && of_this_process()) count_notifier(how);
+  if (interposing() && in_owner_process()) count_notifier(how);
   return real(clock, how, timer);
 }
 
 SX_INTERPOSE(int, mq_notify, (mqd_t queue, const sigevent* how)) {
   static constinit Real<int(mqd_t, const sigevent*)> real{"mq_notify"};
-  if (interposing() && of_this_process()) count_notifier(how);
+  if (interposing() && in_owner_process()) count_notifier(how);
   return real(queue, how);
 }
 

@@ -11,9 +11,9 @@
 
 namespace softxe::preload {
 
-/// In the constructor, on the first thread.
+/// In the constructor, on the first thread, behind note_fd_owner().
 void watch_thread_ends();
-/// In a fork child: the calling thread is the only one.
+/// Of note_fd_owner() (fd_owner.h): the calling thread is the only one.
 void forget_other_threads();
 /// syscall(SYS_exit): the calling thread is over, and with the last one the process. Does not return.
 [[noreturn]] void end_thread(int status);
