@@ -7,17 +7,13 @@
 #include <cerrno>
 
 #include "abi/attribute_text.h"
+#include "base/prng.h"
 
 namespace softxe {
 namespace {
 
-/// 0 to 99 from a counter (splitmix64).
-std::int64_t percent_of(std::uint64_t count) {
-  std::uint64_t z = count * 0x9e3779b97f4a7c15ull;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
-  return static_cast<std::int64_t>((z ^ (z >> 31)) % 100);
-}
+/// 0 to 99, by the number of the call.
+std::int64_t percent_of(std::uint64_t count) { return static_cast<std::int64_t>(Prng(count).below(100)); }
 
 /// One less, unless it is 0 or has no limit.
 void count_down(std::atomic<std::int64_t>& times) {

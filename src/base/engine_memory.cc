@@ -183,7 +183,7 @@ void EngineMapping::unmap() {
   if (bytes_ == 0) return;
   if (SpareMappings::kept() && is_clean(data(), usable_)) {
     // It stays in the table: it is the runtime's all the same.
-    SpareMappings::give(SpareMappings::Source::kEngine, {data(), bytes_, usable_});
+    SpareMappings::give_or_unmap(SpareMappings::Source::kEngine, {data(), bytes_, usable_});
     start_ = bytes_ = usable_ = 0;
     return;
   }

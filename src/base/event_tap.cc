@@ -27,7 +27,7 @@ void unmap_ring(EventRing* ring) {
     const std::uint64_t used = std::min(ring->head.load(), EventRing::kSlots) * sizeof(Event);
     std::memset(static_cast<void*>(ring), 0, offsetof(EventRing, slots) + used);
   }
-  if (!SpareMappings::give(SpareMappings::Source::kEvents, {ring, sizeof(EventRing)})) munmap(ring, sizeof(EventRing));
+  SpareMappings::give_or_unmap(SpareMappings::Source::kEvents, {ring, sizeof(EventRing)});
 }
 
 }  // namespace

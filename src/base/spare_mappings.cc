@@ -1,5 +1,7 @@
 #include "base/spare_mappings.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <map>
 #include <set>
@@ -40,10 +42,12 @@ SpareMappings::Spare SpareMappings::take(Source source, std::uint64_t bytes) {
   return spare;
 }
 
-bool SpareMappings::give(Source source, const Spare& spare) {
-  if (!keeping) return false;
-  spares()[{source, spare.bytes}].push_back(spare);
-  return true;
+void SpareMappings::give_or_unmap(Source source, const Spare& spare) {
+  if (keeping) {
+    spares()[{source, spare.bytes}].push_back(spare);
+  } else {
+    munmap(spare.start, spare.bytes);
+  }
 }
 
 void SpareMappings::note_clean(const void* start) {

@@ -26,8 +26,8 @@ class SpareMappings {
   static bool kept();
   /// One of just so many bytes, as its owner has left it: clean. Null start: none.
   static Spare take(Source source, std::uint64_t bytes);
-  /// False where none are kept: the owner unmaps it.
-  static bool give(Source source, const Spare& spare);
+  /// Clean where spares are kept; where none are, it is unmapped.
+  static void give_or_unmap(Source source, const Spare& spare);
 
   /// An EngineMapping that is too large to be cleaned as a whole: its owner has made every byte zero again. It is
   /// given when it ends.

@@ -116,10 +116,6 @@ void show_failure(const ExploreOptions& options, const std::string& path, const 
   if (options.small) write_small(options, path, one.line, found, one.name);
 }
 
-}  // namespace
-
-namespace {
-
 void print_steps(const std::set<std::string>& reached, bool names_missing) {
   const std::vector<std::string> steps = steps_in_simulation();
   std::printf("%zu of %zu steps reached by all scenarios together\n", reached.size(), steps.size());

@@ -174,10 +174,6 @@ std::vector<std::string> names_of(const SharedSet<1u << 12>& steps) {
   return {names.begin(), names.end()};
 }
 
-}  // namespace
-
-namespace {
-
 double cpu_seconds_of_children() {
   struct rusage use {};
   getrusage(RUSAGE_CHILDREN, &use);

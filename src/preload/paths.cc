@@ -35,10 +35,6 @@ constexpr unsigned device_minor_of(FileSystemKind kind) {
   return 0x70u + static_cast<unsigned>(kind);  // of the unnamed devices: no disk has them
 }
 
-}  // namespace
-
-namespace {
-
 /// Whether the page of `at` can be read. By a call that a client's sandbox lets through if it lets the runtime work at
 /// all: the kernel reads the set before it finds that there is no such operation.
 bool page_is_readable(std::uint64_t at) {

@@ -91,36 +91,35 @@ ClaimedSlot claim_slot() {
   return {file, index};
 }
 
-/// The ring of this process, where the run is traced; it lasts as long as the process does.
+/// This process's part of a file of the run that has one for every process slot. It lasts as long as the process does.
+/// Null where the run has no such file.
+template <typename Part>
+Part* map_part(const ClaimedSlot& claimed, const char* name) {
+  const std::string path = settings().run_dir + name;
+  const long fd = raw_syscall(SYS_openat, AT_FDCWD, path.c_str(), O_RDWR | O_CLOEXEC, 0);
+  if (fd < 0) return nullptr;
+  const std::uint64_t offset = claimed.index * sizeof(Part);
+  const long at = raw_syscall(SYS_mmap, nullptr, sizeof(Part), PROT_READ | PROT_WRITE, MAP_SHARED, fd, offset);
+  raw_syscall(SYS_close, fd);
+  if (errno_of(at) != 0) return nullptr;
+  auto* part = reinterpret_cast<Part*>(at);
+  static_cast<void>(note_engine_memory(live::range_at(part, sizeof(Part))));
+  raw_syscall(SYS_madvise, at, sizeof(Part), MADV_DONTDUMP);
+  return part;
+}
+
+/// Where the run is traced.
 void start_events(const ClaimedSlot& claimed) {
   static constinit SteadyClock* clock = nullptr;
-  const std::string path = settings().run_dir + "/events";
-  const long fd = raw_syscall(SYS_openat, AT_FDCWD, path.c_str(), O_RDWR | O_CLOEXEC, 0);
-  if (fd < 0) return;
-  const std::uint64_t offset = claimed.index * sizeof(EventRing);
-  const long at = raw_syscall(SYS_mmap, nullptr, sizeof(EventRing), PROT_READ | PROT_WRITE, MAP_SHARED, fd, offset);
-  raw_syscall(SYS_close, fd);
-  if (errno_of(at) != 0) return;
-  auto* ring = reinterpret_cast<EventRing*>(at);
-  static_cast<void>(note_engine_memory(live::range_at(ring, sizeof(EventRing))));
-  raw_syscall(SYS_madvise, at, sizeof(EventRing), MADV_DONTDUMP);
+  auto* ring = map_part<EventRing>(claimed, "/events");
+  if (ring == nullptr) return;
   if (clock == nullptr) clock = new SteadyClock;
   set_event_stream(new EventStream(*ring, *clock, EventStream::Threads::kNumbered));
 }
 
-/// The ring of call stacks of this process, where they were asked for.
+/// Where call stacks were asked for.
 void start_stacks(const ClaimedSlot& claimed) {
-  const std::string path = settings().run_dir + "/stacks";
-  const long fd = raw_syscall(SYS_openat, AT_FDCWD, path.c_str(), O_RDWR | O_CLOEXEC, 0);
-  if (fd < 0) return;
-  const std::uint64_t offset = claimed.index * sizeof(StackRing);
-  const long at = raw_syscall(SYS_mmap, nullptr, sizeof(StackRing), PROT_READ | PROT_WRITE, MAP_SHARED, fd, offset);
-  raw_syscall(SYS_close, fd);
-  if (errno_of(at) != 0) return;
-  auto* ring = reinterpret_cast<StackRing*>(at);
-  static_cast<void>(note_engine_memory(live::range_at(ring, sizeof(StackRing))));
-  raw_syscall(SYS_madvise, at, sizeof(StackRing), MADV_DONTDUMP);
-  set_stack_ring(ring);
+  if (auto* ring = map_part<StackRing>(claimed, "/stacks"); ring != nullptr) set_stack_ring(ring);
 }
 
 /// Where a VM of this process counts: a slot of its own, or the one its device's other VMs share.

@@ -22,7 +22,7 @@ SimFrames::SimFrames(std::uint64_t capacity_bytes) : capacity_frames_(capacity_b
 SimFrames::~SimFrames() {
   const std::uint64_t bytes = capacity_frames_ * kPageSize;
   if (SpareMappings::kept()) std::memset(arena_, 0, meta_.size() * kPageSize);
-  if (!SpareMappings::give(SpareMappings::Source::kFrames, {arena_, bytes})) munmap(arena_, bytes);
+  SpareMappings::give_or_unmap(SpareMappings::Source::kFrames, {arena_, bytes});
 }
 
 Result<FrameId> SimFrames::alloc() {

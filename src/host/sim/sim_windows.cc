@@ -41,8 +41,7 @@ std::byte* SimHostMm::map_window(std::uint64_t bytes) {
 void SimHostMm::unmap_window(const Window& window) {
   const std::byte unused = window.bytes <= kPrepoisonedWindowBytes ? SimFrames::kPoison : std::byte{};
   if (SpareMappings::kept()) std::memset(window.base, static_cast<int>(unused), window.used_bytes);
-  if (SpareMappings::give(SpareMappings::Source::kVram, {window.base, window.bytes})) return;
-  munmap(window.base, window.bytes);
+  SpareMappings::give_or_unmap(SpareMappings::Source::kVram, {window.base, window.bytes});
 }
 
 std::string SimHostMm::stored_after_free() {
